@@ -1,0 +1,90 @@
+"""OneParameter(depth), TwoParameter(): the toys, in the paper's letters; knows no loss, no optimizer, no numba.
+
+The formulas below are written with + * / ** alone, so that floats, arrays, mpmath numbers and sympy symbols all go through
+them: the theory derives from these very lines, and the kernels are tested against them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from validation.misuse import Misuse, whole
+
+
+@dataclass(frozen=True)
+class OneParameter:
+    """A deep linear network of width one with tied weights: ``f(w) = (w**L - 1)/gamma``, ``w = 1`` at the start (eq. 4).
+
+    Its weights are tied, so its gradient is L times that of one of the L weights (the paper's footnote 4).
+
+    Attributes
+    ----------
+    depth : L >= 1, the number of weight matrices.
+    """
+
+    depth: int
+
+    parameters: ClassVar[tuple[str, ...]] = ("w",)
+    start: ClassVar[tuple[int, ...]] = (1,)
+    name: ClassVar[str] = "one"
+
+    def __post_init__(self) -> None:
+        whole("depth", self.depth)
+
+    def output(self, w: Any, gamma: Any) -> Any:
+        """Return the centred, rescaled output ``f`` at the weight `w` (eq. 4)."""
+        return (w**self.depth - 1) / gamma
+
+    def gradient(self, w: Any, gamma: Any) -> tuple[Any]:
+        """Return ``df/dw``; the gradient of the loss is ``l'(f)`` times this."""
+        return (self.depth * w ** (self.depth - 1) / gamma,)
+
+    def kernel(self, w: Any, gamma: Any) -> Any:
+        """Return ``K = (df/dw)**2``."""
+        return self.gradient(w, gamma)[0] ** 2
+
+    def describe(self) -> dict[str, Any]:
+        """Return the model as JSON."""
+        return {"name": "one", "depth": self.depth}
+
+
+@dataclass(frozen=True)
+class TwoParameter:
+    """The smallest model with catapults: ``f = 2 u1 u2/gamma``, ``u = (1, 0)`` at the start (Appendix D).
+
+    The update is that of the untied two-layer network, ``u1 <- u1 - eta l'(f) u2/gamma`` and the same with 1 and 2 exchanged:
+    half the gradient of ``l(f(u1, u2))``. `OneParameter(2)` has tied weights and a gradient twice as large, so its lazy edge
+    is ``gamma**2/2`` where this one's is ``gamma**2``. Both conventions are the paper's.
+    """
+
+    depth: ClassVar[int] = 2
+    parameters: ClassVar[tuple[str, ...]] = ("u1", "u2")
+    start: ClassVar[tuple[int, ...]] = (1, 0)
+    name: ClassVar[str] = "two"
+
+    def output(self, u1: Any, u2: Any, gamma: Any) -> Any:
+        """Return the output ``f = 2 u1 u2/gamma``."""
+        return 2 * u1 * u2 / gamma
+
+    def gradient(self, u1: Any, u2: Any, gamma: Any) -> tuple[Any, Any]:
+        """Return the untied gradient of f, ``(u2/gamma, u1/gamma)``: half of ``(df/du1, df/du2)``."""
+        return u2 / gamma, u1 / gamma
+
+    def kernel(self, u1: Any, u2: Any, gamma: Any) -> Any:
+        """Return ``K = 2 (u1**2 + u2**2)/gamma**2`` (eq. 21)."""
+        return 2 * (u1**2 + u2**2) / gamma**2
+
+    def describe(self) -> dict[str, Any]:
+        """Return the model as JSON."""
+        return {"name": "two", "depth": 2}
+
+
+Model = OneParameter | TwoParameter
+
+
+def as_model(model: Any) -> Model:
+    """Return `model` if it is one of the toys; otherwise raise `Misuse`."""
+    if not isinstance(model, OneParameter | TwoParameter):
+        raise Misuse(f"model must be OneParameter(depth) or TwoParameter(), not {model!r}")
+    return model

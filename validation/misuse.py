@@ -1,0 +1,88 @@
+"""What is refused, and the one sentence it is refused with; knows nothing but numbers and names.
+
+Failure of a *run* is data (see ``outcome.py``). Exceptions are for misuse alone: they are raised as early as
+possible, and say what was given and what is allowed. The command line turns them into exit code 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+
+class Misuse(ValueError):
+    """An argument, a file or a dataset that cannot be used; the message says which, and what is allowed."""
+
+
+def choose(name: str, value: Any, allowed: Iterable[Any]) -> Any:
+    """Return `value` if it is one of `allowed`; otherwise raise `Misuse` naming them all."""
+    allowed = list(allowed)
+    if not any(value is a or (type(value) is type(a) and value == a) for a in allowed):
+        raise Misuse(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+    return value
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """Return `value` as an int if it is a whole number of at least `least`; otherwise raise `Misuse`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise Misuse(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return int(value)
+
+
+def between(name: str, value: Any, low: float, high: float) -> float:
+    """Return `value` as a float if ``low < value < high``; otherwise raise `Misuse`."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not low < value < high:
+        raise Misuse(f"{name} must be a number between {low:g} and {high:g} (both excluded), not {value!r}")
+    return float(value)
+
+
+def positive(name: str, values: Any) -> np.ndarray:
+    """Return `values` as float64 if every one is a finite number above zero; otherwise raise `Misuse`."""
+    array = _numbers(name, values)
+    bad = ~(np.isfinite(array) & (array > 0))
+    if bad.any():
+        raise Misuse(f"{name} must be finite and above zero, not {array[bad].flat[0]!r}"
+                     + (f" (at index {np.argwhere(bad)[0].tolist()})" if array.ndim else ""))
+    return array
+
+
+def axis(name: str, values: Any, ndim: int = 1) -> np.ndarray:
+    """Return `values` as float64 if it can be a logarithmic axis: finite, above zero, strictly increasing.
+
+    Parameters
+    ----------
+    name : the argument's name, for the message.
+    values : array-like, shape (n,) or, with `ndim` 2, (m, n): every row is then an axis.
+    ndim : the largest number of dimensions allowed, 1 or 2.
+
+    Raises
+    ------
+    Misuse : anything else, naming the first offending value.
+    """
+    array = _numbers(name, values)
+    if not 1 <= array.ndim <= ndim:
+        raise Misuse(f"{name} must have {'one dimension' if ndim == 1 else 'one or two dimensions'}, "
+                     f"not {array.ndim} (shape {array.shape})")
+    if array.size == 0:
+        raise Misuse(f"{name} must hold at least one value; it is empty (shape {array.shape})")
+    positive(name, array)
+    step = np.diff(array, axis=-1)
+    if (step <= 0).any():
+        where = tuple(np.argwhere(step <= 0)[0])
+        after = where[:-1] + (where[-1] + 1,)
+        raise Misuse(f"{name} must increase strictly, but {array[after]!r} follows {array[where]!r}")
+    return array
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    """Return `values` as float64, refusing what is not numbers."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "iuf":
+            raise TypeError
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise Misuse(f"{name} must be numbers, not {values!r}") from None

@@ -1,0 +1,41 @@
+"""Outcome: what can become of a run, each with one sentence; knows no model."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Outcome(IntEnum):
+    """What became of a run of training; the first that fits, in the order of `PRECEDENCE`.
+
+    Excess is ``(loss - least loss) / (first loss - least loss)``; the tail is the last T/10 steps, the last included.
+    """
+
+    sentence: str
+
+    def __new__(cls, code: int, sentence: str) -> Outcome:
+        """Make a member whose value is its code and whose meaning is one sentence."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.sentence = sentence
+        return member
+
+    UNRUN = -1, "not measured yet"
+    UNTRAINED = 0, "bounded; the excess never left 1 by more than min(rho, 0.05)"
+    PARTIAL = 1, "on its way: tail above rho, and the loss did not rise during the tail"
+    CONVERGED = 2, "tail excess at most rho"
+    CATAPULTED = 3, "converged after a catapult: the loss first rose above its start"
+    OSCILLATING = 4, "bounded, tail above rho, and the loss rose during the tail (cycles, chaos)"
+    STUCK = 5, "parked at the saddle: |w| < 1/2, tail above rho, and the loss changed by less than 1e-3 of itself over the tail"
+    DIVERGED = 6, "non-finite, or a parameter beyond 1e30"
+    DEAD = 7, "every unit off, output constant"
+    FAILED = 8, "the run itself crashed; the traceback is in the store"
+
+    @property
+    def label(self) -> str:
+        """The name in lower case, as in the portrait's ``flag_meanings``."""
+        return self.name.lower()
+
+
+PRECEDENCE = (Outcome.FAILED, Outcome.DIVERGED, Outcome.DEAD, Outcome.CATAPULTED, Outcome.CONVERGED,
+              Outcome.UNTRAINED, Outcome.STUCK, Outcome.OSCILLATING, Outcome.PARTIAL)
