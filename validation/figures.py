@@ -1,0 +1,350 @@
+"""The only matplotlib in the house: draws what it is given, computes nothing; knows no model and writes no file.
+
+matplotlib is imported when something is drawn, not when this module is. Figures are plain objects, free of pyplot's
+global state; pyplot makes one only when a notebook user calls `plot_portrait` without axes and expects to see it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from validation.misuse import Misuse
+from validation.outcome import Outcome
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Ordered by lightness (CIE L* from 100 to 5, no two closer than 6), so that the map survives a grey printer; outcomes
+# that border on each other lie far apart in it. Diverged is grey, as in the paper's figures 6, 8, 9 and 11.
+COLOURS = {
+    Outcome.UNRUN: "#ffffff",
+    Outcome.UNTRAINED: "#f3e9d2",
+    Outcome.PARTIAL: "#b3dbf7",
+    Outcome.CATAPULTED: "#f2b632",
+    Outcome.DIVERGED: "#9e9e9e",
+    Outcome.OSCILLATING: "#d95f1e",
+    Outcome.FAILED: "#a24fc0",
+    Outcome.CONVERGED: "#1a5fa3",
+    Outcome.STUCK: "#0c4a38",
+    Outcome.DEAD: "#111111",
+}
+INK = {"SUPPORTED": "#1a7f37", "CONTRADICTED": "#b42318", "UNDECIDED": "#7a5600"}
+DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)), (0, (3, 1.5)))
+SYMBOLS = {"eta_min": r"$\eta_{\min}$", "eta_crit": r"$\eta_{\rm crit}$", "eta_settle": r"$\eta_{\rm settle}$",
+           "eta_max": r"$\eta_{\max}$", "eta_div": r"$\eta_{\rm div}$", "eta_opt": r"$\eta_{\rm opt}$"}
+TITLES = {"final_excess": "final excess loss", "tail_excess": "largest excess loss of the tail",
+          "peak_excess": "largest excess loss", "steps": "steps taken", "final_accuracy": "final accuracy",
+          "kernel_ratio": "kernel / its gradient-flow value"}
+
+
+def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = None, variable: str | None = None,
+                  ax: Axes | None = None) -> Axes:
+    """Draw one portrait over (gamma, eta), with the predicted edges over it.
+
+    Parameters
+    ----------
+    portrait : the dataset of the contract. Of a leading dimension ``seed`` the first is drawn, of any other
+        (``horizon``, ``width``, ``depth``) the last; the title says so.
+    predictions : edge -> `Prediction` (or any ``curve(gamma, steps, rho)``), taken at the portrait's steps and rho.
+    variable : None or "outcome" for the map of outcomes; else the name of a variable, drawn in colour on a logarithmic
+        scale (an accuracy on a linear one) with the diverged runs in grey.
+    ax : axes to draw into; None makes a figure through pyplot, which a notebook shows.
+
+    Returns
+    -------
+    The axes; their legend or colour bar stands beside them, never over the data.
+
+    Raises
+    ------
+    Misuse : the portrait lacks the variable or one of its two dimensions.
+    """
+    name = variable or "outcome"
+    picture, chosen = _slice(portrait, name)
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.figure(figsize=(7.6, 4.8), layout="constrained").add_subplot()
+    mesh = _mesh(picture)
+    ax.set(xscale="log", yscale="log", xlabel=r"richness  $\gamma$", ylabel=r"learning rate  $\eta$",
+           xlim=(mesh[0].min(), mesh[0].max()), ylim=(mesh[1].min(), mesh[1].max()))
+    handles = _draw_outcomes(ax, picture, mesh) if name == "outcome" else _draw_variable(ax, picture, mesh, name)
+    ax.set_title(", ".join(f"{dim} {value}" for dim, value in chosen.items()), fontsize="medium")
+    handles += _draw_predictions(ax, predictions or {}, int(chosen.get("horizon", portrait.attrs.get("steps", 1000))),
+                                 float(portrait.attrs.get("rho", 0.01)))
+    if handles and name == "outcome":
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
+    elif handles:   # the colour bar stands on the right
+        ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(handles), frameon=False)
+    return ax
+
+
+def portrait_figure(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = None, variable: str | None = None,
+                    title: str = "") -> Figure:
+    """Return a new figure, free of pyplot, with the portrait drawn by `plot_portrait`, for files."""
+    figure = blank(7.6, 4.8)
+    ax = plot_portrait(portrait, predictions, variable, figure.add_subplot())
+    if title:
+        ax.set_title("\n".join(filter(None, [title, ax.get_title()])), fontsize="medium")
+    return figure
+
+
+def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping[str, Any] | None = None,
+               verdicts: Iterable[Any] = ()) -> Figure:
+    """Draw, edge by edge, the brackets over gamma with fits and prediction, and beneath them the residuals in decades.
+
+    Parameters
+    ----------
+    edges : ``eta`` over (edge, gamma, bound), bound = lower, upper, NaN = censored (drawn as an arrow).
+    fits : `PowerLawFit`, each drawn over its shaded window with its exponent beside it.
+    predictions : edge -> `Prediction`; residuals are taken from it, or, where there is none, from the first fit.
+    verdicts : `Verdict`, written beneath the exponent that they judge.
+
+    Returns
+    -------
+    A figure, free of pyplot, with two axes an edge.
+    """
+    if "eta" not in edges or not {"edge", "gamma", "bound"} <= set(edges["eta"].dims):
+        raise Misuse("edges must hold a variable 'eta' over (edge, gamma, bound), "
+                     f"not {dict(edges.sizes)} with {', '.join(map(repr, edges.data_vars)) or 'no variables'}")
+    fits, verdicts, predictions = list(fits), list(verdicts), dict(predictions or {})
+    drawn = [str(e) for e in edges["edge"].values if np.isfinite(edges["eta"].sel(edge=e)).any()]
+    if not drawn:
+        raise Misuse("edges must hold at least one bracket with a known end; every one is censored on both sides")
+    columns = min(len(drawn), 3)
+    blocks = -(-len(drawn) // columns)
+    figure = blank(4.4 * columns + 0.6, 5.2 * blocks)
+    grid = figure.add_gridspec(2 * blocks, columns, height_ratios=[3, 1.2] * blocks)
+    for i, edge in enumerate(drawn):
+        upper = figure.add_subplot(grid[2 * (i // columns), i % columns])
+        lower = figure.add_subplot(grid[2 * (i // columns) + 1, i % columns], sharex=upper)
+        _draw_edge(upper, lower, edges, edge, [f for f in fits if str(f.edge) == edge], predictions.get(edge),
+                   [v for v in verdicts if str(v.edge) == edge])
+    entries: dict[str, Any] = {}
+    for ax in figure.axes:
+        handles, labels = ax.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=len(entries), frameon=False)
+    return figure
+
+
+def blank(width: float, height: float) -> Figure:
+    """Return an empty figure of `width` by `height` inches, free of pyplot."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def image(figure: Figure, kind: str = "png", dpi: int = 150) -> bytes:
+    """Return the figure as the bytes of a "png", "svg" or "pdf" file; the same figure gives the same bytes."""
+    import matplotlib
+
+    stream = io.BytesIO()
+    undated: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    if kind not in undated:
+        raise Misuse(f"kind must be one of 'png', 'svg', 'pdf', not {kind!r}")
+    with matplotlib.rc_context({"svg.hashsalt": "lazyrich"}):
+        figure.savefig(stream, format=kind, dpi=dpi, bbox_inches="tight", facecolor="white", metadata=undated[kind])
+    return stream.getvalue()
+
+
+def _slice(portrait: xr.Dataset, name: str) -> tuple[xr.Dataset, dict[str, Any]]:
+    """Return one (gamma, eta) slice of the portrait, and the coordinate of each dimension that was fixed for it."""
+    if name not in portrait.data_vars:
+        raise Misuse(f"variable must be one of {', '.join(map(repr, portrait.data_vars)) or 'none'}, not {name!r}")
+    if not {"gamma", "eta"} <= set(portrait[name].dims):
+        raise Misuse(f"a portrait's {name!r} must have the dimensions 'gamma' and 'eta', not {portrait[name].dims}")
+    where = {dim: 0 if dim == "seed" else -1 for dim in portrait[name].dims if dim not in ("gamma", "eta")}
+    picture = portrait.isel(where)
+    chosen = {str(d): picture[d].values.item() if d in picture.coords else range(portrait.sizes[d])[i]
+              for d, i in where.items()}
+    return picture, chosen
+
+
+def _cells(centres: np.ndarray) -> np.ndarray:
+    """Return the borders of the cells around `centres`, half-way on a logarithmic scale (last axis + 1)."""
+    x = np.log10(centres)
+    if x.shape[-1] == 1:
+        return 10.0 ** np.concatenate([x - 0.05, x + 0.05], axis=-1)
+    middle = (x[..., 1:] + x[..., :-1]) / 2
+    first, last = 2 * x[..., :1] - middle[..., :1], 2 * x[..., -1:] - middle[..., -1:]
+    return 10.0 ** np.concatenate([first, middle, last], axis=-1)
+
+
+def _mesh(picture: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of the cells; where each gamma has its own eta axis, an empty column follows each."""
+    x = _cells(picture["gamma"].values.astype(float))
+    if "eta_value" not in picture:
+        return x, _cells(picture["eta"].values.astype(float))
+    y = _cells(picture["eta_value"].transpose("gamma", "eta").values)            # (gamma, eta + 1)
+    x = np.repeat(x, 2)[1:-1]                                                    # (2 gamma): left, right of each column
+    y = np.repeat(y, 2, axis=0).T                                                # (eta + 1, 2 gamma)
+    return np.broadcast_to(x, y.shape), y
+
+
+def _paint(ax: Axes, mesh: tuple[np.ndarray, np.ndarray], values: np.ndarray, **style: Any) -> Any:
+    """Draw `values` (gamma, eta) on the mesh; the empty columns between staggered ones have no width."""
+    cells = values.T
+    if mesh[0].ndim == 2:
+        cells = np.repeat(cells, 2, axis=1)[:, :-1]
+    return ax.pcolormesh(*mesh, cells, rasterized=True, shading="flat", **style)
+
+
+def _draw_outcomes(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.ndarray]) -> list[Artist]:
+    """Draw the map of outcomes and return a legend entry for each that is present, from low eta to high."""
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    codes = picture["outcome"].transpose("gamma", "eta").values
+    present = np.unique(codes)
+    if strange := sorted(set(present.tolist()) - {int(o) for o in Outcome}):
+        raise Misuse(f"a portrait's 'outcome' must be one of {[int(o) for o in sorted(Outcome)]}, not {strange[0]}")
+    _paint(ax, mesh, codes, cmap=ListedColormap([COLOURS[o] for o in sorted(Outcome)]),
+           vmin=min(Outcome) - 0.5, vmax=max(Outcome) + 0.5)
+    return [Patch(facecolor=COLOURS[o], edgecolor="0.35", linewidth=0.5, label=o.label)
+            for o in map(Outcome, present[::-1].tolist())]
+
+
+def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.ndarray], name: str) -> list[Artist]:
+    """Draw one variable with its colour bar, diverged runs in grey; return the legend entry of the grey."""
+    from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.patches import Patch
+
+    values = picture[name].transpose("gamma", "eta").values.astype(float)
+    lost = ~np.isfinite(values)
+    if "outcome" in picture:
+        lost |= picture["outcome"].transpose("gamma", "eta").values == Outcome.DIVERGED
+    shown, linear = values[~lost], name == "final_accuracy"
+    if linear:
+        low, high = 0.0, 1.0
+    else:
+        # whole decades, at most six: what lies beyond takes the end's colour, and the bar's arrow says so
+        seen = np.log10(shown[shown > 0]) if (shown > 0).any() else np.array([0.0])
+        high = 10.0 ** np.clip(np.ceil(np.quantile(seen, 0.995) - 1e-9), -200, 300)
+        low = min(max(10.0 ** max(np.floor(seen.min()), -300), high * 1e-6), high / 10)
+    over, under = bool((shown > high).any()), bool((shown < low).any())
+    ax.set_facecolor(COLOURS[Outcome.DIVERGED])
+    painted = _paint(ax, mesh, np.ma.masked_array(np.where(lost, high, np.clip(values, low, high)), lost),
+                     cmap="viridis", norm=Normalize(low, high) if linear else LogNorm(low, high))
+    extend = {(0, 0): "neither", (1, 0): "max", (0, 1): "min", (1, 1): "both"}[over, under]
+    ax.figure.colorbar(painted, ax=ax, label=TITLES.get(name, name), extend=extend)
+    return [Patch(facecolor=COLOURS[Outcome.DIVERGED], edgecolor="0.35", label="diverged")] if lost.any() else []
+
+
+def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho: float) -> list[Artist]:
+    """Draw each predicted edge in black with a white halo and its letter on it; return the legend entries."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import withStroke
+
+    limits = np.log10([ax.get_xlim(), ax.get_ylim()])
+    gamma = np.logspace(*limits[0], 401)
+    curves = {}
+    for edge, predict in predictions.items():
+        with np.errstate(all="ignore"):
+            eta = np.asarray(predict(gamma, steps, rho), dtype=float)
+            at = (np.log10(eta) - limits[1, 0]) / np.diff(limits[1])
+        if (visible := (at > 0) & (at < 1)).any():
+            curves[edge] = (eta, np.column_stack([np.linspace(0, 1, gamma.size), np.where(visible, at, np.nan)]))
+    placed: list[np.ndarray] = []
+    handles: list[Artist] = []
+    for i, (edge, (eta, points)) in enumerate(curves.items()):
+        dash, symbol = DASHES[i % len(DASHES)], SYMBOLS.get(edge, edge)
+        halo = [withStroke(linewidth=3.5, foreground="white")]
+        ax.plot(gamma, eta, color="black", lw=1.5, ls=dash, path_effects=halo)
+        spot = _spot(points, [other for name, (_, other) in curves.items() if name != edge], placed)
+        placed.append(spot)
+        ax.text(*spot, symbol, transform=ax.transAxes, ha="center", va="center", fontsize="large", path_effects=halo)
+        handles.append(Line2D([], [], color="black", lw=1.5, ls=dash, label=f"{symbol} predicted"))
+    return handles
+
+
+def _spot(points: np.ndarray, others: list[np.ndarray], placed: list[np.ndarray]) -> np.ndarray:
+    """Return the visible point of a line, in axes fractions, farthest from other lines, labels and the frame."""
+    points = points[np.isfinite(points[:, 1])]
+    room = np.minimum(np.minimum(points, 1 - points).min(axis=1) / 0.08, 1)   # 1: far enough
+    for other, enough in [(o[np.isfinite(o[:, 1])], 0.15) for o in others] + [(p[None], 0.3) for p in placed]:
+        distance = np.hypot(*(points[:, None] - other[None]).T).min(axis=0)
+        room *= 0.05 + np.minimum(distance / enough, 1)                        # lines may coincide: never quite 0
+    return points[np.argmax(room + 1e-6 * points[:, 0])]
+
+
+def _draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[Any], prediction: Any,
+               verdicts: list[Any]) -> None:
+    """Draw one edge: brackets, fits and prediction in `top`, the same in decades from the prediction in `bottom`."""
+    eta = edges["eta"].sel(edge=edge).transpose(..., "gamma", "bound")
+    gamma = np.broadcast_to(edges["gamma"].values.astype(float), eta.shape[:-1]).ravel()
+    low, high = (eta.sel(bound=b).values.ravel() for b in ("lower", "upper"))
+    fits = [f for f in fits if f.window is not None and np.isfinite(f.exponent) and np.isfinite(f.prefactor)]
+    steps, rho = int(edges.attrs.get("steps", 1000)), float(edges.attrs.get("rho", 0.01))
+
+    def reference(g: np.ndarray) -> np.ndarray:
+        """Return what residuals are taken from: the prediction, else the first fit, else 1."""
+        if prediction is not None:
+            with np.errstate(all="ignore"):
+                return np.asarray(prediction(g, steps, rho), dtype=float)
+        return fits[0].prefactor * g ** fits[0].exponent if fits else np.ones_like(g)
+
+    fine = np.geomspace(gamma.min(), gamma.max(), 401)
+    base, flat = reference(gamma), prediction is not None or bool(fits)
+    with np.errstate(all="ignore"):
+        residual = np.log10(low / base), np.log10(high / base)
+    top.set(xscale="log", yscale="log", title=SYMBOLS.get(edge, edge), ylabel=r"learning rate  $\eta$")
+    _draw_brackets(top, gamma, low, high)
+    _draw_brackets(bottom, gamma, *residual)
+    if prediction is not None:
+        top.plot(fine, reference(fine), color="black", lw=1, ls=(0, (6, 2)), label="predicted")
+    bottom.axhline(0, color="black", lw=1, ls=(0, (6, 2)) if prediction is not None else "-")
+    inside = np.zeros(gamma.shape, dtype=bool)
+    for i, fit in enumerate(fits):
+        used = (gamma >= fit.window[0]) & (gamma <= fit.window[1])
+        inside |= used
+        span = np.geomspace(max(fit.window[0], gamma.min()), min(fit.window[1], gamma.max()), 51)
+        line = fit.prefactor * span**fit.exponent
+        top.plot(span, line, color=COLOURS[Outcome.CONVERGED], lw=2.2, label="fit" if i == 0 else None)
+        with np.errstate(all="ignore"):
+            bottom.plot(span, np.log10(line / reference(span)), color=COLOURS[Outcome.CONVERGED], lw=2.2)
+        for ax in (top, bottom):
+            ax.axvspan(span[0], span[-1], color=COLOURS[Outcome.UNTRAINED], zorder=0,
+                       label="window of a fit" if ax is top and i == 0 else None)
+        _write_exponent(top, span, line, fit, verdicts)
+    # the scale is that of the windows: a prediction may be far off where nobody claims it
+    size = np.abs(np.concatenate([r[inside] if inside.any() else r for r in residual]))
+    limit = 1.3 * max(size[np.isfinite(size)].max(initial=0.0), 1e-9) if flat else None
+    if limit is not None:
+        bottom.set_ylim(-limit, limit)
+    top.tick_params(labelbottom=False)
+    bottom.set(xlabel=r"richness  $\gamma$",
+               ylabel="decades from\n" + ("prediction" if prediction is not None else "fit" if fits else r"$\eta = 1$"))
+
+
+def _draw_brackets(ax: Axes, gamma: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    """Draw brackets as bars with a dot at either end, and those known on one side only as an arrow away from it."""
+    both = np.isfinite(low) & np.isfinite(high)
+    ink = {"color": "0.2", "zorder": 3}
+    ax.vlines(gamma[both], low[both], high[both], lw=1, label="bracket" if both.any() else None, **ink)
+    for known, mark in ((low, "^"), (high, "v")):
+        ax.plot(gamma[both], known[both], ".", ms=2.5, **ink)
+        alone = np.isfinite(known) & ~both
+        ax.plot(gamma[alone], known[alone], mark, ms=4, mfc="white", label="censored" if alone.any() else None, **ink)
+
+
+def _write_exponent(ax: Axes, gamma: np.ndarray, line: np.ndarray, fit: Any, verdicts: list[Any]) -> None:
+    """Write the fitted exponent with its interval, and the verdict on it, beside the middle of the fitted line."""
+    from matplotlib.patheffects import withStroke
+
+    verdict = next((v for v in verdicts if v.measured == fit.exponent), None)
+    word = str(getattr(verdict.outcome, "name", verdict.outcome)) if verdict is not None else ""
+    text = f"$\\gamma^{{\\,{fit.exponent:.3f}}}$  [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]"
+    middle = gamma.size // 2
+    left = ax.transAxes.inverted().transform(ax.transData.transform((gamma[middle], line[middle])))[0] < 0.5
+    below = left == (line[-1] >= line[0])   # towards the middle of the axes, and away from the line
+    ax.annotate(text + f"\n{word}" * bool(word), (gamma[middle], line[middle]), (8 if left else -8, -8 if below else 8),
+                textcoords="offset points", ha="left" if left else "right", va="top" if below else "bottom", zorder=5,
+                fontsize="small", color=INK.get(word, "black"),
+                path_effects=[withStroke(linewidth=3, foreground="white")])
