@@ -208,7 +208,7 @@ def _draw_outcomes(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.nda
     _paint(ax, mesh, codes, cmap=ListedColormap([COLOURS[o] for o in sorted(Outcome)]),
            vmin=min(Outcome) - 0.5, vmax=max(Outcome) + 0.5)
     return [Patch(facecolor=COLOURS[o], edgecolor="0.35", linewidth=0.5, label=o.label)
-            for o in map(Outcome, present[::-1].tolist())]
+            for o in sorted(Outcome, reverse=True) if o in present]
 
 
 def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.ndarray], name: str) -> list[Artist]:
@@ -243,7 +243,7 @@ def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho:
     from matplotlib.patheffects import withStroke
 
     limits = np.log10([ax.get_xlim(), ax.get_ylim()])
-    gamma = np.logspace(*limits[0], 401)
+    gamma = np.logspace(limits[0, 0], limits[0, 1], 401)
     curves = {}
     for edge, predict in predictions.items():
         with np.errstate(all="ignore"):
@@ -259,7 +259,8 @@ def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho:
         ax.plot(gamma, eta, color="black", lw=1.5, ls=dash, path_effects=halo)
         spot = _spot(points, [other for name, (_, other) in curves.items() if name != edge], placed)
         placed.append(spot)
-        ax.text(*spot, symbol, transform=ax.transAxes, ha="center", va="center", fontsize="large", path_effects=halo)
+        ax.text(spot[0], spot[1], symbol, transform=ax.transAxes, ha="center", va="center", fontsize="large",
+                path_effects=halo)
         handles.append(Line2D([], [], color="black", lw=1.5, ls=dash, label=f"{symbol} predicted"))
     return handles
 
@@ -326,8 +327,8 @@ def _draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list
 def _draw_brackets(ax: Axes, gamma: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
     """Draw brackets as bars with a dot at either end, and those known on one side only as an arrow away from it."""
     both = np.isfinite(low) & np.isfinite(high)
-    ink = {"color": "0.2", "zorder": 3}
-    ax.vlines(gamma[both], low[both], high[both], lw=1, label="bracket" if both.any() else None, **ink)
+    ink: dict[str, Any] = {"color": "0.2", "zorder": 3}
+    ax.vlines(gamma[both], low[both], high[both], lw=1, label="bracket" if both.any() else "", **ink)
     for known, mark in ((low, "^"), (high, "v")):
         ax.plot(gamma[both], known[both], ".", ms=2.5, **ink)
         alone = np.isfinite(known) & ~both
