@@ -1,0 +1,281 @@
+"""ToyExperiment and trajectory(): the toys trained over a plane, or once with every step kept. The shell around kernels.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+
+from toymodels import losses, models, optimizers, schedules
+from validation.misuse import Misuse, axis, between, positive, whole
+from validation.plane import Plane
+from validation.portrait import empty
+
+WORK = 5e7       # pixel-steps a task: under 0.1 s, so that an interrupt is heard
+CATAPULT_KERNEL = 0.9
+VARIABLES = ("outcome", "final_excess", "tail_excess", "peak_excess", "steps", "kernel_ratio", "rose")
+
+
+@dataclass(frozen=True)
+class ToyExperiment:
+    """A toy, a loss, an optimizer: an experiment for `validation.sweep` and `validation.trace`.
+
+    Attributes
+    ----------
+    model : `OneParameter(depth)` or `TwoParameter()`.
+    loss : "mse" or "cross_entropy".
+    optimizer : "sgd", "signsgd", "momentum", "adam", or one of `toymodels.optimizers` with its numbers.
+    steps : T >= 1, or an increasing sequence of them: the portrait then has a dim ``horizon``.
+    schedule : "constant", "warmup_cosine", or one of `toymodels.schedules`; stretched over the last horizon.
+    rho : the excess in (0, 1) at which a run counts as converged.
+
+    Raises
+    ------
+    Misuse : naming the argument, its value and what is allowed.
+    """
+
+    model: models.Model
+    loss: Any = "mse"
+    optimizer: Any = "sgd"
+    steps: int | Sequence[int] = 1000
+    schedule: Any = "constant"
+    rho: float = 0.01
+
+    tile: ClassVar[tuple[int, int]] = (64, 1 << 20)     # whole rows: a thread takes a few rows at a time anyway
+
+    def __post_init__(self) -> None:
+        models.as_model(self.model)
+        object.__setattr__(self, "loss", losses.as_loss(self.loss))
+        object.__setattr__(self, "optimizer", optimizers.as_optimizer(self.optimizer))
+        object.__setattr__(self, "schedule", schedules.as_schedule(self.schedule))
+        object.__setattr__(self, "rho", between("rho", self.rho, 0, 1))
+        if np.ndim(self.steps) == 0:
+            object.__setattr__(self, "steps", whole("steps", self.steps))
+        else:
+            if np.asarray(self.steps).dtype.kind not in "iu":
+                raise Misuse(f"steps must be a whole number, or an increasing sequence of them, not {self.steps!r}")
+            axis("steps", self.steps)
+            object.__setattr__(self, "steps", tuple(int(t) for t in self.steps))    # type: ignore[union-attr]
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """The numbers of steps after which the runs are judged."""
+        return self.steps if isinstance(self.steps, tuple) else (int(self.steps),)  # type: ignore[call-overload]
+
+    @property
+    def scan_per_decade(self) -> int:
+        """The least number of rates a decade at which edges may be scanned: SignSGD's comb has teeth of 0.01 decade."""
+        return 200 if self.optimizer.name == "signsgd" else 1
+
+    def describe(self) -> dict[str, Any]:
+        """Return the experiment as JSON, at full precision."""
+        return {
+            "witness": "toy",
+            "model": self.model.describe(),
+            "loss": self.loss.name,
+            "optimizer": optimizers.describe(self.optimizer),
+            "schedule": schedules.describe(self.schedule),
+            "steps": list(self.steps) if isinstance(self.steps, tuple) else self.steps,
+            "rho": self.rho,
+        }
+
+    def measure(self, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
+        """Train at every (gamma, eta) and return the portrait.
+
+        Parameters
+        ----------
+        gamma : (n,), > 0, increasing.
+        eta : (m,), the same, or (n, m), one axis per gamma.
+        """
+        plane = Plane(gamma, eta)
+        leading = {"horizon": np.asarray(self.steps)} if isinstance(self.steps, tuple) else {}
+        portrait = empty(plane, leading, VARIABLES)
+        written = {name: np.asarray(portrait[name].values).reshape(-1, *plane.shape) for name in VARIABLES}
+        train = _Trainer(self)
+        tasks = list(_tasks(plane.shape, self.horizons[-1]))
+        workers = min(len(tasks), _cores())
+        if workers == 1:
+            for task in tasks:
+                train(plane, *task, written)
+        else:
+            pool = ThreadPoolExecutor(workers)     # the kernels release the interpreter's lock
+            try:
+                for future in [pool.submit(train, plane, *task, written) for task in tasks]:
+                    future.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+        portrait.attrs.update(self.rules())
+        return portrait
+
+    def rules(self) -> dict[str, Any]:
+        """Return the attributes by which `validation.locate` reads this witness's edges."""
+        rules: dict[str, Any] = {
+            "rho": self.rho,
+            "steps": list(self.steps) if isinstance(self.steps, tuple) else self.steps,
+            "catapult_peak": 1.0,
+            "eta_max_of": "lowest" if self.optimizer.name == "signsgd" else "highest",
+            "dtype": "float64",
+            "device": "cpu",
+        }
+        if self.loss.name == "cross_entropy":
+            rules["catapult_kernel_ratio"] = CATAPULT_KERNEL
+        return rules
+
+
+class _Trainer:
+    """The compiled training of one experiment, and the numbers it needs; called with a block of the plane."""
+
+    def __init__(self, experiment: ToyExperiment) -> None:
+        from toymodels import kernels    # numba only where it is used
+
+        model, optimizer = experiment.model, experiment.optimizer
+        self.experiment = experiment
+        self.two = int(isinstance(model, models.TwoParameter))
+        self.loss = kernels.LOSS_CODE[experiment.loss.name]
+        self.optimizer = kernels.OPTIMIZER_CODE[optimizer.name]
+        recurs = int(optimizer.name != "adam" and experiment.schedule.name == "constant")
+        self.key = (model.depth, self.loss, self.optimizer, self.two, recurs)
+        self.rate = kernels.rate
+        self.train = kernels.trainer(*self.key)
+        self.factors, self.numbers = _time_dependence(experiment)
+        horizons = experiment.horizons
+        self.tails = [tail_start(T) for T in horizons]
+        looks = {*self.tails, *(t - 1 for t in self.tails if t > 1), *horizons}
+        self.boundaries = np.array(sorted(looks), dtype=np.int64)
+
+    def __call__(self, plane: Plane, rows: slice, columns: slice, written: dict[str, np.ndarray]) -> None:
+        """Train a block of the plane and write its part of the portrait's arrays, each (horizon, gamma, eta)."""
+        from toymodels import summary
+
+        experiment, model = self.experiment, self.experiment.model
+        gamma, eta = plane.part(rows, columns)
+        eta = np.broadcast_to(eta if eta.ndim == 1 else eta[rows], (len(gamma), eta.shape[-1]))
+        rates = np.ascontiguousarray(self.rate(bool(self.two), self.optimizer, gamma[:, None], eta))
+        size = (len(self.boundaries), *rates.shape)
+        high, low, f_at, w_at = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+        died = np.empty(rates.shape, np.int64)
+        self.train(gamma, rates, self.boundaries, self.factors, self.numbers, high, low, f_at, w_at, died)
+        flow = np.hypot(1.0, gamma) if self.two else np.exp(np.log1p(gamma) / model.depth)
+        bound = CATAPULT_KERNEL if experiment.loss.name == "cross_entropy" else np.inf
+        for h, T in enumerate(experiment.horizons):
+            tail, at = np.searchsorted(self.boundaries, (self.tails[h], T))
+            prior = np.searchsorted(self.boundaries, self.tails[h] - 1) if self.tails[h] > 1 else -1
+            block = {name: array[h, rows, columns] for name, array in written.items()}
+            summary.summarise(self.loss, model.depth, self.two, experiment.rho, bound, flow, prior, tail, at, T,
+                              high, low, f_at, w_at, died,
+                              block["outcome"], block["final_excess"], block["tail_excess"], block["peak_excess"],
+                              block["steps"], block["kernel_ratio"], block["rose"])
+            for a, i in np.argwhere(block["outcome"] == summary.AMBIGUOUS):
+                block["outcome"][a, i] = self._replayed(gamma[a], rates[a, i], T, bool(block["rose"][a, i]))
+
+    def _replayed(self, gamma: float, rate: float, T: int, rose: bool) -> int:
+        """Train one pixel again and return its outcome: untrained, if its excess never came near 0, else what it was doing."""
+        from toymodels import kernels
+        from validation.outcome import Outcome
+
+        u, v, f = np.empty(T + 1), np.empty(T + 1), np.empty(T + 1)
+        kernels.recorder(*self.key)(gamma, rate, self.factors[:T], self.numbers, u, v, f)
+        if self.experiment.loss.excess(f).min() >= 1 - min(self.experiment.rho, 0.05):
+            return int(Outcome.UNTRAINED)
+        return int(Outcome.OSCILLATING if rose else Outcome.PARTIAL)
+
+
+def tail_start(steps: int) -> int:
+    """Return the first time of the tail: the last T/10 times (at least one), the last included."""
+    return steps + 1 - max(1, steps // 10)
+
+
+def _time_dependence(experiment: ToyExperiment) -> tuple[np.ndarray, np.ndarray]:
+    """Return the kernels' `factors` (T, 3) and `numbers` (3,)."""
+    T, optimizer = experiment.horizons[-1], experiment.optimizer
+    factors = np.ones((T, 3))
+    factors[:, 0] = experiment.schedule.factors(T)
+    numbers = np.zeros(3)
+    if isinstance(optimizer, optimizers.HeavyBall):
+        numbers[0] = optimizer.beta
+    if isinstance(optimizer, optimizers.Adam):
+        numbers[:] = optimizer.beta1, optimizer.beta2, optimizer.epsilon
+        t = np.arange(1, T + 1)
+        factors[:, 1] = 1 / -np.expm1(t * np.log(optimizer.beta1))
+        factors[:, 2] = 1 / np.sqrt(-np.expm1(t * np.log(optimizer.beta2)))
+    return factors, numbers
+
+
+def _tasks(shape: tuple[int, int], steps: int) -> Iterator[tuple[slice, slice]]:
+    """Yield the plane in blocks of about `WORK` pixel-steps: whole rows, or, where a row is too much, parts of one."""
+    from toymodels.kernels import LANES
+
+    n, m = shape
+    columns = m if m * steps <= WORK else max(LANES, int(WORK / steps) // LANES * LANES)
+    rows = max(1, int(WORK / (min(columns, m) * steps)))
+    for a in range(0, n, rows):
+        for b in range(0, m, columns):
+            yield slice(a, min(a + rows, n)), slice(b, min(b + columns, m))
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def trajectory(model: Any, loss: Any = "mse", optimizer: Any = "sgd", gamma: Any = 1.0, eta: Any = 0.1, steps: Any = 1000,
+               schedule: Any = "constant") -> xr.Dataset:
+    """Return one run of a toy, step by step, in the very arithmetic of the sweeps.
+
+    Parameters
+    ----------
+    model, loss, optimizer, schedule : as for `ToyExperiment`.
+    gamma, eta : numbers above zero.
+    steps : T >= 1.
+
+    Returns
+    -------
+    Dataset with dim ``step`` (0..T): ``f``, ``loss``, ``excess``, ``sharpness`` (the largest eigenvalue of the Hessian that the
+    update sees: for `TwoParameter` that of half the loss, so that the edge of stability is at 2/eta), ``kernel``, and ``w`` or
+    ``u1``, ``u2``. One parameter also has ``u = (w - 1)/gamma``, which stays exact where w rounds to 1. What has
+    overflowed is infinite or NaN.
+
+    Raises
+    ------
+    Misuse : naming the argument, its value and what is allowed.
+    """
+    experiment = ToyExperiment(model, loss, optimizer, whole("steps", steps), schedule)
+    g, rate = (float(positive(name, x)) if np.ndim(x) == 0 else _refuse(name, x) for name, x in (("gamma", gamma), ("eta", eta)))
+    from toymodels import kernels
+
+    train = _Trainer(experiment)
+    u, v, f = np.empty(steps + 1), np.empty(steps + 1), np.empty(steps + 1)
+    scaled = float(kernels.rate(bool(train.two), train.optimizer, np.float64(g), np.float64(rate)))
+    kernels.recorder(*train.key)(g, scaled, train.factors, train.numbers, u, v, f)
+    loss, L = experiment.loss, model.depth
+    with np.errstate(all="ignore"):
+        first, second = loss.slope(f), loss.curvature(f)
+        if train.two:
+            state = {"u1": u, "u2": v}
+            kernel = 2 * (u**2 + v**2) / g**2
+            # eigenvalues of half the Hessian of l(f(u1, u2)): [[h u2^2, h u1 u2 + r], [h u1 u2 + r, h u1^2]]
+            h, r = 2 * second / g**2, first / g
+            sharpness = h * (u**2 + v**2) / 2 + np.hypot(h * (u**2 - v**2) / 2, h * u * v + r)
+        else:
+            w = 1.0 + g * u
+            state = {"w": w, "u": u}
+            kernel = (L * w ** (L - 1) / g) ** 2
+            sharpness = second * kernel
+            if L > 1:
+                sharpness = sharpness + first * L * (L - 1) * w ** (L - 2) / g
+        data = {"f": f, "loss": loss.value(f), "excess": loss.excess(f), "sharpness": sharpness, "kernel": kernel} | state
+    names = {"f": "centred, rescaled output", "loss": "loss", "excess": "excess loss", "kernel": "kernel K",
+             "sharpness": "largest eigenvalue of the update's Hessian", "w": "weight", "u": "(w - 1)/gamma"}
+    return xr.Dataset(
+        {k: ("step", x, {"long_name": names.get(k, k), "units": "1"}) for k, x in data.items()},
+        coords={"step": np.arange(steps + 1), "gamma": g, "eta": rate},
+        attrs={k: v for k, v in experiment.rules().items() if k in ("steps", "dtype", "device")})
+
+
+def _refuse(name: str, value: Any) -> float:
+    raise Misuse(f"{name} must be one number above zero, not {value!r}")
