@@ -281,7 +281,7 @@ def _draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list
     eta = edges["eta"].sel(edge=edge).transpose(..., "gamma", "bound")
     gamma = np.broadcast_to(edges["gamma"].values.astype(float), eta.shape[:-1]).ravel()
     low, high = (eta.sel(bound=b).values.ravel() for b in ("lower", "upper"))
-    fits = [f for f in fits if f.window is not None and np.isfinite(f.exponent) and np.isfinite(f.prefactor)]
+    fits = [f for f in fits if np.isfinite(f.exponent)]   # an undecided fit has no line
     steps, rho = int(edges.attrs.get("steps", 1000)), float(edges.attrs.get("rho", 0.01))
 
     def reference(g: np.ndarray) -> np.ndarray:
@@ -289,7 +289,7 @@ def _draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list
         if prediction is not None:
             with np.errstate(all="ignore"):
                 return np.asarray(prediction(g, steps, rho), dtype=float)
-        return fits[0].prefactor * g ** fits[0].exponent if fits else np.ones_like(g)
+        return fits[0](g) if fits else np.ones_like(g)
 
     fine = np.geomspace(gamma.min(), gamma.max(), 401)
     base, flat = reference(gamma), prediction is not None or bool(fits)
@@ -306,7 +306,7 @@ def _draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list
         used = (gamma >= fit.window[0]) & (gamma <= fit.window[1])
         inside |= used
         span = np.geomspace(max(fit.window[0], gamma.min()), min(fit.window[1], gamma.max()), 51)
-        line = fit.prefactor * span**fit.exponent
+        line = fit(span)
         top.plot(span, line, color=COLOURS[Outcome.CONVERGED], lw=2.2, label="fit" if i == 0 else None)
         with np.errstate(all="ignore"):
             bottom.plot(span, np.log10(line / reference(span)), color=COLOURS[Outcome.CONVERGED], lw=2.2)
@@ -341,7 +341,8 @@ def _write_exponent(ax: Axes, gamma: np.ndarray, line: np.ndarray, fit: Any, ver
 
     verdict = next((v for v in verdicts if v.measured == fit.exponent), None)
     word = str(getattr(verdict.outcome, "name", verdict.outcome)) if verdict is not None else ""
-    text = f"$\\gamma^{{\\,{fit.exponent:.3f}}}$  [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]"
+    factor = r"\,|\ln\gamma|" if getattr(fit, "logarithm", False) else ""
+    text = f"$\\gamma^{{\\,{fit.exponent:.3f}}}{factor}$  [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]"
     middle = gamma.size // 2
     left = ax.transAxes.inverted().transform(ax.transData.transform((gamma[middle], line[middle])))[0] < 0.5
     below = left == (line[-1] >= line[0])   # towards the middle of the axes, and away from the line

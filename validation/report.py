@@ -82,8 +82,9 @@ class Row:
         object.__setattr__(self, "outcome", choose("outcome", word, OUTCOMES))
 
     @classmethod
-    def of(cls, verdict: Any, regime: str, fit: Any = None) -> Row:
+    def of(cls, verdict: Any, fit: Any = None, regime: str | None = None) -> Row:
         """Return the row of a `Verdict`, with the window and n of the `PowerLawFit` that it judged."""
+        regime = regime or getattr(verdict, "regime", None) or ""
         return cls(edge=str(verdict.edge), regime=regime, window=getattr(fit, "window", None),
                    n=getattr(fit, "n", None), predicted=verdict.claimed, measured=verdict.measured,
                    interval=verdict.interval, outcome=verdict.outcome, sentence=verdict.sentence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -243,9 +244,21 @@ def edges_of(names=("eta_max", "eta_min")):
                       coords={"edge": list(names), "gamma": gamma, "bound": ["lower", "upper"]})
 
 
-def fit_of(edge="eta_max", exponent=2.01, prefactor=2.0, window=(1e-3, 1e-1)):
-    return SimpleNamespace(edge=edge, exponent=exponent, prefactor=prefactor, window=window,
-                           interval=(exponent - 0.02, exponent + 0.02))
+@dataclass
+class Fit:
+    """As much of a PowerLawFit as a figure needs."""
+
+    edge: str = "eta_max"
+    exponent: float = 2.01
+    prefactor: float = 2.0
+    window: tuple = (1e-3, 1e-1)
+
+    @property
+    def interval(self):
+        return self.exponent - 0.02, self.exponent + 0.02
+
+    def __call__(self, gamma):
+        return self.prefactor * gamma**self.exponent
 
 
 def verdict_of(fit, outcome="SUPPORTED"):
@@ -253,7 +266,7 @@ def verdict_of(fit, outcome="SUPPORTED"):
 
 
 def test_edges_show_brackets_fits_and_residuals():
-    fit = fit_of()
+    fit = Fit()
     figure = figures.plot_edges(edges_of(), [fit], EDGES, [verdict_of(fit)])
     top, bottom = figure.axes[:2]
     assert len(figure.axes) == 4
@@ -277,7 +290,7 @@ def test_censored_brackets_are_arrows():
 
 
 def test_an_undecided_fit_draws_nothing():
-    fit = SimpleNamespace(edge="eta_max", exponent=np.nan, prefactor=np.nan, window=None, interval=(np.nan, np.nan))
+    fit = Fit(exponent=np.nan, window=(np.nan, np.nan))
     figure = figures.plot_edges(edges_of(), [fit], EDGES)
     assert not figure.axes[0].texts
     assert not figure.axes[0].patches

@@ -46,7 +46,8 @@ class Page(HTMLParser):
 
 def row(**changes):
     fields = {"edge": "eta_max", "regime": "lazy", "window": (1e-4, 1e-2), "n": 17, "predicted": 2.0,
-              "measured": 1.99912, "interval": (1.998, 2.001), "outcome": "SUPPORTED", "sentence": "measured 1.999, claimed 2"}
+              "measured": 1.99912, "interval": (1.998, 2.001), "outcome": "SUPPORTED",
+              "sentence": "measured 1.999, claimed 2"}
     return Row(**fields | changes)
 
 
@@ -128,10 +129,11 @@ def test_a_row_is_made_from_a_verdict_and_its_fit():
     word = Enum("Word", ["SUPPORTED", "UNDECIDED"])
     verdict = SimpleNamespace(edge="eta_min", claimed=2, measured=2.01, interval=(2.0, 2.02), outcome=word.UNDECIDED,
                               sentence="s")
-    made = Row.of(verdict, "rich", SimpleNamespace(window=(10.0, 100.0), n=9))
+    made = Row.of(verdict, SimpleNamespace(window=(10.0, 100.0), n=9), "rich")
     assert made == row(edge="eta_min", regime="rich", window=(10.0, 100.0), n=9, predicted=2, measured=2.01,
                        interval=(2.0, 2.02), outcome="UNDECIDED", sentence="s")
-    assert Row.of(verdict, "rich").window is None
+    assert Row.of(verdict).window is None
+    assert [Row.of(SimpleNamespace(**vars(verdict), regime=r)).regime for r in ("lazy", None)] == ["lazy", ""]
 
 
 def test_misuse_is_refused_in_one_sentence(tmp_path):
