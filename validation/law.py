@@ -1,0 +1,93 @@
+"""PowerLawFit: what a fit found out about an exponent, as one frozen record; knows no method.
+
+A fit that could not decide returns the same type with `FitOutcome.UNDECIDED` and the reason: failing is data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+NOTHING = (float("nan"), float("nan"))
+
+
+class FitOutcome(StrEnum):
+    """Whether the data determined an exponent."""
+
+    FITTED = "FITTED"
+    UNDECIDED = "UNDECIDED"
+
+
+def _empty() -> np.ndarray:
+    return np.empty(0)
+
+
+@dataclass(frozen=True, eq=False)
+class PowerLawFit:
+    """``eta = prefactor * gamma**exponent`` on a window, with what is known of it.
+
+    Attributes
+    ----------
+    exponent : the best exponent; NaN where there is none.
+    interval, interval90 : (low, high) of the exponent, 95% and 90%.
+    prefactor : eta at gamma = 1 (in the units of eta; with `logarithm`, of eta over ``|ln gamma|``). Far from the window
+        it is an extrapolation: `log10_level` at `log10_centre` is the well-conditioned pair.
+    window : (low, high) in gamma; both ends belong to it. NaN where there is none.
+    n, n_censored : gammas used, and how many of them have only one end.
+    outcome, reason : FITTED, or UNDECIDED with one sentence.
+    scatter : standard deviation of log10 eta about the line, in decades, beyond what the brackets explain.
+    method : how exponent and interval were found, in words.
+    gamma, lower, upper : shape (n,), the rows used, in the units given; an end is NaN where censored.
+    steps, rho : the horizon T and the threshold of the edge, None where the data did not say.
+    edge : the edge's name.
+    logarithm : whether the law has the factor ``|ln gamma|``.
+    """
+
+    exponent: float
+    interval: tuple[float, float]
+    interval90: tuple[float, float]
+    prefactor: float
+    window: tuple[float, float]
+    n: int
+    n_censored: int
+    outcome: FitOutcome
+    reason: str = ""
+    scatter: float = float("nan")
+    method: str = ""
+    gamma: np.ndarray = field(default_factory=_empty, repr=False)
+    lower: np.ndarray = field(default_factory=_empty, repr=False)
+    upper: np.ndarray = field(default_factory=_empty, repr=False)
+    steps: int | None = None
+    rho: float | None = None
+    edge: str = ""
+    logarithm: bool = False
+    log10_centre: float = float("nan")
+    log10_level: float = float("nan")
+
+    def __call__(self, gamma: Any) -> np.ndarray:
+        """Return the fitted eta at each gamma (shape of `gamma`)."""
+        gamma = np.asarray(gamma, dtype=np.float64)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            log = self.log10_level + self.exponent * (np.log10(gamma) - self.log10_centre)
+            return 10.0**log * (np.abs(np.log(gamma)) if self.logarithm else 1.0)
+
+    @property
+    def sentence(self) -> str:
+        """The fit in one line: edge, window, gammas, exponent, 95% interval, scatter."""
+        where = f"{self.edge}, gamma {self.window[0]:g} to {self.window[1]:g} ({self.n} gammas)"
+        if self.outcome is not FitOutcome.FITTED:
+            return f"{where}: no exponent: {self.reason}"
+        low, high = self.interval
+        return (f"{where}: exponent {self.exponent:.4g}, 95% interval {low:.4g} to {high:.4g}, "
+                f"scatter {self.scatter:.2g} decades")
+
+
+def undecided(reason: str, **known: Any) -> PowerLawFit:
+    """Return a fit without an exponent, for the given reason and with whatever else is known."""
+    nan = float("nan")
+    blank: dict[str, Any] = {"exponent": nan, "interval": NOTHING, "interval90": NOTHING, "prefactor": nan,
+                             "window": NOTHING, "n": 0, "n_censored": 0}
+    return PowerLawFit(**{**blank, **known, "outcome": FitOutcome.UNDECIDED, "reason": reason})
