@@ -1,0 +1,108 @@
+"""What the site says about the code, said by the code: directives that render tables and references when the site is built."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from typing import ClassVar
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+LITERAL = re.compile(r"(``.+?``|`[^`]+`_?|:math:`[^`]+`)")
+
+
+class Rendered(SphinxDirective):
+    """A directive whose body is MyST text made by a function of its one argument."""
+
+    optional_arguments = 1
+    makers: ClassVar[dict] = {}
+
+    def run(self) -> list[nodes.Node]:
+        text = self.makers[self.name](*self.arguments)
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+def cell(text: str) -> str:
+    """Return text that stays in its cell of a table and is read as it stands."""
+    return re.sub(r"([|*_<>\[\]])", r"\\\1", " ".join(text.split()))
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def modules(package: str) -> list[str]:
+    """Return a package's modules, and their own, in the order of their names."""
+    root = importlib.import_module(package)
+    return [m.name for m in pkgutil.walk_packages(root.__path__, f"{package}.")]
+
+
+def first_line(name: str) -> str:
+    return inspect.getdoc(importlib.import_module(name)).split("\n\n")[0]
+
+
+def outcomes() -> str:
+    from validation.figures import COLOURS
+    from validation.outcome import PRECEDENCE, Outcome
+
+    rows = [(f'<span style="background:{COLOURS[o]};border:1px solid #888">&emsp;</span>', f"`{o.label}`", f"{int(o)}",
+             cell(o.sentence)) for o in sorted(Outcome)]
+    order = ", ".join(o.label for o in PRECEDENCE)
+    return table(("", "outcome", "code", "what happened"), rows) + f"\n\nThe first that fits, in this order: {order}.\n"
+
+
+def variables() -> str:
+    from validation.portrait import REQUIRED, VARIABLES
+
+    return table(("variable", "type", "unrun", "what it is", "always there"), [
+        (f"`{name}`", dtype, str(fill), cell(text), "yes" if name in REQUIRED else "")
+        for name, (dtype, fill, text) in VARIABLES.items()])
+
+
+def edges() -> str:
+    import validation.edges
+
+    return inspect.getdoc(validation.edges).partition("\n\n")[2].replace("``", "`").replace("`WIDTH`",
+                                                                                          f"{validation.edges.WIDTH:g}")
+
+
+def rooms(package: str) -> str:
+    return table(("module", "what lives there"), [
+        (f"`{name}`", cell(first_line(name).replace("``", "")).replace("`", "")) for name in modules(package)])
+
+
+def api(package: str) -> str:
+    return "\n\n".join(f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```" for name in modules(package))
+
+
+def errata() -> str:
+    try:
+        from toymodels.theory.errata import ERRATA
+    except ModuleNotFoundError as missing:
+        if missing.name != "toymodels.theory.errata":
+            raise
+        return "*The derivations behind this page are being written; the page will be made from them.*"
+    return "\n\n".join(str(erratum) for erratum in ERRATA)
+
+
+def plain_docstring(app, what, name, obj, options, lines) -> None:
+    """Escape what reStructuredText would read as markup: our docstrings are written to be read in a terminal."""
+    for i, line in enumerate(lines):
+        if line.lstrip().startswith(".. "):
+            continue
+        parts = LITERAL.split(line)
+        parts[::2] = [re.sub(r"(\*|\||(?<=\w)_(?=\W|$))", r"\\\1", part) for part in parts[::2]]
+        lines[i] = "".join(parts)
+
+
+def setup(app) -> dict:
+    for maker in (outcomes, variables, edges, rooms, api, errata):
+        Rendered.makers[maker.__name__] = maker
+        app.add_directive(maker.__name__, Rendered)
+    # before napoleon, whose own markup must stay
+    app.connect("autodoc-process-docstring", plain_docstring, priority=100)
+    return {"parallel_read_safe": True}
