@@ -46,7 +46,8 @@ class ToyExperiment:
     schedule: Any = "constant"
     rho: float = 0.01
 
-    tile: ClassVar[tuple[int, int]] = (64, 1 << 20)     # whole rows: a thread takes a few rows at a time anyway
+    tile: ClassVar[tuple[int, int]] = (64, 1 << 20)     # whole rows: a thread takes a few of them at a time anyway
+    sections: ClassVar[int] = 7     # `trace` asks for so many rates inside a bracket at once: eight lanes cost little more than one
 
     def __post_init__(self) -> None:
         models.as_model(self.model)
@@ -154,7 +155,7 @@ class _Trainer:
 
         experiment, model = self.experiment, self.experiment.model
         gamma, eta = plane.part(rows, columns)
-        eta = np.broadcast_to(eta if eta.ndim == 1 else eta[rows], (len(gamma), eta.shape[-1]))
+        eta = np.broadcast_to(eta, (len(gamma), eta.shape[-1]))
         rates = np.ascontiguousarray(self.rate(bool(self.two), self.optimizer, gamma[:, None], eta))
         size = (len(self.boundaries), *rates.shape)
         high, low, f_at, w_at = np.empty(size), np.empty(size), np.empty(size), np.empty(size)

@@ -16,8 +16,9 @@ from validation.misuse import Misuse
 class Experiment(Protocol):
     """Anything that can be trained at (gamma, eta) and described. It may be subclassed, or merely resembled.
 
-    Two class attributes may be added: ``tile`` (rows, columns), the piece of a plane that `sweep` asks for at once, and
-    ``scan_per_decade``, the least number of rates a decade at which `trace` may scan (combs and fringes need a fine one).
+    Three class attributes may be added: ``tile`` (rows, columns), the piece of a plane that `sweep` asks for at once;
+    ``scan_per_decade``, the least number of rates a decade at which `trace` may scan (combs and fringes need a fine one);
+    ``sections``, the number of rates inside a bracket that `trace` asks for at once (1: bisection, the fewest runs).
     """
 
     def describe(self) -> dict[str, Any]:

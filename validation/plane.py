@@ -94,7 +94,7 @@ class Plane:
 
     def part(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
         """Return the gammas and the rates of a tile, as `Experiment.measure` takes them."""
-        return self.gamma[rows], self.eta[..., columns]
+        return self.gamma[rows], self.eta[rows, columns] if self.eta.ndim == 2 else self.eta[columns]
 
     def refine(self, edges: xr.Dataset, edge: str, per_decade: int, margin: float = 0.1) -> Plane:
         """Return a plane that follows a located edge, with finer rates: a second sweep there narrows the brackets.

@@ -1,0 +1,196 @@
+"""`lazyrich toy`: simulate a toy, find its edges, fit, judge against the theory, draw. Puts the rooms together, computes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Parameter
+
+from toymodels.models import Model, OneParameter, TwoParameter
+from toymodels.simulate import ToyExperiment
+from validation.misuse import Misuse, axis, between, whole
+from validation.plane import Plane
+
+LONG = 30_000             # T of figure 9: the catapult triangle takes its time
+TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
+
+
+def toy(
+    *,
+    model: Literal["one", "two"] = "one",
+    depth: int = 5,
+    loss: Literal["both", "mse", "cross_entropy"] = "both",
+    optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd",
+    schedule: Literal["constant", "warmup_cosine"] = "constant",
+    steps: int | None = None,
+    rho: float = 0.01,
+    gamma: tuple[float, float] = (1e-5, 1e5),
+    eta: tuple[float, float] | None = None,
+    points: int = 512,
+    tolerance: float = 0.05,
+    out: Path | None = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Simulate a toy model over the plane, find its edges, fit, judge against the theory, draw.
+
+    By default the paper's figure 6: one parameter, L = 5, T = 1000, both losses. `--model two` gives figures 8 and 9,
+    `--optimizer signsgd` figure 11. Written are, for each loss, the portrait (zarr) and its figures, and for all of them
+    report.html and verdicts.json.
+
+    Example: lazyrich toy --depth 3 --loss mse --gamma 1e-3 1e3 --out three
+
+    Parameters
+    ----------
+    model : one parameter, any depth, or two parameters (catapults).
+    depth : L, the number of weight matrices of the one-parameter model.
+    loss : which loss, or both.
+    optimizer : with its default numbers; others through `toymodels` in Python.
+    schedule : of the learning rate.
+    steps : T; 1000 if not given, 30000 for two parameters and cross-entropy.
+    rho : the excess loss at which a run counts as trained.
+    gamma : first and last feature-learning strength.
+    eta : first and last learning rate; if not given, what the predicted edges ask for.
+    points : points along each axis of the portrait.
+    tolerance : how far from the predicted exponent still counts as the predicted exponent.
+    out : the folder to write to; if not given, lazyrich-toy/ and the model's name.
+    overwrite : replace portraits of other experiments or planes that lie in the way.
+    strict : exit with 1 if a verdict is CONTRADICTED.
+    quiet : no progress bar, no table.
+    """
+    from validation.report import verdicts_json, write_report
+    from validation.telling import provenance_of
+
+    chosen: Model = OneParameter(depth) if model == "one" else TwoParameter()
+    names = ["mse", "cross_entropy"] if loss == "both" else [loss]
+    experiments = [ToyExperiment(chosen, name, optimizer, steps or _steps(chosen, name) if steps is None else whole("steps", steps),
+                                 schedule, rho) for name in names]
+    whole("points", points, least=8)
+    between("tolerance", tolerance, 0, np.inf)
+    planes = [_plane(experiment, gamma, eta, points) for experiment in experiments]
+    folder = out or Path("lazyrich-toy") / _slug(experiments[0], with_loss=False)
+    targets = [folder / f"{_slug(e)}.zarr" for e in experiments]
+    for experiment, plane, target in zip(experiments, planes, targets, strict=True):
+        _check_place(experiment, plane, target, overwrite)
+    sections, provenance, contradicted = [], {}, False
+    for experiment, plane, target in zip(experiments, planes, targets, strict=True):
+        portrait, part, wrong = _one(experiment, plane, target, tolerance, quiet)
+        sections.append(part)
+        contradicted |= wrong
+        provenance = provenance_of(portrait)
+    title = f"lazyrich toy: {_words(experiments[0])}"
+    write_report(folder / "report.html", title, sections, provenance)
+    verdicts_json(folder / "verdicts.json", title, sections, provenance)
+    if not quiet:
+        print(f"Written to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))))
+    return 1 if strict and contradicted else 0
+
+
+def _one(experiment: ToyExperiment, plane: Plane, target: Path, tolerance: float, quiet: bool) -> tuple[Any, Any, bool]:
+    """Sweep, trace, judge and draw one experiment; return its portrait, its section, and whether a verdict is CONTRADICTED."""
+    from toymodels.theory import predict
+    from validation import figures
+    from validation.assessment import assess
+    from validation.report import Picture, publish
+    from validation.store import save_portrait
+    from validation.sweep import sweep
+    from validation.telling import print_table, section
+    from validation.trace import trace
+    from validation.verdict import VerdictOutcome
+
+    predictions = predict(experiment.model, experiment.loss, experiment.optimizer) if _has_theory(experiment) else {}
+    portrait = sweep(experiment, plane, progress=not quiet)
+    save_portrait(portrait, target, overwrite=True)
+    decades = np.log10(plane.gamma[-1] / plane.gamma[0])
+    gammas = np.geomspace(plane.gamma[0], plane.gamma[-1], max(2, round(decades * TRACED_PER_DECADE) + 1))
+    words = _words(experiment)
+    assessments, edges = [], None
+    if predictions:
+        edges = trace(experiment, gammas, list(predictions))
+        assessments = assess(edges, predictions, tolerance)
+    if not quiet:
+        print_table(words, assessments)
+    kinds = [(None, "", "outcomes of training")]
+    if isinstance(experiment.model, TwoParameter):
+        kinds += [("final_excess", "-final", "final loss"), ("peak_excess", "-peak", "largest loss")]
+    pictures = []
+    for variable, suffix, what in kinds:
+        image = figures.image(figures.portrait_figure(portrait, predictions, variable))
+        publish(target.with_name(target.stem + suffix + ".png"), image)
+        pictures.append(Picture(image, f"{words}: {what} over gamma and eta, with the predicted edges", what.capitalize()))
+    if edges is not None and assessments:
+        image = figures.image(figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments]))
+        publish(target.with_name(target.stem + "-edges.png"), image)
+        pictures.append(Picture(image, f"{words}: traced edges, fits and predictions over gamma, with residuals",
+                                "Edges by bisection, fitted power laws and predictions"))
+    notes = [] if predictions else ["The theory has no edges for this optimizer and schedule: nothing is judged."]
+    wrong = any(a.verdict.outcome is VerdictOutcome.CONTRADICTED for a in assessments)
+    return portrait, section(words, portrait, pictures, assessments, notes), wrong
+
+
+def _has_theory(experiment: ToyExperiment) -> bool:
+    """Return whether predictions apply: they are for a constant rate."""
+    return experiment.schedule.name == "constant"
+
+
+def _steps(model: Model, loss: str) -> int:
+    return LONG if isinstance(model, TwoParameter) and loss == "cross_entropy" else 1000
+
+
+def _plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[float, float] | None, points: int) -> Plane:
+    """Return the plane to sweep: where no rates are given, a decade beyond all the predicted edges."""
+    low, high = axis("gamma", gamma)
+    if eta is None:
+        from toymodels.theory import predict
+
+        gammas = np.geomspace(low, high, 64)
+        predictions = predict(experiment.model, experiment.loss, experiment.optimizer)
+        curves = [p(gammas, experiment.horizons[-1], experiment.rho) for p in predictions.values()]
+        known = np.concatenate([c[np.isfinite(c)] for c in curves]) if curves else np.array([1e-10, 1e4])
+        eta = 10.0 ** np.floor(np.log10(known.min()) - 0.5), 10.0 ** np.ceil(np.log10(known.max()) + 1)
+    bottom, top = axis("eta", eta)
+    return Plane(np.geomspace(low, high, points), np.geomspace(bottom, top, points))
+
+
+def _check_place(experiment: ToyExperiment, plane: Plane, target: Path, overwrite: bool) -> None:
+    """Refuse, before anything is trained, a folder that cannot be written or a portrait that is not this one's to replace."""
+    from validation.experiment import digest
+    from validation.store import open_portrait, published
+
+    with published(target.with_suffix(".probe")) as draft:
+        draft.touch()
+        draft.unlink()
+        draft.mkdir()
+    target.with_suffix(".probe").rmdir()
+    if not target.exists() or overwrite:
+        return
+    old = open_portrait(target)
+    same = old.attrs.get("digest") == digest(experiment.describe())
+    if not (same and np.array_equal(old["gamma"], plane.gamma) and np.array_equal(old["eta"], plane.eta)):
+        raise Misuse(f"out already holds another {'plane of this experiment' if same else 'experiment'}, {target}; "
+                     "choose another folder with --out, or replace it with --overwrite")
+
+
+def _slug(experiment: ToyExperiment, with_loss: bool = True) -> str:
+    """Return a name for files: model, loss, optimizer, T."""
+    model = experiment.model
+    parts = ["two" if isinstance(model, TwoParameter) else f"one-L{model.depth}"]
+    parts += [experiment.loss.name] if with_loss else []
+    parts += [experiment.optimizer.name]
+    parts += [] if experiment.schedule.name == "constant" else [experiment.schedule.name]
+    return "-".join(parts + ([f"T{experiment.horizons[-1]}"] if with_loss else []))
+
+
+def _words(experiment: ToyExperiment) -> str:
+    """Return the experiment as a heading."""
+    model = experiment.model
+    name = "two parameters" if isinstance(model, TwoParameter) else f"one parameter, L = {model.depth}"
+    loss = {"mse": "MSE", "cross_entropy": "cross-entropy"}[experiment.loss.name]
+    optimizer = {"sgd": "SGD", "signsgd": "SignSGD", "momentum": "heavy ball", "adam": "Adam"}[experiment.optimizer.name]
+    rest = "" if experiment.schedule.name == "constant" else ", warm-up and cosine"
+    return f"{name}, {loss}, {optimizer}{rest}, T = {experiment.horizons[-1]}"
+
+

@@ -1,0 +1,84 @@
+"""From edges and predictions to verdicts: which window, which fit, which judgement, in one call; knows no model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from validation.misuse import between
+from validation.powerlaw import PowerLawFit, fit
+from validation.prediction import REGIMES, Prediction
+from validation.verdict import Verdict, judge
+
+LEAST = 4              # gammas in a window, below which nothing is fitted
+SLOWLY = 1e3           # a law with a logarithm has no window: its slope is compared beyond this, over the same gammas
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """One prediction in one regime, with the fit it was held against and the verdict.
+
+    Attributes
+    ----------
+    edge, regime : "eta_max", "rich", ...
+    limit : the exponent at the regime's end, an exact rational; None where a logarithm multiplies it.
+    fit, verdict : see `validation.fit` and `validation.judge`.
+    note : what the reader should know of the window; may be empty.
+    """
+
+    edge: str
+    regime: str
+    limit: Any
+    fit: PowerLawFit
+    verdict: Verdict
+    note: str = ""
+
+
+def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: float = 0.05) -> list[Assessment]:
+    """Fit and judge every predicted power law that these edges can be held against.
+
+    The window is the theory's own: where its local exponent is within 0.02 of its limit, and below a third of the gamma where
+    the triangle of trainability closes. Regimes with fewer than four gammas in it are left out, not guessed.
+
+    Parameters
+    ----------
+    edges : as from `locate` or `trace`; with a dim ``horizon``, the last one is judged.
+    predictions : edge -> `Prediction`.
+    tolerance : of `judge`.
+    """
+    between("tolerance", tolerance, 0, np.inf)
+    if "horizon" in edges.dims:
+        edges = edges.isel(horizon=-1)
+    steps = int(edges.coords["horizon"]) if "horizon" in edges.coords else int(np.max(edges.attrs.get("steps", 1000)))
+    rho = float(edges.attrs.get("rho", 0.01))
+    edges = edges.assign_attrs(steps=steps, rho=rho)
+    gamma = edges["gamma"].values
+    done = []
+    for name, prediction in predictions.items():
+        if name not in edges["edge"].values:
+            continue
+        for regime in REGIMES:
+            window, note = _window(prediction, regime, steps, rho)
+            inside = window is not None and (gamma >= window[0]) & (gamma <= window[1])
+            if window is None or np.count_nonzero(inside) < LEAST:
+                continue
+            window = max(window[0], float(gamma[0])), min(window[1], float(gamma[-1]))
+            law = fit(edges, name, window=window)
+            limit = None if prediction.logarithm(regime) else prediction.exponent(regime)
+            done.append(Assessment(name, regime, limit, law, judge(law, prediction, tolerance), note))
+    return done
+
+
+def _window(prediction: Prediction, regime: str, steps: int, rho: float) -> tuple[tuple[float, float] | None, str]:
+    """Return the gammas on which a regime's exponent can be measured, and what to say of them."""
+    try:
+        if prediction.logarithm(regime):
+            window = (SLOWLY, np.inf) if regime == "rich" else (0.0, 1 / SLOWLY)
+            return window, "a logarithm multiplies the power law: the slope is compared with the predicted one over the same gammas"
+        return prediction.window(regime, steps, rho), ""
+    except ValueError:
+        return None, ""      # this edge has no law in this regime
