@@ -11,15 +11,12 @@ author = "The lazyrich authors"
 copyright = "The lazyrich authors"   # no year: a rebuild should not change the pages
 version = release = installed("lazyrich")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "from_code"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "from_code"]
 exclude_patterns = ["_build", "tables"]
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 
-# Docstrings are numpy's; a name in single backticks is a link where there is something to link to.
-default_role = "py:obj"
-napoleon_google_docstring = False
-napoleon_use_ivar = True             # dataclass fields are documented once, in their class
+default_role = "py:obj"              # in docstrings, a name in backticks is a link where there is something to link to
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"           # the annotations stand in the source; the docstrings tell shapes and meaning
 autodoc_preserve_defaults = True
@@ -30,6 +27,7 @@ mathjax_path = "mathjax/tex-svg.js"
 html_theme = "pydata_sphinx_theme"
 html_title = "lazyrich"
 html_static_path = ["_static"]
+html_sidebars = {"**": []}            # a handful of pages: the bar on top is enough
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": False, "show_prev_next": False, "navbar_align": "left",
                       "secondary_sidebar_items": ["page-toc"], "footer_start": ["copyright"], "footer_end": []}

@@ -12,6 +12,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 LITERAL = re.compile(r"(``.+?``|`[^`]+`_?|:math:`[^`]+`)")
+ITEMISED = {"Parameters", "Attributes", "Raises"}
 
 
 class Rendered(SphinxDirective):
@@ -89,20 +90,42 @@ def errata() -> str:
     return "\n\n".join(str(erratum) for erratum in ERRATA)
 
 
-def plain_docstring(app, what, name, obj, options, lines) -> None:
-    """Escape what reStructuredText would read as markup: our docstrings are written to be read in a terminal."""
-    for i, line in enumerate(lines):
-        if line.lstrip().startswith(".. "):
+def docstring(app, what, name, obj, options, lines) -> None:
+    """Turn one of our docstrings into reStructuredText: they are numpy's, and written to be read in a terminal.
+
+    Under ``Parameters``, ``Attributes`` and ``Raises`` an item is ``name, other : text``; nothing is markup but backticks.
+    """
+    if not lines:
+        return
+    made: list[str] = []
+    section = ""
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        if after and set(after) == {"-"} and len(after) == len(line.rstrip()):
+            section = line.strip()
+            made += [f".. rubric:: {section}", ""]
+        elif line and set(line) == {"-"} and section:
             continue
-        parts = LITERAL.split(line)
-        parts[::2] = [re.sub(r"(\*|\||(?<=\w)_(?=\W|$))", r"\\\1", part) for part in parts[::2]]
-        lines[i] = "".join(parts)
+        elif section in ITEMISED and (item := re.match(r"(\w[\w, ]*?) : (.*)", line)):
+            made.append(f"* **{item[1]}**: {escaped(item[2])}")
+        elif section in ITEMISED and line.startswith("    "):
+            made.append(f"  {escaped(line.strip())}")
+        else:
+            made.append(escaped(line))
+    lines[:] = [*made, ""]
+
+
+def escaped(line: str) -> str:
+    """Return a line in which nothing is markup but what stands in backticks, and the directives."""
+    if line.lstrip().startswith((".. ", ">>>")):
+        return line
+    parts = LITERAL.split(line)
+    parts[::2] = [re.sub(r"(\*|\||(?<=\w)_(?=\W|$))", r"\\\1", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def setup(app) -> dict:
     for maker in (outcomes, variables, edges, rooms, api, errata):
         Rendered.makers[maker.__name__] = maker
         app.add_directive(maker.__name__, Rendered)
-    # before napoleon, whose own markup must stay
-    app.connect("autodoc-process-docstring", plain_docstring, priority=100)
+    app.connect("autodoc-process-docstring", docstring)
     return {"parallel_read_safe": True}
