@@ -39,9 +39,7 @@ INK = {"SUPPORTED": "#1a7f37", "CONTRADICTED": "#b42318", "UNDECIDED": "#7a5600"
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)), (0, (3, 1.5)))
 SYMBOLS = {"eta_min": r"$\eta_{\min}$", "eta_crit": r"$\eta_{\rm crit}$", "eta_settle": r"$\eta_{\rm settle}$",
            "eta_max": r"$\eta_{\max}$", "eta_div": r"$\eta_{\rm div}$", "eta_opt": r"$\eta_{\rm opt}$"}
-TITLES = {"final_excess": "final excess loss", "tail_excess": "largest excess loss of the tail",
-          "peak_excess": "largest excess loss", "steps": "steps taken", "final_accuracy": "final accuracy",
-          "kernel_ratio": "kernel / its gradient-flow value"}
+CEILING = {"final_excess": 0, "tail_excess": 0}   # log10: a run that ended worse than it began is told by the bar's arrow
 
 
 def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = None, variable: str | None = None,
@@ -226,14 +224,14 @@ def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.nda
     else:
         # whole decades, at most six: what lies beyond takes the end's colour, and the bar's arrow says so
         seen = np.log10(shown[shown > 0]) if (shown > 0).any() else np.array([0.0])
-        high = 10.0 ** np.clip(np.ceil(np.quantile(seen, 0.995) - 1e-9), -200, 300)
+        high = 10.0 ** np.clip(np.ceil(np.quantile(seen, 0.995) - 1e-9), -200, CEILING.get(name, 300))
         low = min(max(10.0 ** max(np.floor(seen.min()), -300), high * 1e-6), high / 10)
     over, under = bool((shown > high).any()), bool((shown < low).any())
     ax.set_facecolor(COLOURS[Outcome.DIVERGED])
     painted = _paint(ax, mesh, np.ma.masked_array(np.where(lost, high, np.clip(values, low, high)), lost),
                      cmap="viridis", norm=Normalize(low, high) if linear else LogNorm(low, high))
     extend = {(0, 0): "neither", (1, 0): "max", (0, 1): "min", (1, 1): "both"}[over, under]
-    ax.figure.colorbar(painted, ax=ax, label=TITLES.get(name, name), extend=extend)
+    ax.figure.colorbar(painted, ax=ax, label=picture[name].attrs.get("long_name", name), extend=extend)
     return [Patch(facecolor=COLOURS[Outcome.DIVERGED], edgecolor="0.35", label="diverged")] if lost.any() else []
 
 

@@ -176,13 +176,24 @@ def test_horizons_show_the_last_and_seeds_the_first():
 def test_a_variable_is_drawn_on_a_log_scale_with_divergence_in_grey():
     from matplotlib.colors import LogNorm
 
-    ax = figures.plot_portrait(synthetic(), EDGES, "final_excess", ax=axes())
+    portrait = synthetic()
+    ax = figures.plot_portrait(portrait, EDGES, "final_excess", ax=axes())
     norm = mesh_of(ax).norm
     assert isinstance(norm, LogNorm)
     assert (norm.vmin, norm.vmax) == pytest.approx((1e-6, 1.0))
     assert pixel(ax, 1e-3, 1e8) == rgb(figures.COLOURS[Outcome.DIVERGED])
     assert pixel(ax, 1e-3, 1e-11) != rgb(figures.COLOURS[Outcome.DIVERGED])
-    assert ax.figure.axes[1].get_ylabel() == "final excess loss"
+    assert ax.figure.axes[1].get_ylabel() == "final_excess"
+    portrait["final_excess"].attrs["long_name"] = "excess loss after the last step"
+    ax = figures.plot_portrait(portrait, EDGES, "final_excess", ax=axes())
+    assert ax.figure.axes[1].get_ylabel() == "excess loss after the last step"
+
+
+def test_ending_worse_than_it_began_is_beyond_the_scale():
+    portrait = synthetic()
+    for name, top in (("final_excess", 1.0), ("peak_excess", 1e6)):
+        portrait[name] = portrait["outcome"] * 0 + 1e6
+        assert mesh_of(figures.plot_portrait(portrait, variable=name, ax=axes())).norm.vmax == top
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, np.inf, 5e-324, 1e308])
