@@ -1,0 +1,208 @@
+"""predict(): which edges exist for a model, a loss and an optimizer, each as a formula in sympy and as numbers.
+
+The one place that pairs them. An edge the theory does not have is absent; a stretch of gamma it does not reach is NaN.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from toymodels.losses import MSE, CrossEntropy
+from toymodels.models import Model, OneParameter, TwoParameter, as_model
+from toymodels.optimizers import SGD, HeavyBall, SignSGD, as_optimizer
+from toymodels.theory import curves
+from toymodels.theory.edge import Curve, Edge
+from toymodels.theory.losses import target_outputs, theory_loss
+from toymodels.theory.scaling import Branch, crossing, explicit
+from toymodels.theory.symbols import letters
+
+
+def predict(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str, Edge]:
+    """Return the edges that the theory predicts, by their names.
+
+    Parameters
+    ----------
+    model : OneParameter(depth) or TwoParameter().
+    loss : "mse", "cross_entropy", or anything hashable with a ``name`` and an ``expression(f)`` whose minimum is at f = 1.
+    optimizer : "sgd", "signsgd", "momentum", "adam", or the package's own dataclass with its numbers.
+
+    Returns
+    -------
+    A dict from "eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div" (those that exist, in this order) to `Edge`.
+
+    Raises
+    ------
+    Misuse : an unknown model, loss or optimizer.
+    """
+    model, loss, optimizer = as_model(model), theory_loss(loss), as_optimizer(optimizer)
+    if isinstance(optimizer, SignSGD):
+        edges = _signsgd(model, loss)
+    elif isinstance(optimizer, SGD):
+        edges = _sgd_one(model, loss) if isinstance(model, OneParameter) else _sgd_two(model, loss)
+    elif isinstance(optimizer, HeavyBall):
+        edges = _heavy_ball(model, loss, optimizer.beta)
+    else:
+        # Adam's second moment remembers 1/(1 - beta2) steps: its edges are the transient's, and no formula of ours has them
+        edges = []
+    order = ("eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div")
+    return {edge.name: edge for edge in sorted(edges, key=lambda e: order.index(e.name))}
+
+
+def apex(model: Model, loss: Any) -> Any:
+    """Return the gamma at which SGD's triangle of trainability closes, as sympy in T: eta_min's rich law meets eta_max's.
+
+    ``(2 T (L - 2) r0/(L h_l))**(L/(L - 2))`` for one parameter and L >= 3 (``r0 = -l'(0)``; 1 for MSE); infinity else.
+    """
+    import sympy
+
+    edges = predict(model, loss)
+    if not all(name in edges and "rich" in edges[name].regimes for name in ("eta_min", "eta_max")):
+        return sympy.oo
+    return crossing(edges["eta_min"].scaling("rich"), edges["eta_max"].scaling("rich"))
+
+
+def _apex(steps: int, rho: float, model: Model, loss: Any) -> float:
+    """Return `apex` as a number."""
+    gamma = apex(model, loss)
+    return float(gamma.subs({letters().T: steps, letters().rho: rho}))
+
+
+def _both(*branches: Branch) -> dict[str, list[Branch]]:
+    """Return the same branches for both regimes."""
+    return {"lazy": list(branches), "rich": list(branches)}
+
+
+def _targets(loss: Any) -> dict[Any, Any]:
+    """Return what f1, f2, d1 = 1 - f1 and d2 = f2 - 1 are as functions of rho."""
+    s = letters()
+    f1, f2 = target_outputs(loss)
+    return {s.f1: f1, s.f2: f2, s.d1: 1 - f1, s.d2: f2 - 1}
+
+
+def _flow(model: Model, loss: Any, beta: float = 0.0) -> Curve:
+    """Return eta_min = S/T in sympy."""
+    import sympy
+
+    from toymodels.theory.flow import time_expression, time_limits
+
+    s = letters()
+    b = sympy.nsimplify(beta)
+    rate = (1 - b) / (s.T - b * (1 - b**s.T) / (1 - b))
+    lazy, rich = (Branch(x.parameter, x.gamma, rate * x.eta, x.lazy, x.rich) for x in time_limits(model, loss))
+    return Curve(rate * time_expression(model, loss), {"lazy": [lazy], "rich": [rich]}, _targets(loss))
+
+
+def _formula(eta: Any, *args: Any) -> Curve:
+    """Return the curve of a function that gives an explicit expression in gamma, holding in both regimes."""
+    expression = eta(*args)
+    return Curve(expression, _both(explicit(expression)))
+
+
+def _below(inner: Any, limit: float) -> Curve:
+    """Return a curve cut to gamma < limit."""
+    import sympy
+
+    gamma = letters().gamma
+    curve = inner()
+    cut = sympy.Piecewise((curve.expression, gamma < sympy.nsimplify(limit)), (sympy.nan, True))
+    return Curve(cut, {"lazy": curve.branches["lazy"]}, curve.values)
+
+
+def _minimum_edge(model: Model, loss: Any, beta: float = 0.0) -> Edge:
+    return Edge("eta_min", "gradient flow, $S/T$", "section 4.1, uniformly in gamma",
+                partial(curves.flow_edge, model=model, loss=loss, beta=beta), partial(_flow, model, loss, beta),
+                apex=partial(_apex, model=model, loss=loss) if beta == 0 else None)
+
+
+def _sgd_one(model: OneParameter, loss: Any) -> list[Edge]:
+    """Return the edges of the one-parameter model: no catapults, so no eta_crit (the edge of stability is eta_max)."""
+    from toymodels.theory.stability import divergence_one, edge_of_stability
+
+    edges = [
+        _minimum_edge(model, loss),
+        Edge("eta_max", r"stability, $2/\ell''(w_*)$", "eq. 7, with its prefactor",
+             partial(curves.stable_one, depth=model.depth, loss=loss), partial(_formula, edge_of_stability, model, loss),
+             apex=partial(_apex, model=model, loss=loss)),
+    ]
+    derive = partial(_formula, divergence_one, model.depth, loss)
+    if isinstance(loss, MSE) and model.depth <= 2:
+        # L = 1: where stability is lost; L = 2: at twice that
+        edges.append(Edge("eta_div", "divergence", "exact", partial(curves.stable_one, depth=model.depth, loss=loss,
+                                                                     factor=2.0 * model.depth), derive))
+    elif model.depth == 2 and _straight(loss):
+        edges.append(Edge("eta_div", r"divergence, $\gamma/\ell'(\infty)$", "footnote 5, with its prefactor",
+                          partial(curves.saturated_one, loss=loss), partial(_below, derive, 1.0), ("lazy",),
+                          "predicted for gamma < 1 alone: beyond, a run need not reach the straight part of the loss"))
+    return edges
+
+
+def _straight(loss: Any) -> bool:
+    """Return whether the loss is straight far above f = 1."""
+    if isinstance(loss, MSE | CrossEntropy):
+        return isinstance(loss, CrossEntropy)
+    from toymodels.theory.losses import numeric_tail
+
+    return bool(np.isfinite(numeric_tail(loss)))
+
+
+def _signsgd(model: Model, loss: Any) -> list[Edge]:
+    """Return SignSGD's edges; it never diverges."""
+    return [
+        Edge("eta_min", "the walk in T steps", "Appendix F, with prefactor",
+             partial(curves.sign_walk, model=model, loss=loss), partial(_sign_walk, model, loss)),
+        Edge("eta_max", "the overshoot of one step", "Appendix F, with prefactor",
+             partial(curves.sign_overshoot, model=model, loss=loss), partial(_sign_overshoot, model, loss),
+             limits="a bound: below it every run ends inside rho; the comb above it has lucky teeth"),
+    ]
+
+
+def _sign_walk(model: Model, loss: Any) -> Curve:
+    from toymodels.theory.signsgd import walk
+
+    expression = walk(model)
+    return Curve(expression, _both(explicit(expression)), _targets(loss))
+
+
+def _sign_overshoot(model: Model, loss: Any) -> Curve:
+    from toymodels.theory.signsgd import overshoot
+
+    expression, branches = overshoot(model, symmetric=isinstance(loss, MSE))
+    return Curve(expression, _both(*branches), _targets(loss))
+
+
+def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
+    """Return the edges of the two-parameter model."""
+    from toymodels.theory.stability import divergence_two_mse, edge_of_stability
+
+    edges = [
+        _minimum_edge(model, loss),
+        Edge("eta_crit", r"stability of gradient flow's minimum, $2/(h_\ell K_*)$", "section 4.1 and Appendix D",
+             partial(curves.stable_two, loss=loss), partial(_formula, edge_of_stability, model, loss),
+             limits="gradient flow's minimum: the measured onset lies higher between gamma = 0.03 and 30, by 41% at 1"),
+    ]
+    if isinstance(loss, MSE):
+        edges += [
+            Edge("eta_max", r"$\min(\eta_\mathrm{div}, \gamma)$", "Appendix D, uniformly in gamma",
+                 curves.convergence_two, _convergence_two),
+            Edge("eta_div", r"$\sqrt{1 + 4\gamma^2} - 1$", "exact, by the invariant", curves.divergence_two,
+                 partial(_formula, divergence_two_mse)),
+        ]
+    return edges
+
+
+def _convergence_two() -> Curve:
+    """Return ``min(eta_div, gamma)``: beyond gamma even the flattest minimum is unstable."""
+    import sympy
+
+    from toymodels.theory.landscape import flattest_minimum
+    from toymodels.theory.stability import divergence_two_mse
+
+    parts = [divergence_two_mse(), 2 / flattest_minimum(MSE())[1]]
+    return Curve(sympy.Min(*parts), _both(*map(explicit, parts)))
+
+
+def _heavy_ball(model: Model, loss: Any, beta: float) -> list[Edge]:
+    return []

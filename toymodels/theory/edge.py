@@ -1,0 +1,183 @@
+"""Edge: a `Prediction` that numpy evaluates and sympy explains; knows no particular edge (`catalogue.py` makes them)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from toymodels.theory.scaling import Branch, Scaling, scaling, smallest
+from toymodels.theory.symbols import letters
+from validation.misuse import Misuse, between, choose, positive, whole
+from validation.prediction import REGIMES, Prediction
+
+
+@dataclass(frozen=True)
+class Curve:
+    """An edge in sympy.
+
+    Attributes
+    ----------
+    expression : eta in gamma, T and rho.
+    branches : for each regime the curves whose minimum it becomes there.
+    values : what to put for f1 and f2, which stand for functions of rho while limits are taken.
+    """
+
+    expression: Any
+    branches: dict[str, list[Branch]]
+    values: dict[Any, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Edge(Prediction):
+    """One predicted edge ``eta(gamma, T, rho)``, as numbers and as an expression.
+
+    >>> from toymodels import OneParameter
+    >>> from toymodels.theory import predict
+    >>> edge = predict(OneParameter(5))["eta_max"]
+    >>> edge.exponent("lazy"), edge.exponent("rich"), edge.prefactor("rich")
+    (2, 2/5, 2/25)
+
+    Attributes
+    ----------
+    name : "eta_min", "eta_crit", "eta_settle", "eta_max" or "eta_div", as in `validation.locate`.
+    label : a short text for legends.
+    source : where it comes from.
+    numeric : (gamma, steps, rho) -> eta, vectorised over gamma, without sympy.
+    derive : () -> Curve, with sympy.
+    regimes : where it has a power law: of "lazy", "rich".
+    limits : a sentence about where nothing is predicted; empty if there is no such place.
+    apex : (steps, rho) -> the gamma at which the triangle of trainability closes, infinity if it does not.
+    """
+
+    name: str = ""
+    label: str = ""
+    source: str = ""
+    numeric: Callable[[np.ndarray, int, float], np.ndarray] = None  # type: ignore[assignment]
+    derive: Callable[[], Curve] = None  # type: ignore[assignment]
+    regimes: tuple[str, ...] = REGIMES
+    limits: str = ""
+    apex: Callable[[int, float], float] | None = None
+
+    def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
+        """Return the predicted eta.
+
+        Parameters
+        ----------
+        gamma : richness, any shape, > 0.
+        steps : T, the number of steps of training, >= 1.
+        rho : the fraction of the excess loss that is left at the edge, in (0, 1).
+
+        Returns
+        -------
+        eta, float64, shape of `gamma`; NaN where nothing is predicted (see `limits`).
+
+        Raises
+        ------
+        Misuse : gamma not finite and above zero, steps not whole and at least 1, rho outside (0, 1).
+        """
+        gamma = positive("gamma", gamma)
+        steps, rho = whole("steps", steps), between("rho", rho, 0, 1)
+        return np.asarray(self.numeric(gamma, steps, rho), dtype=np.float64)
+
+    @cached_property
+    def curve(self) -> Curve:
+        """The edge in sympy, derived when first asked for."""
+        return self.derive()
+
+    @property
+    def expression(self) -> Any:
+        """Eta as a sympy expression in `toymodels.theory.symbols.letters()`: gamma, T, rho."""
+        return self.curve.expression.subs(self.curve.values)
+
+    def scaling(self, regime: str) -> Scaling:
+        """Return exponent, power of the logarithm and prefactor in the regime, as sympy limits.
+
+        Raises
+        ------
+        Misuse : an unknown regime, or one in which this edge is not predicted.
+        """
+        choose("regime", regime, REGIMES)
+        if regime not in self.regimes:
+            raise Misuse(f"{self.name} has no power law in the {regime} regime, only in: {', '.join(self.regimes)}"
+                         + (f" ({self.limits})" if self.limits else ""))
+        if regime not in self._scalings:
+            found = smallest([scaling(b, regime) for b in self.curve.branches[regime]], regime)
+            self._scalings[regime] = Scaling(found.exponent, found.log_power, found.prefactor.subs(self.curve.values))
+        return self._scalings[regime]
+
+    @cached_property
+    def _scalings(self) -> dict[str, Scaling]:
+        return {}
+
+    def exponent(self, regime: str) -> Any:
+        """Return the limit of the local exponent in the regime, an exact sympy Rational."""
+        return self.scaling(regime).exponent
+
+    def prefactor(self, regime: str) -> Any:
+        """Return c of ``eta ~ c gamma**exponent |log gamma|**power`` as a sympy expression in T and rho (`letters()`)."""
+        return self.scaling(regime).prefactor
+
+    def logarithm(self, regime: str) -> bool:
+        """Return whether a power of log gamma multiplies the power law in the regime."""
+        return bool(self.scaling(regime).log_power != 0) if regime in self.regimes else super().logarithm(regime)
+
+    def asymptote(self, regime: str) -> Any:
+        """Return ``c gamma**exponent |log gamma|**power`` as sympy."""
+        return self.scaling(regime).law(letters().gamma)
+
+    def gamma_apex(self, steps: int = 1000, rho: float = 0.01) -> float:
+        """Return the gamma at which eta_min meets eta_max, by their rich power laws; infinity where they never do."""
+        steps, rho = whole("steps", steps), between("rho", rho, 0, 1)
+        return self.apex(steps, rho) if self.apex is not None else np.inf
+
+    def window(self, regime: str, steps: int = 1000, rho: float = 0.01,
+               tolerance: float = 0.02) -> tuple[float, float] | None:
+        """Return the gammas (low, high) of the regime: the local exponent within `tolerance` of its limit, and gamma <= apex/3.
+
+        Parameters
+        ----------
+        regime : "lazy" or "rich".
+        steps, rho : as in the call.
+        tolerance : of the local exponent, > 0.
+
+        Returns
+        -------
+        (low, high), where an open end is 0 or infinity; None where there is no such stretch: beyond the apex, in a regime
+        without a power law, or where a logarithm drags the exponent along.
+        """
+        choose("regime", regime, REGIMES)
+        steps, rho = whole("steps", steps), between("rho", rho, 0, 1)
+        if float(positive("tolerance", tolerance)) and (regime not in self.regimes or self.logarithm(regime)):
+            return None
+        limit = float(self.exponent(regime))
+        toward = 1.0 if regime == "rich" else -1.0
+
+        def good(decades: np.ndarray) -> np.ndarray:
+            return np.abs(self.local_exponent(10.0**decades, steps, rho) - limit) <= tolerance
+
+        # from the regime's end of the axis inward, first coarsely, then within the coarse step
+        grid = toward * np.linspace(20.0, -20.0, 801)
+        inside = good(grid)
+        if not inside[0]:
+            return None
+        if inside.all():
+            edge = 0.0 if regime == "rich" else np.inf
+        else:
+            last = int(np.argmin(inside)) - 1
+            fine = np.linspace(grid[last], grid[last + 1], 51)
+            edge = float(10.0 ** fine[max(0, int(np.argmin(good(fine))) - 1)])
+        if regime == "lazy":
+            return 0.0, edge
+        high = self.gamma_apex(steps, rho) / 3
+        return (edge, high) if edge < high else None
+
+    def latex(self) -> str:
+        r"""Return ``\eta_{...} = ...`` in LaTeX."""
+        import sympy
+
+        stem, _, index = self.name.partition("_")
+        return rf"\{stem}_{{\mathrm{{{index}}}}} = {sympy.latex(self.expression)}"

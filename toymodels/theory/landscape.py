@@ -1,0 +1,123 @@
+"""The landscape by sympy: minimum, Hessian with its two parts, kernel, sharpness, flattest minimum; knows no dynamics.
+
+Every expression starts from the lines of `toymodels.models` and `toymodels.losses`, called with symbols. The depth may be a
+number or the symbol L.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from toymodels.models import OneParameter, TwoParameter
+from toymodels.theory.losses import curvature_at_minimum, slope
+from toymodels.theory.symbols import letters
+
+
+def one_output(depth: Any, w: Any, gamma: Any) -> Any:
+    """Return ``f(w)`` of `OneParameter` for any depth, also a symbol: the model's own line with another ``depth``."""
+    return OneParameter.output(SimpleNamespace(depth=depth), w, gamma)  # type: ignore[arg-type]
+
+
+def minimum(depth: Any) -> Any:
+    """Return ``w*``, the positive solution of ``f(w) = 1``: ``(1 + gamma)**(1/L)`` (eq. 5)."""
+    import sympy
+
+    s = letters()
+    # in W = w**L the equation is linear, and the positive root is then one power away
+    power = sympy.Symbol("W", positive=True)
+    equation = sympy.expand(one_output(depth, s.w, s.gamma) - 1).subs(s.w**depth, power)
+    (solution,) = sympy.solve(equation, power)
+    return solution ** (1 / sympy.sympify(depth))
+
+
+def hessian(depth: Any, loss: Any, w: Any = None) -> SimpleNamespace:
+    """Return the second derivative of ``l(f(w))`` at `w` (the symbol w if None), split in two.
+
+    Returns
+    -------
+    A namespace of sympy expressions: ``total``, ``gauss_newton = l''(f) (df/dw)**2`` and ``residual = l'(f) d2f/dw2``; the
+    first is the sum of the others. At the minimum the residual part is 0 and the total is the sharpness.
+    """
+    import sympy
+
+    s = letters()
+    f = one_output(depth, s.w, s.gamma)
+    bend = sympy.diff(loss.expression(s.f), s.f, 2).subs(s.f, f)
+    parts = {
+        "total": sympy.diff(loss.expression(f), s.w, 2),
+        "gauss_newton": bend * sympy.diff(f, s.w) ** 2,
+        "residual": slope(loss, f) * sympy.diff(f, s.w, 2),
+    }
+    return SimpleNamespace(**{name: part if w is None else part.subs(s.w, w) for name, part in parts.items()})
+
+
+def sharpness_one(depth: Any, loss: Any) -> Any:
+    """Return ``l''(w*) = h_l L**2 (1 + gamma)**(2 - 2/L)/gamma**2`` as sympy (eq. 6, uniformly in gamma)."""
+    import sympy
+
+    s = letters()
+    star = minimum(depth)
+    kernel = OneParameter.gradient(SimpleNamespace(depth=depth), s.w, s.gamma)[0] ** 2  # type: ignore[arg-type]
+    # the residual part carries l'(1) = 0, so the Gauss-Newton part h_l K is all there is
+    return curvature_at_minimum(loss) * sympy.powsimp(sympy.powdenest(kernel.subs(s.w, star), force=True))
+
+
+def kernel_two(f: Any) -> Any:
+    """Return ``K = (2/gamma**2) sqrt(1 + gamma**2 f**2)``, the two-parameter kernel at the output f on gradient flow's path.
+
+    Gradient flow conserves ``u1**2 - u2**2``, which is 1 at the start, and
+    ``(u1**2 + u2**2)**2 = (u1**2 - u2**2)**2 + (2 u1 u2)**2`` with ``2 u1 u2 = gamma f``.
+    """
+    import sympy
+
+    s = letters()
+    model = TwoParameter()
+    along, across = model.gradient(s.u1, s.u2, s.gamma)
+    conserved = s.u1**2 - s.u2**2
+    rate = sympy.diff(conserved, s.u1) * along + sympy.diff(conserved, s.u2) * across
+    start = dict(zip((s.u1, s.u2), model.start, strict=True))
+    output = model.output(s.u1, s.u2, s.gamma)
+    square = sympy.expand((s.u1**2 + s.u2**2) ** 2 - conserved**2 - (s.gamma * output) ** 2)
+    if sympy.simplify(rate) != 0 or square != 0:
+        raise ArithmeticError("u1**2 - u2**2 is not conserved: the model's lines and the theory differ")
+    sum_of_squares = sympy.sqrt(conserved.subs(start) ** 2 + (s.gamma * f) ** 2)
+    return model.kernel(s.u1, s.u2, s.gamma).subs(s.u1**2, sum_of_squares - s.u2**2).simplify()
+
+
+def sharpness_two(loss: Any) -> Any:
+    """Return ``h_l K`` at the minimum that gradient flow reaches, ``2 h_l sqrt(1 + gamma**2)/gamma**2``, as sympy.
+
+    The sharpness of the untied update: the eigenvalue of its Jacobian at a minimum is ``1 - eta h_l K`` (`jacobian_two`).
+    """
+    return curvature_at_minimum(loss) * kernel_two(1)
+
+
+def jacobian_two(loss: Any) -> Any:
+    """Return the eigenvalues of the two-parameter update's Jacobian at the minimum (u1, gamma/(2 u1)): value -> multiplicity."""
+    import sympy
+
+    s = letters()
+    model = TwoParameter()
+    f = model.output(s.u1, s.u2, s.gamma)
+    step = [u - s.eta * slope(loss, f) * g
+            for u, g in zip((s.u1, s.u2), model.gradient(s.u1, s.u2, s.gamma), strict=True)]
+    matrix = sympy.Matrix(step).jacobian([s.u1, s.u2]).subs(s.u2, s.gamma / (2 * s.u1))
+    return {sympy.simplify(value): count for value, count in matrix.applyfunc(sympy.simplify).eigenvals().items()}
+
+
+def flattest_minimum(loss: Any) -> tuple[Any, Any]:
+    """Return ``(u1, h_l K)`` of the flattest of the two-parameter model's minima: u1 = u2 = sqrt(gamma/2), sharpness 2 h_l/gamma.
+
+    Above ``eta = 2/(h_l K) = gamma/h_l`` no minimum is stable.
+    """
+    import sympy
+
+    s = letters()
+    u1 = sympy.Symbol("u1", positive=True)
+    (u2,) = sympy.solve(TwoParameter().output(u1, s.u2, s.gamma) - 1, s.u2)
+    kernel = TwoParameter().kernel(u1, u2, s.gamma)
+    (flat,) = sympy.solve(sympy.diff(kernel, u1), u1)
+    if not sympy.simplify(sympy.diff(kernel, u1, 2).subs(u1, flat)).is_positive:
+        raise ArithmeticError("the stationary kernel is no minimum")
+    return flat, sympy.simplify(curvature_at_minimum(loss) * kernel.subs(u1, flat))

@@ -1,0 +1,95 @@
+"""SignSGD's edges by sympy: the walk to the minimum, and the step that surely ends inside rho; both models, any loss.
+
+The size of the gradient is immaterial, so the loss enters only through f1 and f2, where its excess is rho below and above f = 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from toymodels.models import Model, OneParameter
+from toymodels.theory.landscape import minimum
+from toymodels.theory.scaling import Branch, explicit
+from toymodels.theory.symbols import letters
+
+
+def weight_at(depth: Any, output: Any) -> Any:
+    """Return ``w = (1 + gamma f)**(1/L)`` at the output f, as sympy: the minimum's formula with gamma f for gamma."""
+    s = letters()
+    return minimum(depth).subs(s.gamma, s.gamma * output)
+
+
+def walk(model: Model) -> Any:
+    """Return eta_min as sympy in gamma, T and f1.
+
+    One parameter: ``w = 1 + T eta``, so ``eta = ((1 + gamma f1)**(1/L) - 1)/T``. Two: the first step moves u2 alone (u1's
+    gradient is 0 at u2 = 0), and then both move, ``f = 2 T eta (1 + (T - 1) eta)/gamma``.
+    """
+    import sympy
+
+    s = letters()
+    if isinstance(model, OneParameter):
+        return (weight_at(model.depth, s.f1) - 1) / s.T
+    u1, u2 = 1 + (s.T - 1) * s.eta, s.T * s.eta
+    roots = sympy.solve(sympy.expand(model.output(u1, u2, s.gamma) - s.f1), s.eta)
+    (root,) = [r for r in roots if r.subs({s.T: 2, s.gamma: 1, s.f1: 1}) > 0]
+    return sympy.simplify(root)
+
+
+def overshoot(model: Model, symmetric: bool) -> tuple[Any, list[Branch]]:
+    """Return eta_max, the largest step that surely ends inside rho, as sympy in gamma, d1 and d2, and its branches.
+
+    At the end the run steps to and fro across the minimum. It is surely inside if a step from the minimum stays inside on
+    either side: ``eta = min(w(1 + d2) - w*, w* - w(1 - d1))``. Where the loss is symmetric about f = 1 the first is the
+    smaller, for f is convex in w: MSE has no other branch.
+
+    Two parameters: u1 - u2 is 1 - eta after the first step and stays so, u1 + u2 moves by 2 eta, so with
+    ``P(f) = sqrt(2 gamma f + (1 - eta)**2)`` the condition is ``P(f2) - P(1) = 2 eta``: cubic in eta, quadratic in gamma; so this
+    curve's branches have eta for the parameter.
+
+    Parameters
+    ----------
+    model : OneParameter(depth) or TwoParameter().
+    symmetric : whether d1 = d2.
+    """
+    import sympy
+
+    s = letters()
+    if isinstance(model, OneParameter):
+        star = minimum(model.depth)
+        sides = [weight_at(model.depth, 1 + s.d2) - star, star - weight_at(model.depth, 1 - s.d1)]
+        sides = sides[:1] if symmetric else sides
+        return sympy.Min(*sides), [explicit(side) for side in sides]
+    branches, roots = [], []
+    for d, sign in ((s.d2, 1), (s.d1, -1))[: 1 if symmetric else 2]:
+        polynomial = step_condition(d, sign)
+        (gamma,) = [g for g in sympy.solve(polynomial, s.gamma) if g.subs({s.eta: 0.001, d: 0.1}) > 0]
+        branches.append(Branch(s.eta, sympy.simplify(gamma), s.eta, sympy.Integer(0), sympy.oo))
+        # of the cubic's three real roots one is negative; the middle one is meant
+        roots.append(_middle_root(polynomial, s.eta))
+    return sympy.Min(*roots), branches
+
+
+def step_condition(d: Any, sign: int) -> Any:
+    """Return the polynomial that vanishes where one step of 2 eta of u1 + u2 leads from f = 1 to ``f = 1 + sign d``.
+
+    ``(gamma d)**2 = 4 eta**2 (1 + gamma (2 + sign d) - 2 eta)``.
+    """
+    import sympy
+
+    s = letters()
+    p = sympy.Symbol("P", positive=True)
+    # (P + 2 sign eta)^2 = P^2 + 2 gamma sign d is linear in P; and P^2 = 2 gamma + (1 - eta)^2
+    (at_minimum,) = sympy.solve(sympy.expand((p + 2 * sign * s.eta) ** 2 - p**2 - 2 * s.gamma * sign * d), p)
+    return sympy.expand((at_minimum**2 - 2 * s.gamma - (1 - s.eta) ** 2) * 4 * s.eta**2)
+
+
+def _middle_root(cubic: Any, x: Any) -> Any:
+    """Return the middle one of three real roots, by Viete's cosines."""
+    import sympy
+
+    a, b, c, d = sympy.Poly(cubic, x).all_coeffs()
+    shift = -b / (3 * a)
+    p, q = (3 * a * c - b**2) / (3 * a**2), (2 * b**3 - 9 * a * b * c + 27 * a**2 * d) / (27 * a**3)
+    angle = sympy.acos(3 * q / (2 * p) * sympy.sqrt(-3 / p)) / 3
+    return shift + 2 * sympy.sqrt(-p / 3) * sympy.cos(angle - 2 * sympy.pi / 3)

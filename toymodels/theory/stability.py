@@ -1,0 +1,147 @@
+"""Edges of stability and of divergence by sympy, SGD and heavy ball: eta_max, eta_crit, eta_div and its invariant.
+
+`landscape.py` has the sharpnesses. The cross-entropy catapult is in `catapult.py`, SignSGD in `signsgd.py`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from toymodels.losses import MSE
+from toymodels.models import Model, OneParameter, TwoParameter
+from toymodels.theory.landscape import one_output, sharpness_one, sharpness_two
+from toymodels.theory.losses import slope, tail_slopes
+from toymodels.theory.symbols import letters
+
+
+@cache
+def stability_factor(beta: Any = 0) -> Any:
+    """Return the product ``eta lambda`` at which a quadratic of curvature lambda loses stability: ``2 (1 + beta)``; 2 for SGD.
+
+    Heavy ball on ``lambda x^2/2``: ``x'' = (1 + beta - eta lambda) x' - beta x``. Stability is lost where a root of the
+    characteristic polynomial passes -1 (that it does not pass +1 or the circle earlier: beta < 1).
+    """
+    import sympy
+
+    z, product = sympy.symbols("z s")
+    beta = sympy.nsimplify(beta) if not isinstance(beta, sympy.Expr) else beta
+    polynomial = z**2 - (1 + beta - product) * z + beta
+    (solution,) = sympy.solve(polynomial.subs(z, -1), product)
+    return sympy.factor(solution)
+
+
+def edge_of_stability(model: Model | Any, loss: Any, beta: Any = 0) -> Any:
+    """Return ``2 (1 + beta)/(h_l K)`` at the minimum that gradient flow reaches, as sympy in gamma.
+
+    One parameter: eta_max (eq. 7, with its prefactor and uniformly in gamma). Two parameters: eta_crit.
+
+    Parameters
+    ----------
+    model : OneParameter(depth), TwoParameter(), or the symbol L for the first at any depth.
+    loss : a loss with an ``expression``.
+    beta : heavy ball's momentum; 0 is SGD.
+    """
+    import sympy
+
+    if isinstance(model, TwoParameter):
+        sharpness = sharpness_two(loss)
+    else:
+        sharpness = sharpness_one(model.depth if isinstance(model, OneParameter) else model, loss)
+    return sympy.simplify(stability_factor(beta) / sharpness)
+
+
+@cache
+def invariant() -> tuple[Any, Any, Any]:
+    """Return ``(I, I', I' - I (1 - a^2 Delta + a^2 Delta^2))`` of the two-parameter MSE map; sympy reduces the third to zero.
+
+    With p, q = u1 +- u2 and a = eta/gamma the map is ``p <- p (1 + a Delta)``, ``q <- q (1 - a Delta)``. With
+    ``P = eta p^2/(2 gamma^2)``, ``Q = eta q^2/(2 gamma^2)`` the quantity ``I = P + Q - 2 + a^2 Delta/2`` keeps its sign,
+    because the factor is positive for a < 2: the sign of I at the start decides between falling back and diverging.
+
+    Returns
+    -------
+    I in p and q, I after one step in p and q, and the difference, expanded.
+    """
+    import sympy
+
+    s = letters()
+    gamma, eta = s.gamma, s.eta
+    model, loss = TwoParameter(), MSE()
+
+    def quantity(p: Any, q: Any) -> Any:
+        delta = 1 - model.output((p + q) / 2, (p - q) / 2, gamma)
+        return eta * (p**2 + q**2) / (2 * gamma**2) - 2 + (eta / gamma) ** 2 * delta / 2
+
+    u1, u2 = (s.p + s.q) / 2, (s.p - s.q) / 2
+    f = model.output(u1, u2, gamma)
+    g1, g2 = model.gradient(u1, u2, gamma)
+    new1, new2 = u1 - eta * slope(loss, f) * g1, u2 - eta * slope(loss, f) * g2
+    before, after = quantity(s.p, s.q), quantity(new1 + new2, new1 - new2)
+    delta, a = 1 - f, eta / gamma
+    identity = sympy.expand(after - before * (1 - a**2 * delta + a**2 * delta**2))
+    return sympy.factor(before), after, identity
+
+
+@cache
+def divergence_two_mse() -> Any:
+    """Return ``eta_div = sqrt(1 + 4 gamma^2) - 1``: the eta at which the invariant is zero at the start, p = q = 1."""
+    import sympy
+
+    s = letters()
+    before, _, identity = invariant()
+    if identity != 0:
+        raise ArithmeticError("the invariant's identity fails")
+    u1, u2 = TwoParameter().start
+    start = sympy.numer(sympy.together(before.subs({s.p: u1 + u2, s.q: u1 - u2})))
+    roots = sympy.solve(start, s.eta)
+    (root,) = [r for r in roots if r.subs(s.gamma, 1) > 0]
+    return root
+
+
+def divergence_one(depth: int, loss: Any) -> Any:
+    """Return eta_div of the one-parameter model as sympy in gamma, or None where there is no such closed edge.
+
+    L = 1 and MSE: a linear map, divergence at once where stability is lost. L = 2 and MSE: at twice that, exactly, where the
+    cubic map's cycle ``x, -x`` about the saddle meets what the map can reach. L = 2 and a loss that is straight far out: the
+    weight is multiplied by ``1 - 2 eta l'(oo)/gamma`` there, and grows once that is below -1. L = 1 and such a loss: the steps
+    are bounded, it never diverges. L >= 3: the edge is fractal.
+    """
+    import sympy
+
+    s = letters()
+    if isinstance(loss, MSE) and depth == 1:
+        return edge_of_stability(OneParameter(1), loss)
+    if isinstance(loss, MSE) and depth == 2:
+        return _escape_edge_l2()
+    if depth == 2:
+        tail = tail_slopes(loss)[1]
+        if tail.is_finite:
+            factor = sympy.cancel((s.w - s.eta * tail * sympy.diff(one_output(2, s.w, s.gamma), s.w)) / s.w)
+            (solution,) = sympy.solve(factor + 1, s.eta)
+            return sympy.simplify(solution)
+    return None
+
+
+@cache
+def _escape_edge_l2() -> Any:
+    """Return eta at which the L = 2 MSE map throws its critical point onto the unstable cycle ``x -> -x``.
+
+    In x = w/w*, ``x <- g(x) = x + (s/2) x (1 - x^2)``. Beyond ``x_b``, where ``g(x_b) = -x_b``, every step grows. The farthest
+    that a bounded run gets is g at its maximum x_c. The two meet at s = 4, and ``s = eta l''(w*)``.
+    """
+    import sympy
+
+    s = letters()
+    x, product = s.x, s.s
+    f = one_output(2, s.w, s.gamma)
+    step = s.w - s.eta * slope(MSE(), f) * sympy.diff(f, s.w)
+    star = sympy.sqrt(1 + s.gamma)
+    curvature = sharpness_one(2, MSE())
+    g = sympy.simplify(sympy.expand((step / star).subs(s.eta, product / curvature).subs(s.w, x * star)))
+    if s.gamma in g.free_symbols:
+        raise ArithmeticError("gamma should drop out of the map in x = w/w*")
+    (critical,) = sympy.solve(sympy.diff(g, x), x)
+    (border,) = sympy.solve(sympy.cancel((g + x) / x), x)
+    (solution,) = [v for v in sympy.solve(sympy.expand(g.subs(x, critical) ** 2 - border**2), product) if v > 2]
+    return sympy.simplify(solution / curvature)

@@ -1,0 +1,51 @@
+"""The paper's letters as sympy symbols, and the few functions of rho that have no closed form; imports sympy when asked.
+
+sympy takes half a second to import, and who only simulates should not wait for it: `letters` makes the symbols once.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+
+@cache
+def letters() -> SimpleNamespace:
+    """Return the letters as sympy symbols: gamma, eta, L, T, rho, w, f, u1, u2, Delta, a, s, t, tau, beta, f1, f2, ...
+
+    Real letters are declared positive wherever they are, so that powers combine: gamma, eta, L, T, rho, f1 (the output at
+    which the excess has come down to rho), f2 (the output above 1 at which the excess is rho again), d1 = 1 - f1, d2 = f2 - 1,
+    a = eta/gamma.
+    """
+    import sympy
+
+    positive = "gamma eta T rho w a s t tau beta f1 f2 d1 d2 x"
+    names = {name: sympy.Symbol(name, positive=True) for name in positive.split()}
+    names["L"] = sympy.Symbol("L", positive=True, integer=True)
+    names |= {name: sympy.Symbol(name, real=True) for name in ("f", "u1", "u2", "Delta", "p", "q", "g")}
+    return SimpleNamespace(**names)
+
+
+@cache
+def function_of_rho(name: str, latex: str, evaluate: Any) -> Any:
+    """Return a sympy function of rho of that name whose numbers come from `evaluate`, a float -> float.
+
+    Parameters
+    ----------
+    name : as it prints.
+    latex : as it prints in LaTeX.
+    evaluate : the function; it must be the same object in every call for the sympy functions to be equal.
+    """
+    import sympy
+
+    def _eval_evalf(self: Any, prec: int) -> Any:
+        rho = self.args[0].evalf()
+        return sympy.Float(evaluate(float(rho))) if rho.is_number else None
+
+    def _latex(self: Any, printer: Any, **_: Any) -> str:
+        return rf"{latex}\left({printer._print(self.args[0])}\right)"
+
+    return type(name, (sympy.Function,), {
+        "_eval_evalf": _eval_evalf, "_latex": _latex, "is_positive": True, "is_real": True, "is_finite": True, "nargs": (1,),
+    })
