@@ -75,9 +75,9 @@ def time_limits(model: Any, loss: Any) -> tuple[Branch, Branch]:
     """Return the branches (lazy, rich) that S tends to.
 
     Lazy: the kernel is ``K(0)`` throughout, and the limit goes under the integral. Rich: with ``g = gamma f`` the time is spent
-    at g of order one, where the pull is still ``r(0)``, and the limit goes under the integral again,
-    """Return the branches (lazy, rich) that S tends to.
-    never changes and the first form is exact.
+    at g of order one, where the pull is still ``r(0)``, and the limit goes under the integral again: ``S -> (1/r0)`` times the
+    integral of ``1/(gamma K)`` over g from 0 to ``gamma f1``, which converges for L >= 3 and leaves a logarithm for L = 2. At
+    L = 1 the kernel never changes and the first form is exact.
     """
     import sympy
 
