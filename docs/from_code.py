@@ -47,7 +47,7 @@ def first_line(name: str) -> str:
 
 
 def outcomes() -> str:
-    from validation.figures import COLOURS
+    from validation.palette import COLOURS
     from validation.outcome import PRECEDENCE, Outcome
 
     rows = [(f'<span style="background:{COLOURS[o]};border:1px solid #888">&emsp;</span>', f"`{o.label}`", f"{int(o)}",

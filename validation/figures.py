@@ -14,6 +14,7 @@ import numpy as np
 
 from validation.misuse import Misuse
 from validation.outcome import Outcome
+from validation.palette import COLOURS, DASHES, SYMBOLS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,24 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Ordered by lightness (CIE L* from 100 to 5, no two closer than 6), so that the map survives a grey printer; outcomes
-# that border on each other lie far apart in it. Diverged is grey, as in the paper's figures 6, 8, 9 and 11.
-COLOURS = {
-    Outcome.UNRUN: "#ffffff",
-    Outcome.UNTRAINED: "#f3e9d2",
-    Outcome.PARTIAL: "#b3dbf7",
-    Outcome.CATAPULTED: "#f2b632",
-    Outcome.DIVERGED: "#9e9e9e",
-    Outcome.OSCILLATING: "#d95f1e",
-    Outcome.FAILED: "#a24fc0",
-    Outcome.CONVERGED: "#1a5fa3",
-    Outcome.STUCK: "#0c4a38",
-    Outcome.DEAD: "#111111",
-}
-INK = {"SUPPORTED": "#1a7f37", "CONTRADICTED": "#b42318", "UNDECIDED": "#7a5600"}
-DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)), (0, (3, 1.5)))
-SYMBOLS = {"eta_min": r"$\eta_{\min}$", "eta_crit": r"$\eta_{\rm crit}$", "eta_settle": r"$\eta_{\rm settle}$",
-           "eta_max": r"$\eta_{\max}$", "eta_div": r"$\eta_{\rm div}$", "eta_opt": r"$\eta_{\rm opt}$"}
 CEILING = {"final_excess": 0, "tail_excess": 0}   # log10: a run that ended worse than it began is told by the bar's arrow
 
 
@@ -111,6 +94,8 @@ def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping
     if "eta" not in edges or not {"edge", "gamma", "bound"} <= set(edges["eta"].dims):
         raise Misuse("edges must hold a variable 'eta' over (edge, gamma, bound), "
                      f"not {dict(edges.sizes)} with {', '.join(map(repr, edges.data_vars)) or 'no variables'}")
+    from validation.edgeplot import draw_edge
+
     fits, verdicts, predictions = list(fits), list(verdicts), dict(predictions or {})
     drawn = [str(e) for e in edges["edge"].values if np.isfinite(edges["eta"].sel(edge=e)).any()]
     if not drawn:
@@ -122,7 +107,7 @@ def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping
     for i, edge in enumerate(drawn):
         upper = figure.add_subplot(grid[2 * (i // columns), i % columns])
         lower = figure.add_subplot(grid[2 * (i // columns) + 1, i % columns], sharex=upper)
-        _draw_edge(upper, lower, edges, edge, [f for f in fits if str(f.edge) == edge], predictions.get(edge),
+        draw_edge(upper, lower, edges, edge, [f for f in fits if str(f.edge) == edge], predictions.get(edge),
                    [v for v in verdicts if str(v.edge) == edge])
     entries: dict[str, Any] = {}
     for ax in figure.axes:
@@ -271,80 +256,3 @@ def _spot(points: np.ndarray, others: list[np.ndarray], placed: list[np.ndarray]
         distance = np.hypot(*(points[:, None] - other[None]).T).min(axis=0)
         room *= 0.05 + np.minimum(distance / enough, 1)                        # lines may coincide: never quite 0
     return points[np.argmax(room + 1e-6 * points[:, 0])]
-
-
-def _draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[Any], prediction: Any,
-               verdicts: list[Any]) -> None:
-    """Draw one edge: brackets, fits and prediction in `top`, the same in decades from the prediction in `bottom`."""
-    eta = edges["eta"].sel(edge=edge).transpose(..., "gamma", "bound")
-    gamma = np.broadcast_to(edges["gamma"].values.astype(float), eta.shape[:-1]).ravel()
-    low, high = (eta.sel(bound=b).values.ravel() for b in ("lower", "upper"))
-    fits = [f for f in fits if np.isfinite(f.exponent)]   # an undecided fit has no line
-    steps, rho = int(edges.attrs.get("steps", 1000)), float(edges.attrs.get("rho", 0.01))
-
-    def reference(g: np.ndarray) -> np.ndarray:
-        """Return what residuals are taken from: the prediction, else the first fit, else 1."""
-        if prediction is not None:
-            with np.errstate(all="ignore"):
-                return np.asarray(prediction(g, steps, rho), dtype=float)
-        return fits[0](g) if fits else np.ones_like(g)
-
-    fine = np.geomspace(gamma.min(), gamma.max(), 401)
-    base, flat = reference(gamma), prediction is not None or bool(fits)
-    with np.errstate(all="ignore"):
-        residual = np.log10(low / base), np.log10(high / base)
-    top.set(xscale="log", yscale="log", title=SYMBOLS.get(edge, edge), ylabel=r"learning rate  $\eta$")
-    _draw_brackets(top, gamma, low, high)
-    _draw_brackets(bottom, gamma, *residual)
-    if prediction is not None:
-        top.plot(fine, reference(fine), color="black", lw=1, ls=(0, (6, 2)), label="predicted")
-    bottom.axhline(0, color="black", lw=1, ls=(0, (6, 2)) if prediction is not None else "-")
-    inside = np.zeros(gamma.shape, dtype=bool)
-    for i, fit in enumerate(fits):
-        used = (gamma >= fit.window[0]) & (gamma <= fit.window[1])
-        inside |= used
-        span = np.geomspace(max(fit.window[0], gamma.min()), min(fit.window[1], gamma.max()), 51)
-        line = fit(span)
-        top.plot(span, line, color=COLOURS[Outcome.CONVERGED], lw=2.2, label="fit" if i == 0 else None)
-        with np.errstate(all="ignore"):
-            bottom.plot(span, np.log10(line / reference(span)), color=COLOURS[Outcome.CONVERGED], lw=2.2)
-        for ax in (top, bottom):
-            ax.axvspan(span[0], span[-1], color=COLOURS[Outcome.UNTRAINED], zorder=0,
-                       label="window of a fit" if ax is top and i == 0 else None)
-        _write_exponent(top, span, line, fit, verdicts)
-    # the scale is that of the windows: a prediction may be far off where nobody claims it
-    size = np.abs(np.concatenate([r[inside] if inside.any() else r for r in residual]))
-    limit = 1.3 * max(size[np.isfinite(size)].max(initial=0.0), 1e-9) if flat else None
-    if limit is not None:
-        bottom.set_ylim(-limit, limit)
-    top.tick_params(labelbottom=False)
-    bottom.set(xlabel=r"richness  $\gamma$",
-               ylabel="decades from\n" + ("prediction" if prediction is not None else "fit" if fits else r"$\eta = 1$"))
-
-
-def _draw_brackets(ax: Axes, gamma: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-    """Draw brackets as bars with a dot at either end, and those known on one side only as an arrow away from it."""
-    both = np.isfinite(low) & np.isfinite(high)
-    ink: dict[str, Any] = {"color": "0.2", "zorder": 3}
-    ax.vlines(gamma[both], low[both], high[both], lw=1, label="bracket" if both.any() else "", **ink)
-    for known, mark in ((low, "^"), (high, "v")):
-        ax.plot(gamma[both], known[both], ".", ms=2.5, **ink)
-        alone = np.isfinite(known) & ~both
-        ax.plot(gamma[alone], known[alone], mark, ms=4, mfc="white", label="censored" if alone.any() else None, **ink)
-
-
-def _write_exponent(ax: Axes, gamma: np.ndarray, line: np.ndarray, fit: Any, verdicts: list[Any]) -> None:
-    """Write the fitted exponent with its interval, and the verdict on it, beside the middle of the fitted line."""
-    from matplotlib.patheffects import withStroke
-
-    verdict = next((v for v in verdicts if v.measured == fit.exponent), None)
-    word = str(getattr(verdict.outcome, "name", verdict.outcome)) if verdict is not None else ""
-    factor = r"\,|\ln\gamma|" if getattr(fit, "logarithm", False) else ""
-    text = f"$\\gamma^{{\\,{fit.exponent:.3f}}}{factor}$  [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]"
-    middle = gamma.size // 2
-    left = ax.transAxes.inverted().transform(ax.transData.transform((gamma[middle], line[middle])))[0] < 0.5
-    below = left == (line[-1] >= line[0])   # towards the middle of the axes, and away from the line
-    ax.annotate(text + f"\n{word}" * bool(word), (gamma[middle], line[middle]), (8 if left else -8, -8 if below else 8),
-                textcoords="offset points", ha="left" if left else "right", va="top" if below else "bottom", zorder=5,
-                fontsize="small", color=INK.get(word, "black"),
-                path_effects=[withStroke(linewidth=3, foreground="white")])
