@@ -12,6 +12,7 @@ from validation.palette import COLOURS, INK, SYMBOLS
 if TYPE_CHECKING:
     import xarray as xr
 
+NEAR = 0.05   # a verdict belongs to the fit of the same edge with the nearest exponent, if it is as near as this
 Axes = Any   # matplotlib's; only validation.figures may name it
 
 
@@ -39,16 +40,17 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
         return fits[0](g) if fits else np.ones_like(g)
 
     fine = np.geomspace(gamma.min(), gamma.max(), 401)
-    base, flat = reference(gamma), prediction is not None or bool(fits)
+    base = reference(gamma)
     with np.errstate(all="ignore"):
         residual = np.log10(low / base), np.log10(high / base)
     top.set(xscale="log", yscale="log", title=SYMBOLS.get(edge, edge), ylabel=r"learning rate  $\eta$")
+    top.margins(y=0.12)   # room for the exponents
     _draw_brackets(top, gamma, low, high)
     _draw_brackets(bottom, gamma, *residual)
     if prediction is not None:
         top.plot(fine, reference(fine), color="black", lw=1, ls=(0, (6, 2)), label="predicted")
     bottom.axhline(0, color="black", lw=1, ls=(0, (6, 2)) if prediction is not None else "-")
-    inside = np.zeros(gamma.shape, dtype=bool)
+    inside, sizes = np.zeros(gamma.shape, dtype=bool), []
     for i, fit in enumerate(fits):
         used = (gamma >= fit.window[0]) & (gamma <= fit.window[1])
         inside |= used
@@ -56,15 +58,17 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
         line = fit(span)
         top.plot(span, line, color=COLOURS[Outcome.CONVERGED], lw=2.2, label="fit" if i == 0 else None)
         with np.errstate(all="ignore"):
-            bottom.plot(span, np.log10(line / reference(span)), color=COLOURS[Outcome.CONVERGED], lw=2.2)
+            off = np.log10(line / reference(span))
+        bottom.plot(span, off, color=COLOURS[Outcome.CONVERGED], lw=2.2)
+        sizes.append(np.abs(off))
         for ax in (top, bottom):
             ax.axvspan(span[0], span[-1], color=COLOURS[Outcome.UNTRAINED], zorder=0,
                        label="window of a fit" if ax is top and i == 0 else None)
         _write_exponent(top, span, line, fit, verdicts)
     # the scale is that of the windows: a prediction may be far off where nobody claims it
-    size = np.abs(np.concatenate([r[inside] if inside.any() else r for r in residual]))
-    limit = 1.3 * max(size[np.isfinite(size)].max(initial=0.0), 1e-9) if flat else None
-    if limit is not None:
+    size = np.concatenate([*sizes, *(np.abs(r[inside] if inside.any() else r) for r in residual)])
+    limit = 1.2 * max(size[np.isfinite(size)].max(initial=0.0), 1e-9)
+    if prediction is not None or fits:
         bottom.set_ylim(-limit, limit)
     top.tick_params(labelbottom=False)
     bottom.set(xlabel=r"richness  $\gamma$",
@@ -84,7 +88,10 @@ def _draw_brackets(ax: Axes, gamma: np.ndarray, low: np.ndarray, high: np.ndarra
 
 def _write_exponent(ax: Axes, gamma: np.ndarray, line: np.ndarray, fit: Any, verdicts: list[Any]) -> None:
     """Write the fitted exponent with its interval, and the verdict on it, beside the middle of the fitted line."""
-    verdict = next((v for v in verdicts if v.measured == fit.exponent), None)
+    # a verdict may rest on a few gammas less than the fit: where nothing is predicted, nothing is judged
+    verdict = min(verdicts, key=lambda v: abs(v.measured - fit.exponent), default=None)
+    if verdict is not None and not abs(verdict.measured - fit.exponent) <= NEAR:
+        verdict = None
     word = str(getattr(verdict.outcome, "name", verdict.outcome)) if verdict is not None else ""
     factor = r"\,|\ln\gamma|" if getattr(fit, "logarithm", False) else ""
     text = f"$\\gamma^{{\\,{fit.exponent:.3f}}}{factor}$  [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]"

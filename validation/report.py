@@ -128,7 +128,7 @@ def write_report(path: str | os.PathLike[str], title: str, sections: Iterable[Se
     sections = tuple(sections)
     house = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
                                loader=jinja2.PackageLoader("validation", "."))
-    house.filters.update(plain=_plain, number=_number, pair=_pair)
+    house.filters.update(plain=_plain, number=_number, interval=_interval, window=_window)
     counts = Counter(row.outcome for section in sections for row in section.rows)
     page = house.get_template("report.html.j2").render(
         title=title, sections=sections, provenance=provenance or {}, marks=MARKS,
@@ -149,12 +149,15 @@ def verdicts_json(path: str | os.PathLike[str], title: str, sections: Iterable[S
 def publish(path: str | os.PathLike[str], content: bytes) -> Path:
     """Write `content` beside `path` and rename it there: a reader sees the old file or the new one, never a half.
 
+    The folder is made where there is none.
+
     Raises
     ------
     Misuse : the file cannot be written; what stood there is untouched.
     """
     path = Path(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise Misuse(f"{path} cannot be written: {error.strerror}") from None
@@ -173,16 +176,25 @@ def publish(path: str | os.PathLike[str], content: bytes) -> Path:
     return path
 
 
-def _number(value: Any) -> str:
-    """Return an exponent as text: three decimals, or an en dash for what is not a number."""
-    return f"{float(value):.3f}" if value is not None and math.isfinite(value) else "–"
+def _number(value: Any, interval: Any = None) -> str:
+    """Return an exponent as text, with as many decimals as its interval is worth (3 to 6); an en dash for no number."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    half = (interval[1] - interval[0]) / 2 if interval is not None else 0.0
+    decimals = 1 - math.floor(math.log10(half)) if 0 < half < math.inf else 3
+    return f"{float(value):.{min(max(decimals, 3), 6)}f}"
 
 
-def _pair(value: Any) -> str:
-    """Return an interval or a window as text."""
-    if value is None or not all(v is not None and not math.isnan(v) for v in value):
+def _interval(value: Any) -> str:
+    """Return an interval of exponents as text."""
+    return f"[{_number(value[0], value)}, {_number(value[1], value)}]" if value is not None else ""
+
+
+def _window(value: Any) -> str:
+    """Return a window of gammas as text, nothing where there is none."""
+    if value is None or any(v is None or math.isnan(v) for v in value):
         return ""
-    return "[" + ", ".join(f"{float(v):.4g}" for v in value) + "]"
+    return f"{value[0]:.3g} to {value[1]:.3g}"
 
 
 def _plain(value: Any) -> str:

@@ -294,6 +294,18 @@ def test_edges_show_brackets_fits_and_residuals():
     assert figures.image(figure).startswith(b"\x89PNG")
 
 
+def test_a_verdict_is_written_to_its_own_fit_only():
+    lazy, rich = Fit(), Fit(exponent=0.4, prefactor=20.0, window=(10.0, 1000.0))
+    near = SimpleNamespace(edge="eta_max", measured=0.4003, outcome="CONTRADICTED")   # judged on a few gammas less
+    texts = [t.get_text() for t in figures.plot_edges(edges_of(), [lazy, rich], EDGES, [near]).axes[0].texts]
+    assert ["CONTRADICTED" in t for t in texts] == [False, True]
+
+
+def test_the_residuals_of_brackets_and_fits_are_in_sight():
+    bottom = figures.plot_edges(edges_of(), [Fit(exponent=1.5)], EDGES).axes[1]
+    assert bottom.get_ylim()[1] > 0.5 * 3   # half a slope over three decades of gamma
+
+
 def test_censored_brackets_are_arrows():
     top = figures.plot_edges(edges_of()).axes[0]
     marks = {line.get_marker(): line.get_xdata().tolist() for line in top.get_lines() if line.get_marker() in "^v"}

@@ -67,7 +67,7 @@ def test_the_page_holds_what_it_was_given(tmp_path):
                    provenance={"numpy": "2.4"})
     words = " ".join(" ".join(page.text).split())
     for piece in ("lazyrich toy", "Figure 6, MSE", '"depth": 5', "0.01", "what is seen", "a note", "numpy", "2.4",
-                  "[0.0001, 0.01]", "17", "2.000", "1.999 [1.998, 2.001]", "measured 1.999, claimed 2",
+                  "0.0001 to 0.01", "17", "2.0000", "1.9991 [1.9980, 2.0010]", "measured 1.999, claimed 2",
                   "✓ SUPPORTED", "✗ CONTRADICTED", "? UNDECIDED", "✓ 1 SUPPORTED", "✗ 1 CONTRADICTED"):
         assert piece in words, piece
     assert [a["alt"] for a in page.all("img")] == ["the portrait"] * 2
@@ -111,6 +111,13 @@ def test_what_is_not_a_number_is_a_dash(tmp_path, nothing):
     assert "–" in words
 
 
+@pytest.mark.parametrize(("half", "shown"), [(0.3, "0.667"), (0.02, "0.667"), (0.001, "0.6667"), (1e-9, "0.666667"),
+                                               (0.0, "0.667"), (np.inf, "0.667"), (np.nan, "0.667")])
+def test_an_exponent_has_the_decimals_that_its_interval_is_worth(tmp_path, half, shown):
+    page = page_of(tmp_path, section(rows=(row(measured=2 / 3, interval=(2 / 3 - half, 2 / 3 + half)),)))
+    assert "".join(page.text).split("measured")[1].split("[")[0].split()[-1] == shown
+
+
 def test_json_is_strict_and_exact(tmp_path):
     exact = 0.1 + 0.2
     numbers = {"gamma": np.array([exact]), "n": np.int64(3), "flag": np.bool_(True), "f": np.float32(0.5)}
@@ -143,8 +150,13 @@ def test_misuse_is_refused_in_one_sentence(tmp_path):
         Picture(b"GIF89a", "a picture")
     with pytest.raises(Misuse, match="alt must say"):
         Picture(PNG, " ")
-    with pytest.raises(Misuse, match=r"nowhere.r\.html cannot be written: No such file or directory"):
-        write_report(tmp_path / "nowhere" / "r.html", "t", [section()])
+    (tmp_path / "file").touch()
+    with pytest.raises(Misuse, match=r"file.r\.html cannot be written: (File exists|Not a directory)"):
+        write_report(tmp_path / "file" / "r.html", "t", [section()])
+
+
+def test_the_folder_is_made(tmp_path):
+    assert write_report(tmp_path / "a" / "b" / "r.html", "t", [section()]).exists()
 
 
 def test_a_failed_write_leaves_the_old_page_and_no_draft(tmp_path, monkeypatch):
