@@ -52,40 +52,39 @@ def bracket_mass(m: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 @dataclass(frozen=True)
-class Line:
-    """The likelihood of a line through brackets; x and y are centred and scaled by the caller (`prepare`).
+class Brackets:
+    """The likelihood of ``sum_k coefficient_k column_k`` through brackets, in units in which the scatter is about 1.
 
     Attributes
     ----------
-    x, y, h : shape (n,), position, middle and width of the two-sided brackets.
-    cx, cy, sign : shape (c,), position and finite end of the one-sided ones; sign +1 where y lies below `cy`, -1 above.
+    low, high : shape (n,), the brackets; infinite where one-sided.
     most : the largest tau, 1 / the least scatter.
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    h: np.ndarray
-    cx: np.ndarray
-    cy: np.ndarray
-    sign: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     most: float
 
-    def climb(self, slope: float | None, start: np.ndarray, rounds: int = 80) -> tuple[float, np.ndarray]:
-        """Maximise by damped Newton steps, over (alpha, tau) at a fixed slope, or over (alpha, beta, tau).
+    def climb(self, columns: np.ndarray, start: np.ndarray, shift: np.ndarray | float = 0.0,
+              rounds: int = 80) -> tuple[float, np.ndarray]:
+        """Maximise over coefficients/sigma and tau = 1/sigma by damped Newton steps; the problem is concave.
+
+        Parameters
+        ----------
+        columns : shape (p, n), the regression's.
+        start : shape (p + 1,), coefficients times tau, and tau.
+        shift : subtracted from the brackets, a part of the curve that is held fixed.
 
         Returns
         -------
         tuple of the log likelihood and the parameters; tau stays at or below `most`.
         """
-        one, none = np.ones_like(self.x), np.zeros_like(self.x)
-        cut = np.ones_like(self.cx)
-        if slope is None:
-            to_m, to_c = np.stack([-one, -self.x, self.y]), np.stack([-cut, -self.cx, self.cy])
-            to_w = np.stack([none, none, self.h])
-        else:
-            to_m, to_c = np.stack([-one, self.y - slope * self.x]), np.stack([-cut, self.cy - slope * self.cx])
-            to_w = np.stack([none, self.h])
-        to_c = to_c * self.sign
+        low, high = self.low - shift, self.high - shift
+        two = np.isfinite(low) & np.isfinite(high)
+        below = np.isfinite(high[~two])
+        to_m = np.vstack([-columns[:, two], 0.5 * (low + high)[two]])
+        to_w = np.vstack([np.zeros_like(columns[:, two]), (high - low)[two]])
+        to_c = np.vstack([-columns[:, ~two], np.where(below, high[~two], low[~two])]) * np.where(below, 1.0, -1.0)
         theta = np.array(start, dtype=np.float64)
         theta[-1] = min(theta[-1], self.most)
         value, parts = self._value(theta, to_m, to_w, to_c)
@@ -171,8 +170,8 @@ def fit_line(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, levels: tuple[
     """Fit a line to brackets, at least three of them two-sided, and return it with intervals of the slope.
 
     The interval is the hull of two (STATISTICS.md of the project): (i) the likelihood's profile, cut at
-    ``n log(1 + t^2/(n-2))``, the value that would be exact for Gaussian points; (ii) ordinary least squares on the
-    middles, with ``s^2 >= h^2/12``. With censored rows there are no middles, and (i) stands alone.
+    ``n log(1 + t^2/(n-2))``, the value that would be exact for Gaussian points; (ii) ordinary least squares on the middles,
+    with ``s^2 >= h^2/12``. With censored rows there are no middles, and (i) stands alone.
 
     Parameters
     ----------
@@ -186,16 +185,12 @@ def fit_line(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, levels: tuple[
     base = float(middle.mean())
     guess, _, s = least_squares(dx[two], middle, width, 0.95)
     # in these units the scatter is about 1, whether the brackets are cells of half a decade or bisected to 1e-9
-    spread = float(np.sqrt(np.mean((dx[two] - dx[two].mean())**2)))
+    spread = float(np.sqrt(np.mean(dx[two]**2)))
     low, high = ((end - base - guess * dx) / s for end in (lower, upper))
     dx = dx / spread
-    one = ~two
-    sign = np.where(np.isfinite(high[one]), 1.0, -1.0)
-    line = Line(dx[two], 0.5 * (low + high)[two], (high - low)[two],
-                dx[one], np.where(sign > 0, high[one], low[one]), sign,
-                most=1 / (LEAST_SCATTER * float(np.median(width)) / s))
     unit = s / spread                                        # one unit of the scaled slope, in decades per decade
-    top, theta = line.climb(None, np.array([0.0, 0.0, 1.0]))
+    brackets = Brackets(low, high, most=1 / (LEAST_SCATTER * float(np.median(width)) / s))
+    top, theta = brackets.climb(np.stack([np.ones_like(dx), dx]), np.array([0.0, 0.0, 1.0]))
     best = float(theta[1] / theta[2])
     intervals: dict[float, tuple[float, float]] = {}
     ends, states = {-1: best, 1: best}, {-1: theta[[0, 2]], 1: theta[[0, 2]]}
@@ -203,32 +198,32 @@ def fit_line(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, levels: tuple[
         t = float(stdtrit(x.size - 2, 0.5 + level / 2))
         cut = x.size * float(np.log1p(t * t / (x.size - 2)))
         for side in (-1, 1):
-            ends[side] = _cross(line, side, ends[side], top, cut, states)
+            ends[side], states[side] = _cross(brackets, dx, side, ends[side], top, cut, states[side])
         hull = [ends[-1] * unit + guess, ends[1] * unit + guess]
-        if not one.any():
+        if two.all():
             ols, half, _ = least_squares(x, middle, width, level)
             hull = [min(hull[0], ols - half), max(hull[1], ols + half)]
         intervals[level] = (float(hull[0]), float(hull[1]))
-    scatter = 0.0 if theta[2] >= line.most else float(s / theta[2])
+    scatter = 0.0 if theta[2] >= brackets.most else float(s / theta[2])
     return LineFit(guess + best * unit, base + float(theta[0] / theta[2]) * s, centre, scatter, intervals, top)
 
 
-def _cross(line: Line, side: int, inside: float, top: float, cut: float, states: dict[int, np.ndarray]) -> float:
-    """Return where, beyond `inside` on one side, the profile's deviance reaches `cut`."""
-    goal = float(np.sqrt(cut))
+def _cross(brackets: Brackets, dx: np.ndarray, side: int, inside: float, top: float, cut: float,
+           state: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return where, beyond `inside` on one side, the profile's deviance reaches `cut`, and the parameters there."""
+    goal, flat = float(np.sqrt(cut)), np.ones((1, dx.size))
 
     def excess(slope: float) -> float:
-        value, states[side] = line.climb(slope, states[side])
+        nonlocal state
+        value, state = brackets.climb(flat, state, shift=slope * dx)
         return float(np.sqrt(max(0.0, 2 * (top - value)))) - goal     # nearly linear in the slope
 
     if not np.isfinite(inside):
-        return inside
-    near = inside
-    step = goal / float(np.sqrt(line.x.size))
-    far = near + side * step
+        return inside, state
+    near, step = inside, goal / float(np.sqrt(dx.size))
     for _ in range(60):
+        far = near + side * step
         if excess(far) >= 0:
-            return float(brentq(excess, near, far, xtol=1e-4 * abs(far - near) + 1e-14, rtol=1e-10, maxiter=60))
-        step *= 1.6
-        near, far = far, far + side * step
-    return side * np.inf                                     # the rows do not bound the slope on this side
+            return float(brentq(excess, near, far, xtol=1e-4 * step + 1e-14, rtol=1e-10, maxiter=60)), state
+        near, step = far, 1.6 * step
+    return side * np.inf, state                              # the rows do not bound the slope on this side
