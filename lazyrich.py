@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from cyclopts import App, CycloptsError
@@ -30,7 +31,62 @@ app.command("toymodels.command:toy", name="toy",
             help="Simulate a toy model over the plane, find its edges, fit, judge against the theory, draw.")
 app.command("toymodels.predict_command:predict", name="predict",
             help="The predicted edges and exponents of a model, as a table, LaTeX or JSON.")
-app.command("judging:judge", name="judge", help="Hold a stored portrait against the theory that its own attributes name.")
+
+
+@app.command
+def judge(path: Path, *, rho: float | None = None, tolerance: float = 0.05, out: Path | None = None) -> int:
+    """Hold a stored portrait against the theory that its own attributes name: verdicts, figure, report.
+
+    The edges are read off the portrait's own grid. Exits with 1 if a verdict is CONTRADICTED.
+
+    Example: lazyrich judge lazyrich-toy/one-L5-sgd/one-L5-mse-sgd-T1000.zarr --out judged
+
+    Parameters
+    ----------
+    path : the portrait, a zarr folder.
+    rho : the excess loss at which a run counts as trained; if not given, the portrait's own.
+    tolerance : how far from the predicted exponent still counts as the predicted exponent.
+    out : a folder for report.html, verdicts.json and the figures; if not given, only the table is printed.
+    """
+    from validation.assessment import assess
+    from validation.edges import locate
+    from validation.misuse import Misuse
+    from validation.store import open_portrait
+    from validation.telling import print_table, write
+    from validation.verdict import VerdictOutcome
+
+    portrait = open_portrait(path)
+    title, predictions = _theory(portrait)
+    if not predictions:
+        raise Misuse(f"the theory has no edges for the portrait at {path} ({title}): there is nothing to judge")
+    edges = locate(portrait, rho=rho)
+    assessments = assess(edges, predictions, tolerance)
+    print_table(title, assessments)
+    if not assessments:
+        print("No regime has four gammas inside its window: nothing was judged.")
+    if out is not None:
+        write(out, title, portrait, edges, predictions, assessments)
+        print(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
+    return CONTRADICTED if any(a.verdict.outcome is VerdictOutcome.CONTRADICTED for a in assessments) else DONE
+
+
+def _theory(portrait: Any) -> tuple[str, dict[str, Any]]:
+    """Return a portrait's title and the predictions that its own description calls for."""
+    import json
+
+    from validation.misuse import Misuse
+
+    try:
+        description = json.loads(portrait.attrs["description"])
+        witness = description["witness"]
+    except (KeyError, TypeError, ValueError):
+        raise Misuse("the portrait's attributes must hold the JSON description of its experiment, with its witness; "
+                     f"they hold {', '.join(map(str, portrait.attrs)) or 'nothing'}") from None
+    if witness == "toy":
+        from toymodels.command import theory_of
+
+        return theory_of(description)
+    raise Misuse(f"the portrait's witness must be 'toy', not {witness!r}: no theory is known for it")
 
 
 def main(words: list[str] | None = None) -> None:

@@ -81,7 +81,7 @@ def toy(
         sections.append(part)
         contradicted |= wrong
         provenance = provenance_of(portrait)
-    title = f"lazyrich toy: {_words(experiments[0])}"
+    title = f"lazyrich toy: {words(experiments[0])}"
     write_report(folder / "report.html", title, sections, provenance)
     verdicts_json(folder / "verdicts.json", title, sections, provenance)
     if not quiet:
@@ -91,49 +91,42 @@ def toy(
 
 def _one(experiment: ToyExperiment, plane: Plane, target: Path, tolerance: float, quiet: bool) -> tuple[Any, Any, bool]:
     """Sweep, trace, judge and draw one experiment; return its portrait, its section, and whether a verdict is CONTRADICTED."""
-    from toymodels.theory import predict
-    from validation import figures
     from validation.assessment import assess
-    from validation.report import Picture, publish
     from validation.store import save_portrait
     from validation.sweep import sweep
-    from validation.telling import print_table, section
+    from validation.telling import draw, print_table, section
     from validation.trace import trace
     from validation.verdict import VerdictOutcome
 
-    predictions = predict(experiment.model, experiment.loss, experiment.optimizer) if _has_theory(experiment) else {}
+    predicted, title = predictions(experiment), words(experiment)
     portrait = sweep(experiment, plane, progress=not quiet)
     save_portrait(portrait, target, overwrite=True)
     decades = np.log10(plane.gamma[-1] / plane.gamma[0])
     gammas = np.geomspace(plane.gamma[0], plane.gamma[-1], max(2, round(decades * TRACED_PER_DECADE) + 1))
-    words = _words(experiment)
-    assessments, edges = [], None
-    if predictions:
-        edges = trace(experiment, gammas, list(predictions))
-        assessments = assess(edges, predictions, tolerance)
+    edges = trace(experiment, gammas, list(predicted)) if predicted else None
+    assessments = assess(edges, predicted, tolerance) if edges is not None else []
     if not quiet:
-        print_table(words, assessments)
-    kinds = [(None, "", "outcomes of training")]
-    if isinstance(experiment.model, TwoParameter):
-        kinds += [("final_excess", "-final", "final loss"), ("peak_excess", "-peak", "largest loss")]
-    pictures = []
-    for variable, suffix, what in kinds:
-        image = figures.image(figures.portrait_figure(portrait, predictions, variable))
-        publish(target.with_name(target.stem + suffix + ".png"), image)
-        pictures.append(Picture(image, f"{words}: {what} over gamma and eta, with the predicted edges", what.capitalize()))
-    if edges is not None and assessments:
-        image = figures.image(figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments]))
-        publish(target.with_name(target.stem + "-edges.png"), image)
-        pictures.append(Picture(image, f"{words}: traced edges, fits and predictions over gamma, with residuals",
-                                "Edges by bisection, fitted power laws and predictions"))
-    notes = [] if predictions else ["The theory has no edges for this optimizer and schedule: nothing is judged."]
+        print_table(title, assessments)
+    variables = ("outcome", "final_excess", "peak_excess") if isinstance(experiment.model, TwoParameter) else ("outcome",)
+    pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables)
+    notes = [] if predicted else ["The theory has no edges for this optimizer and schedule: nothing is judged."]
     wrong = any(a.verdict.outcome is VerdictOutcome.CONTRADICTED for a in assessments)
-    return portrait, section(words, portrait, pictures, assessments, notes), wrong
+    return portrait, section(title, portrait, pictures, assessments, notes), wrong
 
 
-def _has_theory(experiment: ToyExperiment) -> bool:
-    """Return whether predictions apply: they are for a constant rate."""
-    return experiment.schedule.name == "constant"
+def theory_of(description: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the title and the predicted edges of the toy that a portrait describes."""
+    experiment = ToyExperiment.of(description)
+    return words(experiment), predictions(experiment)
+
+
+def predictions(experiment: ToyExperiment) -> dict[str, Any]:
+    """Return the predicted edges of an experiment; none under a schedule, since they are for a constant rate."""
+    from toymodels.theory import predict
+
+    if experiment.schedule.name != "constant":
+        return {}
+    return dict(predict(experiment.model, experiment.loss, experiment.optimizer))
 
 
 def _steps(model: Model, loss: str) -> int:
@@ -144,11 +137,8 @@ def _plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[flo
     """Return the plane to sweep: where no rates are given, a decade beyond all the predicted edges."""
     low, high = axis("gamma", gamma)
     if eta is None:
-        from toymodels.theory import predict
-
         gammas = np.geomspace(low, high, 64)
-        predictions = predict(experiment.model, experiment.loss, experiment.optimizer)
-        curves = [p(gammas, experiment.horizons[-1], experiment.rho) for p in predictions.values()]
+        curves = [p(gammas, experiment.horizons[-1], experiment.rho) for p in predictions(experiment).values()]
         known = np.concatenate([c[np.isfinite(c)] for c in curves]) if curves else np.array([1e-10, 1e4])
         eta = 10.0 ** np.floor(np.log10(known.min()) - 0.5), 10.0 ** np.ceil(np.log10(known.max()) + 1)
     bottom, top = axis("eta", eta)
@@ -184,7 +174,7 @@ def _slug(experiment: ToyExperiment, with_loss: bool = True) -> str:
     return "-".join(parts + ([f"T{experiment.horizons[-1]}"] if with_loss else []))
 
 
-def _words(experiment: ToyExperiment) -> str:
+def words(experiment: ToyExperiment) -> str:
     """Return the experiment as a heading."""
     model = experiment.model
     name = "two parameters" if isinstance(model, TwoParameter) else f"one parameter, L = {model.depth}"

@@ -85,6 +85,29 @@ class ToyExperiment:
             "rho": self.rho,
         }
 
+    @classmethod
+    def of(cls, description: dict[str, Any]) -> ToyExperiment:
+        """Return the experiment of which `describe` gave `description`.
+
+        Raises
+        ------
+        Misuse : it is no toy's description, or of another version.
+        """
+        try:
+            told = dict(description)
+            if told.pop("witness") != "toy":
+                raise KeyError("witness")
+            model = dict(told["model"])
+            kind = {"one": models.OneParameter, "two": models.TwoParameter}[model.pop("name")]
+            model = kind(model["depth"]) if kind is models.OneParameter else kind()
+            optimizer, schedule = dict(told["optimizer"]), dict(told["schedule"])
+            steps = told["steps"]
+            return cls(model, told["loss"], optimizers.OPTIMIZERS[optimizer.pop("name")](**optimizer),
+                       tuple(steps) if isinstance(steps, list) else steps,
+                       schedules.SCHEDULES[schedule.pop("name")](**schedule), told["rho"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise Misuse(f"description must be that of a ToyExperiment, not {description!r}") from error
+
     def measure(self, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
         """Train at every (gamma, eta) and return the portrait.
 

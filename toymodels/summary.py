@@ -7,6 +7,7 @@ largest or smallest f. Codes are those of `validation.outcome`.
 from __future__ import annotations
 
 import math
+import sys
 
 from numba import njit
 
@@ -18,6 +19,8 @@ _AT_START = float(-P1 * -1.0 + math.log1p(P1 * math.expm1(-1.0)))     # l(0) - l
 _LEAST = float(CrossEntropy().value(1.0))                             # l(1)
 _C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9 = CUMULANTS
 _P0, _P1 = float(P0), float(P1)
+
+_LARGEST = sys.float_info.max
 
 AMBIGUOUS = -128     # the excess may or may not have come near 0 between the extremes: replay it
 _UNTRAINED, _PARTIAL, _CONVERGED = int(Outcome.UNTRAINED), int(Outcome.PARTIAL), int(Outcome.CONVERGED)
@@ -94,7 +97,8 @@ def summarise(loss, L, two, rho, kernel_bound, flow, prior, tail, at, T, high, l
                 ratio = 1.0
                 for _ in range(L - 1):
                     ratio = ratio * square
-            final[a, i], tail_excess[a, i], peak[a, i] = e, worst, highest
+            # a bounded run whose loss overflows (L = 12, |w| = 1e20) is as large as a number can be, but has not diverged
+            final[a, i], tail_excess[a, i], peak[a, i] = min(e, _LARGEST), min(worst, _LARGEST), min(highest, _LARGEST)
             kernel_ratio[a, i], rose[a, i] = ratio, went_up
             if worst <= rho:
                 code = _CATAPULTED if highest > 1.0 and ratio < kernel_bound else _CONVERGED

@@ -1,41 +1,48 @@
-"""Verdicts told to people: the table on the terminal, a portrait's section of the report; computes nothing, knows no model."""
+"""Results told to people: the table on the terminal, the figures, a portrait's section of the report; computes nothing itself."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from validation.assessment import Assessment
-from validation.report import MARKS, Picture, Row, Section
+from validation.report import MARKS, Picture, Row, Section, publish, verdicts_json, write_report
 
+SHOWN = {"outcome": "outcomes of training", "final_excess": "final loss", "peak_excess": "largest loss"}
 COLOURS = {"SUPPORTED": "green", "CONTRADICTED": "red", "UNDECIDED": "yellow"}
 
 
 def print_table(title: str, assessments: Iterable[Assessment]) -> None:
     """Print one line for each verdict: predicted, measured with its 95% interval, and what became of it."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", title_style="bold", expand=False)
-    for heading, side in (("edge", "left"), ("regime", "left"), ("gamma", "left"), ("n", "right"), ("limit", "right"),
-                          ("predicted", "right"), ("measured", "right"), ("verdict", "left")):
-        table.add_column(heading, justify=side, no_wrap=True)   # type: ignore[arg-type]
+    # narrow enough, with its numbers, for 80 columns
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    for heading, left in (("edge", True), ("regime", True), ("gamma", True), ("n", False), ("limit", False), ("slope", False),
+                          ("measured", False), ("verdict", True)):
+        table.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for a in assessments:
         word = str(a.verdict.outcome)
         table.add_row(a.edge, a.regime, span(a.fit.window), str(a.fit.n), "log" if a.limit is None else str(a.limit),
                       f"{a.verdict.claimed:.4f}", measured(a), Text(f"{MARKS[word]} {word}", style=COLOURS[word]))
     console = Console()
-    # a table is not for folding: where it is piped, it may be as wide as it likes
-    console.print(table, width=None if console.is_terminal else 120)
+    if table.row_count:
+        console.print(table)
+        console.print("limit: the predicted exponent at the regime's end; slope: the prediction's over these gammas", style="dim")
+    else:
+        console.print(f"{title}: no regime with a predicted exponent lies in this plane")
 
 
 def span(window: tuple[float, float]) -> str:
     """Return a window as text."""
-    return f"{window[0]:.2g} to {window[1]:.2g}"
+    return f"{window[0]:.1e}..{window[1]:.1e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e").replace(".0e", "e")
 
 
 def measured(a: Assessment) -> str:
@@ -44,6 +51,42 @@ def measured(a: Assessment) -> str:
     if not 0 <= half < float("inf"):
         return "none"
     return f"{a.fit.exponent:.4f} ± {max(half, 1e-4):.4f}"
+
+
+def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None, predictions: Mapping[str, Any],
+         assessments: Sequence[Assessment], variables: Iterable[str] = ("outcome",)) -> list[Picture]:
+    """Write a portrait's figures beside each other, ``stem.png``, ``stem-final.png``, ..., and return them for a report.
+
+    Parameters
+    ----------
+    stem : the files' path without an ending.
+    variables : of the portrait, one figure each, with the predicted edges drawn over it; then one of the edges.
+    """
+    from validation import figures
+
+    pictures = []
+    for variable in variables:
+        what = SHOWN.get(variable, variable.replace("_", " "))
+        suffix = "" if variable == "outcome" else "-" + variable.removesuffix("_excess")
+        image = figures.image(figures.portrait_figure(portrait, predictions, variable))
+        publish(stem.with_name(stem.name + suffix + ".png"), image)
+        pictures.append(Picture(image, f"{title}: {what} over gamma and eta, with the predicted edges", what.capitalize()))
+    if edges is not None and assessments:
+        figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
+        image = figures.image(figure)
+        publish(stem.with_name(stem.name + "-edges.png"), image)
+        pictures.append(Picture(image, f"{title}: edges, fits and predictions over gamma, with residuals in decades",
+                                "Measured edges, fitted power laws and predictions"))
+    return pictures
+
+
+def write(folder: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset, predictions: Mapping[str, Any],
+          assessments: Sequence[Assessment]) -> None:
+    """Write one portrait's figures, report.html and verdicts.json to a folder."""
+    pictures = draw(folder / "portrait", title, portrait, edges, predictions, assessments)
+    parts = [section(title, portrait, pictures, assessments)]
+    write_report(folder / "report.html", title, parts, provenance_of(portrait))
+    verdicts_json(folder / "verdicts.json", title, parts, provenance_of(portrait))
 
 
 def section(title: str, portrait: xr.Dataset, pictures: Iterable[Picture], assessments: Iterable[Assessment],
