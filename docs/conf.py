@@ -11,8 +11,9 @@ author = "The lazyrich authors"
 copyright = "The lazyrich authors"   # no year: a rebuild should not change the pages
 version = release = installed("lazyrich")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "from_code"]
-exclude_patterns = ["_build", "tables"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx_gallery.gen_gallery", "from_code"]
+exclude_patterns = ["_build", "tables", "gallery/*.rst", "gallery/*.py", "gallery/generated/*.ipynb", "gallery/generated/*.py",
+                    "sg_execution_times.rst"]
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 
@@ -20,6 +21,22 @@ default_role = "py:obj"              # in docstrings, a name in backticks is a l
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"           # the annotations stand in the source; the docstrings tell shapes and meaning
 autodoc_preserve_defaults = True
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "gallery/generated",
+    "filename_pattern": "plot_",
+    "ignore_pattern": r"generated",      # what it makes lies within what it reads
+    "nested_sections": False,
+    "image_scrapers": ("from_code.gallery_figures",),
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 1e9,            # no timings on the pages: they are the machine's, not ours
+    "write_computation_times": False,
+    "only_warn_on_example_error": False,
+    "abort_on_example_error": True,
+}
 
 # Vendored (mathjax 3.2.2, Apache-2.0, its licence beside it): the site must build and read without a network.
 mathjax_path = "mathjax/tex-svg.js"

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from pathlib import Path
 from typing import ClassVar
 
 from docutils import nodes
@@ -47,8 +48,8 @@ def first_line(name: str) -> str:
 
 
 def outcomes() -> str:
-    from validation.palette import COLOURS
     from validation.outcome import PRECEDENCE, Outcome
+    from validation.palette import COLOURS
 
     rows = [(f'<span style="background:{COLOURS[o]};border:1px solid #888">&emsp;</span>', f"`{o.label}`", f"{int(o)}",
              cell(o.sentence)) for o in sorted(Outcome)]
@@ -121,6 +122,24 @@ def escaped(line: str) -> str:
     parts = LITERAL.split(line)
     parts[::2] = [re.sub(r"(\*|\||(?<=\w)_(?=\W|$))", r"\\\1", part) for part in parts[::2]]
     return "".join(parts)
+
+
+def gallery_figures(block, block_vars, gallery_conf) -> str:
+    """Keep every new figure of a gallery script's block; its label is the text for who cannot see it."""
+    from matplotlib.figure import Figure
+    from sphinx_gallery.scrapers import figure_rst
+
+    from validation.figures import image
+
+    paths, texts = [], []
+    for value in list(block_vars["example_globals"].values()):
+        if isinstance(value, Figure) and not hasattr(value, "kept"):
+            value.kept = True
+            paths.append(next(block_vars["image_path_iterator"]))
+            texts.append(value.get_label())
+            assert texts[-1], f"{block_vars['src_file']}: every figure needs a label"
+            Path(paths[-1]).write_bytes(image(value))
+    return figure_rst(paths, gallery_conf["src_dir"], ". ".join(texts))
 
 
 def setup(app) -> dict:

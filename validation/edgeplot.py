@@ -44,7 +44,7 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
     with np.errstate(all="ignore"):
         residual = np.log10(low / base), np.log10(high / base)
     top.set(xscale="log", yscale="log", title=SYMBOLS.get(edge, edge), ylabel=r"learning rate  $\eta$")
-    top.margins(y=0.12)   # room for the exponents
+    top.margins(y=0.16)   # room for the exponents
     _draw_brackets(top, gamma, low, high)
     _draw_brackets(bottom, gamma, *residual)
     if prediction is not None:

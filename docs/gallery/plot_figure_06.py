@@ -1,0 +1,56 @@
+r"""
+Figure 6: one parameter, depth 5
+================================
+
+The paper claims that the one-parameter model trains between two edges, both of which go as :math:`\gamma^2` where it is lazy,
+:math:`\gamma \ll 1`, and that where it is rich, :math:`\gamma \gg 1`, the lower edge goes as :math:`\gamma` and the upper one as
+:math:`\gamma^{2/L}`.
+"""
+
+import sys
+from pathlib import Path
+
+import toymodels
+import validation
+from validation import figures
+
+plane = validation.Plane.log(gamma=(1e-5, 1e5), eta=(1e-12, 1e3), per_decade=(51, 34))
+experiments = {"(a) squared error": toymodels.ToyExperiment(toymodels.OneParameter(depth=5), loss="mse", steps=1000),
+               "(b) cross-entropy": toymodels.ToyExperiment(toymodels.OneParameter(depth=5), loss="cross_entropy", steps=1000)}
+
+# %%
+# What becomes of every run, with the predicted edges over it. Nothing in the lines is fitted.
+
+figure = figures.blank(11.5, 4.4)
+figure.set_label("Two phase portraits over richness and learning rate, with a band of converged runs between the predicted edges")
+for ax, (title, experiment) in zip(figure.subplots(1, 2), experiments.items(), strict=True):
+    predictions = toymodels.predict(experiment.model, experiment.loss, experiment.optimizer)
+    validation.plot_portrait(validation.sweep(experiment, plane), predictions, ax=ax)
+    ax.set_title(title)
+figure.axes[0].get_legend().remove()   # the right one serves both
+
+if len(sys.argv) > 1 and sys.argv[1].endswith(".png"):   # the README's picture is made by this very script
+    Path(sys.argv[1]).write_bytes(figures.image(figure))
+
+# %%
+# The edges are bisected at more gammas, power laws are fitted where the theory's own local exponent has settled, and each is
+# judged against the predicted slope over the same gammas.
+
+for title, experiment in experiments.items():
+    predictions = toymodels.predict(experiment.model, experiment.loss, experiment.optimizer)
+    edges = validation.trace(experiment, plane.gamma[::6], list(predictions))
+    assessments = validation.assess(edges, predictions)
+    print(title)
+    for assessment in assessments:
+        print(" ", assessment.verdict.sentence)
+    limits = {(a.edge, a.regime): a.limit for a in assessments}
+    assert all(a.verdict.outcome == "SUPPORTED" for a in assessments)
+    assert limits["eta_max", "lazy"] == limits["eta_min", "lazy"] == 2
+    assert limits["eta_min", "rich"] == 1
+    assert limits["eta_max", "rich"] * experiment.model.depth == 2
+
+# %%
+# Measured edges, fits and predictions of the last of them, with what is left over in decades.
+
+figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
+figure.set_label("The two measured edges over richness on their predicted curves, and the residuals, hundredths of a decade")
