@@ -12,7 +12,7 @@ copyright = "The lazyrich authors"   # no year: a rebuild should not change the 
 version = release = installed("lazyrich")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx_gallery.gen_gallery", "from_code"]
-exclude_patterns = ["_build", "tables", "gallery/*.rst", "gallery/*.py", "gallery/generated/*.ipynb", "gallery/generated/*.py",
+exclude_patterns = ["_build", "tables", "gallery/scripts", "gallery/generated/*.ipynb", "gallery/generated/*.py",
                     "sg_execution_times.rst"]
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
@@ -23,11 +23,9 @@ autodoc_typehints = "none"           # the annotations stand in the source; the 
 autodoc_preserve_defaults = True
 
 sphinx_gallery_conf = {
-    "examples_dirs": "gallery",
+    "examples_dirs": "gallery/scripts",
     "gallery_dirs": "gallery/generated",
     "filename_pattern": "plot_",
-    "ignore_pattern": r"generated",      # what it makes lies within what it reads
-    "nested_sections": False,
     "image_scrapers": ("from_code.gallery_figures",),
     "download_all_examples": False,
     "show_memory": False,
