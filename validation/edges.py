@@ -48,7 +48,10 @@ class Rules:
         if rho is None and "rho" not in attrs:
             raise Misuse("rho must be given: the portrait's attributes do not hold one")
         told = {f.name: attrs[f.name] for f in fields(cls) if f.name in attrs} | {"rho": attrs["rho"] if rho is None else rho}
-        between("rho", float(told["rho"]), 0, np.inf)
+        for name in told.keys() - {"eta_max_of"}:
+            if name != "catapult_kernel_ratio" or told[name] != np.inf:
+                between(name, told[name], 0, np.inf)
+        choose("eta_max_of", told.get("eta_max_of", "highest"), ("highest", "lowest"))
         return cls(**told)
 
 

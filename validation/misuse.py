@@ -44,7 +44,7 @@ def positive(name: str, values: Any) -> np.ndarray:
     array = _numbers(name, values)
     bad = ~(np.isfinite(array) & (array > 0))
     if bad.any():
-        raise Misuse(f"{name} must be finite and above zero, not {array[bad].flat[0]!r}"
+        raise Misuse(f"{name} must be finite and above zero, not {float(array[bad].flat[0])!r}"
                      + (f" (at index {np.argwhere(bad)[0].tolist()})" if array.ndim else ""))
     return array
 
@@ -73,7 +73,7 @@ def axis(name: str, values: Any, ndim: int = 1) -> np.ndarray:
     if (step <= 0).any():
         where = tuple(np.argwhere(step <= 0)[0])
         after = where[:-1] + (where[-1] + 1,)
-        raise Misuse(f"{name} must increase strictly, but {array[after]!r} follows {array[where]!r}")
+        raise Misuse(f"{name} must increase strictly, but {float(array[after])!r} follows {float(array[where])!r}")
     return array
 
 

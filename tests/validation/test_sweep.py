@@ -1,0 +1,95 @@
+"""sweep(): the same whoever does the tiles, with the provenance that a portrait must carry."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from toymodels import OneParameter, ToyExperiment
+from validation import Misuse, Plane, open_portrait, sweep
+from validation.experiment import digest
+
+PLANE = Plane.log((1e-2, 1e2), (1e-4, 1e2), per_decade=(3, 7), stagger=True)
+
+
+class InTiles(ToyExperiment):
+    """The same experiment, asked for in small tiles."""
+
+    tile = (4, 5)
+
+
+def values(portrait):
+    return portrait.drop_attrs(deep=False)
+
+
+def test_tiles_and_executors_change_nothing():
+    whole = sweep(ToyExperiment(OneParameter(3), steps=60), PLANE)
+    experiment = InTiles(OneParameter(3), steps=60)
+    xr.testing.assert_identical(values(sweep(experiment, PLANE)), values(whole))
+    with ThreadPoolExecutor(2) as pool:
+        xr.testing.assert_identical(values(sweep(experiment, PLANE, executor=pool)), values(whole))
+    assert whole["outcome"].dims == ("gamma", "eta")
+    np.testing.assert_array_equal(whole["eta_value"], PLANE.eta)
+
+
+def test_horizons_come_first():
+    portrait = sweep(InTiles(OneParameter(2), steps=(10, 60)), PLANE)
+    assert portrait["final_excess"].dims == ("horizon", "gamma", "eta")
+    np.testing.assert_array_equal(portrait["horizon"], [10, 60])
+    assert portrait.attrs["steps"] == [10, 60]
+
+
+def test_a_portrait_says_where_it_comes_from():
+    experiment = ToyExperiment(OneParameter(3), steps=60)
+    portrait = sweep(experiment, PLANE)
+    assert ToyExperiment.of(json.loads(portrait.attrs["description"])) == experiment
+    assert portrait.attrs["digest"] == digest(experiment.describe())
+    assert portrait.attrs["rho"] == 0.01
+    assert portrait.attrs["dtype"] == "float64"
+    assert portrait.attrs["device"] == "cpu"
+    assert "numpy" in portrait.attrs["versions"]
+    assert re.fullmatch(r"unknown|[0-9a-f]{40}(\+dirty)?", portrait.attrs["git_revision"])
+
+
+def test_the_digest_tells_experiments_apart_and_leaves_out_seeds():
+    a, b = ToyExperiment(OneParameter(3)), ToyExperiment(OneParameter(3), rho=0.010000000000000002)
+    assert digest(a.describe()) != digest(b.describe())
+    assert digest({"x": 1, "seeds": [0]}) == digest({"x": 1, "seeds": [0, 1], "plane": "p"})
+
+
+def test_a_store_is_written_and_not_overwritten(tmp_path):
+    experiment = ToyExperiment(OneParameter(2), steps=20)
+    portrait = sweep(experiment, PLANE, store=tmp_path / "p.zarr")
+    xr.testing.assert_equal(open_portrait(tmp_path / "p.zarr")[list(portrait.data_vars)], portrait)
+    with pytest.raises(Misuse, match="store must be free"):
+        sweep(experiment, PLANE, store=tmp_path / "p.zarr")
+
+
+def test_a_progress_bar_counts_the_tiles(capsys):
+    sweep(InTiles(OneParameter(2), steps=20), PLANE, progress=True)
+    tiles = len(list(PLANE.tiles(4, 5)))
+    assert f"{tiles}/{tiles}" in capsys.readouterr().err
+
+
+class Broken:
+    """An experiment whose measurements lack a variable."""
+
+    def describe(self):
+        return {}
+
+    def measure(self, gamma, eta):
+        return ToyExperiment(OneParameter(2), steps=5).measure(gamma, eta).drop_vars("tail_excess")
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda: sweep(Broken(), PLANE), "portrait must have the variable 'tail_excess'"),
+    (lambda: sweep(3, PLANE), "experiment must have describe() and measure(gamma, eta)"),
+    (lambda: sweep(Broken(), "plane"), "plane must be a validation.Plane"),
+    (lambda: sweep(Broken(), PLANE, executor=3), "executor must have submit()"),
+])
+def test_misuse_is_refused(call, words):
+    with pytest.raises(Misuse, match=re.escape(words)):
+        call()
