@@ -62,7 +62,7 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
     if handles and name == "outcome":
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
     elif handles:   # the colour bar stands on the right
-        ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(handles), frameon=False)
+        ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
     return ax
 
 
@@ -79,6 +79,8 @@ def portrait_figure(portrait: xr.Dataset, predictions: Mapping[str, Any] | None 
 def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping[str, Any] | None = None,
                verdicts: Iterable[Any] = ()) -> Figure:
     """Draw, edge by edge, the brackets over gamma with fits and prediction, and beneath them the residuals in decades.
+
+    Where there are fits or predictions, the edges that have neither are left out.
 
     Parameters
     ----------
@@ -98,6 +100,8 @@ def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping
 
     fits, verdicts, predictions = list(fits), list(verdicts), dict(predictions or {})
     drawn = [str(e) for e in edges["edge"].values if np.isfinite(edges["eta"].sel(edge=e)).any()]
+    spoken_of = set(predictions) | {str(f.edge) for f in fits}
+    drawn = [e for e in drawn if e in spoken_of] or drawn
     if not drawn:
         raise Misuse("edges must hold at least one bracket with a known end; every one is censored on both sides")
     columns = min(len(drawn), 3)
@@ -242,8 +246,8 @@ def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho:
         ax.plot(gamma, eta, color="black", lw=1.5, ls=dash, path_effects=halo)
         spot = _spot(points, [other for name, (_, other) in curves.items() if name != edge], placed)
         placed.append(spot)
-        ax.text(spot[0], spot[1], symbol, transform=ax.transAxes, ha="center", va="center", fontsize="large",
-                path_effects=halo)
+        ax.text(spot[0], spot[1], symbol, transform=ax.transAxes, va="center", fontsize="large", path_effects=halo,
+                ha="left" if spot[0] < 0.06 else "right" if spot[0] > 0.94 else "center")
         handles.append(Line2D([], [], color="black", lw=1.5, ls=dash, label=f"{symbol} predicted"))
     return handles
 

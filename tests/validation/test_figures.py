@@ -306,6 +306,29 @@ def test_the_residuals_of_brackets_and_fits_are_in_sight():
     assert bottom.get_ylim()[1] > 0.5 * 3   # half a slope over three decades of gamma
 
 
+def test_edges_that_nobody_speaks_of_are_left_out():
+    assert len(figures.plot_edges(edges_of()).axes) == 4
+    assert [ax.get_title() for ax in figures.plot_edges(edges_of(), [Fit()]).axes] == [r"$\eta_{\max}$", ""]
+    assert len(figures.plot_edges(edges_of(), [Fit()], {"eta_min": eta_min}).axes) == 4
+
+
+def test_a_short_line_at_the_rim_keeps_its_label_off_the_ticks():
+    short = {"eta_settle": lambda g, steps, rho: np.where(g < 2e-5, 1.0, np.nan)}
+    ax = figures.plot_portrait(synthetic(), short, ax=axes())
+    figures.image(ax.figure)
+    assert ax.texts[0].get_window_extent().x0 > ax.get_window_extent().x0
+
+
+def test_many_lines_leave_the_map_its_width():
+    many = {f"eta_{i}": lambda g, steps, rho, i=i: 10.0**i * g for i in range(8)}
+    widths = []
+    for lines in ({}, many):
+        figure = figures.portrait_figure(synthetic(), lines, "peak_excess")
+        figures.image(figure)
+        widths.append(figure.axes[0].get_window_extent().width)
+    assert widths[1] > 0.9 * widths[0]
+
+
 def test_censored_brackets_are_arrows():
     top = figures.plot_edges(edges_of()).axes[0]
     marks = {line.get_marker(): line.get_xdata().tolist() for line in top.get_lines() if line.get_marker() in "^v"}
