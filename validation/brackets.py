@@ -120,6 +120,19 @@ def brackets(edges: xr.Dataset, edge: str) -> tuple[np.ndarray, np.ndarray]:
     return gamma, values
 
 
+def conditions(edges: xr.Dataset) -> tuple[int | None, float | None]:
+    """Return the horizon T and the threshold rho at which edges were measured; None where they do not say one of each."""
+
+    def one(*places: Any) -> Any:
+        values = [np.asarray(place) for place in places if place is not None]
+        single = [v.reshape(-1)[0] for v in values if v.size == 1 and v.dtype.kind in "iuf"]
+        return single[0] if single else None
+
+    steps = one(edges.coords.get("horizon"), edges.attrs.get("steps"))
+    rho = one(edges.attrs.get("rho"))
+    return None if steps is None else int(steps), None if rho is None else float(rho)
+
+
 def rows(edges: xr.Dataset, edge: str, window: Any = None) -> Rows:
     """Return one row per gamma of `window` (all gammas if None).
 

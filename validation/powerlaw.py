@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.brackets import Rows, pair, rows
+from validation.brackets import Rows, conditions, pair, rows
 from validation.law import NOTHING, FitOutcome, PowerLawFit, undecided
 from validation.likelihood import feasible_slopes, fit_line
 from validation.misuse import Misuse
@@ -64,12 +64,8 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
     if everywhere.x.size and everywhere.x.size == everywhere.offered and everywhere.censored.all():
         raise Misuse(f"edges: {edge} is censored at all {everywhere.offered} gammas, so no exponent can be fitted; "
                      "at least three gammas must have both a lower and an upper bound (widen the grid in eta)")
-    attrs = edges.attrs
-    known: dict[str, Any] = {
-        "edge": str(edge), "logarithm": logarithm,
-        "steps": int(attrs["steps"]) if "steps" in attrs else None,
-        "rho": float(attrs["rho"]) if "rho" in attrs else None,
-    }
+    steps, rho = conditions(edges)
+    known: dict[str, Any] = {"edge": str(edge), "logarithm": logarithm, "steps": steps, "rho": rho}
     if data.x.size == 0:
         place = "" if window is None else f" between gamma = {window[0]:g} and {window[1]:g}"
         return undecided(f"{edge} is absent at all {data.offered} gammas{place}", **known,

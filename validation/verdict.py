@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import stdtrit
 
-from validation.brackets import Rows, rows
+from validation.brackets import Rows, conditions, rows
 from validation.density import DENSEST, how_much_denser
 from validation.law import FitOutcome, PowerLawFit, undecided
 from validation.likelihood import fit_line
@@ -148,7 +148,8 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
     data = rows(edges, edge)
     if not callable(curve):
         raise Misuse(f"curve must be a Prediction or a callable gamma -> eta, not {curve!r}")
-    steps, rho = int(edges.attrs.get("steps", STEPS)), float(edges.attrs.get("rho", RHO))
+    known_steps, known_rho = conditions(edges)
+    steps, rho = STEPS if known_steps is None else known_steps, RHO if known_rho is None else known_rho
     eta = curve(data.gamma, steps, rho) if isinstance(curve, Prediction) else curve(data.gamma)
     eta = np.asarray(eta, dtype=np.float64)
     if eta.shape != data.gamma.shape:

@@ -159,6 +159,12 @@ def test_attributes_travel():
     assert "eta_max, gamma 1 to 1000 (25 gammas): exponent 1" in found.sentence
 
 
+def test_several_horizons_say_no_steps():
+    assert fit(edges(GAMMA, 0.9 * GAMMA, 1.1 * GAMMA, steps=[300, 1000], rho=None), "eta_max").steps is None
+    data = edges(GAMMA, 0.9 * GAMMA, 1.1 * GAMMA, steps=[300, 1000])
+    assert fit(data.assign_coords(horizon=300), "eta_max").steps == 300
+
+
 def crossover(gamma):
     return np.log10(2 * gamma**2 / (9 * (1 + gamma) ** (4 / 3)))
 
