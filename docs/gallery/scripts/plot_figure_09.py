@@ -1,0 +1,42 @@
+r"""
+Figure 9: two parameters, cross-entropy
+=======================================
+
+Where the model is lazy, catapults reach far higher under cross-entropy: up to :math:`c^*\gamma` instead of :math:`\gamma^2`, a
+triangle in the plane. Within it lies a smaller one, black in the paper's figure, of runs that have not settled when training
+ends: its upper edge is predicted here, beyond the paper, and falls as the training grows longer.
+"""
+
+import toymodels
+import validation
+from validation import figures
+
+experiment = toymodels.ToyExperiment(toymodels.TwoParameter(), loss="cross_entropy", steps=30000)
+plane = validation.Plane.log(gamma=(1e-3, 1e3), eta=(1e-8, 1e5), per_decade=(40, 20))
+portrait = validation.sweep(experiment, plane)
+predictions = toymodels.predict(experiment.model, experiment.loss, experiment.optimizer)
+
+# %%
+# What becomes of every run, and the largest loss on its way, in units of the loss at the start.
+
+figure = figures.blank(13, 4.8)
+figure.set_label("Outcomes and largest loss over richness and learning rate; where lazy, a triangle of catapults with an unsettled corner")
+for ax, variable in zip(figure.subplots(1, 2), ("outcome", "peak_excess"), strict=True):
+    validation.plot_portrait(portrait, predictions, variable, ax)
+
+# %%
+# Between the regimes the upper edge's prefactor jumps, and nothing is predicted. Elsewhere the edges are bisected and judged.
+
+edges = validation.trace(experiment, plane.gamma[::8], list(predictions))
+assessments = validation.assess(edges, predictions)
+for assessment in assessments:
+    print(assessment.verdict.sentence)
+limits = {(a.edge, a.regime): a.limit for a in assessments}
+assert all(a.verdict.outcome == "SUPPORTED" for a in assessments)
+assert limits["eta_crit", "lazy"] == 2
+assert limits["eta_max", "lazy"] == limits["eta_max", "rich"] == 1
+
+# %%
+
+figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
+figure.set_label("The measured edges over richness on their predicted curves, and the residuals in decades")

@@ -1,0 +1,52 @@
+r"""
+Figure 11: SignSGD, one parameter, depth 5
+==========================================
+
+SignSGD walks at a constant pace. The paper claims one pair of exponents for both edges, :math:`\gamma` where lazy and
+:math:`\gamma^{1/L}` where rich. Both edges do have them; yet they are two, a factor of about :math:`T` apart (see the errata).
+Nothing diverges.
+"""
+
+import numpy as np
+
+import toymodels
+import validation
+from validation import figures
+
+experiments = {"(a) squared error": toymodels.ToyExperiment(toymodels.OneParameter(depth=5), "mse", "signsgd"),
+               "(b) cross-entropy": toymodels.ToyExperiment(toymodels.OneParameter(depth=5), "cross_entropy", "signsgd")}
+plane = validation.Plane.log(gamma=(1e-5, 1e5), eta=(1e-10, 1e2), per_decade=(50, 40))
+
+# %%
+
+figure = figures.blank(11.5, 4.4)
+figure.set_label("Two phase portraits over richness and learning rate: oscillation above the band of converged runs, and no divergence")
+for ax, (title, experiment) in zip(figure.subplots(1, 2), experiments.items(), strict=True):
+    portrait = validation.sweep(experiment, plane)
+    assert not (portrait["outcome"] == validation.Outcome.DIVERGED).any()
+    predictions = toymodels.predict(experiment.model, experiment.loss, experiment.optimizer)
+    validation.plot_portrait(portrait, predictions, ax=ax)
+    ax.set_title(title)
+figure.axes[0].get_legend().remove()
+
+# %%
+# Above the upper edge lies a comb, whose teeth a grid merges unless it is fine: the edges are traced at 200 rates a decade. The
+# predicted upper edge is a bound, and the measured one may not lie below it.
+
+for title, experiment in experiments.items():
+    predictions = toymodels.predict(experiment.model, experiment.loss, experiment.optimizer)
+    edges = validation.trace(experiment, np.geomspace(1e-5, 1e5, 41), list(predictions), per_decade=200)
+    assessments = validation.assess(edges, predictions)
+    print(title)
+    for assessment in assessments:
+        print(" ", assessment.verdict.sentence)
+    assert all(a.verdict.outcome == "SUPPORTED" for a in assessments)
+    upper = edges["eta"].sel(edge="eta_max", bound="upper").values
+    ratio = upper / predictions["eta_max"](edges["gamma"].values, experiment.steps, experiment.rho)
+    print(f"  eta_max, measured over predicted: {np.nanmin(ratio):.3f} to {np.nanmax(ratio):.3f}")
+    assert np.nanmin(ratio) > 1 - 1e-6
+
+# %%
+
+figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
+figure.set_label("The two measured edges over richness and their predicted curves, and the residuals in decades")
