@@ -13,7 +13,7 @@ import numpy as np
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import Model, OneParameter, TwoParameter, as_model
 from toymodels.optimizers import SGD, HeavyBall, SignSGD, as_optimizer
-from toymodels.theory import curves
+from toymodels.theory import catapult, curves
 from toymodels.theory.edge import Curve, Edge
 from toymodels.theory.losses import target_outputs, theory_loss
 from toymodels.theory.scaling import Branch, crossing, explicit
@@ -43,7 +43,7 @@ def predict(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     elif isinstance(optimizer, SGD):
         edges = _sgd_one(model, loss) if isinstance(model, OneParameter) else _sgd_two(model, loss)
     elif isinstance(optimizer, HeavyBall):
-        edges = _heavy_ball(model, loss, optimizer.beta)
+        edges = _heavy_ball(model, loss, float(optimizer.beta))
     else:
         # Adam's second moment remembers 1/(1 - beta2) steps: its edges are the transient's, and no formula of ours has them
         edges = []
@@ -61,7 +61,8 @@ def apex(model: Model, loss: Any) -> Any:
     edges = predict(model, loss)
     if not all(name in edges and "rich" in edges[name].regimes for name in ("eta_min", "eta_max")):
         return sympy.oo
-    return crossing(edges["eta_min"].scaling("rich"), edges["eta_max"].scaling("rich"))
+    values = edges["eta_min"].curve.values | edges["eta_max"].curve.values
+    return crossing(edges["eta_min"].scaling("rich"), edges["eta_max"].scaling("rich")).subs(values)
 
 
 def _apex(steps: int, rho: float, model: Model, loss: Any) -> float:
@@ -82,23 +83,48 @@ def _targets(loss: Any) -> dict[Any, Any]:
     return {s.f1: f1, s.f2: f2, s.d1: 1 - f1, s.d2: f2 - 1}
 
 
+def _numbers(loss: Any) -> dict[Any, Any]:
+    """Return what the letter h = l''(1) is."""
+    from toymodels.theory.losses import curvature_at_minimum
+
+    return {letters().h: curvature_at_minimum(loss)}
+
+
 def _flow(model: Model, loss: Any, beta: float = 0.0) -> Curve:
     """Return eta_min = S/T in sympy."""
-    import sympy
-
-    from toymodels.theory.flow import time_expression, time_limits
+    from toymodels.theory.flow import linear_time, time_expression, time_integral, time_limits
+    from toymodels.theory.losses import pull_at_start
 
     s = letters()
-    b = sympy.nsimplify(beta)
-    rate = (1 - b) / (s.T - b * (1 - b**s.T) / (1 - b))
+    b = s.beta
+    rate = (1 - b) / (s.T - b * (1 - b**s.T) / (1 - b)) if beta else 1 / s.T
     lazy, rich = (Branch(x.parameter, x.gamma, rate * x.eta, x.lazy, x.rich) for x in time_limits(model, loss))
-    return Curve(rate * time_expression(model, loss), {"lazy": [lazy], "rich": [rich]}, _targets(loss))
+    values = _targets(loss) | _momentum(beta)
+    if isinstance(loss, MSE):
+        return Curve(rate * time_expression(model, loss), {"lazy": [lazy], "rich": [rich]}, values)
+    values |= {s.r0: pull_at_start(loss), s.S0: linear_time(loss).subs(values)}
+    return Curve(rate * time_expression(model, loss), {"lazy": [lazy], "rich": [rich]}, values, rate * time_integral(model))
 
 
 def _formula(eta: Any, *args: Any) -> Curve:
     """Return the curve of a function that gives an explicit expression in gamma, holding in both regimes."""
     expression = eta(*args)
     return Curve(expression, _both(explicit(expression)))
+
+
+def _stability(model: Model, loss: Any, beta: float = 0.0) -> Curve:
+    """Return ``2 (1 + beta)/(h_l K)`` in sympy."""
+    from toymodels.theory.stability import edge_of_stability
+
+    expression = edge_of_stability(model, loss, letters().beta if beta else 0)
+    return Curve(expression, _both(explicit(expression)), _numbers(loss) | _momentum(beta))
+
+
+def _momentum(beta: float) -> dict[Any, Any]:
+    """Return what the letter beta is."""
+    import sympy
+
+    return {letters().beta: sympy.nsimplify(beta)}
 
 
 def _below(inner: Any, limit: float) -> Curve:
@@ -119,12 +145,12 @@ def _minimum_edge(model: Model, loss: Any, beta: float = 0.0) -> Edge:
 
 def _sgd_one(model: OneParameter, loss: Any) -> list[Edge]:
     """Return the edges of the one-parameter model: no catapults, so no eta_crit (the edge of stability is eta_max)."""
-    from toymodels.theory.stability import divergence_one, edge_of_stability
+    from toymodels.theory.stability import divergence_one
 
     edges = [
         _minimum_edge(model, loss),
         Edge("eta_max", r"stability, $2/\ell''(w_*)$", "eq. 7, with its prefactor",
-             partial(curves.stable_one, depth=model.depth, loss=loss), partial(_formula, edge_of_stability, model, loss),
+             partial(curves.stable_one, depth=model.depth, loss=loss), partial(_stability, model, loss),
              apex=partial(_apex, model=model, loss=loss)),
     ]
     derive = partial(_formula, divergence_one, model.depth, loss)
@@ -175,12 +201,12 @@ def _sign_overshoot(model: Model, loss: Any) -> Curve:
 
 def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
     """Return the edges of the two-parameter model."""
-    from toymodels.theory.stability import divergence_two_mse, edge_of_stability
+    from toymodels.theory.stability import divergence_two_mse
 
     edges = [
         _minimum_edge(model, loss),
         Edge("eta_crit", r"stability of gradient flow's minimum, $2/(h_\ell K_*)$", "section 4.1 and Appendix D",
-             partial(curves.stable_two, loss=loss), partial(_formula, edge_of_stability, model, loss),
+             partial(curves.stable_two, loss=loss), partial(_stability, model, loss),
              limits="gradient flow's minimum: the measured onset lies higher between gamma = 0.03 and 30, by 41% at 1"),
     ]
     if isinstance(loss, MSE):
@@ -190,7 +216,31 @@ def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
             Edge("eta_div", r"$\sqrt{1 + 4\gamma^2} - 1$", "exact, by the invariant", curves.divergence_two,
                  partial(_formula, divergence_two_mse)),
         ]
+    if isinstance(loss, CrossEntropy):
+        edges += [
+            Edge("eta_settle", r"settling, $t = (\gamma/\eta)^2 G$", "Appendix D.2, derived here", catapult.settling, _settling,
+                 ("lazy",), "predicted above 20 gamma^2 and below the catapult's end: elsewhere there is no such edge"),
+            Edge("eta_max", r"$c^*\gamma$ (lazy), $\gamma/h_\ell$ (rich)", "Appendix D.2, derived here", catapult.upper,
+                 _catapult_end, limits="nothing between gamma = 0.02 and 0.3, where the prefactor jumps from 2.2 to 4.8"),
+        ]
     return edges
+
+
+def _settling() -> Curve:
+    return Curve(catapult.settling_expression(), {"lazy": [catapult.settling_branch()]}, _numbers(CrossEntropy()))
+
+
+def _catapult_end() -> Curve:
+    """Return c* gamma where lazy, gamma/h_l (beyond it even the flattest minimum is unstable) where rich, nothing between."""
+    import sympy
+
+    from toymodels.theory.landscape import flattest_minimum
+
+    gamma = letters().gamma
+    lazy, rich = catapult.balance_number() * gamma, sympy.simplify(2 / flattest_minimum(CrossEntropy())[1])
+    low, high = sympy.nsimplify(catapult.LAZY_END), sympy.nsimplify(catapult.RICH_START)
+    whole = sympy.Piecewise((lazy, gamma <= low), (rich, gamma >= high), (sympy.nan, True))
+    return Curve(whole, {"lazy": [explicit(lazy)], "rich": [explicit(rich)]}, _numbers(CrossEntropy()))
 
 
 def _convergence_two() -> Curve:
@@ -205,4 +255,22 @@ def _convergence_two() -> Curve:
 
 
 def _heavy_ball(model: Model, loss: Any, beta: float) -> list[Edge]:
-    return []
+    """Return heavy ball's edges: eta_min, and eta_max of one parameter with MSE where gamma is small.
+
+    The stability of the minimum is no edge elsewhere: from gamma ~ 1 - beta on the first swing overshoots what the linear
+    theory sees, a loss that is straight far out keeps cycles alive below the edge (0.73 to 0.86 of it), and with two parameters
+    the first swing raises the loss, and so the kernel falls, before stability is lost.
+    """
+    edges = [_minimum_edge(model, loss, beta)]
+    if isinstance(model, OneParameter) and isinstance(loss, MSE):
+        label, source = r"stability, $2(1+\beta)/\ell''(w_*)$", "Polyak's bound for a quadratic"
+        numeric = partial(curves.stable_one, depth=model.depth, loss=loss, factor=2.0 * (1 + beta))
+        derive = partial(_stability, model, loss, beta)
+        if model.depth == 1:
+            edges.append(Edge("eta_max", label, source, numeric, derive))
+        else:
+            below = 0.3 * (1 - beta)
+            edges.append(Edge("eta_max", label, source, partial(curves.lazy_only, inner=numeric, below=below),
+                              partial(_below, derive, below), ("lazy",),
+                              "predicted for gamma < 0.3 (1 - beta) alone: beyond, the transient decides"))
+    return edges

@@ -23,12 +23,14 @@ class Curve:
     ----------
     expression : eta in gamma, T and rho.
     branches : for each regime the curves whose minimum it becomes there.
-    values : what to put for f1 and f2, which stand for functions of rho while limits are taken.
+    values : what the letters f1, f2, h, r0, ... stand for while limits are taken: functions of rho, and numbers of the loss.
+    formula : the expression as one would write it, those letters kept; None: the expression.
     """
 
     expression: Any
     branches: dict[str, list[Branch]]
     values: dict[Any, Any] = field(default_factory=dict)
+    formula: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +95,13 @@ class Edge(Prediction):
         """Eta as a sympy expression in `toymodels.theory.symbols.letters()`: gamma, T, rho."""
         return self.curve.expression.subs(self.curve.values)
 
+    @property
+    def formula(self) -> Any:
+        """The expression with the letters kept that stand for functions of rho and numbers of the loss: f1, h_l, r_0, ..."""
+        return self.curve.expression if self.curve.formula is None else self.curve.formula
+
     def scaling(self, regime: str) -> Scaling:
-        """Return exponent, power of the logarithm and prefactor in the regime, as sympy limits.
+        """Return exponent, power of the logarithm and prefactor in the regime, as sympy limits, in the letters of the formula.
 
         Raises
         ------
@@ -105,8 +112,7 @@ class Edge(Prediction):
             raise Misuse(f"{self.name} has no power law in the {regime} regime, only in: {', '.join(self.regimes)}"
                          + (f" ({self.limits})" if self.limits else ""))
         if regime not in self._scalings:
-            found = smallest([scaling(b, regime) for b in self.curve.branches[regime]], regime)
-            self._scalings[regime] = Scaling(found.exponent, found.log_power, found.prefactor.subs(self.curve.values))
+            self._scalings[regime] = smallest([scaling(b, regime) for b in self.curve.branches[regime]], regime)
         return self._scalings[regime]
 
     @cached_property
@@ -119,7 +125,7 @@ class Edge(Prediction):
 
     def prefactor(self, regime: str) -> Any:
         """Return c of ``eta ~ c gamma**exponent |log gamma|**power`` as a sympy expression in T and rho (`letters()`)."""
-        return self.scaling(regime).prefactor
+        return self.scaling(regime).prefactor.subs(self.curve.values)
 
     def logarithm(self, regime: str) -> bool:
         """Return whether a power of log gamma multiplies the power law in the regime."""
@@ -127,7 +133,7 @@ class Edge(Prediction):
 
     def asymptote(self, regime: str) -> Any:
         """Return ``c gamma**exponent |log gamma|**power`` as sympy."""
-        return self.scaling(regime).law(letters().gamma)
+        return self.scaling(regime).law(letters().gamma).subs(self.curve.values)
 
     def gamma_apex(self, steps: int = 1000, rho: float = 0.01) -> float:
         """Return the gamma at which eta_min meets eta_max, by their rich power laws; infinity where they never do."""
@@ -180,4 +186,4 @@ class Edge(Prediction):
         import sympy
 
         stem, _, index = self.name.partition("_")
-        return rf"\{stem}_{{\mathrm{{{index}}}}} = {sympy.latex(self.expression)}"
+        return rf"\{stem}_{{\mathrm{{{index}}}}} = {sympy.latex(self.formula)}"

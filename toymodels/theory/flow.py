@@ -32,13 +32,17 @@ def kernel_along(model: Any, f: Any) -> Any:
     return sympy.powsimp(sympy.powdenest((speed**2).subs(s.w, weight), force=True))
 
 
-def time_integral(model: Any, loss: Any) -> Any:
-    """Return ``S = eta T = Int_0^f1 df/(K(f) r(f))`` as a sympy Integral; for ``df/dt = eta K r``, ``r = -l'(f)``."""
+def time_integral(model: Any, loss: Any = None) -> Any:
+    """Return ``S = eta T = Int_0^f1 df/(K(f) r(f))`` as a sympy Integral; for ``df/dt = eta K r``.
+
+    ``r = -l'(f)``, or left as r where `loss` is None.
+    """
     import sympy
 
     s = letters()
     x = sympy.Symbol("f", nonnegative=True)
-    return sympy.Integral(1 / (kernel_along(model, x) * -slope(loss, x)), (x, 0, s.f1))
+    pull = sympy.Function("r")(x) if loss is None else -slope(loss, x)
+    return sympy.Integral(1 / (kernel_along(model, x) * pull), (x, 0, s.f1))
 
 
 @cache
@@ -86,9 +90,10 @@ def time_limits(model: Any, loss: Any) -> tuple[Branch, Branch]:
     x = sympy.Symbol("f", nonnegative=True)
     kernel = kernel_along(model, x)
     lazy_kernel = kernel.subs(x, 0)
-    lazy = Branch(gamma, gamma, (1 / lazy_kernel) * _linear_time(loss), sympy.Integer(0), None)
+    lazy = Branch(gamma, gamma, (linear_time(loss) if isinstance(loss, MSE) else s.S0) / lazy_kernel, sympy.Integer(0), None)
     if sympy.diff(kernel, x) == 0:
         return lazy, Branch(gamma, gamma, lazy.eta, None, sympy.oo)
+    pull = pull_at_start(loss) if isinstance(loss, MSE) else s.r0
     g = sympy.Symbol("g", nonnegative=True)
     integrand = sympy.simplify(1 / (gamma * kernel.subs(x, g / gamma)))      # a power of gamma times a function of g
     if isinstance(model, OneParameter):
@@ -97,11 +102,11 @@ def time_limits(model: Any, loss: Any) -> tuple[Branch, Branch]:
         integral = sympy.integrate(sympy.expand_power_base(integrand.subs(g, v - 1)), (v, 1, 1 + gamma * f1))
     else:
         integral = sympy.integrate(integrand, (g, 0, gamma * f1))
-    return lazy, Branch(gamma, gamma, sympy.simplify(integral / pull_at_start(loss)), None, sympy.oo)
+    return lazy, Branch(gamma, gamma, sympy.simplify(integral / pull), None, sympy.oo)
 
 
 @cache
-def _linear_time(loss: Any) -> Any:
+def linear_time(loss: Any) -> Any:
     """Return ``Int_0^f1 df/r(f)``, the time in units of 1/K when the kernel is constant, closed where sympy has it."""
     import sympy
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from toymodels.losses import MSE
 from toymodels.models import OneParameter, TwoParameter
 from toymodels.theory.losses import curvature_at_minimum, slope
 from toymodels.theory.symbols import letters
@@ -43,13 +44,18 @@ def hessian(depth: Any, loss: Any, w: Any = None) -> SimpleNamespace:
 
     s = letters()
     f = one_output(depth, s.w, s.gamma)
-    bend = sympy.diff(loss.expression(s.f), s.f, 2).subs(s.f, f)
+    curvature = sympy.diff(loss.expression(s.f), s.f, 2).subs(s.f, f)
     parts = {
         "total": sympy.diff(loss.expression(f), s.w, 2),
-        "gauss_newton": bend * sympy.diff(f, s.w) ** 2,
+        "gauss_newton": curvature * sympy.diff(f, s.w) ** 2,
         "residual": slope(loss, f) * sympy.diff(f, s.w, 2),
     }
     return SimpleNamespace(**{name: part if w is None else part.subs(s.w, w) for name, part in parts.items()})
+
+
+def bend(loss: Any) -> Any:
+    """Return ``h_l = l''(1)``: 1 for MSE, else the letter h, whose value is `losses.curvature_at_minimum`."""
+    return curvature_at_minimum(loss) if isinstance(loss, MSE) else letters().h
 
 
 def sharpness_one(depth: Any, loss: Any) -> Any:
@@ -60,7 +66,7 @@ def sharpness_one(depth: Any, loss: Any) -> Any:
     star = minimum(depth)
     kernel = OneParameter.gradient(SimpleNamespace(depth=depth), s.w, s.gamma)[0] ** 2  # type: ignore[arg-type]
     # the residual part carries l'(1) = 0, so the Gauss-Newton part h_l K is all there is
-    return curvature_at_minimum(loss) * sympy.powsimp(sympy.powdenest(kernel.subs(s.w, star), force=True))
+    return bend(loss) * sympy.powsimp(sympy.powdenest(kernel.subs(s.w, star), force=True))
 
 
 def kernel_two(f: Any) -> Any:
@@ -90,7 +96,7 @@ def sharpness_two(loss: Any) -> Any:
 
     The sharpness of the untied update: the eigenvalue of its Jacobian at a minimum is ``1 - eta h_l K`` (`jacobian_two`).
     """
-    return curvature_at_minimum(loss) * kernel_two(1)
+    return bend(loss) * kernel_two(1)
 
 
 def jacobian_two(loss: Any) -> Any:
@@ -120,4 +126,4 @@ def flattest_minimum(loss: Any) -> tuple[Any, Any]:
     (flat,) = sympy.solve(sympy.diff(kernel, u1), u1)
     if not sympy.simplify(sympy.diff(kernel, u1, 2).subs(u1, flat)).is_positive:
         raise ArithmeticError("the stationary kernel is no minimum")
-    return flat, sympy.simplify(curvature_at_minimum(loss) * kernel.subs(u1, flat))
+    return flat, sympy.simplify(bend(loss) * kernel.subs(u1, flat))

@@ -89,15 +89,17 @@ def scaling(branch: Branch, regime: str) -> Scaling:
     exponent = sympy.simplify(sympy.limit(local, x, end))
     if not exponent.is_Rational:
         raise Misuse(f"{branch.eta} is no power law in the {regime} regime: its local exponent tends to {exponent}")
-    rest = sympy.powsimp(branch.eta / branch.gamma**exponent)
+    # what does not depend on gamma has no business in the limits: sympy may not know its sign
+    constant, varying = branch.eta.as_independent(x, as_Add=False)
+    rest = sympy.powsimp(varying / branch.gamma**exponent)
     prefactor = sympy.limit(rest, x, end)
     if prefactor.is_finite is not False and prefactor != 0:
-        return Scaling(exponent, sympy.Integer(0), sympy.simplify(sympy.factor(prefactor, deep=True)))
+        return Scaling(exponent, sympy.Integer(0), constant * sympy.simplify(sympy.factor(prefactor, deep=True)))
     # what is left neither settles nor is a power: a power of the logarithm
     log_gamma = sympy.expand_log(sympy.log(branch.gamma))
     log_power = sympy.simplify(sympy.limit(sympy.simplify(local - exponent) * log_gamma, x, end))
     size = log_gamma if regime == "rich" else -log_gamma
-    return Scaling(exponent, log_power, sympy.simplify(sympy.limit(rest / size**log_power, x, end)))
+    return Scaling(exponent, log_power, constant * sympy.simplify(sympy.limit(rest / size**log_power, x, end)))
 
 
 def smallest(candidates: list[Scaling], regime: str) -> Scaling:

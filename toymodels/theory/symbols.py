@@ -16,12 +16,14 @@ def letters() -> SimpleNamespace:
 
     Real letters are declared positive wherever they are, so that powers combine: gamma, eta, L, T, rho, f1 (the output at
     which the excess has come down to rho), f2 (the output above 1 at which the excess is rho again), d1 = 1 - f1, d2 = f2 - 1,
-    a = eta/gamma.
+    a = eta/gamma; h = l''(1), r0 = -l'(0) and S0 = Int_0^f1 df/r(f) stand for numbers of the loss where it is not MSE.
     """
     import sympy
 
     positive = "gamma eta T rho w a s t tau beta f1 f2 d1 d2 x"
     names = {name: sympy.Symbol(name, positive=True) for name in positive.split()}
+    names |= {"h": sympy.Symbol("h_l", positive=True), "r0": sympy.Symbol("r_0", positive=True),
+              "S0": sympy.Symbol("S_0", positive=True)}
     names["L"] = sympy.Symbol("L", positive=True, integer=True)
     names |= {name: sympy.Symbol(name, real=True) for name in ("f", "u1", "u2", "Delta", "p", "q", "g")}
     return SimpleNamespace(**names)
@@ -41,7 +43,9 @@ def function_of_rho(name: str, latex: str, evaluate: Any) -> Any:
 
     def _eval_evalf(self: Any, prec: int) -> Any:
         rho = self.args[0].evalf()
-        return sympy.Float(evaluate(float(rho))) if rho.is_number else None
+        # sympy also tries random numbers, to see whether an expression is constant
+        known = rho.is_real and 0 < float(rho) < 1
+        return sympy.Float(evaluate(float(rho))) if known else None
 
     def _latex(self: Any, printer: Any, **_: Any) -> str:
         return rf"{latex}\left({printer._print(self.args[0])}\right)"

@@ -65,6 +65,8 @@ def test_numbers_equal_the_expression_at_thirty_digits(edge):
     gamma = [1e-12, 1e-6, 0.25, 1.0, 32.0, 1e6, 1e12]
     if edge.expression.has(sympy.Integral):
         gamma = [0.25]     # test_flow_time has the rest: sympy's own quadrature takes its time
+    if edge.expression.has(sympy.cos):
+        gamma = [1e-6, 1.0, 1e6]
     values = edge(np.array(gamma), 1000, 0.01)
     for g, value in zip(gamma, values, strict=True):
         exact = edge.expression.subs({s.gamma: sympy.Rational(g), s.T: 1000, s.rho: R(0.01)}).evalf(30, maxn=1000)
