@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 DONE, CONTRADICTED, MISUSE, INTERRUPTED = 0, 1, 2, 130
 
@@ -26,11 +26,23 @@ app = App(
     help="Which learning rates eta train at which feature-learning strength gamma, why, and with which exponents.",
     version=_version,
     result_action="return_value",
+    default_parameter=Parameter(negative=()),
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
-app.command("toymodels.command:toy", name="toy",
-            help="Simulate a toy model over the plane, find its edges, fit, judge against the theory, draw.")
-app.command("toymodels.predict_command:predict", name="predict",
-            help="The predicted edges and exponents of a model, as a table, LaTeX or JSON.")
+app.command("toymodels.command:toy", name="toy", help="""\
+Simulate a toy model over the plane, find its edges, fit, judge against the theory, draw.
+
+By default the paper's figure 6: one parameter, L = 5, T = 1000, both losses. --model two gives figures 8 and 9, --optimizer signsgd \
+figure 11. Written are, for each loss, the portrait (zarr) and its figures, and for all of them report.html and verdicts.json.
+
+Example: lazyrich toy --depth 3 --loss mse --gamma 1e-3 1e3 --out three""")
+app.command("toymodels.predict_command:predict", name="predict", help="""\
+The predicted edges and exponents of a model, as a table, LaTeX or JSON.
+
+Without --model, the paper's Table 1 and Appendix F, with prefactors.
+
+Example: lazyrich predict --model one --depth 3 --loss mse --derive""")
 
 
 @app.command
@@ -43,10 +55,14 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float = 0.05, out:
 
     Parameters
     ----------
-    path : the portrait, a zarr folder.
-    rho : the excess loss at which a run counts as trained; if not given, the portrait's own.
-    tolerance : how far from the predicted exponent still counts as the predicted exponent.
-    out : a folder for report.html, verdicts.json and the figures; if not given, only the table is printed.
+    path
+        The portrait, a zarr folder.
+    rho
+        The excess loss at which a run counts as trained; if not given, the portrait's own.
+    tolerance
+        How far from the predicted exponent still counts as the predicted exponent.
+    out
+        A folder for report.html, verdicts.json and the figures; if not given, only the table is printed.
     """
     from validation.assessment import assess
     from validation.edges import locate

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from cyclopts import Parameter
 
 from toymodels.models import Model, OneParameter, TwoParameter
 from toymodels.simulate import ToyExperiment
@@ -20,7 +19,7 @@ TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
 def toy(
     *,
     model: Literal["one", "two"] = "one",
-    depth: int = 5,
+    depth: int | None = None,
     loss: Literal["both", "mse", "cross_entropy"] = "both",
     optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd",
     schedule: Literal["constant", "warmup_cosine"] = "constant",
@@ -31,43 +30,54 @@ def toy(
     points: int = 512,
     tolerance: float = 0.05,
     out: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    strict: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: bool = False,
+    strict: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Simulate a toy model over the plane, find its edges, fit, judge against the theory, draw.
 
-    By default the paper's figure 6: one parameter, L = 5, T = 1000, both losses. `--model two` gives figures 8 and 9,
-    `--optimizer signsgd` figure 11. Written are, for each loss, the portrait (zarr) and its figures, and for all of them
-    report.html and verdicts.json.
-
-    Example: lazyrich toy --depth 3 --loss mse --gamma 1e-3 1e3 --out three
-
     Parameters
     ----------
-    model : one parameter, any depth, or two parameters (catapults).
-    depth : L, the number of weight matrices of the one-parameter model.
-    loss : which loss, or both.
-    optimizer : with its default numbers; others through `toymodels` in Python.
-    schedule : of the learning rate.
-    steps : T; 1000 if not given, 30000 for two parameters and cross-entropy.
-    rho : the excess loss at which a run counts as trained.
-    gamma : first and last feature-learning strength.
-    eta : first and last learning rate; if not given, what the predicted edges ask for.
-    points : points along each axis of the portrait.
-    tolerance : how far from the predicted exponent still counts as the predicted exponent.
-    out : the folder to write to; if not given, lazyrich-toy/ and the model's name.
-    overwrite : replace portraits of other experiments or planes that lie in the way.
-    strict : exit with 1 if a verdict is CONTRADICTED.
-    quiet : no progress bar, no table.
+    model
+        One parameter, any depth, or two parameters (catapults).
+    depth
+        L, the number of weight matrices of the one-parameter model; 5 if not given.
+    loss
+        Which loss, or both.
+    optimizer
+        With its default numbers; others through `toymodels` in Python.
+    schedule
+        Of the learning rate.
+    steps
+        T; 1000 if not given, 30000 for two parameters and cross-entropy.
+    rho
+        The excess loss at which a run counts as trained.
+    gamma
+        First and last feature-learning strength.
+    eta
+        First and last learning rate; if not given, what the predicted edges ask for.
+    points
+        Points along each axis of the portrait.
+    tolerance
+        How far from the predicted exponent still counts as the predicted exponent.
+    out
+        The folder to write to; if not given, lazyrich-toy/ and the model's name.
+    overwrite
+        Replace portraits of other experiments or planes that lie in the way.
+    strict
+        Exit with 1 if a verdict is CONTRADICTED.
+    quiet
+        No progress bar, no table.
     """
     from validation.report import verdicts_json, write_report
     from validation.telling import provenance_of
 
-    chosen: Model = OneParameter(depth) if model == "one" else TwoParameter()
+    if model == "two" and depth not in (None, 2):
+        raise Misuse(f"depth must be 2, or left out, for the two-parameter model, not {depth!r}")
+    chosen: Model = TwoParameter() if model == "two" else OneParameter(5 if depth is None else depth)
     names = ["mse", "cross_entropy"] if loss == "both" else [loss]
-    experiments = [ToyExperiment(chosen, name, optimizer, steps or _steps(chosen, name) if steps is None else whole("steps", steps),
-                                 schedule, rho) for name in names]
+    experiments = [ToyExperiment(chosen, name, optimizer, _steps(chosen, name) if steps is None else steps, schedule, rho)
+                   for name in names]
     whole("points", points, least=8)
     between("tolerance", tolerance, 0, np.inf)
     planes = [_plane(experiment, gamma, eta, points) for experiment in experiments]

@@ -1,0 +1,175 @@
+"""The command line as a user meets it: what it writes, what it refuses, how it stops."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import lazyrich
+from validation import open_portrait
+
+SMALL = ["--points", "64", "--gamma", "1e-4", "1e4"]
+
+
+def run(*words):
+    """Run a command in this process; return its exit code."""
+    return lazyrich.run([str(w) for w in words])
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Return a folder that `lazyrich toy` wrote for both losses."""
+    folder = tmp_path_factory.mktemp("toy")
+    assert run("toy", *SMALL, "--out", folder / "five", "--quiet") == 0
+    return folder / "five"
+
+
+def test_toy_writes_portraits_figures_and_a_report(written):
+    names = {p.name for p in written.iterdir()}
+    for loss in ("mse", "cross_entropy"):
+        stem = f"one-L5-{loss}-sgd-T1000"
+        assert {f"{stem}.zarr", f"{stem}.png", f"{stem}-edges.png"} <= names
+        portrait = open_portrait(written / f"{stem}.zarr")
+        assert dict(portrait.sizes) == {"gamma": 64, "eta": 64}
+        assert portrait.attrs["steps"] == 1000
+    page = (written / "report.html").read_text()
+    assert page.count("SUPPORTED") >= 8
+    assert page.count("data:image/png;base64,") >= 4
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert not [n for n in names if n.startswith(".")]
+
+
+def test_the_verdicts_are_readable_by_a_machine(written):
+    told = json.loads((written / "verdicts.json").read_text())
+    rows = [row for section in told["sections"] for row in section["verdicts"]]
+    assert {(row["edge"], row["regime"]) for row in rows} == {(e, r) for e in ("eta_min", "eta_max") for r in ("lazy", "rich")}
+    rich = [row for row in rows if row["edge"] == "eta_max" and row["regime"] == "rich"]
+    assert all(abs(row["measured"] - 0.4) < 0.01 and row["outcome"] == "SUPPORTED" for row in rich)
+
+
+def test_toy_may_be_run_again_but_not_over_another_s_results(written, capsys):
+    assert run("toy", *SMALL, "--out", written, "--quiet") == 0
+    before = open_portrait(written / "one-L5-mse-sgd-T1000.zarr")
+    assert run("toy", *SMALL[2:], "--points", "65", "--out", written, "--quiet") == 2
+    assert "already holds another plane" in capsys.readouterr().err
+    assert run("toy", *SMALL, "--rho", "0.02", "--out", written, "--quiet") == 2
+    assert "already holds another experiment" in capsys.readouterr().err
+    np.testing.assert_array_equal(open_portrait(written / "one-L5-mse-sgd-T1000.zarr")["outcome"], before["outcome"])
+
+
+def test_two_parameters_give_the_maps_of_figures_8_and_9(tmp_path, capsys):
+    assert run("toy", "--model", "two", "--points", "48", "--steps", "300", "--out", tmp_path / "two") == 0
+    names = {p.name for p in (tmp_path / "two").iterdir()}
+    assert {"two-mse-sgd-T300-final.png", "two-mse-sgd-T300-peak.png", "two-cross_entropy-sgd-T300-final.png"} <= names
+    assert "eta_div" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("optimizer", ["signsgd", "momentum", "adam"])
+def test_every_optimizer_runs(tmp_path, optimizer):
+    words = ["toy", *SMALL, "--depth", "2", "--loss", "mse", "--optimizer", optimizer, "--out", tmp_path, "--quiet"]
+    assert run(*words) == 0
+    assert (tmp_path / f"one-L2-mse-{optimizer}-T1000.png").stat().st_size > 10_000
+
+
+def test_a_schedule_has_a_portrait_but_no_prediction(tmp_path, capsys):
+    assert run("toy", *SMALL, "--loss", "mse", "--schedule", "warmup_cosine", "--out", tmp_path) == 0
+    assert "no regime with a predicted exponent" in " ".join(capsys.readouterr().out.split())
+    assert "nothing is judged" in (tmp_path / "report.html").read_text()
+
+
+def test_judge_reads_a_stored_portrait(written, tmp_path, capsys):
+    assert run("judge", written / "one-L5-mse-sgd-T1000.zarr", "--out", tmp_path / "judged") == 0
+    assert "eta_max" in capsys.readouterr().out
+    assert {"report.html", "verdicts.json", "portrait.png"} <= {p.name for p in (tmp_path / "judged").iterdir()}
+
+
+def test_judge_exits_with_1_where_a_verdict_is_contradicted(written, tmp_path, capsys):
+    import shutil
+
+    from validation import save_portrait
+
+    path = shutil.copytree(written / "one-L5-mse-sgd-T1000.zarr", tmp_path / "forged.zarr")
+    forged = open_portrait(path)
+    # the same outcomes, told of a network of depth 2: its rich eta_max would be gamma, not gamma^(2/5)
+    description = json.loads(forged.attrs["description"])
+    description["model"]["depth"] = 2
+    save_portrait(forged.assign_attrs(description=json.dumps(description)), path, overwrite=True)
+    assert run("judge", path) == 1
+    assert "CONTRADICTED" in capsys.readouterr().out
+
+
+def test_predict_prints_the_edges(capsys):
+    assert run("predict", "--model", "one", "--depth", "5", "--loss", "mse") == 0
+    assert "2/5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [
+    ["toy", "--depth", "0"], ["toy", "--depth", "x"], ["toy", "--loss", "hinge"], ["toy", "--gamma", "1", "0.1"],
+    ["toy", "--gamma", "nan", "1"], ["toy", "--gamma", "-1", "1"], ["toy", "--gamma", "1"], ["toy", "--eta", "0", "1"],
+    ["toy", "--steps", "0"], ["toy", "--rho", "2"], ["toy", "--points", "1"], ["toy", "--tolerance", "0"], ["toy", "--what"],
+    ["toy", "--optimizer", "lion"], ["toy", "--model", "three"], ["tay"], ["predict", "--depth", "0"], ["predict", "--rho", "0"],
+    ["predict", "--format", "xml"], ["judge"], ["judge", "/nowhere"], ["judge", "."],
+])
+def test_misuse_exits_with_2_says_why_and_writes_nothing(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(*words) == 2
+    captured = capsys.readouterr()
+    assert captured.err.strip()
+    assert "Traceback" not in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_trained(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert run("toy", "--out", tmp_path / "file" / "out") == 2
+    assert "cannot write to" in capsys.readouterr().err
+    assert run("toy", "--out", tmp_path / "file") == 2
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def start(tmp_path, *words):
+    # a shell may have told its background jobs to ignore interrupts, and children inherit that
+    return subprocess.Popen([sys.executable, "-m", "lazyrich", *words], cwd=tmp_path, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+
+def test_an_interrupt_ends_it_within_a_second_and_leaves_no_half_portrait(tmp_path):
+    # enough steps for minutes; the interrupt comes once the sweep has begun
+    process = start(tmp_path, "toy", "--loss", "cross_entropy", "--steps", "300000", "--points", "256", "--out", "out")
+    for _ in range(600):
+        if (tmp_path / "out").exists():
+            break
+        time.sleep(0.05)
+    time.sleep(1.5)
+    assert process.poll() is None
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=20)
+    # generous for a loaded machine; what matters is that it does not wait for the sweep
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130
+    assert "interrupted" in error
+    assert "Traceback" not in error
+    assert not list((tmp_path / "out").rglob("*"))
+
+
+def test_help_imports_none_of_the_rooms():
+    code = ("import sys, lazyrich; lazyrich.run(['--help']); "
+            "print('LOADED', *[m for m in ('numpy', 'numba', 'sympy', 'xarray', 'matplotlib', 'torch') if m in sys.modules])")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.rstrip().endswith("LOADED")
+    for name in ("toy", "predict", "judge"):
+        assert name in out
+
+
+@pytest.mark.parametrize("command", ["toy", "predict", "judge"])
+def test_every_command_has_help_with_an_example(command, capsys):
+    assert run(command, "--help") == 0
+    assert f"lazyrich {command}" in capsys.readouterr().out.split("Example", 1)[1]
