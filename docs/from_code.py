@@ -72,6 +72,25 @@ def edges() -> str:
                                                                                           f"{validation.edges.WIDTH:g}")
 
 
+def prose(name: str) -> str:
+    """Return what a module, or after a colon a thing in it, says of itself, up to its sections."""
+    module, _, thing = name.partition(":")
+    there = importlib.import_module(module)
+    text = inspect.getdoc(getattr(there, thing) if thing else there).split("\nParameters\n")[0].split("\nAttributes\n")[0]
+    paragraphs = text.split("\n\n") if thing else text.split("\n\n")[1:]   # a module's first line is about its place in the house
+    parts = [re.split(r"(``.+?``|`[^`]+`)", " ".join(p.split())) for p in paragraphs]
+    for part in parts:
+        part[::2] = [re.sub(r"([*_<>\[\]|$])", r"\\\1", words) for words in part[::2]]
+    text = "\n\n".join("".join(part).replace("``", "`") for part in parts)
+    return re.sub(r"\\\*(\w+)\\\*", r"*\1*", text)
+
+
+def coverage() -> str:
+    """Return the table that `docs/tables/coverage.py` printed last."""
+    printed = Path(__file__).parent / "tables" / "coverage.md"
+    return printed.read_text() if printed.exists() else "`python docs/tables/coverage.py` prints the table, in some ten minutes."
+
+
 def rooms(package: str) -> str:
     return table(("module", "what lives there"), [
         (f"`{name}`", cell(first_line(name).replace("``", "")).replace("`", "")) for name in modules(package)])
@@ -143,7 +162,7 @@ def gallery_figures(block, block_vars, gallery_conf) -> str:
 
 
 def setup(app) -> dict:
-    for maker in (outcomes, variables, edges, rooms, api, errata):
+    for maker in (outcomes, variables, edges, prose, coverage, rooms, api, errata):
         Rendered.makers[maker.__name__] = maker
         app.add_directive(maker.__name__, Rendered)
     app.connect("autodoc-process-docstring", docstring)

@@ -20,7 +20,7 @@ predictions = toymodels.predict(experiment.model, experiment.loss, experiment.op
 # What becomes of every run, and the largest loss on its way, in units of the loss at the start.
 
 figure = figures.blank(13, 4.8)
-figure.set_label("Outcomes and largest loss over richness and learning rate; where lazy, a triangle of catapults with an unsettled corner")
+figure.set_label("Outcomes and largest loss over richness and rate; where lazy, a triangle of catapults with an unsettled corner")
 for ax, variable in zip(figure.subplots(1, 2), ("outcome", "peak_excess"), strict=True):
     validation.plot_portrait(portrait, predictions, variable, ax)
 

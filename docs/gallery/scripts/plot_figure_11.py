@@ -20,7 +20,7 @@ plane = validation.Plane.log(gamma=(1e-5, 1e5), eta=(1e-10, 1e2), per_decade=(50
 # %%
 
 figure = figures.blank(11.5, 4.4)
-figure.set_label("Two phase portraits over richness and learning rate: oscillation above the band of converged runs, and no divergence")
+figure.set_label("Two phase portraits over richness and rate: oscillation above the band of converged runs, and no divergence")
 for ax, (title, experiment) in zip(figure.subplots(1, 2), experiments.items(), strict=True):
     portrait = validation.sweep(experiment, plane)
     assert not (portrait["outcome"] == validation.Outcome.DIVERGED).any()
