@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 
 @intrinsic
-def _bits(typing_context: Any, x: Any) -> Any:  # noqa: ARG001 - numba's signature
+def _bits(typing_context: Any, x: Any) -> Any:
     """Return the 64 bits of a float as an integer."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -26,7 +26,7 @@ def _bits(typing_context: Any, x: Any) -> Any:  # noqa: ARG001 - numba's signatu
 
 
 @intrinsic
-def _float(typing_context: Any, x: Any) -> Any:  # noqa: ARG001 - numba's signature
+def _float(typing_context: Any, x: Any) -> Any:
     """Return the float whose bits are this integer."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -36,7 +36,7 @@ def _float(typing_context: Any, x: Any) -> Any:  # noqa: ARG001 - numba's signat
 
 
 @intrinsic
-def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:  # noqa: ARG001 - numba's signature
+def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     """Return ``a*b + c``, rounded once."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

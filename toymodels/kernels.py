@@ -13,7 +13,7 @@ machine code on disk; what they inline stands at the top of the module.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def _copy(block, pixel, source, target):
     pixel[target] = pixel[source]
 
 
-@lru_cache(maxsize=None)
+@cache
 def trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
     """Return the jitted ``train(gamma, rates, boundaries, factors, numbers, high, low, f_at, w_at, died)``.
 
@@ -258,7 +258,7 @@ def trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
     return train
 
 
-@lru_cache(maxsize=None)
+@cache
 def recorder(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
     """Return the jitted ``record(gamma, rate, factors, numbers, u, v, f)``: one pixel, every state kept, the same bits.
 

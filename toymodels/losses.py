@@ -81,7 +81,7 @@ class CrossEntropy:
     def excess(self, f: np.ndarray) -> np.ndarray:
         """Return ``(l(f) - l(1))/(l(0) - l(1))``, to full relative accuracy at f = 1 and for any f."""
         f = np.asarray(f, dtype=np.float64)
-        return _excess_cross_entropy(f - 1.0) / _excess_cross_entropy(np.float64(-1.0))
+        return _excess_cross_entropy(f - 1.0) / _excess_cross_entropy(np.array(-1.0))
 
 
 def _excess_cross_entropy(d: np.ndarray) -> np.ndarray:
@@ -111,8 +111,8 @@ def _cumulants() -> tuple[float, ...]:
 
 CUMULANTS = _cumulants()
 
-LOSSES = {"mse": MSE(), "cross_entropy": CrossEntropy()}
 Loss = MSE | CrossEntropy
+LOSSES: dict[str, Loss] = {"mse": MSE(), "cross_entropy": CrossEntropy()}
 
 
 def as_loss(loss: Any) -> Loss:

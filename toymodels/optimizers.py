@@ -71,7 +71,8 @@ def as_optimizer(optimizer: Any) -> Optimizer:
     if isinstance(optimizer, SGD | SignSGD | HeavyBall | Adam):
         return optimizer
     if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
-        return OPTIMIZERS[optimizer]()
+        made: Optimizer = OPTIMIZERS[optimizer]()  # type: ignore[assignment]
+        return made
     raise Misuse(f"optimizer must be one of {', '.join(map(repr, OPTIMIZERS))}, or a toymodels optimizer, not {optimizer!r}")
 
 

@@ -66,7 +66,7 @@ class ToyExperiment:
     @property
     def horizons(self) -> tuple[int, ...]:
         """The numbers of steps after which the runs are judged."""
-        return self.steps if isinstance(self.steps, tuple) else (int(self.steps),)  # type: ignore[call-overload]
+        return self.steps if isinstance(self.steps, tuple) else (int(self.steps),)  # type: ignore[arg-type]
 
     @property
     def scan_per_decade(self) -> int:
@@ -97,9 +97,9 @@ class ToyExperiment:
             told = dict(description)
             if told.pop("witness") != "toy":
                 raise KeyError("witness")
-            model = dict(told["model"])
-            kind = {"one": models.OneParameter, "two": models.TwoParameter}[model.pop("name")]
-            model = kind(model["depth"]) if kind is models.OneParameter else kind()
+            kind, depth = told["model"]["name"], told["model"]["depth"]
+            made = {"one": models.OneParameter(depth), "two": models.TwoParameter()}
+            model: models.Model = made[kind]  # type: ignore[assignment]
             optimizer, schedule = dict(told["optimizer"]), dict(told["schedule"])
             steps = told["steps"]
             return cls(model, told["loss"], optimizers.OPTIMIZERS[optimizer.pop("name")](**optimizer),
@@ -155,7 +155,7 @@ class _Trainer:
     """The compiled training of one experiment, and the numbers it needs; called with a block of the plane."""
 
     def __init__(self, experiment: ToyExperiment) -> None:
-        from toymodels import kernels    # numba only where it is used
+        from toymodels import kernels  # numba only where it is used
 
         model, optimizer = experiment.model, experiment.optimizer
         self.experiment = experiment

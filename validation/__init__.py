@@ -1,11 +1,12 @@
-"""The measuring and judging apparatus: numpy, scipy, xarray; knows no model, and needs zarr and matplotlib only where they are used.
+"""The measuring and judging apparatus: numpy, scipy, xarray; knows no model, needs zarr and matplotlib only where they are used.
 
-    Experiment -> sweep over a Plane -> portrait -> edges -> PowerLawFit -> Verdict -> figure, report
+Experiment -> sweep over a Plane -> portrait -> edges -> PowerLawFit -> Verdict -> figure, report
 """
 
 from typing import Any
 
 from validation.assessment import Assessment, assess
+from validation.combine import combine
 from validation.edges import edges_from_brackets, locate
 from validation.experiment import Experiment
 from validation.misuse import Misuse
@@ -21,7 +22,7 @@ from validation.verdict import Verdict, VerdictOutcome, judge, judge_curve
 
 __all__ = [
     "Assessment", "Experiment", "Misuse", "Outcome", "Plane", "PowerLawFit", "Prediction", "Verdict", "VerdictOutcome",
-    "assess", "conform", "edges_from_brackets", "fit", "judge", "judge_curve", "locate",
+    "assess", "combine", "conform", "edges_from_brackets", "fit", "judge", "judge_curve", "locate",
     "open_portrait", "plot_portrait", "save_portrait", "sweep", "trace",
 ]
 

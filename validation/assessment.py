@@ -78,7 +78,7 @@ def _window(prediction: Prediction, regime: str, steps: int, rho: float) -> tupl
     try:
         if prediction.logarithm(regime):
             window = (SLOWLY, np.inf) if regime == "rich" else (0.0, 1 / SLOWLY)
-            return window, "a logarithm multiplies the power law: the slope is compared with the predicted one over the same gammas"
+            return window, "a logarithm multiplies the power law: its slope is compared with the predicted one over the same gammas"
         return prediction.window(regime, steps, rho), ""
     except ValueError:
         return None, ""      # this edge has no law in this regime

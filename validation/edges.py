@@ -141,14 +141,27 @@ def crossings(row: Row, edge: str) -> tuple[int, float]:
 
     One crossing is a clean edge; many are a fringe, or a comb.
     """
-    side = {"eta_min": row.reached, "eta_settle": row.trained, "eta_div": row.diverged,
-            "eta_max": ~row.trained, "eta_crit": ~row.trained | row.catapulted}.get(edge)
-    if side is None or side.size < 2:
-        return 0, 0.0
-    at = np.flatnonzero(~side[:-1] & side[1:])
+    at = _crossed(row, edge)
     if at.size == 0:
         return 0, 0.0
     return int(at.size), float(np.log10(row.eta[at[-1] + 1] / row.eta[at[0] + 1]))
+
+
+def fringe(row: Row, edge: str) -> tuple[float, float] | None:
+    """Return the rates (low, high) around all crossings of an edge that is crossed more than once, None of a clean one."""
+    at = _crossed(row, edge)
+    return (float(row.eta[at[0]]), float(row.eta[at[-1] + 1])) if at.size > 1 else None
+
+
+def _crossed(row: Row, edge: str) -> np.ndarray:
+    """Return the indices after which the row crosses to the far side of the edge."""
+    side = {"eta_min": row.reached, "eta_settle": row.trained, "eta_div": row.diverged,
+            "eta_max": ~row.trained, "eta_crit": ~row.trained | row.catapulted}.get(edge)
+    if side is None or side.size < 2:
+        return np.empty(0, int)
+    if edge == "eta_min" and (found := sets(row)):
+        side = side[:found[0][1] + 1]      # what happens above the lowest set is another edge's fringe
+    return np.flatnonzero(~side[:-1] & side[1:])
 
 
 def assemble(found: list[list[list[tuple[float, float, int, float]]]], names: list[str], portrait: xr.Dataset,

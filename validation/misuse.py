@@ -34,7 +34,7 @@ def whole(name: str, value: Any, least: int = 1) -> int:
 
 def between(name: str, value: Any, low: float, high: float) -> float:
     """Return `value` as a float if ``low < value < high``; otherwise raise `Misuse`."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not low < value < high:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low < float(value) < high:
         raise Misuse(f"{name} must be a number between {low:g} and {high:g} (both excluded), not {value!r}")
     return float(value)
 
@@ -72,7 +72,7 @@ def axis(name: str, values: Any, ndim: int = 1) -> np.ndarray:
     step = np.diff(array, axis=-1)
     if (step <= 0).any():
         where = tuple(np.argwhere(step <= 0)[0])
-        after = where[:-1] + (where[-1] + 1,)
+        after = (*where[:-1], where[-1] + 1)
         raise Misuse(f"{name} must increase strictly, but {float(array[after])!r} follows {float(array[where])!r}")
     return array
 

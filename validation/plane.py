@@ -110,8 +110,8 @@ class Plane:
             raise Misuse(f"edge must be one of {', '.join(map(repr, edges['edge'].values.tolist()))}, not {edge!r}")
         bracket = edges["eta"].sel(edge=edge)
         whole("per_decade", per_decade)
-        keep = np.isfinite(bracket).all("bound")
-        bracket = bracket.isel(gamma=np.flatnonzero(keep.values))
+        keep = np.isfinite(bracket.values).all(axis=-1)
+        bracket = bracket.isel(gamma=np.flatnonzero(keep))
         if bracket.sizes["gamma"] == 0:
             raise Misuse(f"{edge} has no complete bracket in these edges: there is nothing to refine around")
         low, high = bracket.sel(bound="lower").values, bracket.sel(bound="upper").values

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.edges import EDGES, WIDTH, Row, Rules, assemble, bracket, rows, stretches, tell
+from validation.edges import EDGES, WIDTH, Row, Rules, assemble, bracket, fringe, rows, stretches, tell
 from validation.experiment import as_experiment
 from validation.misuse import Misuse, axis, between, choose, whole
 from validation.outcome import Outcome
 from validation.portrait import conform
 
+FRINGE = 10          # times as fine as the scan is the grid through a fringe, where bisection alone finds some crossing, not the first
 FURTHEST = 40        # decades from gamma**2: a scan that has found nothing there finds nothing
 ROUNDS = 80          # of narrowing; a bracket that does not narrow (a plateau of eta_opt) stops by itself
 
@@ -38,7 +39,9 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
 
     Returns
     -------
-    Dataset : as from `locate`, with the traced edges alone; attribute ``runs`` counts the runs it took.
+    Dataset : as from `locate`, with the traced edges alone, and ``method`` of the same dims as ``crossings``: 1 where the edge is
+        clean and was bisected, 2 where it is crossed more than once (a fringe or comb): there the grid was refined `FRINGE`
+        times first, and what is bisected is the edge on that grid; 0 where it is absent. Attribute ``runs`` counts the runs.
 
     Raises
     ------
@@ -65,11 +68,17 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
         runs.add(np.arange(len(runs.gamma)), np.tile(points, (len(runs.gamma), 1)))
     sections = whole("experiment.sections", getattr(experiment, "sections", 1))
     _decide_sets(runs, sections)
+    fringed = _refine_fringes(runs, names, many * FRINGE)
     _narrow(runs, names, rtol, sections)
     found = [[[tell(row, name, runs.rules) for row in line] for line in runs.rows()] for name in names]
-    attrs = {k: v for k, v in runs.attrs.items()} | {"rho": runs.rules.rho, "method": "bisection", "rtol": rtol,
-                                                   "scan_per_decade": many, "runs": runs.count}
-    return assemble(found, names, runs.template, attrs)
+    attrs = dict(runs.attrs) | {"rho": runs.rules.rho, "rtol": rtol, "scan_per_decade": many, "runs": runs.count}
+    edges = assemble(found, names, runs.template, attrs)
+    how = np.array([[[(2 if (s, g, name) in fringed else 1) for g in range(len(runs.gamma))] for s in range(len(runs.known))]
+                    for name in names], np.int8).reshape(edges["crossings"].shape)
+    edges["method"] = (edges["crossings"].dims, np.where(edges["eta"].isnull().all("bound"), 0, how).astype(np.int8), {
+        "long_name": "how the edge was found", "flag_values": [0, 1, 2],
+        "flag_meanings": "absent bisection grid_refinement_then_bisection"})
+    return edges
 
 
 class _Runs:
@@ -184,6 +193,26 @@ def _decide_sets(runs: _Runs, sections: int) -> None:
         if not wanted:
             return
         _refine(runs, wanted, sections)
+
+
+def _refine_fringes(runs: _Runs, names: list[str], per_decade: int) -> set[tuple[int, int, str]]:
+    """Measure a fine grid through every stretch that an edge crosses more than once; return which (line, gamma, edge) that were."""
+    fringed: set[tuple[int, int, str]] = set()
+    wanted: dict[int, tuple[float, float]] = {}
+    for s, line in enumerate(runs.rows()):
+        for g, row in enumerate(line):
+            for name in names:
+                stretch = fringe(row, name)
+                if stretch is not None:
+                    fringed.add((s, g, name))
+                    low, high = wanted.get(g, stretch)
+                    wanted[g] = (min(low, stretch[0]), max(high, stretch[1]))
+    for g, (low, high) in wanted.items():
+        points = np.geomspace(low, high, int(np.ceil(np.log10(high / low) * per_decade)) + 1)
+        new = points[~np.isin(points, runs.eta[g])]
+        if new.size:
+            runs.add(np.array([g]), new[None])
+    return fringed
 
 
 def _narrow(runs: _Runs, names: list[str], rtol: float, sections: int) -> None:

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+
+from tests.toymodels.reference import outcomes_numpy, trajectory_mp
 from toymodels import Adam, CrossEntropy, HeavyBall, OneParameter, ToyExperiment, TwoParameter, trajectory
 from toymodels.arithmetic import exp, sigmoid
 from toymodels.simulate import tail_start
-
-from tests.toymodels.reference import outcomes_numpy, trajectory_mp
 
 GAMMAS = [1e-10, 1e-5, 1e-2, 1.0, 1e3, 1e6]
 

@@ -128,3 +128,16 @@ def test_horizons_are_traced_each():
 def test_misuse_is_refused(more, words):
     with pytest.raises(Misuse, match=re.escape(words)):
         trace(**({"experiment": Known(lambda g: g), "gamma": [1.0], "edge": "eta_max"} | more))
+
+
+def test_a_fringe_is_gridded_before_it_is_bisected_and_says_so():
+    # a comb above 3 gamma^2: ten slits of 0.004 decade that a scan at 20 a decade mostly misses
+    slits = [(3 * 10 ** (0.03 * k), 3 * 10 ** (0.03 * k + 0.004)) for k in range(10)]
+    experiment = Known(lambda g: 10 * g**2, holes=slits)
+    edges = trace(experiment, GAMMA, ["eta_max", "eta_min"], per_decade=20)
+    assert (edges["method"].sel(edge="eta_min") == 1).all()
+    found = edges["method"].sel(edge="eta_max") == 2
+    assert found.any()
+    assert (edges["crossings"].sel(edge="eta_max").where(found, 99) >= 5).all()
+    absent = trace(Known(lambda g: g**2 / 1e3), [1.0], ["eta_max"])
+    assert absent["method"].item() == 0
