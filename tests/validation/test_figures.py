@@ -223,7 +223,7 @@ def test_without_axes_pyplot_makes_one_and_portrait_figure_does_not():
 
 def test_images_are_reproducible_and_of_the_kind_asked_for():
     def drawn(kind):
-        return figures.image(figures.portrait_figure(synthetic(9, 9), EDGES), kind)
+        return figures.image(figures.portrait_figure(synthetic(9, 9)), kind)
 
     for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
         assert drawn(kind).startswith(start)
