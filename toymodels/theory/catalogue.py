@@ -5,7 +5,7 @@ The one place that pairs them. An edge the theory does not have is absent; a str
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,7 @@ def _numbers(loss: Any) -> dict[Any, Any]:
     return {letters().h: curvature_at_minimum(loss)}
 
 
+@cache
 def _flow(model: Model, loss: Any, beta: float = 0.0) -> Curve:
     """Return eta_min = S/T in sympy."""
     from toymodels.theory.flow import linear_time, time_expression, time_integral, time_limits
@@ -106,12 +107,14 @@ def _flow(model: Model, loss: Any, beta: float = 0.0) -> Curve:
     return Curve(rate * time_expression(model, loss), {"lazy": [lazy], "rich": [rich]}, values, rate * time_integral(model))
 
 
+@cache
 def _formula(eta: Any, *args: Any) -> Curve:
     """Return the curve of a function that gives an explicit expression in gamma, holding in both regimes."""
     expression = eta(*args)
     return Curve(expression, _both(explicit(expression)))
 
 
+@cache
 def _stability(model: Model, loss: Any, beta: float = 0.0) -> Curve:
     """Return ``2 (1 + beta)/(h_l K)`` in sympy."""
     from toymodels.theory.stability import edge_of_stability
@@ -185,6 +188,7 @@ def _signsgd(model: Model, loss: Any) -> list[Edge]:
     ]
 
 
+@cache
 def _sign_walk(model: Model, loss: Any) -> Curve:
     from toymodels.theory.signsgd import walk
 
@@ -192,6 +196,7 @@ def _sign_walk(model: Model, loss: Any) -> Curve:
     return Curve(expression, _both(explicit(expression)), _targets(loss))
 
 
+@cache
 def _sign_overshoot(model: Model, loss: Any) -> Curve:
     from toymodels.theory.signsgd import overshoot
 
@@ -226,10 +231,12 @@ def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
     return edges
 
 
+@cache
 def _settling() -> Curve:
     return Curve(catapult.settling_expression(), {"lazy": [catapult.settling_branch()]}, _numbers(CrossEntropy()))
 
 
+@cache
 def _catapult_end() -> Curve:
     """Return c* gamma where lazy, gamma/h_l (beyond it even the flattest minimum is unstable) where rich, nothing between."""
     import sympy
@@ -243,6 +250,7 @@ def _catapult_end() -> Curve:
     return Curve(whole, {"lazy": [explicit(lazy)], "rich": [explicit(rich)]}, _numbers(CrossEntropy()))
 
 
+@cache
 def _convergence_two() -> Curve:
     """Return ``min(eta_div, gamma)``: beyond gamma even the flattest minimum is unstable."""
     import sympy

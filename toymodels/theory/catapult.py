@@ -50,10 +50,13 @@ def balance_condition() -> tuple[Any, Any]:
 
     a, theta = letters().a, sympy.Symbol("theta")
     down, up = tail_slopes(CrossEntropy())                # -l'(-oo) = p1, l'(oo) = p0
-    growth_p = theta * sympy.log(1 + a * down) + (1 - theta) * sympy.log(sympy.Abs(1 - a * up))
-    growth_q = theta * sympy.log(sympy.Abs(1 - a * down)) + (1 - theta) * sympy.log(1 + a * up)
-    (alike,) = sympy.solve(sympy.Eq(growth_p, growth_q), theta)
-    return growth_p.subs(theta, alike), alike
+    # solved with letters for the four logarithms, and these put in last: sympy would try to combine them
+    factors = dict(zip(sympy.symbols("A B C D"), (1 + a * down, 1 - a * up, 1 - a * down, 1 + a * up), strict=True))
+    p_below, p_above, q_below, q_above = factors
+    growth_p, growth_q = theta * p_below + (1 - theta) * p_above, theta * q_below + (1 - theta) * q_above
+    (alike,) = sympy.solve(growth_p - growth_q, theta)
+    logarithms = {letter: sympy.log(sympy.Abs(factor)) for letter, factor in factors.items()}
+    return sympy.factor(growth_p.subs(theta, alike)).subs(logarithms), alike.subs(logarithms)
 
 
 @cache
@@ -156,7 +159,7 @@ def _chaos() -> tuple[float, float, float]:
 def settling_branch() -> Any:
     """Return the settling line as a `Branch`, by the parameter x = -W of `settling`: ``B = x exp(-x)``.
 
-    The constant of G is the function ``kappa(rho)``.
+    The constant of G is the function ``C(rho)``.
     """
     import sympy
 
@@ -225,4 +228,4 @@ def _constant() -> Any:
     """Return the constant of G as a sympy function of rho."""
     from toymodels.theory.symbols import function_of_rho, letters
 
-    return function_of_rho("kappa", r"\kappa", settle_constant)(letters().rho)
+    return function_of_rho("C", "C", settle_constant)(letters().rho)

@@ -95,14 +95,14 @@ def time_limits(model: Any, loss: Any) -> tuple[Branch, Branch]:
         return lazy, Branch(gamma, gamma, lazy.eta, None, sympy.oo)
     pull = pull_at_start(loss) if isinstance(loss, MSE) else s.r0
     g = sympy.Symbol("g", nonnegative=True)
-    integrand = sympy.simplify(1 / (gamma * kernel.subs(x, g / gamma)))      # a power of gamma times a function of g
+    integrand = 1 / (gamma * kernel.subs(x, g / gamma))      # a power of gamma times a function of g
     if isinstance(model, OneParameter):
         # sympy needs assumptions to integrate (1 + g)^(2/L - 2); in v = 1 + g it is a plain power
         v = sympy.Symbol("v", positive=True)
         integral = sympy.integrate(sympy.expand_power_base(integrand.subs(g, v - 1)), (v, 1, 1 + gamma * f1))
     else:
         integral = sympy.integrate(integrand, (g, 0, gamma * f1))
-    return lazy, Branch(gamma, gamma, sympy.simplify(integral / pull), None, sympy.oo)
+    return lazy, Branch(gamma, gamma, sympy.factor_terms(integral / pull), None, sympy.oo)
 
 
 @cache

@@ -99,9 +99,9 @@ def _closed_two(gamma: np.ndarray, rho: float) -> np.ndarray:
     root = np.sqrt(rho)
     target = (1 - rho) / (1 + root)
     c, end = np.hypot(1, gamma), np.hypot(1, gamma * target)
-    # the logarithm's argument less one, every term positive: (c (end - 1) + gamma^2 f1 + (1 + c)(1 - sqrt(rho)))/(...)
-    rise = c * (gamma * target) ** 2 / (1 + end) + gamma**2 * target + (1 + c) * target
-    return gamma**2 / (2 * c) * np.log1p(rise / (root * (1 + c)))
+    # the logarithm's argument less one, every term positive: [c (end - 1) + gamma^2 f1 + (1 + c)(1 - sqrt(rho))]/[sqrt(rho) (1 + c)]
+    rise = gamma * target * (c / (1 + c) * (gamma * target / (1 + end)) + gamma / (1 + c)) + target
+    return gamma * (gamma / (2 * c)) * np.log1p(rise / root)
 
 
 def quadrature(model: Model, loss: Any, gamma: Any, rho: float) -> np.ndarray:

@@ -27,7 +27,7 @@ def minimum(depth: Any) -> Any:
     s = letters()
     # in W = w**L the equation is linear, and the positive root is then one power away
     power = sympy.Symbol("W", positive=True)
-    equation = sympy.expand(one_output(depth, s.w, s.gamma) - 1).subs(s.w**depth, power)
+    equation = (one_output(depth, s.w, s.gamma) - 1).subs(s.w**depth, power)
     (solution,) = sympy.solve(equation, power)
     return solution ** (1 / sympy.sympify(depth))
 
@@ -88,7 +88,7 @@ def kernel_two(f: Any) -> Any:
     if sympy.simplify(rate) != 0 or square != 0:
         raise ArithmeticError("u1**2 - u2**2 is not conserved: the model's lines and the theory differ")
     sum_of_squares = sympy.sqrt(conserved.subs(start) ** 2 + (s.gamma * f) ** 2)
-    return model.kernel(s.u1, s.u2, s.gamma).subs(s.u1**2, sum_of_squares - s.u2**2).simplify()
+    return sympy.expand(model.kernel(s.u1, s.u2, s.gamma).subs(s.u1**2, sum_of_squares - s.u2**2))
 
 
 def sharpness_two(loss: Any) -> Any:

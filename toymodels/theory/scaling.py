@@ -6,6 +6,7 @@ Nothing here is typed in: the exponent is the limit of ``d log eta / d log gamma
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from validation.misuse import Misuse
@@ -35,7 +36,7 @@ class Branch:
         import sympy
 
         x = self.parameter
-        return sympy.simplify((sympy.diff(self.eta, x) / self.eta) / (sympy.diff(self.gamma, x) / self.gamma))
+        return (sympy.diff(self.eta, x) / self.eta) / (sympy.diff(self.gamma, x) / self.gamma)
 
 
 def explicit(eta: Any) -> Branch:
@@ -70,6 +71,7 @@ class Scaling:
         return self.prefactor * gamma**self.exponent * sympy.Abs(sympy.log(gamma)) ** self.log_power
 
 
+@cache
 def scaling(branch: Branch, regime: str) -> Scaling:
     """Return what the branch becomes in the regime.
 
