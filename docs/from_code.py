@@ -20,6 +20,7 @@ class Rendered(SphinxDirective):
     """A directive whose body is MyST text made by a function of its one argument."""
 
     optional_arguments = 1
+    final_argument_whitespace = True
     makers: ClassVar[dict] = {}
 
     def run(self) -> list[nodes.Node]:
@@ -101,13 +102,41 @@ def api(package: str) -> str:
 
 
 def errata() -> str:
-    try:
-        from toymodels.theory.errata import ERRATA
-    except ModuleNotFoundError as missing:
-        if missing.name != "toymodels.theory.errata":
-            raise
-        return "*The derivations behind this page are being written; the page will be made from them.*"
-    return "\n\n".join(str(erratum) for erratum in ERRATA)
+    from toymodels.theory.errata import errata as items
+    from toymodels.theory.errata import page
+
+    blind = [item.where for item in items() if not item.verify()]
+    if blind:
+        raise ValueError(f"the checks of these errata do not tell printed from true: {blind}")
+    return page().split("\n", 1)[1]   # the title stands in the page
+
+
+def exponents(depth: str) -> str:
+    """Return the paper's tables of exponents with their prefactors, as sympy derives them."""
+    import sympy
+
+    from toymodels import OneParameter
+    from toymodels.theory.table import paper_tables
+
+    def law(cell) -> str:
+        return "" if cell is None else f"${sympy.latex(cell.law())}$".replace("|", r"\vert ")
+
+    parts = []
+    for title, rows in paper_tables(int(depth)).items():
+        parts += [f"### {title}", table(("model", "loss", "edge", "lazy", "rich"), [
+            ("one" if isinstance(row.model, OneParameter) else "two", row.loss.replace("_", "-"), f"`{row.edge.name}`",
+             law(row.cells["lazy"]), law(row.cells["rich"])) for row in rows])]
+    return "\n\n".join(parts)
+
+
+def derivation(what: str) -> str:
+    """Return the steps from a model's definition to its edges, each as sympy returned it; `what` is "one 5 mse sgd" or "two mse sgd"."""
+    from toymodels import OneParameter, TwoParameter
+    from toymodels.theory.derivation import derivation as steps
+
+    *model, loss, optimizer = what.split()
+    chosen = TwoParameter() if model == ["two"] else OneParameter(depth=int(model[1]))
+    return "\n\n".join(step.latex() for step in steps(chosen, loss, optimizer))
 
 
 def docstring(app, what, name, obj, options, lines) -> None:
@@ -162,7 +191,7 @@ def gallery_figures(block, block_vars, gallery_conf) -> str:
 
 
 def setup(app) -> dict:
-    for maker in (outcomes, variables, edges, prose, coverage, rooms, api, errata):
+    for maker in (outcomes, variables, edges, prose, coverage, rooms, api, errata, exponents, derivation):
         Rendered.makers[maker.__name__] = maker
         app.add_directive(maker.__name__, Rendered)
     app.connect("autodoc-process-docstring", docstring)
