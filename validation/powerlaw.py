@@ -38,9 +38,8 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
 
     Returns
     -------
-    PowerLawFit : exponent with 95% and 90% intervals. Else the interval is the hull of the interval-censored
-        likelihood's profile and of ordinary least squares on the brackets' middles (see
-        `validation.likelihood.fit_line`).
+    PowerLawFit : exponent with 95% and 90% intervals; unless `deterministic`, those of the interval-censored likelihood's
+        profile (see `validation.likelihood.fit_line`).
 
     Raises
     ------
@@ -105,10 +104,8 @@ def fit_rows(data: Rows, deterministic: bool = False, **known: Any) -> PowerLawF
         return _law(slope, level, centre, (least, largest), (least, largest), 0.0,
                     "exact range of the slopes of lines through all brackets", known)
     line = fit_line(data.x, lower, upper)
-    how = "interval-censored likelihood" + (
-        "" if data.censored.any() else ", hull with least squares on the brackets' middles")
     return _law(line.slope, line.level, line.centre, line.intervals[0.95], line.intervals[0.90],
-                line.scatter, how, known)
+                line.scatter, "interval-censored likelihood", known)
 
 
 def _law(slope: float, level: float, centre: float, interval: tuple[float, float], interval90: tuple[float, float],

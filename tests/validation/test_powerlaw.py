@@ -7,7 +7,8 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
-from scipy.stats import norm
+from scipy.stats import linregress, norm
+from scipy.stats import t as student
 
 from validation.likelihood import bracket_mass, feasible_slopes, fit_line
 from validation.misuse import Misuse
@@ -84,6 +85,32 @@ def test_likelihood_agrees_with_a_general_optimiser(seed):
     assert line.slope == pytest.approx(oracle.x[1], abs=1e-4)
     assert line.scatter == pytest.approx(np.exp(oracle.x[2]), rel=1e-3)
     assert line.level - line.slope * line.centre == pytest.approx(oracle.x[0], abs=1e-4)
+
+
+@pytest.mark.parametrize("cell", [1e-3, 1e-8])
+def test_narrow_brackets_give_the_textbooks_interval(cell):
+    """As the cells shrink, the profile's cut n log(1 + t^2/(n-2)) becomes Student's interval exactly."""
+    rng = np.random.default_rng(11)
+    x = np.sort(rng.uniform(0, 3, 14))
+    y = 0.7 * x + rng.normal(0, 0.1, 14)
+    book = linregress(x, y)
+    for level in (0.90, 0.95):
+        half = student.ppf(0.5 + level / 2, 12) * book.stderr
+        low, high = fit_line(x, y - cell / 2, y + cell / 2).intervals[level]
+        assert (low, high) == pytest.approx((book.slope - half, book.slope + half), abs=1e-4 * half)
+    line = fit_line(x, y - cell / 2, y + cell / 2)
+    assert line.slope == pytest.approx(book.slope, abs=1e-5)
+    assert line.level - line.slope * line.centre == pytest.approx(book.intercept, abs=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 18), st.integers(4, 24))
+def test_shifting_the_window_never_moves_an_exponent(first, length):
+    eta = 2e-3 * GAMMA ** (2 / 3)
+    last = min(first + length, 24)
+    found = fit(edges(GAMMA, eta * (1 - 1e-7), eta * (1 + 1e-7)), "eta_max", (GAMMA[first], GAMMA[last]))
+    assert found.n == last - first + 1
+    assert found.exponent == pytest.approx(2 / 3, abs=1e-6)
 
 
 def test_deterministic_bounds_are_those_of_linear_programming():
