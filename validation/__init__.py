@@ -9,6 +9,7 @@ from validation.assessment import Assessment, assess
 from validation.combine import combine
 from validation.edges import edges_from_brackets, locate
 from validation.experiment import Experiment
+from validation.horizons import fit_horizons
 from validation.misuse import Misuse
 from validation.outcome import Outcome
 from validation.plane import Plane
@@ -22,7 +23,7 @@ from validation.verdict import Verdict, VerdictOutcome, judge, judge_curve
 
 __all__ = [
     "Assessment", "Experiment", "Misuse", "Outcome", "Plane", "PowerLawFit", "Prediction", "Verdict", "VerdictOutcome",
-    "assess", "combine", "conform", "edges_from_brackets", "fit", "judge", "judge_curve", "locate",
+    "assess", "combine", "conform", "edges_from_brackets", "fit", "fit_horizons", "judge", "judge_curve", "locate",
     "open_portrait", "plot_portrait", "save_portrait", "sweep", "trace",
 ]
 
