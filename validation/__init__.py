@@ -6,7 +6,10 @@ Experiment -> sweep over a Plane -> portrait -> edges -> PowerLawFit -> Verdict 
 from typing import Any
 
 from validation.assessment import Assessment, assess
+from validation.broken import BrokenFit, fit_broken
+from validation.collapse import CollapseFit, fit_collapse
 from validation.combine import combine
+from validation.comparison import Optimum, compare, optimum
 from validation.edges import edges_from_brackets, locate
 from validation.experiment import Experiment
 from validation.horizons import fit_horizons
@@ -16,15 +19,17 @@ from validation.plane import Plane
 from validation.portrait import conform
 from validation.powerlaw import PowerLawFit, fit
 from validation.prediction import Prediction
+from validation.slope import fit_loss_slope
 from validation.store import open_portrait, save_portrait
 from validation.sweep import sweep
 from validation.trace import trace
 from validation.verdict import Verdict, VerdictOutcome, judge, judge_curve
 
 __all__ = [
-    "Assessment", "Experiment", "Misuse", "Outcome", "Plane", "PowerLawFit", "Prediction", "Verdict", "VerdictOutcome",
-    "assess", "combine", "conform", "edges_from_brackets", "fit", "fit_horizons", "judge", "judge_curve", "locate",
-    "open_portrait", "plot_portrait", "save_portrait", "sweep", "trace",
+    "Assessment", "BrokenFit", "CollapseFit", "Experiment", "Misuse", "Optimum", "Outcome", "Plane", "PowerLawFit", "Prediction",
+    "Verdict", "VerdictOutcome", "assess", "combine", "compare", "conform", "edges_from_brackets", "fit", "fit_broken",
+    "fit_collapse", "fit_horizons", "fit_loss_slope", "judge", "judge_curve", "locate", "open_portrait", "optimum", "plot_portrait",
+    "save_portrait", "sweep", "trace",
 ]
 
 
