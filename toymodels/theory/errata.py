@@ -80,8 +80,8 @@ def errata() -> list[Erratum]:
                 lambda f, kernel, eta, gamma: eta * (1 - f) * kernel + eta**2 / gamma**2 * (1 - f) ** 2 * f, _is_the_step_of_output),
         Erratum(r"below eq. 22", r"$K$ decreases as long as $\eta K \le 4$",
                 r"$\eta K < -4 \tilde f/\Delta$; runs diverge exactly from $\eta = \sqrt{1 + 4\gamma^2} - 1$ on",
-                r"$\eta K \le 4$ is the limit $\tilde f/\Delta \to -1$ of large $\tilde f$. At a small $\Delta > 0$, $\tilde f > 0$ the kernel "
-                r"grows at any $\eta$.",
+                r"$\eta K \le 4$ is the limit $\tilde f/\Delta \to -1$ of large $\tilde f$. At a small $\Delta > 0$, $\tilde f > 0$ "
+                r"the kernel grows at any $\eta$.",
                 lambda eta, kernel, f: eta * kernel <= 4, lambda eta, kernel, f: eta * kernel * (1 - f) ** 2 < -4 * f * (1 - f),
                 _tells_whether_the_kernel_falls),
         Erratum(r"captions of figs. 8, 9", r"$L = 2$, so $\eta_\mathrm{min} \sim \gamma$",

@@ -1,0 +1,103 @@
+"""Predicted against simulated edges: `python docs/tables/edges.py` traces them and prints the table in markdown (a minute or two).
+
+A row is one edge of one combination over many gammas: the largest departure of the traced edge from the predicted one, what is
+asked for, and whether it is met. rho = 1e-4 and T >= 1e4 where a finite rho or T would shift the edge (eta_max). Rows without
+a number asked for are findings.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toymodels import OneParameter, ToyExperiment, TwoParameter
+from toymodels.theory import predict
+from validation import trace
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: an edge, where it is traced, and how near it must be (None: a finding)."""
+
+    model: Any
+    loss: str
+    optimizer: str
+    edge: str
+    gamma: tuple[float, ...]
+    steps: int
+    rho: float
+    asked: float | None
+
+    def measure(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gammas of the row (n,) and traced over predicted (n,), NaN where one of them does not exist."""
+        prediction = predict(self.model, self.loss, self.optimizer)[self.edge]
+        gamma = np.array([g for g in self.gamma if g <= prediction.gamma_apex(self.steps, self.rho) / 3])
+        predicted = prediction(gamma, self.steps, self.rho)
+        gamma, predicted = gamma[np.isfinite(predicted)], predicted[np.isfinite(predicted)]
+        experiment = ToyExperiment(self.model, self.loss, self.optimizer, self.steps, rho=self.rho)
+        edges = trace(experiment, gamma, self.edge, rtol=1e-6, per_decade=40)
+        traced = edges["eta"].sel(edge=self.edge).transpose("gamma", "bound").values.mean(1)
+        return gamma, traced / predicted
+
+
+def lines() -> list[Line]:
+    """Return the table's rows."""
+    wide = tuple(10.0 ** np.arange(-6, 7))
+    lazy, rich = tuple(g for g in wide if g <= 0.01), tuple(g for g in wide if g >= 1)
+    rows = []
+    for loss in ("mse", "cross_entropy"):
+        for depth in range(1, 7):
+            one = OneParameter(depth)
+            rows += [Line(one, loss, "sgd", "eta_min", wide, steps, 0.01, 0.005) for steps in (1_000, 100_000)]
+            rows += [Line(one, loss, "sgd", "eta_max", wide, 10_000, 1e-4, 0.003)]
+        rows += [Line(TwoParameter(), loss, "sgd", "eta_min", wide, steps, 0.01, 0.005) for steps in (1_000, 100_000)]
+    two = TwoParameter()
+    rows += [
+        Line(OneParameter(2), "mse", "sgd", "eta_div", wide, 10_000, 1e-4, 1e-3),
+        Line(OneParameter(2), "cross_entropy", "sgd", "eta_div", lazy, 10_000, 1e-4, 0.01),
+        Line(two, "mse", "sgd", "eta_div", wide, 10_000, 1e-4, 1e-5),
+        Line(two, "mse", "sgd", "eta_max", wide, 10_000, 1e-4, 1e-3),
+        Line(two, "mse", "sgd", "eta_crit", (*lazy, 0.03, 30.0, *rich[2:]), 10_000, 1e-4, 0.002),
+        Line(two, "mse", "sgd", "eta_crit", (0.05, 0.2, 1.0, 3.0), 10_000, 1e-4, None),
+        Line(two, "cross_entropy", "sgd", "eta_crit", (*lazy, 0.03, 30.0, *rich[2:]), 10_000, 1e-4, None),
+        Line(two, "cross_entropy", "sgd", "eta_max", lazy[:-1], 30_000, 0.01, 0.01),
+        Line(two, "cross_entropy", "sgd", "eta_max", rich, 10_000, 1e-4, 0.003),
+        Line(two, "cross_entropy", "sgd", "eta_settle", tuple(10.0 ** np.arange(-6, -2.4, 0.25)), 30_000, 0.01, 0.02),
+        Line(two, "cross_entropy", "sgd", "eta_settle", tuple(10.0 ** np.arange(-6, -2.9, 0.25)), 100_000, 1e-4, 0.02),
+    ]
+    for loss in ("mse", "cross_entropy"):
+        for model in (OneParameter(5), two):
+            rows += [Line(model, loss, "signsgd", edge, wide, 1_000, 0.01, asked) for edge, asked in (("eta_min", 0.005), ("eta_max", None))]
+    rows += [Line(OneParameter(depth), "mse", "momentum", edge, lazy, 10_000, 1e-4, 0.005)
+             for depth in (1, 2, 5) for edge in ("eta_min", "eta_max")]
+    return rows
+
+
+def main() -> int:
+    """Print the table; return 1 if a row misses what is asked."""
+    warnings.simplefilter("ignore")
+    start, missed = time.perf_counter(), 0
+    print("| model | loss | optimizer | edge | T | rho | gammas | n | traced/predicted - 1 | asked | |\n" + "|---" * 11 + "|")
+    for line in lines():
+        gamma, ratio = line.measure()
+        known = np.isfinite(ratio)
+        departure = ratio[known] - 1
+        worst = np.abs(departure).max() if known.any() else np.nan
+        met = "" if line.asked is None else ("yes" if worst <= line.asked else "**no**")
+        missed += met == "**no**"
+        extent = f"{gamma[known].min():.0e} .. {gamma[known].max():.0e}" if known.any() else "none"
+        spread = f"{departure.min():+.1e} .. {departure.max():+.1e}" if known.any() else "none"
+        asked = "finding" if line.asked is None else f"{line.asked:g}"
+        print(f"| {line.model!r} | {line.loss} | {line.optimizer} | {line.edge} | {line.steps} | {line.rho:g} | {extent} "
+              f"| {known.sum()}/{known.size} | {spread} | {asked} | {met} |", flush=True)
+    print(f"\n{missed} rows miss what is asked; {time.perf_counter() - start:.0f} s.")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
