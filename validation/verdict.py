@@ -160,7 +160,8 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
     rest = data.take(said).shifted(np.log10(eta[said]))
     n, two = rest.x.size, int((~rest.censored).sum())
     known: dict[str, Any] = {"claimed": 0.0, "tolerance": tolerance, "edge": str(edge), "regime": _regime(rest.gamma)}
-    name = getattr(curve, "label", "") or "the predicted curve"
+    label = getattr(curve, "label", "")
+    name = label if label and "$" not in label else "the predicted curve"      # sentences are plain text
     span = f", gamma {rest.gamma[0]:.3g} to {rest.gamma[-1]:.3g}" if n else ""
     where = f"{edge}{span} ({n} gamma{'' if n == 1 else 's'}): {name}{' up to a factor' if free_prefactor else ''}"
     if n < LEAST_GAMMAS or two < LEAST_UNCENSORED:
