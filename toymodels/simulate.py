@@ -70,8 +70,12 @@ class ToyExperiment:
 
     @property
     def scan_per_decade(self) -> int:
-        """The least number of rates a decade at which edges may be scanned: SignSGD's comb has teeth of 0.01 decade."""
-        return 200 if self.optimizer.name == "signsgd" else 1
+        """The least number of rates a decade at which edges may be scanned.
+
+        SignSGD's comb: at rho = 0.01 its first gap, between steps of 0.11 and of 1/9 in f, is 0.0044 decade wide. A scan at 200 a
+        decade misses it on some gammas and not on others, and the edge then jumps by a tooth, a tenth of itself.
+        """
+        return 500 if self.optimizer.name == "signsgd" else 1
 
     def describe(self) -> dict[str, Any]:
         """Return the experiment as JSON, at full precision."""

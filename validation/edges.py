@@ -148,9 +148,20 @@ def crossings(row: Row, edge: str) -> tuple[int, float]:
 
 
 def fringe(row: Row, edge: str) -> tuple[float, float] | None:
-    """Return the rates (low, high) around all crossings of an edge that is crossed more than once, None of a clean one."""
+    """Return the rates (low, high) to look through more finely, of an edge that is a first crossing and is crossed again, else None.
+
+    They reach from the last crossing down to as far below the first one found as the fringe is wide: a finer one may lie there.
+
+    eta_min and eta_div are the *first* of their crossings, which a coarse grid can miss. The edges of sets are not: a set is
+    contiguous at the resolution it is looked at, and a finer grid finds slivers in it that the definition does not ask for.
+    """
+    if edge not in ("eta_min", "eta_div"):
+        return None
     at = _crossed(row, edge)
-    return (float(row.eta[at[0]]), float(row.eta[at[-1] + 1])) if at.size > 1 else None
+    if at.size < 2:
+        return None
+    first, last = row.eta[at[0]], row.eta[at[-1] + 1]
+    return float(first * min(first / last, 10**-WIDTH)), float(last)
 
 
 def _crossed(row: Row, edge: str) -> np.ndarray:

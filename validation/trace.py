@@ -39,9 +39,9 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
 
     Returns
     -------
-    Dataset : as from `locate`, with the traced edges alone, and ``method`` of the same dims as ``crossings``: 1 where the edge is
-        clean and was bisected, 2 where it is crossed more than once (a fringe or comb): there the grid was refined `FRINGE`
-        times first, and what is bisected is the edge on that grid; 0 where it is absent. Attribute ``runs`` counts the runs.
+    Dataset : as from `locate`, with the traced edges alone, and ``method`` of the same dims as ``crossings``: 1 where the edge was
+        bisected, 2 where it is the first of several crossings (a fringe: eta_div, eta_min): there the grid was refined `FRINGE`
+        times first, and what is bisected is the first crossing on that grid; 0 where it is absent. Attribute ``runs`` counts the runs.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from toymodels import OneParameter, ToyExperiment, TwoParameter
 from toymodels.theory import predict
 from validation import Plane, assess, fit, judge, locate, trace
 
-PER_DECADE = 4
+PER_DECADE = 6
 
 
 def measured(model, loss, optimizer, edge, regime, steps=1000):

@@ -13,8 +13,8 @@ from validation.portrait import REQUIRED, empty
 class Known:
     """Trained between gamma**2/100 and top(gamma), untrained below, diverged above; counts what it is asked for."""
 
-    def __init__(self, top, holes=(), steps=1000):
-        self.top, self.holes, self.asked, self.steps = top, holes, 0, steps
+    def __init__(self, top, holes=(), slits=(), steps=1000):
+        self.top, self.holes, self.slits, self.asked, self.steps = top, holes, slits, 0, steps
 
     def describe(self):
         return {"witness": "known"}
@@ -29,6 +29,8 @@ class Known:
             code = np.where(x < low, Outcome.UNTRAINED, np.where(x < high, Outcome.CONVERGED, Outcome.DIVERGED))
             for a, b in self.holes:
                 code = np.where((x >= a * g**2) & (x < b * g**2), Outcome.OSCILLATING, code)
+            for a, b in self.slits:
+                code = np.where((x >= a * g**2) & (x < b * g**2), Outcome.DIVERGED, code)
             excess = np.select([code == Outcome.UNTRAINED, code == Outcome.CONVERGED, code == Outcome.OSCILLATING], [1.0, 0.0, 5.0],
                                np.inf)
             made["outcome"].values[i] = code
@@ -131,13 +133,14 @@ def test_misuse_is_refused(more, words):
 
 
 def test_a_fringe_is_gridded_before_it_is_bisected_and_says_so():
-    # a comb above 3 gamma^2: ten slits of 0.004 decade that a scan at 20 a decade mostly misses
-    slits = [(3 * 10 ** (0.03 * k), 3 * 10 ** (0.03 * k + 0.004)) for k in range(10)]
-    experiment = Known(lambda g: 10 * g**2, holes=slits)
-    edges = trace(experiment, GAMMA, ["eta_max", "eta_min"], per_decade=20)
+    # bounded up to 10 gamma^2, but for twelve slits above 3 gamma^2 in which it diverges, some finer than a scan at 20 a decade
+    slits = [(3 * 10 ** (0.04 * k), 3 * 10 ** (0.04 * k + 0.008)) for k in range(12)]
+    experiment = Known(lambda g: 10 * g**2, slits=slits)
+    edges = trace(experiment, GAMMA, ["eta_div", "eta_min"], per_decade=20)
     assert (edges["method"].sel(edge="eta_min") == 1).all()
-    found = edges["method"].sel(edge="eta_max") == 2
-    assert found.any()
-    assert (edges["crossings"].sel(edge="eta_max").where(found, 99) >= 5).all()
+    assert (edges["method"].sel(edge="eta_div") == 2).all()
+    assert (edges["crossings"].sel(edge="eta_div") >= 5).all()
+    first = edges["eta"].sel(edge="eta_div", bound="upper") / GAMMA**2
+    assert (abs(first / 3 - 1) < 1e-4).all()           # the first slit, which the scan alone misses at some gammas
     absent = trace(Known(lambda g: g**2 / 1e3), [1.0], ["eta_max"])
     assert absent["method"].item() == 0
