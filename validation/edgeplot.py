@@ -88,10 +88,7 @@ def _draw_brackets(ax: Axes, gamma: np.ndarray, low: np.ndarray, high: np.ndarra
 
 def _write_exponent(ax: Axes, gamma: np.ndarray, line: np.ndarray, fit: Any, verdicts: list[Any]) -> None:
     """Write the fitted exponent with its interval, and the verdict on it, beside the middle of the fitted line."""
-    # a verdict may rest on a few gammas less than the fit: where nothing is predicted, nothing is judged
-    verdict = min(verdicts, key=lambda v: abs(v.measured - fit.exponent), default=None)
-    if verdict is not None and not abs(verdict.measured - fit.exponent) <= NEAR:
-        verdict = None
+    verdict = _verdict_on(fit, verdicts)
     word = str(getattr(verdict.outcome, "name", verdict.outcome)) if verdict is not None else ""
     factor = r"\,|\ln\gamma|" if getattr(fit, "logarithm", False) else ""
     text = f"$\\gamma^{{\\,{fit.exponent:.3f}}}{factor}$  [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]"
@@ -102,3 +99,15 @@ def _write_exponent(ax: Axes, gamma: np.ndarray, line: np.ndarray, fit: Any, ver
                 textcoords="offset points", ha="left" if left else "right", va="top" if below else "bottom", zorder=5,
                 fontsize="small", color=INK.get(word, "black"),
                 bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1})
+
+
+def _verdict_on(fit: Any, verdicts: list[Any]) -> Any:
+    """Return the verdict on this fit, which may rest on a few gammas less (where nothing is predicted); None if there is none."""
+    def distance(verdict: Any) -> float:
+        return abs(verdict.measured - fit.exponent) if np.isfinite(verdict.measured) else np.inf
+
+    nearest = min(verdicts, key=distance, default=None)
+    if nearest is not None and distance(nearest) <= NEAR:
+        return nearest
+    regime = "lazy" if fit.window[1] <= 1 else "rich" if fit.window[0] >= 1 else ""
+    return next((v for v in verdicts if not np.isfinite(v.measured) and getattr(v, "regime", None) == regime), None)

@@ -299,6 +299,9 @@ def test_a_verdict_is_written_to_its_own_fit_only():
     near = SimpleNamespace(edge="eta_max", measured=0.4003, outcome="CONTRADICTED")   # judged on a few gammas less
     texts = [t.get_text() for t in figures.plot_edges(edges_of(), [lazy, rich], EDGES, [near]).axes[0].texts]
     assert ["CONTRADICTED" in t for t in texts] == [False, True]
+    open_ = SimpleNamespace(edge="eta_max", measured=np.nan, outcome="UNDECIDED", regime="lazy")
+    texts = [t.get_text() for t in figures.plot_edges(edges_of(), [lazy, rich], EDGES, [open_, near]).axes[0].texts]
+    assert [t.split("\n")[1] for t in texts] == ["UNDECIDED", "CONTRADICTED"]
 
 
 def test_the_residuals_of_brackets_and_fits_are_in_sight():
