@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from validation.outcome import Outcome
-from validation.palette import COLOURS, INK, SYMBOLS
+from validation.palette import COLOURS, INK, SYMBOLS, label_decades
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,7 +43,7 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
     base = reference(gamma)
     with np.errstate(all="ignore"):
         residual = np.log10(low / base), np.log10(high / base)
-    top.set(xscale="log", yscale="log", title=SYMBOLS.get(edge, edge), ylabel=r"learning rate  $\eta$")
+    top.set(xscale="log", yscale="log", title=SYMBOLS.get(edge, edge), ylabel="learning rate  η")
     top.margins(y=0.16)   # room for the exponents
     _draw_brackets(top, gamma, low, high)
     _draw_brackets(bottom, gamma, *residual)
@@ -71,8 +71,9 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
     if prediction is not None or fits:
         bottom.set_ylim(-limit, limit)
     top.tick_params(labelbottom=False)
-    bottom.set(xlabel=r"richness  $\gamma$",
-               ylabel="decades from\n" + ("prediction" if prediction is not None else "fit" if fits else r"$\eta = 1$"))
+    label_decades(top, "x", "y")
+    bottom.set(xlabel="richness  γ",
+               ylabel="decades from\n" + ("prediction" if prediction is not None else "fit" if fits else "η = 1"))
 
 
 def _draw_brackets(ax: Axes, gamma: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from validation.misuse import Misuse
 from validation.outcome import Outcome
-from validation.palette import COLOURS, DASHES, SYMBOLS
+from validation.palette import COLOURS, DASHES, SYMBOLS, label_decades
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,8 +53,9 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
 
         ax = plt.figure(figsize=(7.6, 4.8), layout="constrained").add_subplot()
     mesh = _mesh(picture)
-    ax.set(xscale="log", yscale="log", xlabel=r"richness  $\gamma$", ylabel=r"learning rate  $\eta$",
+    ax.set(xscale="log", yscale="log", xlabel="richness  γ", ylabel="learning rate  η",
            xlim=(mesh[0].min(), mesh[0].max()), ylim=(mesh[1].min(), mesh[1].max()))
+    label_decades(ax, "x", "y")
     handles = _draw_outcomes(ax, picture, mesh) if name == "outcome" else _draw_variable(ax, picture, mesh, name)
     ax.set_title(", ".join(f"{dim} {value}" for dim, value in chosen.items()), fontsize="medium")
     handles += _draw_predictions(ax, predictions or {}, int(chosen.get("horizon", portrait.attrs.get("steps", 1000))),
