@@ -12,8 +12,8 @@ import numpy as np
 
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import Model, OneParameter, TwoParameter, as_model
-from toymodels.optimizers import SGD, HeavyBall, SignSGD, as_optimizer
-from toymodels.theory import catapult, curves
+from toymodels.optimizers import SGD, Adam, HeavyBall, SignSGD, as_optimizer
+from toymodels.theory import adam, catapult, curves
 from toymodels.theory.edge import Curve, Edge
 from toymodels.theory.losses import target_outputs, theory_loss
 from toymodels.theory.scaling import Branch, crossing, explicit
@@ -45,8 +45,9 @@ def predict(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     elif isinstance(optimizer, HeavyBall):
         edges = _heavy_ball(model, loss, float(optimizer.beta))
     else:
-        # Adam's second moment remembers 1/(1 - beta2) steps: its edges are the transient's, and no formula of ours has them
-        edges = []
+        edges = [Edge("eta_min", "the linear problem, by scale", "Adam's indifference to the gradient's scale",
+                      partial(adam.least, model=model, loss=loss, optimizer=optimizer), partial(_adam, model, loss, optimizer), ("lazy",),
+                      "predicted for gamma <= 0.005 alone: the other edges are those of the second moment's transient")]
     order = ("eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div")
     return {edge.name: edge for edge in sorted(edges, key=lambda e: order.index(e.name))}
 
@@ -229,6 +230,15 @@ def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
                  _catapult_end, limits="nothing between gamma = 0.02 and 0.3, where the prefactor jumps from 2.2 to 4.8"),
         ]
     return edges
+
+
+def _adam(model: Model, loss: Any, optimizer: Adam) -> Curve:
+    """Return Adam's lazy eta_min, ``kappa(T, rho) gamma/c``."""
+    import sympy
+
+    gamma, eta = letters().gamma, adam.expression(model, loss, optimizer)
+    whole = sympy.Piecewise((eta, gamma <= sympy.nsimplify(adam.LAZY_END)), (sympy.nan, True))
+    return Curve(whole, {"lazy": [explicit(eta)]})
 
 
 @cache

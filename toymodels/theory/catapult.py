@@ -226,6 +226,6 @@ def balance_number() -> Any:
 
 def _constant() -> Any:
     """Return the constant of G as a sympy function of rho."""
-    from toymodels.theory.symbols import function_of_rho, letters
+    from toymodels.theory.symbols import letters, numeric_function
 
-    return function_of_rho("C", "C", settle_constant)(letters().rho)
+    return numeric_function("C", "C", settle_constant)(letters().rho)

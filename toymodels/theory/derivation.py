@@ -49,7 +49,7 @@ def derivation(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> list[
         steps += _flow(model, loss, optimizer)
         steps += _stability(model, loss, optimizer)
     else:
-        steps.append(Step("Adam's second moment remembers its transient; no edge of it is derived, and none is predicted."))
+        steps += _adam(model)
     return steps + _edges(model, loss, optimizer)
 
 
@@ -181,6 +181,20 @@ def _signsgd(model: Model) -> list[Step]:
                              "if one step from the minimum is.", _equation("eta_max", overshoot(model, symmetric=False)[0]))]
     return [*steps, Step("At the end it steps to and fro across the minimum; one step upwards from it ends at 1 + d_2 where this vanishes "
                          "(downwards, 1 - d_1: -d_1 for d_2):", _equation("0", step_condition(s.d2, 1)))]
+
+
+def _adam(model: Model) -> list[Step]:
+    from toymodels.theory.adam import reach
+
+    s = letters()
+    return [
+        Step("As gamma -> 0 the output is linear in the parameter that moves it, f = c (w - 1)/gamma, with",
+             _equation("c", reach(model))),
+        Step("Adam is indifferent to the gradient's scale, so that a run depends on eta and gamma through kappa = c eta/gamma alone: its "
+             "lazy edges are proportional to gamma, and what is left of eta_min is a number, the least kappa that trains.",
+             _equation("kappa", reach(model) * s.eta / s.gamma)),
+        Step("The other edges are those of the second moment's transient, 1/(1 - beta2) steps long: none is predicted."),
+    ]
 
 
 def _edges(model: Model, loss: Any, optimizer: Any) -> list[Step]:

@@ -188,13 +188,13 @@ def target_outputs(loss: Any) -> tuple[Any, Any]:
     """
     import sympy
 
-    from toymodels.theory.symbols import function_of_rho
+    from toymodels.theory.symbols import numeric_function
 
     rho = letters().rho
     if isinstance(loss, MSE):
         return 1 - sympy.sqrt(rho), 1 + sympy.sqrt(rho)
     below, above = _numeric_targets(loss)
-    return function_of_rho("f1", "f_1", below)(rho), function_of_rho("f2", "f_2", above)(rho)
+    return numeric_function("f1", "f_1", below)(rho), numeric_function("f2", "f_2", above)(rho)
 
 
 @cache

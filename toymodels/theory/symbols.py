@@ -30,8 +30,8 @@ def letters() -> SimpleNamespace:
 
 
 @cache
-def function_of_rho(name: str, latex: str, evaluate: Any) -> Any:
-    """Return a sympy function of rho of that name whose numbers come from `evaluate`, a float -> float.
+def numeric_function(name: str, latex: str, evaluate: Any) -> Any:
+    """Return a sympy function of rho (or of T and rho) of that name whose numbers come from `evaluate`, floats -> float.
 
     Parameters
     ----------
@@ -42,14 +42,16 @@ def function_of_rho(name: str, latex: str, evaluate: Any) -> Any:
     import sympy
 
     def _eval_evalf(self: Any, prec: int) -> Any:
-        rho = self.args[0].evalf()
+        *steps, rho = (x.evalf() for x in self.args)
+        if not all(x.is_Float for x in (*steps, rho)):
+            return None
         # sympy also tries random numbers, to see whether an expression is constant
-        known = rho.is_real and 0 < float(rho) < 1
-        return sympy.Float(evaluate(float(rho))) if known else None
+        known = 0 < float(rho) < 1 and all(float(x).is_integer() for x in steps)
+        return sympy.Float(evaluate(*(int(x) for x in steps), float(rho))) if known else None
 
     def _latex(self: Any, printer: Any, **_: Any) -> str:
-        return rf"{latex}\left({printer._print(self.args[0])}\right)"
+        return rf"{latex}\left({', '.join(map(printer._print, self.args))}\right)"
 
     return type(name, (sympy.Function,), {
-        "_eval_evalf": _eval_evalf, "_latex": _latex, "is_positive": True, "is_real": True, "is_finite": True, "nargs": (1,),
+        "_eval_evalf": _eval_evalf, "_latex": _latex, "is_positive": True, "is_real": True, "is_finite": True, "nargs": (1, 2),
     })

@@ -50,9 +50,9 @@ def test_every_derivation_prints(model, optimizer, capsys):
         assert "local exponent tends to 2" in out
 
 
-def test_an_optimizer_without_edges_says_so(capsys):
+def test_an_edge_that_ends_says_where(capsys):
     assert predict(model="one", optimizer="adam") == 0
-    assert "no edges" in capsys.readouterr().out
+    assert "gamma <= 0.005 alone" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"rho": 1.0}, {"depth": 0}, {"model": "two", "depth": 3}, {"derive": True},

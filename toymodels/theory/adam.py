@@ -1,0 +1,79 @@
+"""Adam's eta_min where gamma is small: the universal rate of the linear problem, as numbers; knows no other optimizer.
+
+As gamma -> 0 the output is linear in the parameters, ``f = c (w - 1)/gamma`` with c = L (one parameter) or 2 (two: u2 alone moves f).
+Adam is indifferent to the gradient's scale, and its epsilon is in the gradient's units, so a run depends on eta and gamma through
+``kappa = c eta/gamma`` alone: every lazy edge is exactly proportional to gamma. What is left is one number, found by running the
+linear problem. No other edge: the upper one is a transient's, of the second moment's memory of 1/(1 - beta2) steps, and in the rich
+regime the lower one is too.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from toymodels.models import Model, OneParameter
+from toymodels.optimizers import Adam
+from toymodels.theory.losses import excess_root, numeric_pull
+
+LAZY_END = 0.005    # beyond, f is not linear to half a per cent
+
+
+def reach(model: Model) -> int:
+    """Return c, the slope of ``gamma f`` in the parameter at the start."""
+    return model.depth if isinstance(model, OneParameter) else 2
+
+
+@cache
+def rate(steps: int, rho: float, model: Model, loss: Any, optimizer: Adam) -> float:
+    """Return the least kappa whose excess after T steps of the linear problem is rho; takes about T/20 milliseconds.
+
+    Parameters
+    ----------
+    steps, rho : T and rho.
+    model, loss, optimizer : of the package.
+    """
+    target = excess_root(loss, rho)
+    # no step is longer than kappa while the pull falls, so kappa is at least (1 - Delta)/T
+    low, high = np.log((1 - target) / steps), np.log((1 - target) / steps) + 6.0
+    for _ in range(4):
+        trial = np.linspace(low, high, 33)
+        left = _residual(np.exp(trial), steps, model, loss, optimizer) - target
+        if not (left <= 0).any():
+            return float("nan")
+        k = max(1, int(np.argmax(left <= 0)))
+        low, high = trial[k - 1], trial[k]
+    # linear between the last two, which are 1e-5 apart
+    return float(np.exp(low + (high - low) * left[k - 1] / (left[k - 1] - left[k])))
+
+
+def _residual(kappa: np.ndarray, steps: int, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:
+    """Return Delta = 1 - f after the steps, for every kappa."""
+    pull, b1, b2, epsilon = numeric_pull(loss), optimizer.beta1, optimizer.beta2, optimizer.epsilon / reach(model)
+    delta, m, v = np.ones_like(kappa), np.zeros_like(kappa), np.zeros_like(kappa)
+    for t in range(1, steps + 1):
+        r = pull(delta)
+        m, v = b1 * m + (1 - b1) * r, b2 * v + (1 - b2) * r * r
+        delta = delta - kappa * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + epsilon)
+    return delta
+
+
+def least(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:
+    """Return eta_min = kappa gamma/c for gamma up to 0.005, NaN beyond."""
+    return np.where(gamma <= LAZY_END, rate(steps, rho, model, loss, optimizer) * gamma / reach(model), np.nan)
+
+
+def expression(model: Model, loss: Any, optimizer: Adam) -> Any:
+    """Return ``kappa(T, rho) gamma/c`` as sympy."""
+    from toymodels.theory.symbols import letters, numeric_function
+
+    s = letters()
+    return numeric_function("kappa", r"\kappa", _bound(model, loss, optimizer))(s.T, s.rho) * s.gamma / reach(model)
+
+
+@cache
+def _bound(model: Model, loss: Any, optimizer: Adam) -> Any:
+    """Return ``(T, rho) -> kappa``, always the same object for the same arguments."""
+    return lambda steps, rho: rate(steps, rho, model, loss, optimizer)
