@@ -9,8 +9,9 @@ from toymodels.models import OneParameter, TwoParameter
 from toymodels.optimizers import SGD, Adam, HeavyBall, SignSGD
 from toymodels.schedules import Constant, WarmupCosine
 from toymodels.simulate import ToyExperiment, trajectory
+from toymodels.theory import gradient_flow_time, predict
 
 __all__ = [
     "MSE", "SGD", "Adam", "Constant", "CrossEntropy", "HeavyBall", "OneParameter", "SignSGD", "ToyExperiment", "TwoParameter",
-    "WarmupCosine", "trajectory",
+    "WarmupCosine", "gradient_flow_time", "predict", "trajectory",
 ]
