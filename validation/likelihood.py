@@ -148,8 +148,7 @@ class Brackets:
 
 
 def feasible_slopes(x: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[float, float]:
-    """Return the least and the largest slope of a line through all brackets; the least is the larger one if there is
-    none.
+    """Return the least and the largest slope of a line through all brackets; the least is the larger if there is none.
 
     At slope b a line passes if every ``l_i - b x_i <= u_j - b x_j``: the pairs decide, and no program need be solved.
     """

@@ -21,7 +21,7 @@ def straight_stretch(data: Rows, deterministic: bool = False) -> slice | str:
     """Return the longest straight stretch of rows, or a sentence saying why there is none.
 
     Straight means: the local exponent of the cubic through the stretch's brackets drifts by no more than 0.04, or by no
-    more than one standard error above that. A stretch that ends at a bend thus ends before the bend is significant. If
+    more than that drift's own standard error. A stretch that ends at a bend thus ends before the bend is significant. If
     `deterministic`, straight means that a line passes through all brackets.
 
     Parameters
