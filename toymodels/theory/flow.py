@@ -120,7 +120,7 @@ def linear_time(loss: Any) -> Any:
         y = sympy.Symbol("y", positive=True)
         p0 = 1 / (1 + sympy.E)
         p1 = 1 - p0
-        rest = sympy.simplify(1 / pull.subs(x, sympy.log(y)) / y - (1 / y + 1 / (p1 - p0 * y)) / p1)
+        rest = sympy.cancel(sympy.together(1 / pull.subs(x, sympy.log(y)) / y - (1 / y + 1 / (p1 - p0 * y)) / p1))
         if rest != 0:
             raise ArithmeticError("the partial fractions of the cross-entropy's pull are wrong")
         return (s.f1 - sympy.log((p1 - p0 * sympy.exp(s.f1)) / (p1 - p0)) / p0) / p1

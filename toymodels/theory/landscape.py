@@ -6,6 +6,7 @@ number or the symbol L.
 
 from __future__ import annotations
 
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ def one_output(depth: Any, w: Any, gamma: Any) -> Any:
     return OneParameter.output(SimpleNamespace(depth=depth), w, gamma)  # type: ignore[arg-type]
 
 
+@cache
 def minimum(depth: Any) -> Any:
     """Return ``w*``, the positive solution of ``f(w) = 1``: ``(1 + gamma)**(1/L)`` (eq. 5)."""
     import sympy
@@ -117,6 +119,13 @@ def flattest_minimum(loss: Any) -> tuple[Any, Any]:
 
     Above ``eta = 2/(h_l K) = gamma/h_l`` no minimum is stable.
     """
+    flat, kernel = _flattest_kernel()
+    return flat, bend(loss) * kernel
+
+
+@cache
+def _flattest_kernel() -> tuple[Any, Any]:
+    """Return ``(u1, K)`` where K is least among the minima ``2 u1 u2 = gamma``."""
     import sympy
 
     s = letters()
@@ -124,9 +133,9 @@ def flattest_minimum(loss: Any) -> tuple[Any, Any]:
     (u2,) = sympy.solve(TwoParameter().output(u1, s.u2, s.gamma) - 1, s.u2)
     kernel = TwoParameter().kernel(u1, u2, s.gamma)
     (flat,) = sympy.solve(sympy.diff(kernel, u1), u1)
-    if not sympy.simplify(sympy.diff(kernel, u1, 2).subs(u1, flat)).is_positive:
+    if not sympy.diff(kernel, u1, 2).is_positive:
         raise ArithmeticError("the stationary kernel is no minimum")
-    return flat, sympy.simplify(bend(loss) * kernel.subs(u1, flat))
+    return flat, sympy.simplify(kernel.subs(u1, flat))
 
 
 def sharpening(depth: Any) -> Any:

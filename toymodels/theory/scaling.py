@@ -71,7 +71,6 @@ class Scaling:
         return self.prefactor * gamma**self.exponent * sympy.Abs(sympy.log(gamma)) ** self.log_power
 
 
-@cache
 def scaling(branch: Branch, regime: str) -> Scaling:
     """Return what the branch becomes in the regime.
 
@@ -82,26 +81,33 @@ def scaling(branch: Branch, regime: str) -> Scaling:
     ------
     Misuse : where the branch does not reach the regime, or is no power law with a power of a logarithm.
     """
+    if (branch.lazy if regime == "lazy" else branch.rich) is None:
+        raise Misuse(f"nothing is predicted in the {regime} regime")
+    # what does not depend on gamma has no business in the limits: sympy may not know its sign, and the losses share the rest
+    constant, varying = branch.eta.as_independent(branch.parameter, as_Add=False)
+    found = _scaling(Branch(branch.parameter, branch.gamma, varying, branch.lazy, branch.rich), regime)
+    return Scaling(found.exponent, found.log_power, constant * found.prefactor)
+
+
+@cache
+def _scaling(branch: Branch, regime: str) -> Scaling:
+    """Return `scaling` of a branch without constant factors."""
     import sympy
 
     x, end = branch.parameter, branch.lazy if regime == "lazy" else branch.rich
-    if end is None:
-        raise Misuse(f"nothing is predicted in the {regime} regime")
     local = branch.local_exponent()
     exponent = sympy.simplify(sympy.limit(local, x, end))
     if not exponent.is_Rational:
         raise Misuse(f"{branch.eta} is no power law in the {regime} regime: its local exponent tends to {exponent}")
-    # what does not depend on gamma has no business in the limits: sympy may not know its sign
-    constant, varying = branch.eta.as_independent(x, as_Add=False)
-    rest = sympy.powsimp(varying / branch.gamma**exponent)
+    rest = sympy.powsimp(branch.eta / branch.gamma**exponent)
     prefactor = sympy.limit(rest, x, end)
     if prefactor.is_finite is not False and prefactor != 0:
-        return Scaling(exponent, sympy.Integer(0), constant * sympy.simplify(sympy.factor(prefactor, deep=True)))
+        return Scaling(exponent, sympy.Integer(0), sympy.simplify(sympy.factor(prefactor, deep=True)))
     # what is left neither settles nor is a power: a power of the logarithm
     log_gamma = sympy.expand_log(sympy.log(branch.gamma))
     log_power = sympy.simplify(sympy.limit(sympy.simplify(local - exponent) * log_gamma, x, end))
     size = log_gamma if regime == "rich" else -log_gamma
-    return Scaling(exponent, log_power, constant * sympy.simplify(sympy.limit(rest / size**log_power, x, end)))
+    return Scaling(exponent, log_power, sympy.simplify(sympy.limit(rest / size**log_power, x, end)))
 
 
 def smallest(candidates: list[Scaling], regime: str) -> Scaling:
