@@ -6,7 +6,9 @@ import pytest
 from toymodels import OneParameter, ToyExperiment, TwoParameter
 from toymodels.optimizers import HeavyBall
 from toymodels.theory import catapult, predict
+from toymodels.theory.crisis import crisis
 from validation import trace
+from validation.misuse import Misuse
 
 
 def ratio(model, loss, optimizer, edge, gamma, steps, rho, per_decade=40):
@@ -83,3 +85,14 @@ def test_adam_where_gamma_is_small(model, loss):
 def test_divergence_of_two_layers():
     np.testing.assert_allclose(ratio(OneParameter(2), "mse", "sgd", "eta_div", [1e-6, 1.0, 1e6], 10_000, 1e-4), 1, atol=1e-4)
     np.testing.assert_allclose(ratio(OneParameter(2), "cross_entropy", "sgd", "eta_div", [1e-4, 0.1], 10_000, 1e-4), 1, atol=0.01)
+
+
+def test_two_layers_with_cross_entropy_diverge_where_the_map_meets_its_border():
+    gamma = np.array([1.0, 3.0, 10.0, 1e4])
+    experiment = ToyExperiment(OneParameter(2), "cross_entropy", steps=100_000)
+    found = trace(experiment, gamma, "eta_div", rtol=1e-6, per_decade=400, eta=None)
+    traced = found["eta"].sel(edge="eta_div").transpose("gamma", "bound").values.mean(1)
+    np.testing.assert_allclose(traced / crisis(gamma), 1, atol=1e-4)
+    np.testing.assert_allclose(crisis([1e-6, 0.1]) / [1e-6, 0.1], 1 + np.e, rtol=1e-9)
+    with pytest.raises(Misuse, match="loss"):
+        crisis(1.0, "mse")
