@@ -138,7 +138,7 @@ def image(figure: Figure, kind: str = "png", dpi: int = 150) -> bytes:
     if kind not in undated:
         raise Misuse(f"kind must be one of 'png', 'svg', 'pdf', not {kind!r}")
     with matplotlib.rc_context({"svg.hashsalt": "lazyrich"}):
-        figure.savefig(stream, format=kind, dpi=dpi, bbox_inches="tight", facecolor="white", metadata=undated[kind])
+        figure.savefig(stream, format=kind, dpi=dpi, facecolor="white", metadata=undated[kind])
     return stream.getvalue()
 
 
