@@ -10,6 +10,9 @@ from validation.misuse import Misuse, between, choose, whole
 if TYPE_CHECKING:
     from toymodels.theory.table import Cell, Row
 
+LEGEND = ("f1, f2 = 1 + d2: the outputs below and above 1 where the excess is rho, d1 = 1 - f1; r(f) = -l'(f), r_0 = r(0), "
+          "h_l = l''(1); below a law: the gammas at which the local exponent is within 0.02 of its limit.")
+
 
 def predict(
     *,
@@ -82,6 +85,7 @@ def predict(
 
 def _print_table(title: str, found: list[Row], steps: int, rho: float) -> None:
     """Print one table, and below it where nothing is predicted."""
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
@@ -89,31 +93,35 @@ def _print_table(title: str, found: list[Row], steps: int, rho: float) -> None:
     if not found:
         console.print(f"{title}: the theory has no edges for this optimizer.", markup=False)
         return
-    table = Table(title=f"{title}   (numbers: T = {steps}, rho = {rho:g})", title_justify="left", show_lines=False)
-    for column in ("model", "loss", "edge", "lazy: eta ~", "window", "rich: eta ~", "window"):
+    table = Table(title=f"{title} (T = {steps}, rho = {rho:g})", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("model", "loss", "edge", "lazy: eta ~", "rich: eta ~"):
         table.add_column(column, overflow="fold")
     for row in found:
-        who = f"one, L={row.model.depth}" if isinstance(row.model, OneParameter) else "two"
-        table.add_row(who, row.loss, row.edge.name, *(text for r in ("lazy", "rich") for text in _cell(row.cells[r])))
+        # two lines a cell, the law and where it holds, so that a terminal of 80 columns is wide enough
+        table.add_row(row.model.name, row.loss, row.edge.name, *(_cell(row.cells[r]) for r in ("lazy", "rich")))
     console.print(table)
     for row in found:
         console.print(f"  {row.edge.name:<10} {row.loss:<13} = {row.edge.formula}", markup=False, highlight=False)
     for limits in dict.fromkeys(f"{row.edge.name} ({row.loss}): {row.edge.limits}" for row in found if row.edge.limits):
         console.print(f"  {limits}.", markup=False, highlight=False)
-    console.print()
+    console.print(f"  {LEGEND}\n", markup=False, highlight=False)
 
 
-def _cell(cell: Cell | None) -> tuple[str, str]:
-    """Return a power law and its window as text."""
+def _cell(cell: Cell | None) -> str:
+    """Return a power law and, on a second line, its window, as text."""
     if cell is None:
-        return "-", "-"
-    logarithm = {"0": "", "1": " |log gamma|", "1/2": " |log gamma|^(1/2)"}.get(str(cell.log_power), f" |log gamma|^({cell.log_power})")
-    exponent = str(cell.exponent) if cell.exponent.is_Integer else f"({cell.exponent})"
-    law = f"{cell.value:.4g} gamma^{exponent}{logarithm}"
+        return "-"
+    power = {"0": "", "1": " |log gamma|"}.get(str(cell.log_power), f" |log gamma|^({cell.log_power})")
+    exponent = {"1": "gamma"}.get(str(cell.exponent), f"gamma^{cell.exponent}" if cell.exponent.is_Integer else f"gamma^({cell.exponent})")
+    law = f"{cell.value:.4g} {exponent}{power}"
     if cell.window is None:
-        return law, "none" if not logarithm else "none (log)"
+        return f"{law}\n  nowhere within 0.02" if not power else f"{law}\n  (a logarithm)"
     low, high = cell.window
-    return law, f"{'0' if low == 0 else f'{low:.2g}'} .. {'oo' if high == float('inf') else f'{high:.2g}'}"
+    if low == 0 and high == float("inf"):
+        return f"{law}\n  everywhere"
+    if low == 0:
+        return f"{law}\n  gamma < {high:.2g}"
+    return f"{law}\n  gamma > {low:.2g}" if high == float("inf") else f"{law}\n  {low:.2g} .. {high:.2g}"
 
 
 def _print_derivation(toy: Model, loss: str, optimizer: str, format: str) -> None:
