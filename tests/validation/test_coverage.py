@@ -40,7 +40,7 @@ def test_intervals_cover(scatter, grid):
 @pytest.mark.parametrize("part", range(6))
 def test_intervals_cover_everywhere(part):
     for configuration in list(table.configurations())[part::6]:
-        holds(table.simulate(80, *configuration), 80)
+        holds(table.simulate(40, *configuration), 40)
 
 
 def test_the_worst_place_scatter_of_a_fraction_of_a_cell():
