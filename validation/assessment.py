@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from validation.brackets import rows
+from validation.law import undecided
 from validation.misuse import between
 from validation.powerlaw import PowerLawFit, fit
 from validation.prediction import REGIMES, Prediction
@@ -67,7 +69,12 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
             if window is None or np.count_nonzero(inside) < LEAST:
                 continue
             window = max(window[0], float(gamma[0])), min(window[1], float(gamma[-1]))
-            law = fit(edges, name, window=window)
+            seen = rows(edges, name, window)
+            if len(seen.gamma) and seen.censored.all():
+                law = undecided(f"{name} lies beyond the rim of the grid at every gamma from {window[0]:.3g} to {window[1]:.3g}",
+                                edge=name, window=window, steps=steps, rho=rho)
+            else:
+                law = fit(edges, name, window=window)
             limit = None if prediction.logarithm(regime) else prediction.exponent(regime)
             done.append(Assessment(name, regime, limit, law, judge(law, prediction, tolerance), note))
     return done

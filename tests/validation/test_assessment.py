@@ -1,0 +1,96 @@
+"""assess(): the theory's own windows, what it leaves out, and a pipeline that never stops on an edge beyond the rim."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from validation import Prediction, assess, edges_from_brackets
+
+
+class Law(Prediction):
+    """gamma**exponent, with a window."""
+
+    name = "eta_max"
+
+    def __init__(self, exponent=2, window=(0.0, 0.1), logarithm=False):
+        self._exponent, self._window, self._logarithm = exponent, window, logarithm
+
+    def __call__(self, gamma, steps=1000, rho=0.01):
+        return np.asarray(gamma, dtype=float) ** self._exponent
+
+    def exponent(self, regime):
+        return Fraction(self._exponent)
+
+    def logarithm(self, regime):
+        return self._logarithm
+
+    def window(self, regime, steps=1000, rho=0.01, tolerance=0.02):
+        return self._window if regime == "lazy" else None
+
+
+GAMMA = np.geomspace(1e-4, 1e4, 33)
+
+
+def brackets(exponent, upper=True):
+    eta = GAMMA**exponent
+    return edges_from_brackets(GAMMA, eta * 0.99, eta * 1.01 if upper else np.full(33, np.nan)).assign_attrs(steps=500, rho=0.02)
+
+
+def test_a_law_is_judged_in_its_window_alone():
+    (found,) = assess(brackets(2), {"eta_max": Law()})
+    assert (found.edge, found.regime, found.limit) == ("eta_max", "lazy", 2)
+    assert found.fit.gamma.max() <= 0.1
+    assert found.verdict.outcome == "SUPPORTED"
+    assert (found.fit.steps, found.fit.rho) == (500, 0.02)
+    (wrong,) = assess(brackets(1.5), {"eta_max": Law()})
+    assert wrong.verdict.outcome == "CONTRADICTED"
+
+
+def test_too_few_gammas_and_absent_edges_are_left_out():
+    assert assess(brackets(2), {"eta_max": Law(window=(0.0, 2e-4))}) == []
+    assert assess(brackets(2), {"eta_div": Law()}) == []
+    assert assess(brackets(2), {"eta_max": Law(window=None)}) == []
+
+
+def test_a_logarithm_is_compared_far_out():
+    lazy, rich = assess(brackets(2), {"eta_max": Law(logarithm=True)})
+    assert rich.fit.gamma.min() >= 1e3
+    assert rich.limit is None
+    assert "a logarithm multiplies the power law" in rich.note
+    assert lazy.fit.gamma.max() <= 1e-3
+
+
+def test_an_edge_beyond_the_rim_everywhere_is_undecided_not_an_error():
+    (found,) = assess(brackets(2, upper=False), {"eta_max": Law()})
+    assert found.verdict.outcome == "UNDECIDED"
+    assert "beyond the rim" in found.verdict.sentence
+
+
+def test_of_several_horizons_the_last_is_judged():
+    import xarray as xr
+
+    both = xr.concat([brackets(1.5), brackets(2)], xr.DataArray([100, 500], dims="horizon", name="horizon"), combine_attrs="drop")
+    (found,) = assess(both.assign_attrs(steps=[100, 500], rho=0.02), {"eta_max": Law()})
+    assert found.verdict.outcome == "SUPPORTED"
+    assert found.fit.steps == 500
+
+
+@pytest.mark.parametrize("exponent", [2, 1])
+def test_a_prediction_s_window_is_found_from_its_local_exponent(exponent):
+    class Bent(Law):
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            return np.asarray(gamma, dtype=float) ** 2 / (1 + np.asarray(gamma, dtype=float))
+
+        def exponent(self, regime):
+            return Fraction(exponent if regime == "lazy" else 1)
+
+        window = Prediction.window
+
+    lazy, rich = Bent(exponent).window("lazy"), Bent(exponent).window("rich")
+    # d log eta/d log gamma = 2 - gamma/(1 + gamma): within 0.02 of 2 up to 1/49, of 1 from 49 on
+    assert rich[0] == pytest.approx(49, rel=0.05)
+    if exponent == 2:
+        assert lazy[1] == pytest.approx(1 / 49, rel=0.05)
+    else:
+        assert lazy is None
