@@ -53,6 +53,7 @@ class Edge(Prediction):
     regimes : where it has a power law: of "lazy", "rich".
     limits : a sentence about where nothing is predicted; empty if there is no such place.
     apex : (steps, rho) -> the gamma at which the triangle of trainability closes, infinity if it does not.
+    unjudged : the gammas between which what is measured is known to be another thing; no window reaches into them.
     """
 
     name: str = ""
@@ -63,6 +64,7 @@ class Edge(Prediction):
     regimes: tuple[str, ...] = REGIMES
     limits: str = ""
     apex: Callable[[int, float], float] | None = None
+    unjudged: tuple[float, float] | None = None
 
     def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
         """Return the predicted eta.
@@ -144,6 +146,8 @@ class Edge(Prediction):
                tolerance: float = 0.02) -> tuple[float, float] | None:
         """Return the gammas (low, high) of the regime: the local exponent within `tolerance` of its limit, and gamma <= apex/3.
 
+        Nor does a window reach into the `unjudged` gammas.
+
         Parameters
         ----------
         regime : "lazy" or "rich".
@@ -176,9 +180,10 @@ class Edge(Prediction):
             last = int(np.argmin(inside)) - 1
             fine = np.linspace(grid[last], grid[last + 1], 51)
             edge = float(10.0 ** fine[max(0, int(np.argmin(good(fine))) - 1)])
+        low, high = self.unjudged or (np.inf, 0.0)
         if regime == "lazy":
-            return 0.0, edge
-        high = self.gamma_apex(steps, rho) / 3
+            return 0.0, min(edge, low)
+        edge, high = max(edge, high), self.gamma_apex(steps, rho) / 3
         return (edge, high) if edge < high else None
 
     def latex(self) -> str:

@@ -114,6 +114,14 @@ def test_window_ends_at_a_third_of_the_apex():
     assert edge.window("lazy", tolerance=0.001)[1] < edge.window("lazy")[1]
 
 
+def test_no_window_of_eta_crit_reaches_where_it_is_gradient_flows_alone():
+    for loss in ("mse", "cross_entropy"):
+        edge = predict(TwoParameter(), loss)["eta_crit"]
+        assert edge.window("lazy") == (0.0, 0.03)
+        assert edge.window("rich") == (30.0, np.inf)
+        assert edge.window("lazy", tolerance=1e-5)[1] < 0.03
+
+
 @pytest.mark.parametrize("depth", [3, 4, 6])
 def test_apex_is_where_the_edges_meet(depth):
     expression = apex(OneParameter(depth), "mse")
