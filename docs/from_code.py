@@ -90,9 +90,9 @@ def prose(name: str) -> str:
 
 
 def coverage() -> str:
-    """Return the table that `docs/tables/coverage.py` printed last."""
-    printed = Path(__file__).parent / "tables" / "coverage.md"
-    return printed.read_text() if printed.exists() else "`python docs/tables/coverage.py` prints the table, in some ten minutes."
+    """Return the table that `docs/tables/interval_coverage.py` printed last."""
+    printed = Path(__file__).parent / "tables" / "interval_coverage.md"
+    return printed.read_text() if printed.exists() else "`python docs/tables/interval_coverage.py` prints the table, in some ten minutes."
 
 
 def rooms(package: str) -> str:

@@ -3,27 +3,33 @@
 Experiment -> sweep over a Plane -> portrait -> edges -> PowerLawFit -> Verdict -> figure, report
 """
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from validation.assessment import Assessment, assess
-from validation.broken import BrokenFit, fit_broken
-from validation.collapse import CollapseFit, fit_collapse
+# what bears the name of its room must be bound here, or importing the room would put the module in its place
 from validation.combine import combine
-from validation.comparison import Optimum, compare, optimum
 from validation.edges import edges_from_brackets, locate
 from validation.experiment import Experiment
-from validation.horizons import fit_horizons
 from validation.misuse import Misuse
 from validation.outcome import Outcome
 from validation.plane import Plane
 from validation.portrait import conform
-from validation.powerlaw import PowerLawFit, fit
 from validation.prediction import Prediction
-from validation.slope import fit_loss_slope
 from validation.store import open_portrait, save_portrait
 from validation.sweep import sweep
 from validation.trace import trace
-from validation.verdict import Verdict, VerdictOutcome, judge, judge_curve
+
+if TYPE_CHECKING:
+    from validation.assessment import Assessment, assess
+    from validation.broken import BrokenFit, fit_broken
+    from validation.collapse import CollapseFit, fit_collapse
+    from validation.comparison import Optimum, compare, optimum
+    from validation.figures import plot_portrait
+    from validation.horizons import fit_horizons
+    from validation.law import PowerLawFit
+    from validation.powerlaw import fit
+    from validation.slope import fit_loss_slope
+    from validation.verdict import Verdict, VerdictOutcome, judge, judge_curve
 
 __all__ = [
     "Assessment", "BrokenFit", "CollapseFit", "Experiment", "Misuse", "Optimum", "Outcome", "Plane", "PowerLawFit", "Prediction",
@@ -32,11 +38,23 @@ __all__ = [
     "save_portrait", "sweep", "trace",
 ]
 
+# scipy's optimizers and matplotlib take half a second each to import: whoever only sweeps or predicts does not wait for them
+_LATER = {
+    "assessment": ("Assessment", "assess"), "broken": ("BrokenFit", "fit_broken"), "collapse": ("CollapseFit", "fit_collapse"),
+    "comparison": ("Optimum", "compare", "optimum"), "figures": ("plot_portrait",), "horizons": ("fit_horizons",),
+    "law": ("PowerLawFit",), "powerlaw": ("fit",), "slope": ("fit_loss_slope",),
+    "verdict": ("Verdict", "VerdictOutcome", "judge", "judge_curve"),
+}
+_ROOM = {name: room for room, names in _LATER.items() for name in names}
+
 
 def __getattr__(name: str) -> Any:
-    """Import what draws when it is first asked for."""
-    if name == "plot_portrait":
-        from validation.figures import plot_portrait
+    """Import what was not needed until now."""
+    if name not in _ROOM:
+        raise AttributeError(f"module 'validation' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"validation.{_ROOM[name]}"), name)
+    return value
 
-        return plot_portrait
-    raise AttributeError(f"module 'validation' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

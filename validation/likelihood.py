@@ -187,7 +187,7 @@ def fit_line(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, levels: tuple[
     covers everywhere: 0.05 cells fail on common lattices (82%), 0.12 where the edge's phase in its cell drifts slowly (68%);
     both are taken. (ii) The slopes of all lines through all brackets, if there are any: if nothing scatters the truth is
     among them, on whatever lattice. Least squares on the middles, which pretend to know what a cell hides, are not needed.
-    ``docs/tables/coverage.py`` shows the rates.
+    ``docs/tables/interval_coverage.py`` shows the rates.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from validation.likelihood import fit_line
 from validation.powerlaw import fit
 from validation.verdict import judge
 
-PATH = Path(__file__).parents[2] / "docs" / "tables" / "coverage.py"
+PATH = Path(__file__).parents[2] / "docs" / "tables" / "interval_coverage.py"
 SPEC = importlib.util.spec_from_file_location("coverage_table", PATH)
 table = importlib.util.module_from_spec(SPEC)
 import sys  # noqa: E402

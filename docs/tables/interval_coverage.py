@@ -1,6 +1,6 @@
 """Do the intervals cover? A simulation of edges on grids, printed as a table in markdown.
 
-Run ``python docs/tables/coverage.py [replications]``; 400 replications take some ten minutes on one core. The test-suite runs
+Run ``python docs/tables/interval_coverage.py [replications]``; 400 replications take some ten minutes on one core. The test-suite runs
 the same simulation with fewer.
 
 Edges follow ``log10 eta = b log10 gamma + a + scatter`` over two decades of gamma, a is drawn anew each time, and a grid of
