@@ -64,11 +64,11 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float = 0.05, out:
     out
         A folder for report.html, verdicts.json and the figures; if not given, only the table is printed.
     """
-    from validation.assessment import assess
+    from validation.assessment import assess, assess_curves
     from validation.edges import locate
     from validation.misuse import Misuse
     from validation.store import open_portrait
-    from validation.telling import print_table, write
+    from validation.telling import print_curves, print_table, write
     from validation.verdict import VerdictOutcome
 
     portrait = open_portrait(path)
@@ -76,14 +76,16 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float = 0.05, out:
     if not predictions:
         raise Misuse(f"the theory has no edges for the portrait at {path} ({title}): there is nothing to judge")
     edges = locate(portrait, rho=rho)
-    assessments = assess(edges, predictions, tolerance)
+    assessments, curves = assess(edges, predictions, tolerance), assess_curves(edges, predictions)
     print_table(title, assessments)
-    if not assessments:
+    print_curves(curves)
+    if not (assessments or curves):
         print("No regime has four gammas inside its window: nothing was judged.")
     if out is not None:
-        write(out, title, portrait, edges, predictions, assessments)
+        write(out, title, portrait, edges, predictions, assessments, curves)
         print(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
-    return CONTRADICTED if any(a.verdict.outcome is VerdictOutcome.CONTRADICTED for a in assessments) else DONE
+    verdicts = [*(a.verdict for a in assessments), *curves]
+    return CONTRADICTED if any(v.outcome is VerdictOutcome.CONTRADICTED for v in verdicts) else DONE
 
 
 def _theory(portrait: Any) -> tuple[str, dict[str, Any]]:

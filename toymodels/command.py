@@ -101,10 +101,10 @@ def toy(
 
 def _one(experiment: ToyExperiment, plane: Plane, target: Path, tolerance: float, quiet: bool) -> tuple[Any, Any, bool]:
     """Sweep, trace, judge and draw one experiment; return its portrait, its section, and whether a verdict is CONTRADICTED."""
-    from validation.assessment import assess
+    from validation.assessment import assess, assess_curves
     from validation.store import save_portrait
     from validation.sweep import sweep
-    from validation.telling import draw, print_table, section
+    from validation.telling import draw, print_curves, print_table, section
     from validation.trace import trace
     from validation.verdict import VerdictOutcome
 
@@ -115,13 +115,15 @@ def _one(experiment: ToyExperiment, plane: Plane, target: Path, tolerance: float
     gammas = np.geomspace(plane.gamma[0], plane.gamma[-1], max(2, round(decades * TRACED_PER_DECADE) + 1))
     edges = trace(experiment, gammas, list(predicted)) if predicted else None
     assessments = assess(edges, predicted, tolerance) if edges is not None else []
+    curves = assess_curves(edges, predicted) if edges is not None else []
     if not quiet:
         print_table(title, assessments)
+        print_curves(curves)
     variables = ("outcome", "final_excess", "peak_excess") if isinstance(experiment.model, TwoParameter) else ("outcome",)
     pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables)
     notes = [] if predicted else ["The theory has no edges for this optimizer and schedule: nothing is judged."]
-    wrong = any(a.verdict.outcome is VerdictOutcome.CONTRADICTED for a in assessments)
-    return portrait, section(title, portrait, pictures, assessments, notes), wrong
+    wrong = any(v.outcome is VerdictOutcome.CONTRADICTED for v in (*(a.verdict for a in assessments), *curves))
+    return portrait, section(title, portrait, pictures, assessments, curves, notes), wrong
 
 
 def theory_of(description: dict[str, Any]) -> tuple[str, dict[str, Any]]:

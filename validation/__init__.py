@@ -20,7 +20,7 @@ from validation.sweep import sweep
 from validation.trace import trace
 
 if TYPE_CHECKING:
-    from validation.assessment import Assessment, assess
+    from validation.assessment import Assessment, assess, assess_curves
     from validation.broken import BrokenFit, fit_broken
     from validation.collapse import CollapseFit, fit_collapse
     from validation.comparison import Optimum, compare, optimum
@@ -33,14 +33,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Assessment", "BrokenFit", "CollapseFit", "Experiment", "Misuse", "Optimum", "Outcome", "Plane", "PowerLawFit", "Prediction",
-    "Verdict", "VerdictOutcome", "assess", "combine", "compare", "conform", "edges_from_brackets", "fit", "fit_broken",
+    "Verdict", "VerdictOutcome", "assess", "assess_curves", "combine", "compare", "conform", "edges_from_brackets", "fit", "fit_broken",
     "fit_collapse", "fit_horizons", "fit_loss_slope", "judge", "judge_curve", "locate", "open_portrait", "optimum", "plot_portrait",
     "save_portrait", "sweep", "trace",
 ]
 
 # scipy's optimizers and matplotlib take half a second each to import: whoever only sweeps or predicts does not wait for them
 _LATER = {
-    "assessment": ("Assessment", "assess"), "broken": ("BrokenFit", "fit_broken"), "collapse": ("CollapseFit", "fit_collapse"),
+    "assessment": ("Assessment", "assess", "assess_curves"),
+    "broken": ("BrokenFit", "fit_broken"), "collapse": ("CollapseFit", "fit_collapse"),
     "comparison": ("Optimum", "compare", "optimum"), "figures": ("plot_portrait",), "horizons": ("fit_horizons",),
     "law": ("PowerLawFit",), "powerlaw": ("fit",), "slope": ("fit_loss_slope",),
     "verdict": ("Verdict", "VerdictOutcome", "judge", "judge_curve"),

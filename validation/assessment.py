@@ -14,7 +14,7 @@ from validation.law import undecided
 from validation.misuse import between
 from validation.powerlaw import PowerLawFit, fit
 from validation.prediction import REGIMES, Prediction
-from validation.verdict import Verdict, judge
+from validation.verdict import Verdict, VerdictOutcome, judge, judge_curve
 
 LEAST = 4              # gammas in a window, below which nothing is fitted
 SLOWLY = 1e3           # a law with a logarithm has no window: its slope is compared beyond this, over the same gammas
@@ -53,11 +53,7 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
     tolerance : of `judge`.
     """
     between("tolerance", tolerance, 0, np.inf)
-    if "horizon" in edges.dims:
-        edges = edges.isel(horizon=-1)
-    steps = int(edges.coords["horizon"]) if "horizon" in edges.coords else int(np.max(edges.attrs.get("steps", 1000)))
-    rho = float(edges.attrs.get("rho", 0.01))
-    edges = edges.assign_attrs(steps=steps, rho=rho)
+    edges, steps, rho = _single(edges)
     gamma = edges["gamma"].values
     done = []
     for name, prediction in predictions.items():
@@ -78,6 +74,60 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
             limit = None if prediction.logarithm(regime) else prediction.exponent(regime)
             done.append(Assessment(name, regime, limit, law, judge(law, prediction, tolerance), note))
     return done
+
+
+def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: float = 0.05) -> list[Verdict]:
+    """Judge every predicted edge as a whole curve, prefactor and crossover included, where the theory means it to hold.
+
+    That is below a third of the gamma where the triangle of trainability closes, and outside of `Prediction.unjudged`. An edge
+    that is only bounded from below is held against its upper brackets alone. Censored gammas are left out.
+
+    Parameters
+    ----------
+    edges, predictions : as for `assess`.
+    tolerance : in decades.
+    """
+    between("tolerance", tolerance, 0, np.inf)
+    edges, steps, rho = _single(edges)
+    done = []
+    for name, prediction in predictions.items():
+        if name not in edges["edge"].values:
+            continue
+        gamma = edges["gamma"].values
+        eta = edges["eta"].sel(edge=name)
+        ends = eta if "seed" not in eta.dims else eta.mean("seed", skipna=False)
+        keep = np.isfinite(ends.transpose("gamma", "bound").values).all(axis=1) & np.isfinite(prediction(gamma, steps, rho))
+        keep &= gamma <= prediction.gamma_apex(steps, rho) / 3
+        if prediction.unjudged is not None:
+            keep &= (gamma <= prediction.unjudged[0]) | (gamma >= prediction.unjudged[1])
+        if np.count_nonzero(keep) < LEAST:
+            continue
+        part = edges.isel(gamma=np.flatnonzero(keep))
+        done.append(_bound(part, name, prediction, tolerance, steps, rho) if prediction.bound
+                    else judge_curve(part, name, prediction, tolerance))
+    return done
+
+
+def _bound(edges: xr.Dataset, name: str, prediction: Prediction, tolerance: float, steps: int, rho: float) -> Verdict:
+    """Judge an edge that is only said not to lie below its curve."""
+    gamma = edges["gamma"].values
+    ends = edges["eta"].sel(edge=name, bound="upper")
+    upper = (ends.max("seed") if "seed" in ends.dims else ends).values
+    below = float(np.max(np.log10(prediction(gamma, steps, rho) / upper)))
+    held = below <= 0
+    outcome = VerdictOutcome.SUPPORTED if held else VerdictOutcome.CONTRADICTED if below > tolerance else VerdictOutcome.UNDECIDED
+    told = "lies nowhere below its bound" if held else f"lies up to {below:.3g} decades below its bound"
+    return Verdict(outcome, max(below, 0.0), (max(below, 0.0), max(below, 0.0)), 0.0, tolerance,
+                   f"{name}, gamma {gamma[0]:.3g} to {gamma[-1]:.3g} ({len(gamma)} gammas): the edge {told}: {outcome}", name)
+
+
+def _single(edges: xr.Dataset) -> tuple[xr.Dataset, int, float]:
+    """Return edges of one horizon (the last, where there are several), with its T and rho, which their attributes then hold."""
+    if "horizon" in edges.dims:
+        edges = edges.isel(horizon=-1)
+    steps = int(edges.coords["horizon"]) if "horizon" in edges.coords else int(np.max(edges.attrs.get("steps", 1000)))
+    rho = float(edges.attrs.get("rho", 0.01))
+    return edges.assign_attrs(steps=steps, rho=rho), steps, rho
 
 
 def _window(prediction: Prediction, regime: str, steps: int, rho: float) -> tuple[tuple[float, float] | None, str]:

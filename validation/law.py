@@ -43,6 +43,7 @@ class PowerLawFit:
     gamma, lower, upper : shape (n,), the rows used, in the units given; an end is NaN where censored.
     steps, rho : the horizon T and the threshold of the edge, None where the data did not say.
     edge : the edge's name.
+    deterministic : whether the data were declared free of scatter.
     logarithm : whether the law has the factor ``|ln gamma|``.
     """
 
@@ -64,6 +65,7 @@ class PowerLawFit:
     rho: float | None = None
     edge: str = ""
     logarithm: bool = False
+    deterministic: bool = False
     log10_centre: float = float("nan")
     log10_level: float = float("nan")
 

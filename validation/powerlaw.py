@@ -85,7 +85,7 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
 
 def fit_rows(data: Rows, deterministic: bool = False, **known: Any) -> PowerLawFit:
     """Fit a power law to rows; `known` are further fields of the result (edge, window, logarithm, steps, rho)."""
-    known = {**_used(data), **known}
+    known = {**_used(data), **known, "deterministic": deterministic}
     two = int((~data.censored).sum())
     if two < LEAST:
         return undecided(f"{two} of {data.x.size} gammas have both a lower and an upper bound; a slope needs {LEAST}",

@@ -25,11 +25,15 @@ class Prediction(ABC):
     name : the edge, as in `validation.locate`: "eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div".
     label : a short text for legends.
     source : the equation or page it comes from.
+    bound : whether the edge is only said not to lie below the curve.
+    unjudged : gammas (low, high) between which what is measured is known to be another thing; it is not judged there.
     """
 
     name: str = ""
     label: str = ""
     source: str = ""
+    bound: bool = False
+    unjudged: tuple[float, float] | None = None
 
     @abstractmethod
     def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
@@ -38,6 +42,10 @@ class Prediction(ABC):
     @abstractmethod
     def exponent(self, regime: str) -> Any:
         """Return the limit of the local exponent in the regime "lazy" (gamma -> 0) or "rich" (gamma -> infinity)."""
+
+    def gamma_apex(self, steps: int = 1000, rho: float = 0.01) -> float:
+        """Return the gamma at which the triangle of trainability closes; infinity where it does not, or is not known to."""
+        return np.inf
 
     def local_exponent(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
         """Return d log eta / d log gamma at each gamma (shape of `gamma`), by a central difference of 1e-3 decades."""

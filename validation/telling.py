@@ -11,6 +11,7 @@ import xarray as xr
 
 from validation.assessment import Assessment
 from validation.report import MARKS, Picture, Row, Section, publish, verdicts_json, write_report
+from validation.verdict import Verdict
 
 SHOWN = {"outcome": "outcomes of training", "final_excess": "final loss", "peak_excess": "largest loss"}
 COLOURS = {"SUPPORTED": "green", "CONTRADICTED": "red", "UNDECIDED": "yellow"}
@@ -38,6 +39,18 @@ def print_table(title: str, assessments: Iterable[Assessment]) -> None:
         console.print("limit: the predicted exponent at the regime's end; slope: the prediction's over these gammas", style="dim")
     else:
         console.print(f"{title}: no regime with a predicted exponent lies in this plane")
+
+
+def print_curves(curves: Iterable[Verdict]) -> None:
+    """Print one line for each whole curve that was judged."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    for verdict in curves:
+        word = str(verdict.outcome)
+        line = Text.assemble((f"{MARKS[word]} ", COLOURS[word]), verdict.sentence)
+        console.print(line, highlight=False)
 
 
 def span(window: tuple[float, float]) -> str:
@@ -81,18 +94,18 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
 
 
 def write(folder: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset, predictions: Mapping[str, Any],
-          assessments: Sequence[Assessment]) -> None:
+          assessments: Sequence[Assessment], curves: Sequence[Verdict] = ()) -> None:
     """Write one portrait's figures, report.html and verdicts.json to a folder."""
     pictures = draw(folder / "portrait", title, portrait, edges, predictions, assessments)
-    parts = [section(title, portrait, pictures, assessments)]
+    parts = [section(title, portrait, pictures, assessments, curves)]
     write_report(folder / "report.html", title, parts, provenance_of(portrait))
     verdicts_json(folder / "verdicts.json", title, parts, provenance_of(portrait))
 
 
 def section(title: str, portrait: xr.Dataset, pictures: Iterable[Picture], assessments: Iterable[Assessment],
-            notes: Iterable[str] = ()) -> Section:
-    """Return a portrait's part of the report."""
-    rows, said = [], list(notes)
+            curves: Iterable[Verdict] = (), notes: Iterable[str] = ()) -> Section:
+    """Return a portrait's part of the report: a row for each exponent, a line for each whole curve."""
+    rows, said = [], [*notes, *(f"Whole curve. {v.sentence}." for v in curves)]
     for a in assessments:
         rows.append(Row.of(a.verdict, a.fit, a.regime))
         if a.note:

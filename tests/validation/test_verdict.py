@@ -206,3 +206,18 @@ FOUND = fit(traced(Toy()), "eta_max", (10, 1e4))
 def test_misuse_is_one_clear_sentence(call, says):
     with pytest.raises(Misuse, match=says):
         call()
+
+
+def test_an_exact_law_is_not_taken_for_one_declared_exact():
+    """Without scatter both intervals may be one and the same pair; the law judged against a curve then still may bend a little."""
+    class Bent(Prediction):
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            return gamma**2 / np.hypot(1, gamma)
+
+        def exponent(self, regime):
+            return 1
+
+    gamma = np.geomspace(30, 1e5, 29)
+    exact = edges(gamma, gamma, gamma * (1 + 4e-7))
+    assert judge(fit(exact, "eta_max", window=(30, 1e5)), Bent()).outcome == "SUPPORTED"
+    assert judge(fit(exact, "eta_max", window=(30, 1e5), deterministic=True), Bent()).outcome == "UNDECIDED"

@@ -186,7 +186,7 @@ def _signsgd(model: Model, loss: Any) -> list[Edge]:
              partial(curves.sign_walk, model=model, loss=loss), partial(_sign_walk, model, loss)),
         Edge("eta_max", "the overshoot of one step", "Appendix F, with prefactor",
              partial(curves.sign_overshoot, model=model, loss=loss), partial(_sign_overshoot, model, loss),
-             limits="a bound: below it every run ends inside rho; the comb above it has lucky teeth"),
+             limits="a bound: below it every run ends inside rho; the comb above it has lucky teeth", bound=True),
     ]
 
 

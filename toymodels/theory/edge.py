@@ -53,6 +53,7 @@ class Edge(Prediction):
     regimes : where it has a power law: of "lazy", "rich".
     limits : a sentence about where nothing is predicted; empty if there is no such place.
     apex : (steps, rho) -> the gamma at which the triangle of trainability closes, infinity if it does not.
+    bound : whether the edge is only said not to lie below the curve.
     unjudged : the gammas between which what is measured is known to be another thing; no window reaches into them.
     """
 
@@ -65,6 +66,7 @@ class Edge(Prediction):
     limits: str = ""
     apex: Callable[[int, float], float] | None = None
     unjudged: tuple[float, float] | None = None
+    bound: bool = False
 
     def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
         """Return the predicted eta.
