@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from validation import Prediction, assess, edges_from_brackets
+from validation import Prediction, assess, assess_curves, edges_from_brackets
 
 
 class Law(Prediction):
@@ -94,3 +94,42 @@ def test_a_prediction_s_window_is_found_from_its_local_exponent(exponent):
         assert lazy[1] == pytest.approx(1 / 49, rel=0.05)
     else:
         assert lazy is None
+
+
+def test_whole_curves_with_their_prefactor():
+    class Curve(Law):
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            return np.asarray(gamma, dtype=float) ** 2
+
+    (right,) = assess_curves(brackets(2), {"eta_max": Curve()})
+    assert right.outcome == "SUPPORTED"
+    assert right.interval[1] < 0.005
+    (twice,) = assess_curves(brackets(2).assign(eta=2 * brackets(2)["eta"]), {"eta_max": Curve()})
+    assert twice.outcome == "CONTRADICTED"
+    assert twice.measured == pytest.approx(np.log10(2 * 0.99), abs=1e-3)
+
+
+def test_an_unjudged_stretch_and_what_lies_beyond_the_apex_are_left_out():
+    class Curve(Law):
+        unjudged = (1e-2, 1e2)
+
+        def gamma_apex(self, steps=1000, rho=0.01):
+            return 3e3
+
+    edges = brackets(2)
+    wrong = (GAMMA > 0.05) & (GAMMA < 50) | (GAMMA > 1.1e3)
+    edges["eta"] = edges["eta"] * np.where(wrong, 7.0, 1.0)[None, :, None]
+    (found,) = assess_curves(edges, {"eta_max": Curve()})
+    assert found.outcome == "SUPPORTED"
+    Curve.unjudged = None
+    (found,) = assess_curves(edges, {"eta_max": Curve()})
+    assert found.outcome == "CONTRADICTED"
+
+
+def test_a_bound_asks_only_that_nothing_lies_below_it():
+    class Bound(Law):
+        bound = True
+
+    for factor, outcome in ((3.0, "SUPPORTED"), (1.0, "SUPPORTED"), (0.95, "UNDECIDED"), (0.5, "CONTRADICTED")):
+        (found,) = assess_curves(brackets(2).assign(eta=factor * brackets(2)["eta"]), {"eta_max": Bound()})
+        assert found.outcome == outcome, factor
