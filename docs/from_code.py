@@ -95,6 +95,25 @@ def coverage() -> str:
     return printed.read_text() if printed.exists() else "`python docs/tables/interval_coverage.py` prints the table, in some ten minutes."
 
 
+def confirmed() -> str:
+    """Return the table of predicted against simulated edges, traced while the page is built; a row that misses fails the build."""
+    import contextlib
+    import importlib.util
+    import io
+    import sys
+
+    place = importlib.util.spec_from_file_location("table_of_edges", Path(__file__).parent / "tables" / "edges.py")
+    script = importlib.util.module_from_spec(place)
+    sys.modules["table_of_edges"] = script        # dataclasses look their module up
+    place.loader.exec_module(script)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        missed = script.main()
+    if missed:
+        raise ValueError(f"predicted and simulated edges differ by more than is asked:\n{printed.getvalue()}")
+    return printed.getvalue()
+
+
 def rooms(package: str) -> str:
     rows = [(f"`{name}`", cell(first_line(name).replace("``", "")).replace("`", "")) for name in modules(package)]
     return table(("module", "what lives there"), rows) if rows else "Not built yet."
@@ -194,7 +213,7 @@ def gallery_figures(block, block_vars, gallery_conf) -> str:
 
 
 def setup(app) -> dict:
-    for maker in (outcomes, variables, edges, prose, coverage, rooms, api, errata, exponents, derivation):
+    for maker in (outcomes, variables, edges, prose, coverage, confirmed, rooms, api, errata, exponents, derivation):
         Rendered.makers[maker.__name__] = maker
         app.add_directive(maker.__name__, Rendered)
     app.connect("autodoc-process-docstring", docstring)
