@@ -71,7 +71,7 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
                                 edge=name, window=window, steps=steps, rho=rho)
             else:
                 law = fit(edges, name, window=window)
-            limit = None if prediction.logarithm(regime) else prediction.exponent(regime)
+            limit = None if prediction.logarithm(regime) else prediction.fraction(regime)
             done.append(Assessment(name, regime, limit, law, judge(law, prediction, tolerance), note))
     return done
 

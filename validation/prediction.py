@@ -43,6 +43,10 @@ class Prediction(ABC):
     def exponent(self, regime: str) -> Any:
         """Return the limit of the local exponent in the regime "lazy" (gamma -> 0) or "rich" (gamma -> infinity)."""
 
+    def fraction(self, regime: str) -> Fraction:
+        """Return `exponent` as a fraction."""
+        return Fraction(str(self.exponent(regime)))
+
     def gamma_apex(self, steps: int = 1000, rho: float = 0.01) -> float:
         """Return the gamma at which the triangle of trainability closes; infinity where it does not, or is not known to."""
         return np.inf
@@ -67,7 +71,7 @@ class Prediction(ABC):
         An open end is 0 or infinity. None where there is no such stretch (a logarithm has none).
         """
         choose("regime", regime, REGIMES)
-        limit = float(Fraction(str(self.exponent(regime))))
+        limit = float(self.fraction(regime))
         grid = np.logspace(-20, 20, 4001)
         good = np.abs(self.local_exponent(grid, steps, rho) - limit) <= tolerance
         if regime == "lazy":

@@ -81,7 +81,7 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
     for variable in variables:
         what = SHOWN.get(variable, variable.replace("_", " "))
         suffix = "" if variable == "outcome" else "-" + variable.removesuffix("_excess")
-        image = figures.image(figures.portrait_figure(portrait, predictions, variable))
+        image = figures.image(figures.portrait_figure(portrait, predictions, variable, title))
         publish(stem.with_name(stem.name + suffix + ".png"), image)
         pictures.append(Picture(image, f"{title}: {what} over gamma and eta, with the predicted edges", what.capitalize()))
     if edges is not None and assessments:

@@ -5,6 +5,8 @@ The one place that pairs them. An edge the theory does not have is absent; a str
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import Model, OneParameter, TwoParameter, as_model
-from toymodels.optimizers import SGD, Adam, HeavyBall, SignSGD, as_optimizer
+from toymodels.optimizers import SGD, Adam, HeavyBall, SignSGD, as_optimizer, describe
 from toymodels.theory import adam, catapult, curves
 from toymodels.theory.edge import Curve, Edge
 from toymodels.theory.losses import target_outputs, theory_loss
@@ -49,7 +51,10 @@ def predict(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
                       partial(adam.least, model=model, loss=loss, optimizer=optimizer), partial(_adam, model, loss, optimizer), ("lazy",),
                       "predicted for gamma <= 0.005 alone: the other edges are those of the second moment's transient")]
     order = ("eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div")
-    return {edge.name: edge for edge in sorted(edges, key=lambda e: order.index(e.name))}
+    question = ""
+    if isinstance(loss, MSE | CrossEntropy):      # a user's own loss may change under the same name
+        question = json.dumps([model.describe(), loss.name, describe(optimizer)], sort_keys=True)
+    return {edge.name: replace(edge, question=question) for edge in sorted(edges, key=lambda e: order.index(e.name))}
 
 
 def apex(model: Model, loss: Any) -> Any:

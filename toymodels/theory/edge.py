@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from toymodels.theory.recall import recall
 from toymodels.theory.scaling import Branch, Scaling, scaling, smallest
 from toymodels.theory.symbols import letters
 from validation.misuse import Misuse, between, choose, positive, whole
@@ -54,6 +56,7 @@ class Edge(Prediction):
     limits : a sentence about where nothing is predicted; empty if there is no such place.
     apex : (steps, rho) -> the gamma at which the triangle of trainability closes, infinity if it does not.
     bound : whether the edge is only said not to lie below the curve.
+    question : names model, loss and optimizer where exponents may be recalled from disk (recall.py); empty: they may not.
     unjudged : the gammas between which what is measured is known to be another thing; no window reaches into them.
     """
 
@@ -67,6 +70,7 @@ class Edge(Prediction):
     apex: Callable[[int, float], float] | None = None
     unjudged: tuple[float, float] | None = None
     bound: bool = False
+    question: str = ""
 
     def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
         """Return the predicted eta.
@@ -125,7 +129,26 @@ class Edge(Prediction):
 
     def exponent(self, regime: str) -> Any:
         """Return the limit of the local exponent in the regime, an exact sympy Rational."""
-        return self.scaling(regime).exponent
+        import sympy
+
+        return sympy.Rational(self._law(regime)[0])
+
+    def fraction(self, regime: str) -> Fraction:
+        """Return `exponent` as a fraction of Python's, without sympy where it is remembered."""
+        return Fraction(self._law(regime)[0])
+
+    def _law(self, regime: str) -> tuple[str, bool]:
+        """Return the exponent as text, and whether a logarithm multiplies the power."""
+        choose("regime", regime, REGIMES)
+        if regime not in self.regimes:
+            self.scaling(regime)      # says so
+
+        def derive() -> str:
+            law = self.scaling(regime)
+            return f"{law.exponent} {int(law.log_power != 0)}"
+
+        exponent, logarithm = recall(self.question and f"{self.question} {self.name} {regime}", derive).split()
+        return exponent, logarithm == "1"
 
     def prefactor(self, regime: str) -> Any:
         """Return c of ``eta ~ c gamma**exponent |log gamma|**power`` as a sympy expression in T and rho (`letters()`)."""
@@ -133,7 +156,7 @@ class Edge(Prediction):
 
     def logarithm(self, regime: str) -> bool:
         """Return whether a power of log gamma multiplies the power law in the regime."""
-        return bool(self.scaling(regime).log_power != 0) if regime in self.regimes else super().logarithm(regime)
+        return self._law(regime)[1] if regime in self.regimes else super().logarithm(regime)
 
     def asymptote(self, regime: str) -> Any:
         """Return ``c gamma**exponent |log gamma|**power`` as sympy."""
@@ -142,7 +165,10 @@ class Edge(Prediction):
     def gamma_apex(self, steps: int = 1000, rho: float = 0.01) -> float:
         """Return the gamma at which eta_min meets eta_max, by their rich power laws; infinity where they never do."""
         steps, rho = whole("steps", steps), between("rho", rho, 0, 1)
-        return self.apex(steps, rho) if self.apex is not None else np.inf
+        if self.apex is None:
+            return np.inf
+        apex = self.apex
+        return float(recall(self.question and f"{self.question} apex {steps} {rho!r}", lambda: repr(float(apex(steps, rho)))))
 
     def window(self, regime: str, steps: int = 1000, rho: float = 0.01,
                tolerance: float = 0.02) -> tuple[float, float] | None:
@@ -165,7 +191,7 @@ class Edge(Prediction):
         steps, rho = whole("steps", steps), between("rho", rho, 0, 1)
         if float(positive("tolerance", tolerance)) and (regime not in self.regimes or self.logarithm(regime)):
             return None
-        limit = float(self.exponent(regime))
+        limit = float(self.fraction(regime))
         toward = 1.0 if regime == "rich" else -1.0
 
         def good(decades: np.ndarray) -> np.ndarray:
