@@ -59,7 +59,7 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
     handles = _draw_outcomes(ax, picture, mesh) if name == "outcome" else _draw_variable(ax, picture, mesh, name)
     ax.set_title(", ".join(f"{dim} {value}" for dim, value in chosen.items()), fontsize="medium")
     handles += _draw_predictions(ax, predictions or {}, int(chosen.get("horizon", portrait.attrs.get("steps", 1000))),
-                                 float(portrait.attrs.get("rho", 0.01)))
+                                 float(portrait.attrs.get("rho", 0.01)), width=1.5 if name == "outcome" else 0.8)
     if handles and name == "outcome":
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
     elif handles:   # the colour bar stands on the right
@@ -225,8 +225,11 @@ def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.nda
     return [Patch(facecolor=COLOURS[Outcome.DIVERGED], edgecolor="0.35", label="diverged")] if lost.any() else []
 
 
-def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho: float) -> list[Artist]:
-    """Draw each predicted edge in black with a white halo and its letter on it; return the legend entries."""
+def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho: float, width: float) -> list[Artist]:
+    """Draw each predicted edge in black with a white halo and its letter on it; return the legend entries.
+
+    `width`, in points, is small over a colour map: a catapult's band is narrower than a bold line with its halo.
+    """
     from matplotlib.lines import Line2D
     from matplotlib.patheffects import withStroke
 
@@ -244,12 +247,12 @@ def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho:
     for i, (edge, (eta, points)) in enumerate(curves.items()):
         dash, symbol = DASHES[i % len(DASHES)], SYMBOLS.get(edge, edge)
         halo = [withStroke(linewidth=3.5, foreground="white")]
-        ax.plot(gamma, eta, color="black", lw=1.5, ls=dash, path_effects=halo)
+        ax.plot(gamma, eta, color="black", lw=width, ls=dash, path_effects=[withStroke(linewidth=2.4 * width, foreground="white")])
         spot = _spot(points, [other for name, (_, other) in curves.items() if name != edge], placed)
         placed.append(spot)
         ax.text(spot[0], spot[1], symbol, transform=ax.transAxes, va="center", fontsize="large", path_effects=halo,
                 ha="left" if spot[0] < 0.06 else "right" if spot[0] > 0.94 else "center")
-        handles.append(Line2D([], [], color="black", lw=1.5, ls=dash, label=f"{symbol} predicted"))
+        handles.append(Line2D([], [], color="black", lw=width, ls=dash, label=f"{symbol} predicted"))
     return handles
 
 
