@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deepnets.difference import Centered as Centered
+    from deepnets.difference import FellBack as FellBack
+    from deepnets.experiment import DeepExperiment as DeepExperiment
+    from deepnets.networks import MLP as MLP
+    from deepnets.networks import parametrization_table as parametrization_table
+    from deepnets.pairs import Unsupported as Unsupported
 
-_ROOMS = {"Centered": "difference", "FellBack": "difference", "Unsupported": "pairs"}
+_ROOMS = {"Centered": "difference", "FellBack": "difference", "Unsupported": "pairs", "DeepExperiment": "experiment", "MLP": "networks",
+          "parametrization_table": "networks"}
 
-__all__ = ["Centered", "FellBack", "Unsupported"]
+__all__ = ["MLP", "Centered", "DeepExperiment", "FellBack", "Unsupported", "parametrization_table", "tasks"]
 
 
 def __getattr__(name: str) -> Any:
     """Import torch when the first name is asked for."""
     if name in _ROOMS:
         return getattr(import_module(f"deepnets.{_ROOMS[name]}"), name)
+    if name == "tasks":
+        return import_module("deepnets.tasks")
     raise AttributeError(f"module 'deepnets' has no attribute {name!r}")

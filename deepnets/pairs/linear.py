@@ -113,4 +113,4 @@ def _setitem(func: Any, target: Any, index: Any, value: Any) -> None:
     value = lifted(value, target)
     v0, d = target.v0.clone(), target.d.clone()
     v0[index], d[index] = value.v0, value.d
-    target.v0, target.d = v0, d
+    target.become(Pair(v0, d, target.scale))

@@ -16,8 +16,10 @@ def relu(func: Any, input: Pair, inplace: bool = False) -> Pair:
     """With r = v0/gamma, the unit is on where d > -r; on: d + min(r, 0), off: -max(r, 0). No digit is lost at any gamma."""
     scale = within(input.scale, input.v0.dtype)
     r = input.v0 / (scale.clamp(min=TINY) if isinstance(scale, torch.Tensor) else max(scale, TINY))
-    d = torch.where(input.d > -r, input.d + r.clamp(max=0), -r.clamp(min=0))
-    return Pair(torch.relu(input.v0), d, input.scale)
+    on = input.d > -r
+    d = torch.where(on, input.d + r.clamp(max=0), -r.clamp(min=0))
+    # a network all of whose units are off is to give its bias, and not what rounding leaves of v0 - v0
+    return Pair(torch.relu(input.v0), d, input.scale, torch.where(on, input.full, torch.zeros_like(d)))
 
 
 @rule("dropout dropout1d dropout2d dropout3d feature_dropout")

@@ -81,17 +81,18 @@ class Pair(Operand):
     v0 : tensor, any shape and floating dtype.
     d : tensor of the same shape and dtype, the difference divided by `scale`.
     scale : gamma >= 0, a float or a 0-dimensional tensor.
+    known : the value ``v0 + scale d``, where an operation knows it better than the sum does: a unit that is off is exactly 0.
     """
 
-    __slots__ = ("d",)
+    __slots__ = ("d", "known")
 
-    def __init__(self, v0: torch.Tensor, d: torch.Tensor, scale: Any) -> None:
-        self.v0, self.d, self.scale = v0, d, scale
+    def __init__(self, v0: torch.Tensor, d: torch.Tensor, scale: Any, known: torch.Tensor | None = None) -> None:
+        self.v0, self.d, self.scale, self.known = v0, d, scale, known
 
     @property
     def full(self) -> torch.Tensor:
         """``v0 + scale d``, in the working precision."""
-        return self.v0 + within(self.scale, self.v0.dtype) * self.d
+        return self.v0 + within(self.scale, self.v0.dtype) * self.d if self.known is None else self.known
 
     @property
     def working(self) -> torch.dtype:
@@ -105,7 +106,7 @@ class Pair(Operand):
 
     def become(self, other: Pair) -> Pair:
         """Take the other's value, as an in-place operation does."""
-        self.v0, self.d = other.v0, other.d
+        self.v0, self.d, self.known = other.v0, other.d, other.known
         return self
 
 

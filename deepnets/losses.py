@@ -1,0 +1,67 @@
+"""The networks' losses on the centred output: value and slope for a stack of runs; knows no network.
+
+MSE is half the squared error averaged over samples and outputs. The authors' code has no half: their eta is half of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from validation.misuse import Misuse
+
+
+@dataclass(frozen=True)
+class MSE:
+    """``mean((f - y)**2)/2`` over samples and outputs; class indices are taken as one-hot rows."""
+
+    name: str = "mse"
+
+    def target(self, y: torch.Tensor, outputs: int) -> torch.Tensor:
+        """Return the targets as rows of numbers, (batch, outputs)."""
+        return y if y.is_floating_point() else F.one_hot(y, outputs).to(torch.get_default_dtype())
+
+    def value(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each run, f (..., *y.shape) and y (batch, ..., outputs)."""
+        return (f - y).square().mean(tuple(range(-y.ndim, 0))) / 2
+
+    def slope(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the derivative of `value` in f, of f's shape."""
+        return (f - y) / y.numel()
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """``mean(log sum exp f - y . f)`` over samples; y one-hot, or any rows of probabilities."""
+
+    name: str = "cross_entropy"
+
+    def target(self, y: torch.Tensor, outputs: int) -> torch.Tensor:
+        """Return the targets as rows of probabilities, (batch, outputs)."""
+        return y if y.is_floating_point() else F.one_hot(y, outputs).to(torch.get_default_dtype())
+
+    def value(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each run, f (..., *y.shape) and y (batch, ..., outputs)."""
+        # the largest output is taken off first: huge outputs of the right class are then no loss, and not inf - inf
+        g = f - f.amax(-1, keepdim=True)
+        return (torch.logsumexp(g, -1) - (y * g).sum(-1)).mean(tuple(range(1 - y.ndim, 0)))
+
+    def slope(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the derivative of `value` in f, of f's shape."""
+        return (f.softmax(-1) - y) * (y.shape[-1] / y.numel())
+
+
+Loss = MSE | CrossEntropy
+LOSSES: dict[str, Loss] = {"mse": MSE(), "cross_entropy": CrossEntropy()}
+
+
+def as_loss(loss: Any) -> Loss:
+    """Return the loss of that name, or `loss` itself if it is one; otherwise raise `Misuse`."""
+    if isinstance(loss, MSE | CrossEntropy):
+        return loss
+    if isinstance(loss, str) and loss in LOSSES:
+        return LOSSES[loss]
+    raise Misuse(f"loss must be one of {', '.join(map(repr, LOSSES))}, not {loss!r}")

@@ -1,0 +1,33 @@
+"""The one layer of the package's networks, and the nonlinearities by name; knows no network and no rate."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from deepnets.networks.parametrization import Scaling
+
+NONLINEARITIES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "linear": nn.Identity}
+
+
+class ScaledLinear(nn.Module):
+    """``multiplier x W^T + b``: the bias stands outside the multiplier and starts at zero.
+
+    Parameters
+    ----------
+    scaling : the weight's, of shape (out, in).
+    bias : whether there is one.
+    generator : draws the weight.
+    """
+
+    def __init__(self, scaling: Scaling, bias: bool, generator: torch.Generator) -> None:
+        super().__init__()
+        self.multiplier = scaling.multiplier
+        self.weight = nn.Parameter(torch.randn(*scaling.shape, generator=generator) * scaling.variance**0.5)
+        self.bias = nn.Parameter(torch.zeros(scaling.shape[0])) if bias else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the layer's output, (..., out)."""
+        made = F.linear(x, self.weight) * self.multiplier
+        return made if self.bias is None else made + self.bias

@@ -1,0 +1,73 @@
+"""Tasks: streams that are functions of (seed, step), their scales, and what is held out."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from deepnets import tasks
+from validation import Misuse
+
+
+@pytest.mark.parametrize("task", [tasks.single_index(6, 3), tasks.digits()], ids=["single_index", "digits"])
+def test_streams_depend_on_seed_and_step_alone(task):
+    x, y = task.batch(1, 7, 16)
+    torch.manual_seed(123)
+    np.random.seed(5)       # noqa: NPY002  what others draw must not matter
+    task.batch(2, 3, 8)
+    again = task.batch(1, 7, 16)
+    assert torch.equal(x, again[0])
+    assert torch.equal(y, again[1])
+    for other in ((1, 8), (2, 7), (7, 1)):
+        assert not torch.equal(x, task.batch(*other, 16)[0])
+    assert x.shape == (16, *task.in_shape)
+    assert x.dtype == torch.float32
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_single_index(degree):
+    task = tasks.single_index(3, degree)
+    x, y = task.batch(0, 0, 200_000)
+    assert y.shape == (200_000, 1)
+    assert float(y.square().mean()) == pytest.approx(1, abs=0.1)
+    # y is a function of one direction: that of the mean of y x |w.x| ..., found here from the largest outputs
+    ray = x[y[:, 0].abs().argmax()]
+    w = ray / ray.norm()
+    along = (x @ w).abs()
+    corr = np.corrcoef(along**degree, y[:, 0].abs())[0, 1]
+    assert corr > 0.9
+    assert task.classes is None
+
+
+def test_digits():
+    task = tasks.digits()
+    shown = torch.cat([task.batch(0, step, 256)[0] for step in range(60)])
+    assert float(shown.square().mean()) == pytest.approx(1, abs=0.02)
+    assert float(shown.mean(0).abs().max()) < 0.1
+    x, y = task.held_out()
+    assert len(x) == len(y) == 297
+    assert set(y.tolist()) == set(range(10))
+    # no held-out digit is ever shown (two of scikit-learn's digits could be equal; none of these are)
+    seen = {tuple(row) for row in shown.tolist()}
+    assert len(seen) > 1400
+    assert not any(tuple(row) in seen for row in x.tolist())
+
+
+def test_digits_without_scikit_learn():
+    code = ("import sys; sys.modules['sklearn'] = None; sys.modules['sklearn.datasets'] = None\n"
+            "from deepnets import tasks\ntry: tasks.digits().batch(0, 0, 1)\nexcept ValueError as e: print(e)")
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "pip install 'lazyrich[deep]'" in told
+
+
+@pytest.mark.parametrize("arguments", [(0, 1), (3, 0), (2.5, 1)])
+def test_misuse(arguments):
+    with pytest.raises(Misuse, match=r"dim|degree"):
+        tasks.single_index(*arguments)
+
+
+def test_what_is_no_task_is_refused():
+    with pytest.raises(Misuse, match="held_out"):
+        tasks.as_task([1, 2])
