@@ -38,7 +38,8 @@ class Centered(nn.Module):
     """``f~(x; u) = (f(x; theta_0 + gamma u) - f(x; theta_0))/gamma`` (eqs. 1 and 2), without cancellation.
 
     Its parameters are u, zero at the start, named ``u.<name in the wrapped module>``; a step of size eta in theta on f/gamma is one
-    of size eta/gamma**2 in u. The wrapped module is copied; the copy holds theta_0 and does not train.
+    of size eta/gamma**2 in u. The wrapped module is copied; the copy holds theta_0 and does not train. Running statistics are kept for
+    both networks; under the transforms of `torch.func`, which forbid writing, they stay where they are.
 
     Parameters
     ----------
@@ -178,7 +179,7 @@ class Centered(nn.Module):
             dtype = torch.float64 if method == "float64" else None
             with _full_precision(self.parameters()):
                 output, moved = by_copies(self.module, u, self.gamma, inputs, kwargs, drift, dtype)
-        if keep and self.training and moved:
+        if keep and self.training and moved and not torch._C._are_functorch_transforms_active():
             held = dict(self.module.named_buffers())
             with torch.no_grad():
                 for name, pair in moved.items():

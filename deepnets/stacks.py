@@ -22,7 +22,9 @@ Parameters = dict[str, torch.Tensor]
 
 
 class Stack(Protocol):
-    """P runs of one network; every tensor of u has shape (P, *shape)."""
+    """P runs of one network; every tensor of u has shape (P, *shape). `draws`: whether it may draw random numbers."""
+
+    draws: bool
 
     def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return the centred outputs, (P, batch, K); gamma (P,), x (batch, ...)."""
@@ -42,6 +44,8 @@ def stack_of(module: nn.Module) -> Stack:
 
 class VectorisedStack:
     """Any module: pairs under vmap. Dropout masks and batches are the same for all runs; batch norms take batch statistics."""
+
+    draws = True
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -63,6 +67,8 @@ class VectorisedStack:
 
 class MLPStack:
     """ReLU and linear MLPs: ``d' = m (d W_0^T + h u^T)`` with ``h = h_0 + gamma d``, and the gradient in u is ``m delta^T h``."""
+
+    draws = False
 
     def __init__(self, module: StackOfLayers) -> None:
         self.layers: list[ScaledLinear] = list(module.layers)     # type: ignore[arg-type]

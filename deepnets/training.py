@@ -84,7 +84,8 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
     for step in range(steps + 1):
         x, y = batch(recipe, seed, step, reference)
         resting[step] = float(recipe.loss.value(torch.zeros_like(y), y))
-        _seeded(seed, step)
+        if stack.draws:
+            torch.manual_seed((seed * 1_000_003 + step) % 2**63)     # what it draws (dropout) depends on (seed, step) alone
         value, gradient = stack.gradients(u, g, x, y, recipe.loss)
         kept.append(value)
         if step < steps:
@@ -118,11 +119,6 @@ def batch(recipe: Recipe, seed: int, step: int, like: torch.Tensor) -> tuple[tor
 
 def _placed(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return x.to(device=like.device, dtype=like.dtype) if x.is_floating_point() else x.to(like.device)
-
-
-def _seeded(seed: int, step: int) -> None:
-    """Let what a module draws (dropout) depend on (seed, step) alone."""
-    torch.manual_seed((seed * 1_000_003 + step) % 2**63)
 
 
 def _scales(gamma: np.ndarray, eta: np.ndarray, optimizer: Optimizer, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

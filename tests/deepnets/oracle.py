@@ -27,10 +27,10 @@ def centred(module, u, gamma, x):
         # fresh buffers: running statistics moved in the call are thrown away
         return functional_call(wide, {**p, **{n: b.clone() for n, b in wide.named_buffers()}}, (x,))
 
-    if gamma >= 1e-6:
-        return (f({n: start[n] + gamma * u[n] for n in u}) - f({n: start[n] for n in u})) / gamma
-    # the fused attention has no forward derivative
+    # the fused attention has neither forward nor second derivatives
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+        if gamma >= 1e-6:
+            return (f({n: start[n] + gamma * u[n] for n in u}) - f({n: start[n] for n in u})) / gamma
         warnings.simplefilter("ignore")           # torch scripts its forward derivatives, and warns against scripting
         first = torch.func.jvp(f, ({n: start[n] for n in u},), (u,))[1]
         if gamma == 0:

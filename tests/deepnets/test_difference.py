@@ -118,6 +118,59 @@ def test_functional_call_under_transforms():
     assert distance({n[2:]: t for n, t in g.items()}, dict(zip(u, exact, strict=True))) < 1e-6
 
 
+def test_functional_call_with_running_statistics():
+    module, shape = NETWORKS["cnn"]()
+    centered, x = Centered(module, 1e-6), inputs(shape)
+    us = [random_u(module, seed) for seed in range(2)]
+    stacked = {f"u.{n}": torch.stack([u[n] for u in us]) for n in us[0]}
+    g = vmap(grad(lambda p: functional_call(centered, p, (x,)).square().sum()))(stacked)
+    for i, u in enumerate(us):
+        exact_u = {n: d.double().requires_grad_() for n, d in u.items()}
+        exact = torch.autograd.grad(centred(module, exact_u, 1e-6, x).square().sum(), list(exact_u.values()))
+        assert distance({n[2:]: t[i] for n, t in g.items()}, dict(zip(u, exact, strict=True))) < 2e-6
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1e-6, 1e-2, 1.0])
+@pytest.mark.parametrize("name", ["mlp", "encoder"])
+def test_second_derivatives(name, gamma):
+    # of the loss, along a direction: what the spectrum of the Hessian is made of
+    module, shape = NETWORKS[name](nn.Tanh) if name == "mlp" else NETWORKS[name]()
+    u, x, along = random_u(module), inputs(shape), random_u(module, 5)
+
+    def product(f, u, along):
+        u = {n: d.clone().requires_grad_() for n, d in u.items()}
+        g = torch.autograd.grad((f(u) - 1).square().sum(), list(u.values()), create_graph=True)
+        inner = sum((a * b).sum() for a, b in zip(g, along.values(), strict=True))
+        return dict(zip(u, torch.autograd.grad(inner, list(u.values())), strict=True))
+
+    found = product(lambda d: by_pairs(module, d, gamma, (x,))[0], u, along)
+    # below 1e-6 the oracle's function is right and its second derivative is that of the linearised network
+    told = 0.0 if gamma < 1e-5 else gamma
+    exact = product(lambda d: centred(module, d, told, x), {n: d.double() for n, d in u.items()}, {n: d.double() for n, d in along.items()})
+    assert distance(found, exact) < 1e-5
+
+
+def test_bfloat16():
+    module, shape = mlp(nn.Tanh)
+    u, x = random_u(module), inputs(shape)
+    centered = Centered(module.bfloat16(), 1e-8)
+    place(centered, {n: d.bfloat16() for n, d in u.items()})
+    assert centered.chosen == "pairs"
+    assert distance(centered(x.bfloat16()).detach(), centred(module, {n: d.bfloat16() for n, d in u.items()}, 0.0, x.bfloat16())) < 0.02
+
+
+def test_parametrized_weights():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 8)), nn.Tanh(), nn.Linear(8, 2))
+    centered = Centered(module, 1e-3)
+    u = random_u(module)
+    x = inputs((4,))
+    assert (centered(x) == 0).all()
+    place(centered, u)
+    assert centered.chosen == "pairs"
+    assert distance(centered(x).detach(), centred_by_hand(module, u, 1e-3, x)) < 1e-6
+
+
 @pytest.mark.parametrize("method", ["pairs", "two_copy", "float64"])
 def test_running_statistics_follow_both_networks(method):
     torch.manual_seed(0)
