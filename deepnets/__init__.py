@@ -10,14 +10,15 @@ if TYPE_CHECKING:
     from deepnets.difference import Centered as Centered
     from deepnets.difference import FellBack as FellBack
     from deepnets.experiment import DeepExperiment as DeepExperiment
+    from deepnets.networks import CNN as CNN
     from deepnets.networks import MLP as MLP
     from deepnets.networks import parametrization_table as parametrization_table
     from deepnets.pairs import Unsupported as Unsupported
 
-_ROOMS = {"Centered": "difference", "FellBack": "difference", "Unsupported": "pairs", "DeepExperiment": "experiment", "MLP": "networks",
-          "parametrization_table": "networks"}
+_ROOMS = {"Centered": "difference", "FellBack": "difference", "Unsupported": "pairs", "DeepExperiment": "experiment",
+          "CNN": "networks", "MLP": "networks", "parametrization_table": "networks"}
 
-__all__ = ["MLP", "Centered", "DeepExperiment", "FellBack", "Unsupported", "parametrization_table", "tasks"]
+__all__ = ["CNN", "MLP", "Centered", "DeepExperiment", "FellBack", "Unsupported", "parametrization_table", "tasks"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The one layer of the package's networks, and the nonlinearities by name; knows no network and no rate."""
+"""The layers of the package's networks, and the nonlinearities by name; knows no network and no rate."""
 
 from __future__ import annotations
 
@@ -31,3 +31,25 @@ class ScaledLinear(nn.Module):
         """Return the layer's output, (..., out)."""
         made = F.linear(x, self.weight) * self.multiplier
         return made if self.bias is None else made + self.bias
+
+
+class ScaledConv(nn.Module):
+    """``multiplier W * x + b``, a convolution of odd kernel that keeps the image's size.
+
+    Parameters
+    ----------
+    scaling : the weight's, of shape (out, in, k, k).
+    bias : whether there is one, for each channel.
+    generator : draws the weight.
+    """
+
+    def __init__(self, scaling: Scaling, bias: bool, generator: torch.Generator) -> None:
+        super().__init__()
+        self.multiplier = scaling.multiplier
+        self.weight = nn.Parameter(torch.randn(*scaling.shape, generator=generator) * scaling.variance**0.5)
+        self.bias = nn.Parameter(torch.zeros(scaling.shape[0])) if bias else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the layer's output, (batch, out, height, width)."""
+        made = F.conv2d(x, self.weight, padding=self.weight.shape[-1] // 2) * self.multiplier
+        return made if self.bias is None else made + self.bias[:, None, None]

@@ -190,3 +190,24 @@ def test_exponents_on_digits(depth):
     bottom = exponent(experiment, "eta_min", RICH, lambda g: 1.5 * g * (g / 1e2) ** 0.1)
     # at two layers eta_min ~ gamma log(gamma): over these gammas its slope is about 1 + 1/log(1e2)
     assert bottom.exponent == pytest.approx(1 if depth > 2 else 1 + 1 / np.log(1e2), abs=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["signsgd", "adam"])
+@pytest.mark.parametrize("depth", [2, 3])
+def test_exponents_of_scale_free_optimizers(optimizer, depth):
+    experiment = DeepExperiment(MLP(64, 32, depth, 10), tasks.digits(), optimizer=optimizer, steps=300, batch_size=32, device="cpu")
+    lazy = exponent(experiment, "eta_max", LAZY, lambda g: 0.5 * g, 1.5)
+    assert lazy.exponent == pytest.approx(1, abs=0.1)
+    rich = exponent(experiment, "eta_max", RICH, lambda g: 0.5 * g ** (1 / depth), 1.0)
+    assert rich.exponent == pytest.approx(1 / depth, abs=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [2, 3])
+def test_the_lazy_triangle_of_cross_entropy(depth):
+    experiment = DeepExperiment(MLP(64, 32, depth, 10), tasks.digits(), loss="cross_entropy", steps=300, batch_size=32, device="cpu")
+    assert exponent(experiment, "eta_crit", LAZY, lambda g: 300 * g**2, 1.0).exponent == pytest.approx(2, abs=0.05)
+    portrait = sweep(experiment, Plane.around(lambda g: 3 * g, LAZY, 1.5, 10))
+    top = fit(locate(portrait, criterion="accuracy"), "eta_max", window=(LAZY[0], LAZY[-1]))
+    assert top.exponent == pytest.approx(1, abs=0.1)

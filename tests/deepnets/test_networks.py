@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from deepnets import MLP, parametrization_table
+from deepnets import CNN, MLP, DeepExperiment, parametrization_table, tasks
 from deepnets.losses import MSE
 from deepnets.stacks import MLPStack, at_rest
 from validation import Misuse
@@ -39,6 +40,39 @@ def test_table(parametrization, multipliers, variance, sgd, adam):
     assert [r.adam for r in table.rows] == pytest.approx(adam)
     assert [r.variance for r in table.rows] == [variance or 1 / n for n in (4, 16, 16)]
     assert all(r.name in str(table) for r in table.rows)
+
+
+def test_cnn_is_the_specification():
+    spec = CNN((1, 8, 8), 6, 3, bias=True)
+    assert (spec.depth, spec.in_features) == (4, 64)
+    module = spec.build(0)
+    held = {n: p.detach() for n, p in module.named_parameters()}
+    table = {r.name: r for r in parametrization_table(spec).rows}
+    assert list(table) == list(held)
+    assert [table[n].multiplier for n in held if n.endswith("weight")] == pytest.approx([1 / 3, 54**-0.5, 24**-0.5, 1 / 6])
+    assert {r.sgd for r in table.values()} == {6.0}
+    x = torch.randn(4, 1, 8, 8)
+    h = x
+    for i, fan_in in enumerate((9, 54)):
+        h = F.conv2d(h, held[f"convolutions.{i}.weight"] / fan_in**0.5, padding=1).relu()
+        h = h.reshape(4, 6, h.shape[-1] // 2, 2, h.shape[-1] // 2, 2).mean((3, 5))
+    h = (h.flatten(1) @ held["dense.0.weight"].T / 24**0.5).relu()
+    assert torch.allclose(module(x), h @ held["dense.1.weight"].T / 6, atol=1e-5)
+    assert torch.equal(module(x.flatten(1)), module(x))
+    assert CNN((3, 32, 32), 8, 10, convolutions=3, dense=1).build(0)(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_cnn_trains_at_any_gamma():
+    experiment = DeepExperiment(CNN((1, 8, 8), 8, 10), tasks.digits(), steps=60, batch_size=16, device="cpu")
+    gamma = np.array([1e-7, 1e-5])
+    portrait = experiment.measure(gamma, np.outer(gamma**2, np.geomspace(1, 1e3, 7)))
+    calm = (portrait["peak_excess"] < 1.05).values[0]
+    final = portrait["final_excess"].values[0]
+    # the lazy plane is one picture, moved by gamma**2
+    assert (calm[0] == calm[1]).all()
+    assert 3 <= calm[0].sum() < 7
+    assert final[0, calm[0]] == pytest.approx(final[1, calm[0]], rel=1e-3)
+    assert final[0, calm[0]].min() < 0.85
 
 
 def coordinate_slope(parametrization, layer=1, steps=4):
@@ -80,6 +114,13 @@ def test_coordinate_check():
 def test_misuse(change, named):
     with pytest.raises(Misuse, match=named):
         MLP(**{"in_features": 2, "width": 4, "depth": 2, "out_features": 1} | change)
+
+
+@pytest.mark.parametrize(("change", "named"), [({"in_shape": (8, 8)}, "in_shape"), ({"kernel": 4}, "kernel"),
+                                               ({"convolutions": 4}, "convolutions"), ({"dense": 0}, "dense"), ({"bias": 1}, "bias")])
+def test_cnn_misuse(change, named):
+    with pytest.raises(Misuse, match=named):
+        CNN(**{"in_shape": (1, 8, 8), "width": 4, "out_features": 2} | change)
 
 
 def test_a_module_has_no_table():
