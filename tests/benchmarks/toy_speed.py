@@ -4,7 +4,8 @@
 
 Prints, for each case, the CPU seconds of all threads (best of three after a first call), their ratio to plain numpy over the whole
 grid (its time is linear in the steps: it takes `--numpy-steps` of them and is scaled), pixel-steps per second, and the share
-of the floor: the time that the fused multiply-adds alone would take on one core, at the rate measured here.
+of the floor: the time that the fused multiply-adds alone, of every step of every pixel, would take on one core at the rate measured
+here. It may exceed 100%: what has diverged, or is in an exact cycle, is not stepped on.
 """
 
 from __future__ import annotations
