@@ -177,7 +177,7 @@ class Centered(nn.Module):
             output, moved = by_pairs(self.module, u, self.gamma, inputs, kwargs, drift)
         else:
             dtype = torch.float64 if method == "float64" else None
-            with _full_precision(self.parameters()):
+            with full_precision(self.parameters()):
                 output, moved = by_copies(self.module, u, self.gamma, inputs, kwargs, drift, dtype)
         if keep and self.training and moved and not torch._C._are_functorch_transforms_active():
             held = dict(self.module.named_buffers())
@@ -214,7 +214,7 @@ def _probe(module: nn.Module, u: dict[str, torch.Tensor], gamma: float) -> dict[
     held = dict(module.named_parameters())
     sizes = {n: float(held[n].double().square().mean().sqrt()) or 0.1 for n in u}
     sizes = {n: size / max(1.0, gamma) for n, size in sizes.items()}
-    return {n: torch.from_numpy(sizes[n] * source.standard_normal(tuple(d.shape))).to(d) for n, d in u.items()}
+    return {n: torch.from_numpy(np.asarray(sizes[n] * source.standard_normal(tuple(d.shape)))).to(d) for n, d in u.items()}
 
 
 def _distance(found: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
@@ -235,7 +235,7 @@ def _devices(parameters: Iterator[nn.Parameter]) -> list[int]:
     return sorted({p.device.index for p in parameters if p.device.type == "cuda" and p.device.index is not None})
 
 
-class _full_precision:
+class full_precision:
     """Float32 products in float32 on a GPU: TF32 would cost two copies three more digits."""
 
     def __init__(self, parameters: Iterator[nn.Parameter]) -> None:

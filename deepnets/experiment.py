@@ -13,7 +13,7 @@ import xarray as xr
 from torch import nn
 
 from deepnets import losses, optimizers, schedules
-from deepnets.difference import Centered
+from deepnets.difference import Centered, full_precision
 from deepnets.judging import CATAPULT_PEAK, judged
 from deepnets.slots import trainable
 from deepnets.stacks import MLPStack, stack_of
@@ -146,7 +146,8 @@ class DeepExperiment:
                 module = self._built(seed)
                 stack, recipe = stack_of(module), recipe_of(module)
                 for chunk in self._chunks(gammas):
-                    trained = train(module, stack, recipe, gammas[chunk], etas[chunk], seed)
+                    with full_precision(module.parameters()):
+                        trained = train(module, stack, recipe, gammas[chunk], etas[chunk], seed)
                     found = judged(trained.losses, trained.at_rest, trained.dead, self.rho)
                     if trained.accuracy is not None:
                         found["final_accuracy"] = trained.accuracy

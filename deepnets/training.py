@@ -78,12 +78,13 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
     memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
     alive = np.arange(runs)
     losses = np.full((steps + 1, runs), np.nan)
-    resting = np.empty(steps + 1)
+    resting = np.full(steps + 1, np.nan)
     g, rate = _scales(gamma, eta, optimizer, reference)
     kept: list[torch.Tensor] = []
+    still: list[torch.Tensor] = []
     for step in range(steps + 1):
         x, y = batch(recipe, seed, step, reference)
-        resting[step] = float(recipe.loss.value(torch.zeros_like(y), y))
+        still.append(recipe.loss.value(torch.zeros_like(y), y))
         if stack.draws:
             torch.manual_seed((seed * 1_000_003 + step) % 2**63)     # what it draws (dropout) depends on (seed, step) alone
         value, gradient = stack.gradients(u, g, x, y, recipe.loss)
@@ -95,7 +96,8 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
                 d.addcmul_(moved, by.reshape(-1, *[1] * (d.ndim - 1)), value=-1)
         if (step + 1) % LOOK_EVERY == 0 or step == steps:
             losses[step + 1 - len(kept):step + 1, alive] = torch.stack(kept).double().cpu().numpy()
-            kept = []
+            resting[step + 1 - len(still):step + 1] = torch.stack(still).double().cpu().numpy()
+            kept, still = [], []
             gone = _diverged(u, g, value)
             losses[step, alive[gone]] = np.nan
             if step < steps and (gone.mean() >= WORTH_LEAVING):

@@ -259,6 +259,59 @@ def test_further_stock_modules(made, x):
     assert distance(output.detach(), (outputs[1] - outputs[0]) / 1e-7) < 1e-5
 
 
+class Decoded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.TransformerDecoderLayer(8, 2, 16, batch_first=True, dropout=0.0), nn.Linear(4, 8)
+
+    def forward(self, x):
+        h = self.outer(x)
+        return self.inner(h, h.flip(1), tgt_mask=nn.Transformer.generate_square_subsequent_mask(h.shape[1]), tgt_is_causal=True)
+
+
+class Handwritten(nn.Module):
+    """What people write: temperatures, masks, writes into slices, decisions, nested outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.temperature = nn.Linear(4, 6), nn.Parameter(torch.randn(6)), nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x):
+        h = self.a(x) * self.temperature.exp() + nn.functional.softplus(self.b)
+        h = h / h.norm(dim=-1, keepdim=True).clamp(min=1e-3)
+        q = torch.tril(torch.einsum("bi,bj->bij", h, h)).reshape(len(x), -1)
+        out = torch.cat([torch.sigmoid(q) * q, torch.zeros(len(x), 1)], 1)
+        out[:, 0] = h[:, 0]
+        normal = (out - out.mean(-1, keepdim=True)) * torch.rsqrt(out.var(-1, keepdim=True) + 1e-5)
+        largest, at = normal.max(-1)
+        return {"one": normal.logsumexp(-1) + largest + torch.gather(out, 1, at[:, None])[:, 0], "more": (h.unbind(-1)[0], q.amax(-1))}
+
+
+STOCK = {
+    "gru": (lambda: nn.GRU(4, 6, bidirectional=True), (3, 2, 4)), "cell": (lambda: nn.LSTMCell(4, 6), (3, 4)),
+    "prelu": (lambda: nn.Sequential(nn.Linear(4, 4), nn.PReLU(), nn.CELU(), nn.Hardswish(), nn.Mish()), (3, 4)),
+    "instance": (lambda: nn.Sequential(nn.Conv2d(1, 3, 3, padding=1, padding_mode="circular"), nn.InstanceNorm2d(3, affine=True),
+                                       nn.ReLU6(), nn.Upsample(scale_factor=2), nn.LPPool2d(2, 2), nn.LocalResponseNorm(2)), (2, 1, 6, 6)),
+    "transposed": (lambda: nn.Sequential(nn.ConvTranspose2d(1, 4, 3, stride=2, output_padding=1), nn.Softplus(), nn.PixelShuffle(2)),
+                   (2, 1, 4, 4)),
+    "depthwise": (lambda: nn.Sequential(nn.Conv2d(4, 4, 3, groups=4, padding="same", dilation=2),
+                                        nn.BatchNorm2d(4, track_running_stats=False), nn.SiLU(), nn.AdaptiveMaxPool2d(2)), (3, 4, 6, 6)),
+    "rms": (lambda: nn.Sequential(nn.Linear(4, 6), nn.RMSNorm(6), nn.GLU()), (3, 4)),
+    "3d": (lambda: nn.Sequential(nn.Conv3d(1, 2, 2), nn.BatchNorm3d(2), nn.GELU("tanh"), nn.AvgPool3d(2)), (2, 1, 5, 5, 5)),
+    "evaluated": (lambda: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1).eval(), (5, 2, 8)),
+    "decoder": (Decoded, (2, 5, 4)), "handwritten": (Handwritten, (5, 4)),
+}
+
+
+@pytest.mark.parametrize("gamma", [1e-8, 1e-3, 1.0])
+@pytest.mark.parametrize("name", STOCK)
+def test_a_zoo(name, gamma):
+    made, shape = STOCK[name]
+    torch.manual_seed(0)
+    # function and gradient against two float64 copies; that this number can be large is tested above
+    assert Centered(made(), gamma, "pairs").discrepancy(torch.randn(*shape)) < 2e-6
+
+
 def test_tied_and_frozen_parameters():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))

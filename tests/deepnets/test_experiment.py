@@ -196,7 +196,8 @@ def test_exponents_on_digits(depth):
 @pytest.mark.parametrize("optimizer", ["signsgd", "adam"])
 @pytest.mark.parametrize("depth", [2, 3])
 def test_exponents_of_scale_free_optimizers(optimizer, depth):
-    experiment = DeepExperiment(MLP(64, 32, depth, 10), tasks.digits(), optimizer=optimizer, steps=300, batch_size=32, device="cpu")
+    experiment = DeepExperiment(MLP(64, 32, depth, 10), tasks.digits(), optimizer=optimizer, steps=300, batch_size=32, device="cpu",
+                                seeds=(0, 1, 2) if optimizer == "adam" else (0,))       # one seed of Adam wanders by 0.1
     lazy = exponent(experiment, "eta_max", LAZY, lambda g: 0.5 * g, 1.5)
     assert lazy.exponent == pytest.approx(1, abs=0.1)
     rich = exponent(experiment, "eta_max", RICH, lambda g: 0.5 * g ** (1 / depth), 1.0)
