@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 
 from deepnets.tasks.stream import generator
 from validation.misuse import Misuse
 
 HELD_OUT = 297
+DISPLACEMENT = 0.5           # pixels, the standard deviation of an elastic warp
 _SPLIT, _BATCH = 11, 12      # first words of the keys: the streams never meet
 
 
@@ -20,9 +23,15 @@ class Digits:
     """The 1797 digits of 8 x 8 pixels that scikit-learn ships, batches drawn with replacement from 1500 of them.
 
     Each pixel is centred by its mean over the 1500, and all are divided by one number, so that the mean square of a pixel is 1.
-    The stream is endless, its variety is not: 1500 images.
+    The stream is endless, its variety is not: 1500 images. Elastic warps make every sample a new one, but of the same 1500
+    handwritings: what they add is smooth displacement of less than a pixel, and no digit that nobody wrote.
+
+    Attributes
+    ----------
+    elastic : whether every sample of a batch is warped; what is held out never is.
     """
 
+    elastic: bool = False
     in_shape: ClassVar[tuple[int, ...]] = (64,)
     out_features: ClassVar[int] = 10
     classes: ClassVar[int | None] = 10
@@ -30,8 +39,9 @@ class Digits:
     def batch(self, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return x (size, 64) and labels (size,), a pure function of the arguments."""
         x, y = _digits()
-        chosen = torch.from_numpy(generator(_BATCH, seed, step).integers(0, len(x) - HELD_OUT, size))
-        return x[chosen], y[chosen]
+        source = generator(_BATCH, seed, step)
+        chosen = torch.from_numpy(source.integers(0, len(x) - HELD_OUT, size))
+        return (_warped(x[chosen], source) if self.elastic else x[chosen]), y[chosen]
 
     def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the 297 digits that no batch holds."""
@@ -40,7 +50,7 @@ class Digits:
 
     def describe(self) -> dict[str, Any]:
         """Return the task as JSON."""
-        return {"name": "digits"}
+        return {"name": "digits", "elastic": self.elastic}
 
 
 @lru_cache(maxsize=1)
@@ -59,6 +69,18 @@ def _digits() -> tuple[torch.Tensor, torch.Tensor]:
     return x.float(), y.long()
 
 
-def digits() -> Digits:
-    """Return scikit-learn's digits, 64 inputs and 10 classes; no file is needed."""
-    return Digits()
+def _warped(x: torch.Tensor, source: np.random.Generator) -> torch.Tensor:
+    """Return images (n, 64) displaced by smooth random fields: a normal displacement at 3 x 3 points, interpolated between them.
+
+    The images are centred, so that what comes in from beyond the rim is the mean image's 0.
+    """
+    coarse = source.normal(0.0, DISPLACEMENT, (len(x), 2, 3, 3)).astype(np.float32) * (2 / 8)       # grid_sample's image is 2 wide
+    field = F.interpolate(torch.from_numpy(coarse), (8, 8), mode="bicubic", align_corners=True)
+    rest = F.affine_grid(torch.eye(2, 3).expand(len(x), 2, 3), [len(x), 1, 8, 8], align_corners=False)
+    moved = F.grid_sample(x.reshape(-1, 1, 8, 8), rest + field.permute(0, 2, 3, 1), mode="bilinear", align_corners=False)
+    return moved.reshape(-1, 64)
+
+
+def digits(elastic: bool = False) -> Digits:
+    """Return scikit-learn's digits, 64 inputs and 10 classes; no file is needed. With `elastic`, every sample is warped anew."""
+    return Digits(elastic)

@@ -11,7 +11,8 @@ from deepnets import tasks
 from validation import Misuse
 
 
-@pytest.mark.parametrize("task", [tasks.single_index(6, 3), tasks.digits()], ids=["single_index", "digits"])
+@pytest.mark.parametrize("task", [tasks.single_index(6, 3), tasks.digits(), tasks.digits(elastic=True)],
+                         ids=["single_index", "digits", "elastic"])
 def test_streams_depend_on_seed_and_step_alone(task):
     x, y = task.batch(1, 7, 16)
     torch.manual_seed(123)
@@ -53,6 +54,19 @@ def test_digits():
     seen = {tuple(row) for row in shown.tolist()}
     assert len(seen) > 1400
     assert not any(tuple(row) in seen for row in x.tolist())
+
+
+def test_elastic_digits_are_new_and_alike():
+    plain, warped = tasks.digits(), tasks.digits(elastic=True)
+    (x, y), (z, label) = plain.batch(0, 0, 400), warped.batch(0, 0, 400)
+    assert torch.equal(y, label)
+    assert len({tuple(row) for row in z.tolist()}) == 400 > len({tuple(row) for row in x.tolist()})
+    shape = torch.nn.functional.cosine_similarity(x, z, dim=1)
+    other = torch.nn.functional.cosine_similarity(x, z.roll(1, 0), dim=1)
+    assert 0.6 < float(shape.mean()) < 0.98          # another image, of the same digit
+    assert float(other.mean()) < 0.2
+    assert all(map(torch.equal, plain.held_out(), warped.held_out()))
+    assert plain.describe() != warped.describe()
 
 
 def test_digits_without_scikit_learn():
