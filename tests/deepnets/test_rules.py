@@ -118,6 +118,15 @@ def test_relu_at_gamma_zero_and_at_the_kink():
     assert torch.allclose(crossed, torch.relu(v0 + d) - torch.relu(v0))
 
 
+@pytest.mark.parametrize("drop", [lambda x: F.dropout(x, 0.5), lambda x: F.dropout1d(x, 0.5), lambda x: torch.dropout(x, 0.5, True)])
+def test_one_dropout_mask_for_both(drop):
+    torch.manual_seed(0)
+    x = Pair(torch.ones(20, 8), torch.full((20, 8), 3.0), 0.1)
+    made = drop(x)
+    assert torch.equal(made.d, 3 * made.v0)
+    assert set(made.v0.unique().tolist()) == {0.0, 2.0}
+
+
 def test_any_other_operation_at_gamma_zero_is_its_derivative():
     x = pair(3, 4, gamma=0.0)
     assert torch.allclose(F.gelu(x).d.double(), exact(F.gelu, [Pair(x.v0, x.d, 1e-6)])[0], atol=1e-5)

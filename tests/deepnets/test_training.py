@@ -86,11 +86,11 @@ def test_the_written_out_mlp_is_the_propagated_one(nonlinearity, loss):
         assert torch.allclose(MLPStack(module).outputs(u, gamma, x), VectorisedStack(module).outputs(u, gamma, x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [MLPStack, VectorisedStack])
-def test_death_of_one_does_not_touch_another(kind):
+@pytest.mark.parametrize(("kind", "optimizer"), [(MLPStack, "sgd"), (MLPStack, "momentum"), (VectorisedStack, "sgd")])
+def test_death_of_one_does_not_touch_another(kind, optimizer):
     module = SPEC.build(0)
-    recipe = recipe_of(module, steps=120)
-    gamma, eta = np.array([1e-3, 1e-3, 1.0, 10.0]), np.array([1e-7, 2e-7, 0.05, 2.0])
+    recipe = recipe_of(module, optimizer=optimizer, steps=120)
+    gamma, eta = np.array([1e-3, 1e-3, 1.0, 10.0]), np.array([1e-7, 2e-7, 0.05, 2.0]) / (1 if optimizer == "sgd" else 10)
     quiet = train(module, kind(module), recipe, gamma, eta, 0)
     doomed = np.array([1e-12, 1.0, 1e3])
     mixed = train(module, kind(module), recipe, np.concatenate([doomed, gamma]), np.concatenate([[1e12, 1e9, 1e12], eta]), 0)
