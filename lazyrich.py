@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-DONE, CONTRADICTED, MISUSE, INTERRUPTED = 0, 1, 2, 130
+DONE, CONTRADICTED, MISUSE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
 
 def _version() -> str:
@@ -67,12 +68,16 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float = 0.05, out:
     from validation.assessment import assess, assess_curves
     from validation.edges import locate
     from validation.misuse import Misuse
-    from validation.store import open_portrait
+    from validation.report import refuse_foreign
+    from validation.store import check_writable, open_portrait
     from validation.telling import print_curves, print_table, write
     from validation.verdict import VerdictOutcome
 
     portrait = open_portrait(path)
     title, predictions = _theory(portrait)
+    if out is not None:
+        check_writable(out)
+        refuse_foreign(out)
     if not predictions:
         raise Misuse(f"the theory has no edges for the portrait at {path} ({title}): there is nothing to judge")
     edges = locate(portrait, rho=rho)
@@ -108,7 +113,7 @@ def _theory(portrait: Any) -> tuple[str, dict[str, Any]]:
 
 
 def main(words: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 CONTRADICTED (`judge`, or `--strict`), 2 misuse, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 CONTRADICTED (`judge`, or `--strict`), 2 misuse, 70 a bug, 130 interrupted."""
     code = run(words)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -129,11 +134,14 @@ def run(words: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left to print has no reader
         return DONE
-    except ValueError as error:
-        if type(error).__name__ != "Misuse":
-            raise
-        print(f"lazyrich: {error}", file=sys.stderr)
-        return MISUSE
+    except Exception as error:
+        # told by name, so that `lazyrich --help` need not import the room it is defined in
+        if type(error).__name__ == "Misuse":
+            print(f"lazyrich: {error}", file=sys.stderr)
+            return MISUSE
+        traceback.print_exc()
+        print("lazyrich: this is a mistake of the program, not of yours; the lines above say where", file=sys.stderr)
+        return BUG
     return result if isinstance(result, int) else DONE
 
 

@@ -48,6 +48,7 @@ def test_toy_writes_portraits_figures_and_a_report(written):
 def test_the_verdicts_are_readable_by_a_machine(written):
     told = json.loads((written / "verdicts.json").read_text())
     rows = [row for section in told["sections"] for row in section["verdicts"]]
+    rows = [row for row in rows if row["regime"] in ("lazy", "rich")]
     assert {(row["edge"], row["regime"]) for row in rows} == {(e, r) for e in ("eta_min", "eta_max") for r in ("lazy", "rich")}
     rich = [row for row in rows if row["edge"] == "eta_max" and row["regime"] == "rich"]
     assert all(abs(row["measured"] - 0.4) < 0.01 and row["outcome"] == "SUPPORTED" for row in rich)
@@ -110,6 +111,7 @@ def test_predict_prints_the_edges(capsys):
 
 
 @pytest.mark.parametrize("words", [
+    ["toy", "--depth", "2.5"], ["predict", "--steps", "999.5"], ["toy", "--points", "100000000"], ["toy", "--gamma", "1e-300", "1e300"],
     ["toy", "--depth", "0"], ["toy", "--depth", "x"], ["toy", "--loss", "hinge"], ["toy", "--gamma", "1", "0.1"],
     ["toy", "--gamma", "nan", "1"], ["toy", "--gamma", "-1", "1"], ["toy", "--gamma", "1"], ["toy", "--eta", "0", "1"],
     ["toy", "--steps", "0"], ["toy", "--rho", "2"], ["toy", "--points", "1"], ["toy", "--tolerance", "0"], ["toy", "--what"],
@@ -173,3 +175,36 @@ def test_help_imports_none_of_the_rooms():
 def test_every_command_has_help_with_an_example(command, capsys):
     assert run(command, "--help") == 0
     assert f"lazyrich {command}" in capsys.readouterr().out.split("Example", 1)[1]
+
+
+def test_another_s_report_is_left_as_it_is(written, tmp_path, capsys):
+    for name in ("report.html", "verdicts.json"):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        assert run("judge", written / "one-L5-mse-sgd-T1000.zarr", "--out", folder) == 2
+        assert run("toy", *SMALL, "--out", folder) == 2
+        assert "was not written by lazyrich" in capsys.readouterr().err
+        assert [p.read_text() for p in folder.iterdir()] == ["mine"]
+
+
+def test_a_whole_curve_s_verdict_stands_in_the_json(written):
+    told = json.loads((written / "verdicts.json").read_text())
+    curves = [row for section in told["sections"] for row in section["verdicts"] if row["regime"].startswith("whole curve")]
+    assert {row["edge"] for row in curves} == {"eta_min", "eta_max"}
+    assert all(row["outcome"] == "SUPPORTED" and row["interval"][1] < 0.05 and row["predicted"] is None for row in curves)
+
+
+def test_what_a_curve_leaves_out_is_not_held_against_it(tmp_path, capsys):
+    # at T = 100 the measured divergence of L = 1 lies 60% above the edge of stability: that is no contradiction
+    assert run("toy", *SMALL, "--depth", "1", "--loss", "mse", "--steps", "100", "--strict", "--out", tmp_path) == 0
+    assert "not judged at T = 100" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_mistake_of_the_program_is_not_told_as_a_verdict(written, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("validation.edges.locate", broken)
+    assert run("judge", written / "one-L5-mse-sgd-T1000.zarr") == 70
+    assert "mistake of the program" in capsys.readouterr().err

@@ -8,10 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from toymodels.models import Model, OneParameter, TwoParameter
+from toymodels.options import Whole
 from toymodels.simulate import ToyExperiment
 from validation.misuse import Misuse, axis, between, whole
 from validation.plane import Plane
 
+MOST = 10_000             # points an axis
 LONG = 30_000             # T of figure 9: the catapult triangle takes its time
 TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
 
@@ -19,15 +21,15 @@ TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
 def toy(
     *,
     model: Literal["one", "two"] = "one",
-    depth: int | None = None,
+    depth: Whole | None = None,
     loss: Literal["both", "mse", "cross_entropy"] = "both",
     optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd",
     schedule: Literal["constant", "warmup_cosine"] = "constant",
-    steps: int | None = None,
+    steps: Whole | None = None,
     rho: float = 0.01,
     gamma: tuple[float, float] = (1e-5, 1e5),
     eta: tuple[float, float] | None = None,
-    points: int = 512,
+    points: Whole = 512,
     tolerance: float = 0.05,
     out: Path | None = None,
     overwrite: bool = False,
@@ -69,7 +71,7 @@ def toy(
     quiet
         No progress bar, no table.
     """
-    from validation.report import verdicts_json, write_report
+    from validation.report import refuse_foreign, verdicts_json, write_report
     from validation.telling import provenance_of
 
     if model == "two" and depth not in (None, 2):
@@ -79,12 +81,15 @@ def toy(
     experiments = [ToyExperiment(chosen, name, optimizer, _steps(chosen, name) if steps is None else steps, schedule, rho)
                    for name in names]
     whole("points", points, least=8)
+    if points > MOST:
+        raise Misuse(f"points must be at most {MOST} (a portrait of {MOST} x {MOST} takes 5 GB of memory), not {points}")
     between("tolerance", tolerance, 0, np.inf)
     planes = [_plane(experiment, gamma, eta, points) for experiment in experiments]
     folder = out or Path("lazyrich-toy") / _slug(experiments[0], with_loss=False)
     targets = [folder / f"{_slug(e)}.zarr" for e in experiments]
     for experiment, plane, target in zip(experiments, planes, targets, strict=True):
         _check_place(experiment, plane, target, overwrite)
+    refuse_foreign(folder)
     sections, provenance, contradicted = [], {}, False
     for experiment, plane, target in zip(experiments, planes, targets, strict=True):
         portrait, part, wrong = _one(experiment, plane, target, tolerance, quiet)
@@ -149,9 +154,12 @@ def _plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[flo
     """Return the plane to sweep: where no rates are given, a decade beyond all the predicted edges."""
     low, high = axis("gamma", gamma)
     if eta is None:
-        gammas = np.geomspace(low, high, 64)
-        curves = [p(gammas, experiment.horizons[-1], experiment.rho) for p in predictions(experiment).values()]
+        with np.errstate(all="ignore"):
+            gammas = np.geomspace(low, high, 64)
+            curves = [p(gammas, experiment.horizons[-1], experiment.rho) for p in predictions(experiment).values()]
         known = np.concatenate([c[np.isfinite(c)] for c in curves]) if curves else np.array([1e-10, 1e4])
+        if not (known.size and 1e-300 < known.min() < known.max() < 1e300):
+            raise Misuse(f"gamma from {low:g} to {high:g} takes the predicted edges beyond what numbers hold; narrow it, or give eta")
         eta = 10.0 ** np.floor(np.log10(known.min()) - 0.5), 10.0 ** np.ceil(np.log10(known.max()) + 1)
     bottom, top = axis("eta", eta)
     return Plane(np.geomspace(low, high, points), np.geomspace(bottom, top, points))
@@ -160,13 +168,9 @@ def _plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[flo
 def _check_place(experiment: ToyExperiment, plane: Plane, target: Path, overwrite: bool) -> None:
     """Refuse, before anything is trained, a folder that cannot be written or a portrait that is not this one's to replace."""
     from validation.experiment import digest
-    from validation.store import open_portrait, published
+    from validation.store import check_writable, open_portrait
 
-    with published(target.with_suffix(".probe")) as draft:
-        draft.touch()
-        draft.unlink()
-        draft.mkdir()
-    target.with_suffix(".probe").rmdir()
+    check_writable(target.parent)
     if not target.exists() or overwrite:
         return
     old = open_portrait(target)

@@ -30,7 +30,7 @@ class OneParameter:
     name: ClassVar[str] = "one"
 
     def __post_init__(self) -> None:
-        whole("depth", self.depth)
+        object.__setattr__(self, "depth", whole("depth", self.depth))
 
     def output(self, w: Any, gamma: Any) -> Any:
         """Return the centred, rescaled output ``f`` at the weight `w` (eq. 4)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from toymodels.models import Model, OneParameter, TwoParameter
+from toymodels.options import Whole
 from validation.misuse import Misuse, between, choose, whole
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ LEGEND = ("f1, f2 = 1 + d2: the outputs below and above 1 where the excess is rh
 def predict(
     *,
     model: Literal["one", "two"] | None = None,
-    depth: int | None = None,
+    depth: Whole | None = None,
     loss: Literal["mse", "cross_entropy", "both"] = "both",
     optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd",
-    steps: int = 1000,
+    steps: Whole = 1000,
     rho: float = 0.01,
     format: Literal["table", "latex", "json"] = "table",
     derive: bool = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import xarray as xr
 
 from validation.brackets import rows
 from validation.law import undecided
-from validation.misuse import between
+from validation.misuse import Misuse, between
 from validation.powerlaw import PowerLawFit, fit
 from validation.prediction import REGIMES, Prediction
 from validation.verdict import Verdict, VerdictOutcome, judge, judge_curve
@@ -103,6 +104,12 @@ def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tole
         if np.count_nonzero(keep) < LEAST:
             continue
         part = edges.isel(gamma=np.flatnonzero(keep))
+        if steps < prediction.holds[0] or rho > prediction.holds[1]:
+            least, largest = prediction.holds
+            why = (f"{name}: the whole curve is not judged at T = {steps} and rho = {rho:g}: "
+                   f"it holds from T = {least} on, up to rho = {largest:g}")
+            done.append(Verdict(VerdictOutcome.UNDECIDED, np.nan, (np.nan, np.nan), 0.0, tolerance, why, name))
+            continue
         done.append(_bound(part, name, prediction, tolerance, steps, rho) if prediction.bound
                     else judge_curve(part, name, prediction, tolerance))
     return done
@@ -125,8 +132,10 @@ def _single(edges: xr.Dataset) -> tuple[xr.Dataset, int, float]:
     """Return edges of one horizon (the last, where there are several), with its T and rho, which their attributes then hold."""
     if "horizon" in edges.dims:
         edges = edges.isel(horizon=-1)
-    steps = int(edges.coords["horizon"]) if "horizon" in edges.coords else int(np.max(edges.attrs.get("steps", 1000)))
-    rho = float(edges.attrs.get("rho", 0.01))
+    told = edges.coords["horizon"].item() if "horizon" in edges.coords else edges.attrs.get("steps", 1000)
+    if not isinstance(told, Integral):
+        raise Misuse(f"the edges' attribute steps must be a whole number, or a dim horizon must tell them apart, not {told!r}")
+    steps, rho = int(told), between("the edges' attribute rho", edges.attrs.get("rho", 0.01), 0, 1)
     return edges.assign_attrs(steps=steps, rho=rho), steps, rho
 
 

@@ -70,9 +70,9 @@ def pair(name: str, value: Any) -> tuple[float, float]:
     try:
         low, high = (float(v) for v in value)
     except (TypeError, ValueError):
-        raise Misuse(f"{name} must be a pair of gammas (low, high), not {value!r}") from None
+        raise Misuse(f"{name} must be a pair of numbers (low, high), not {value!r}") from None
     if not 0 <= low < high:
-        raise Misuse(f"{name} must be a pair of gammas with 0 <= low < high, not ({low:g}, {high:g})")
+        raise Misuse(f"{name} must be a pair of numbers with 0 <= low < high, not ({low:g}, {high:g})")
     return low, high
 
 

@@ -3,8 +3,8 @@
 A *set* is a contiguous stretch of rates whose tail excess is at most rho, at least `WIDTH` decades wide from its first to its last
 point. ``eta_min`` is the least rate whose final excess is at most rho (toys: and that does not oscillate), ``eta_crit`` the top of the
 catapult-free part of the lowest set, ``eta_max`` the top of the highest (where the portrait's ``eta_max_of`` says so, of the lowest),
-``eta_settle`` the bottom of the highest set, only where a gap of at least `WIDTH` lies below it, ``eta_div`` the least rate that
-diverged, ``eta_opt`` the rate of least final excess.
+``eta_settle`` the bottom of the highest set, only where a gap of at least `WIDTH`, from its first to its last point, lies below it,
+``eta_div`` the least rate that diverged, ``eta_opt`` the rate of least final excess.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.misuse import Misuse, between, choose, positive
+from validation.misuse import Misuse, between, choose, numbers, positive
 from validation.outcome import Outcome
 from validation.portrait import conform, rates
 
@@ -50,7 +50,7 @@ class Rules:
         told = {f.name: attrs[f.name] for f in fields(cls) if f.name in attrs} | {"rho": attrs["rho"] if rho is None else rho}
         for name in told.keys() - {"eta_max_of"}:
             if name != "catapult_kernel_ratio" or told[name] != np.inf:
-                between(name, told[name], 0, np.inf)
+                between(name, told[name], 0, 1 if name == "rho" else np.inf)
         choose("eta_max_of", told.get("eta_max_of", "highest"), ("highest", "lowest"))
         return cls(**told)
 
@@ -223,7 +223,8 @@ def locate(portrait: xr.Dataset, rho: float | None = None, criterion: str = "exc
     """
     portrait = conform(portrait)
     choose("criterion", criterion, ("excess", "accuracy"))
-    rules = Rules.of(portrait.attrs, rho)
+    # accuracy asks for no rho; the excesses are then replaced by 0 and infinity
+    rules = Rules.of(portrait.attrs, 0.5 if criterion == "accuracy" and rho is None else rho)
     names = list(EDGES)
     if criterion == "accuracy":
         between("threshold", threshold, 0, 1)
@@ -252,7 +253,7 @@ def edges_from_brackets(gamma: Any, lower: Any, upper: Any, edge: str = "eta_max
     Misuse : arrays of different lengths, a lower rate above its upper one, rates not above zero, a repeated (seed, gamma).
     """
     g = np.atleast_1d(positive("gamma", gamma))
-    low, high = (np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (lower, upper))
+    low, high = (np.atleast_1d(numbers(name, x)) for name, x in (("lower", lower), ("upper", upper)))
     s = None if seed is None else np.atleast_1d(np.asarray(seed))
     for name, x in (("gamma", g), ("lower", low), ("upper", high), ("seed", s)):
         if x is not None and (x.ndim != 1 or len(x) != len(g) or len(x) == 0):
@@ -261,7 +262,7 @@ def edges_from_brackets(gamma: Any, lower: Any, upper: Any, edge: str = "eta_max
         positive(name, x[~np.isnan(x)])
     if (low > high).any():
         i = int(np.flatnonzero(low > high)[0])
-        raise Misuse(f"lower must not exceed upper, but at index {i} it is {low[i]!r} and {high[i]!r}")
+        raise Misuse(f"lower must not exceed upper, but at index {i} it is {float(low[i])!r} and {float(high[i])!r}")
     if not isinstance(edge, str) or not edge:
         raise Misuse(f"edge must be a name, not {edge!r}")
     gammas, at = np.unique(g, return_inverse=True)

@@ -46,6 +46,12 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
     ------
     Misuse : the portrait lacks the variable or one of its two dimensions.
     """
+    if not hasattr(portrait, "data_vars"):
+        raise Misuse(f"portrait must be an xarray.Dataset, not {type(portrait).__name__}")
+    if predictions is not None and not isinstance(predictions, Mapping):
+        raise Misuse(f"predictions must map edges to Predictions, as toymodels.predict returns them, not {predictions!r}")
+    if ax is not None and not hasattr(ax, "pcolormesh"):
+        raise Misuse(f"ax must be matplotlib axes, not {ax!r}")
     name = variable or "outcome"
     picture, chosen = _slice(portrait, name)
     if ax is None:

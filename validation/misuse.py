@@ -41,7 +41,7 @@ def between(name: str, value: Any, low: float, high: float) -> float:
 
 def positive(name: str, values: Any) -> np.ndarray:
     """Return `values` as float64 if every one is a finite number above zero; otherwise raise `Misuse`."""
-    array = _numbers(name, values)
+    array = numbers(name, values)
     bad = ~(np.isfinite(array) & (array > 0))
     if bad.any():
         raise Misuse(f"{name} must be finite and above zero, not {float(array[bad].flat[0])!r}"
@@ -62,7 +62,7 @@ def axis(name: str, values: Any, ndim: int = 1) -> np.ndarray:
     ------
     Misuse : anything else, naming the first offending value.
     """
-    array = _numbers(name, values)
+    array = numbers(name, values)
     if not 1 <= array.ndim <= ndim:
         raise Misuse(f"{name} must have {'one dimension' if ndim == 1 else 'one or two dimensions'}, "
                      f"not {array.ndim} (shape {array.shape})")
@@ -77,7 +77,7 @@ def axis(name: str, values: Any, ndim: int = 1) -> np.ndarray:
     return array
 
 
-def _numbers(name: str, values: Any) -> np.ndarray:
+def numbers(name: str, values: Any) -> np.ndarray:
     """Return `values` as float64, refusing what is not numbers."""
     try:
         array = np.asarray(values)

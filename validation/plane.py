@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.misuse import Misuse, axis, between, whole
+from validation.misuse import Misuse, axis, between, numbers, whole
 
 GOLDEN = 0.618   # the least commensurate shift: gamma i's axis is moved by h frac(0.618 i)
 
@@ -72,7 +72,7 @@ class Plane:
         gamma : (n,).
         """
         g = axis("gamma", gamma)
-        centre = np.asarray(prediction(g) if callable(prediction) else prediction, dtype=np.float64)
+        centre = numbers("prediction", prediction(g) if callable(prediction) else prediction)
         if centre.shape != g.shape or not (np.isfinite(centre) & (centre > 0)).all():
             missing = g[~(np.isfinite(centre) & (centre > 0))] if centre.shape == g.shape else g
             raise Misuse(f"prediction must give one eta above zero at every gamma; it gives none at gamma = {missing[0]:g}")

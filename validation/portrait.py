@@ -28,6 +28,8 @@ VARIABLES: dict[str, tuple[str, Any, str]] = {
     "rose": ("bool", False, "whether the loss rose during the tail"),
     "final_accuracy": ("float64", np.nan, "accuracy after the last step"),
 }
+BOUNDED = [int(o) for o in (Outcome.UNTRAINED, Outcome.PARTIAL, Outcome.CONVERGED, Outcome.CATAPULTED, Outcome.OSCILLATING,
+                            Outcome.STUCK)]
 REQUIRED = ("outcome", "final_excess", "tail_excess", "peak_excess", "steps")
 
 
@@ -115,4 +117,9 @@ def conform(portrait: Any) -> xr.Dataset:
     strange = [c for c in codes.tolist() if c not in {int(o) for o in Outcome}]
     if strange:
         raise Misuse(f"portrait's outcome holds {strange[0]!r}; the codes are {flags()['flag_values']} ({flags()['flag_meanings']})")
-    return portrait.transpose(*leading, "gamma", "eta", ...)
+    portrait = portrait.transpose(*leading, "gamma", "eta", ...)
+    bounded = np.isin(portrait["outcome"].values, BOUNDED)
+    for name in ("final_excess", "tail_excess", "peak_excess"):
+        if np.isnan(portrait[name].values[bounded]).any():
+            raise Misuse(f"portrait's {name} must be a number wherever the outcome is that of a bounded run; it is NaN there")
+    return portrait

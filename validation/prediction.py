@@ -25,6 +25,7 @@ class Prediction(ABC):
     name : the edge, as in `validation.locate`: "eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div".
     label : a short text for legends.
     source : the equation or page it comes from.
+    holds : (least T, largest rho) for which what the curve leaves out, finite training and finite rho, is below a few per cent.
     bound : whether the edge is only said not to lie below the curve.
     unjudged : gammas (low, high) between which what is measured is known to be another thing; it is not judged there.
     """
@@ -32,6 +33,7 @@ class Prediction(ABC):
     name: str = ""
     label: str = ""
     source: str = ""
+    holds: tuple[int, float] = (1, 1.0)
     bound: bool = False
     unjudged: tuple[float, float] | None = None
 

@@ -139,11 +139,25 @@ def write_report(path: str | os.PathLike[str], title: str, sections: Iterable[Se
 def verdicts_json(path: str | os.PathLike[str], title: str, sections: Iterable[Section],
                   provenance: Mapping[str, Any] | None = None) -> Path:
     """Write the verdicts as JSON, numbers in full precision and null for what is not finite, and return the path."""
-    content = {"title": title, "provenance": dict(provenance or {}), "sections": [
+    content = {"generator": "lazyrich", "title": title, "provenance": dict(provenance or {}), "sections": [
         {"title": s.title, "description": dict(s.description), "verdicts": [asdict(r) for r in s.rows],
          "notes": list(s.notes)} for s in sections]}
     text = json.dumps(_jsonable(content), indent=1, allow_nan=False, ensure_ascii=False)
     return publish(path, f"{text}\n".encode())
+
+
+def refuse_foreign(folder: str | os.PathLike[str]) -> None:
+    """Raise `Misuse` if a report of another maker lies in `folder`: ours may be replaced, theirs may not."""
+    for name, mark in (("report.html", b'content="lazyrich"'), ("verdicts.json", b'"generator": "lazyrich"')):
+        path = Path(folder) / name
+        try:
+            there = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise Misuse(f"{path} cannot be read: {error.strerror}") from None
+        if mark not in there:
+            raise Misuse(f"{path} was not written by lazyrich; it is left as it is: choose another folder")
 
 
 def publish(path: str | os.PathLike[str], content: bytes) -> Path:

@@ -88,6 +88,16 @@ def same_portrait(path: str | os.PathLike[str], portrait: xr.Dataset) -> bool:
             and all(name in old.coords and np.array_equal(old[name], portrait[name]) for name in portrait.coords))
 
 
+def check_writable(folder: Path) -> None:
+    """Raise `Misuse` if nothing can be written to `folder`, before the work whose results are to go there; it is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Misuse(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
 @contextmanager
 def published(target: Path) -> Iterator[Path]:
     """Give a draft path beside `target`; what stands there at the end is renamed to `target`, at an error it is removed.

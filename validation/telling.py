@@ -13,6 +13,7 @@ from validation.assessment import Assessment
 from validation.report import MARKS, Picture, Row, Section, publish, verdicts_json, write_report
 from validation.verdict import Verdict
 
+WHOLE = "whole curve, decades off"
 SHOWN = {"outcome": "outcomes of training", "final_excess": "final loss", "peak_excess": "largest loss"}
 COLOURS = {"SUPPORTED": "green", "CONTRADICTED": "red", "UNDECIDED": "yellow"}
 
@@ -60,10 +61,10 @@ def span(window: tuple[float, float]) -> str:
 
 def measured(a: Assessment) -> str:
     """Return the measured exponent with half its 95% interval, to as many digits as that has."""
-    half = (a.fit.interval[1] - a.fit.interval[0]) / 2
+    half = (a.verdict.interval[1] - a.verdict.interval[0]) / 2
     if not 0 <= half < float("inf"):
         return "none"
-    return f"{a.fit.exponent:.4f} ± {max(half, 1e-4):.4f}"
+    return f"{a.verdict.measured:.4f} ± {max(half, 1e-4):.4f}"
 
 
 def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None, predictions: Mapping[str, Any],
@@ -105,11 +106,12 @@ def write(folder: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset, pre
 def section(title: str, portrait: xr.Dataset, pictures: Iterable[Picture], assessments: Iterable[Assessment],
             curves: Iterable[Verdict] = (), notes: Iterable[str] = ()) -> Section:
     """Return a portrait's part of the report: a row for each exponent, a line for each whole curve."""
-    rows, said = [], [*notes, *(f"Whole curve. {v.sentence}." for v in curves)]
+    rows, said = [], list(notes)
     for a in assessments:
         rows.append(Row.of(a.verdict, a.fit, a.regime))
         if a.note:
             said.append(f"{a.edge}, {a.regime}: {a.note}.")
+    rows += [Row(v.edge, WHOLE, None, None, float("nan"), v.measured, v.interval, v.outcome, v.sentence) for v in curves]
     return Section(title=title, description=described(portrait), figures=tuple(pictures), rows=tuple(rows), notes=tuple(said))
 
 

@@ -34,7 +34,7 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
     rho : the excess at which a run counts as trained; None: the experiment's own.
     rtol : the relative width to which brackets are narrowed.
     eta : (low, high), the range to scan; None: whole decades outward from gamma**2, downwards until three hold nothing but
-        untrained runs, upwards until three hold nothing but diverged runs, or six no trained one.
+        untrained runs, upwards until three hold nothing but diverged runs, or six beyond the catapults hold no trained one.
     per_decade : rates a decade of the scan.
 
     Returns
@@ -48,6 +48,8 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
     Misuse : an argument that is not allowed.
     """
     as_experiment(experiment)
+    if not isinstance(edge, str | list | tuple):
+        raise Misuse(f"edge must be a name, or several, of {', '.join(EDGES)}, not {edge!r}")
     names = [edge] if isinstance(edge, str) else list(edge)
     for name in names:
         choose("edge", name, EDGES)
@@ -55,7 +57,7 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
         raise Misuse(f"edge must name at least one of {', '.join(EDGES)}")
     between("rtol", rtol, 0, 1)
     if rho is not None:
-        between("rho", rho, 0, np.inf)
+        between("rho", rho, 0, 1)
     runs = _Runs(experiment, axis("gamma", gamma), rho)
     many = max(whole("per_decade", per_decade), int(getattr(experiment, "scan_per_decade", 1)))
     if eta is None:
@@ -158,13 +160,19 @@ def _nothing_below(runs: _Runs, g: int, low: float) -> bool:
 
 
 def _nothing_above(runs: _Runs, g: int, high: float) -> bool:
-    """Return whether the highest three decades hold nothing but diverged runs, or the highest six no trained or learning one."""
+    """Return whether the highest three decades hold nothing but diverged runs, or the highest six no trained or learning one.
+
+    The latter counts only beyond 1000 gamma and 1000 gamma**2: the catapults of cross-entropy settle again just below eta ~ gamma, which
+    in the lazy limit lies any number of decades above eta_crit ~ gamma**2.
+    """
     eta, outcome = runs.eta[g], runs.outcome[g]
     if eta[0] < 10.0 ** (high - 3) * (1 + 1e-9) and (outcome[:, eta >= 10.0 ** (high - 3) * (1 - 1e-9)] == Outcome.DIVERGED).all():
         return True
     six = eta >= 10.0 ** (high - 6) * (1 - 1e-9)
     trained = any(line[g].trained[line[g].eta >= 10.0 ** (high - 6) * (1 - 1e-9)].any() for line in runs.known)
-    return bool(eta[0] < 10.0 ** (high - 6) * (1 + 1e-9) and not trained and not (outcome[:, six] == Outcome.UNTRAINED).any())
+    beyond = 10.0**high > 1000 * max(runs.gamma[g], runs.gamma[g] ** 2)
+    return bool(beyond and eta[0] < 10.0 ** (high - 6) * (1 + 1e-9) and not trained
+                and not (outcome[:, six] == Outcome.UNTRAINED).any())
 
 
 def _refine(runs: _Runs, wanted: dict[int, list[tuple[float, float]]], sections: int) -> None:

@@ -21,8 +21,8 @@ from scipy.special import stdtrit
 from validation.brackets import Rows, conditions, rows
 from validation.density import DENSEST, how_much_denser
 from validation.law import FitOutcome, PowerLawFit, undecided
-from validation.likelihood import fit_line
-from validation.misuse import Misuse, between
+from validation.likelihood import feasible_slopes, fit_line
+from validation.misuse import Misuse, between, numbers
 from validation.powerlaw import fit_rows
 from validation.prediction import REGIMES, Prediction
 
@@ -92,6 +92,8 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
     said: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": _regime(fit.gamma)}
     span = f", gamma {fit.gamma[0]:.3g} to {fit.gamma[-1]:.3g}" if fit.n else ""
     where = f"{fit.edge or 'exponent'}{span} ({fit.n} gamma{'' if fit.n == 1 else 's'}): predicted {words}"
+    if isinstance(claim, Prediction):
+        where += _assumed(fit.steps, fit.rho)
     lacking = _lacking(fit, claimed)
     if lacking:
         return Verdict(VerdictOutcome.UNDECIDED, fit.exponent, fit.interval,
@@ -151,7 +153,7 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
     known_steps, known_rho = conditions(edges)
     steps, rho = STEPS if known_steps is None else known_steps, RHO if known_rho is None else known_rho
     eta = curve(data.gamma, steps, rho) if isinstance(curve, Prediction) else curve(data.gamma)
-    eta = np.asarray(eta, dtype=np.float64)
+    eta = numbers("what curve returns", eta)
     if eta.shape != data.gamma.shape:
         raise Misuse(f"curve must return one eta per gamma, shape {data.gamma.shape}, not {eta.shape}")
     if (eta <= 0).any() or np.isinf(eta).any():
@@ -164,6 +166,8 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
     name = label if label and "$" not in label else "the predicted curve"      # sentences are plain text
     span = f", gamma {rest.gamma[0]:.3g} to {rest.gamma[-1]:.3g}" if n else ""
     where = f"{edge}{span} ({n} gamma{'' if n == 1 else 's'}): {name}{' up to a factor' if free_prefactor else ''}"
+    if isinstance(curve, Prediction):
+        where += _assumed(known_steps, known_rho)
     if n < LEAST_GAMMAS or two < LEAST_UNCENSORED:
         why = (f"{n} gammas with both an edge and a prediction, {two} of them with two bounds; "
                f"a verdict takes {LEAST_GAMMAS} and {LEAST_UNCENSORED}")
@@ -198,6 +202,13 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
     return Verdict(outcome, violation, (violation, distance), sentence=sentence, how_much_denser=factor, **known)
 
 
+def _assumed(steps: int | None, rho: float | None) -> str:
+    """Return words for what a prediction was taken at because the edges' attributes do not say it; empty if they say both."""
+    told = [f"T = {STEPS}" if steps is None else "", f"rho = {RHO:g}" if rho is None else ""]
+    missing = " and ".join(filter(None, told))
+    return f" (at {missing}: the edges' attributes do not say)" if missing else ""
+
+
 def _claim(fit: PowerLawFit, claim: Any) -> tuple[PowerLawFit, float, str]:
     """Return the fit to judge, the claimed exponent, and how to write it."""
     if isinstance(claim, Prediction):
@@ -227,9 +238,9 @@ def _against(fit: PowerLawFit, prediction: Prediction) -> tuple[PowerLawFit, flo
         reason = "nothing is predicted at the gammas of the fit"
         return undecided(reason, edge=fit.edge, window=fit.window), np.nan, "nothing"
     x, curve = np.log10(fit.gamma[said]), np.log10(eta[said])
-    if fit.logarithm:
-        curve = curve - np.log10(np.abs(np.log(fit.gamma[said])))
-    slope = float((x - x.mean()) @ curve / ((x - x.mean()) @ (x - x.mean())))
+    # the exponent that a fit with a logarithm measures is that of what the logarithm leaves
+    power = curve - np.log10(np.abs(np.log(fit.gamma[said]))) if fit.logarithm else curve
+    slope = float((x - x.mean()) @ power / ((x - x.mean()) @ (x - x.mean())))
     if fit.outcome is not FitOutcome.FITTED:
         return fit, slope, f"{slope:.4g}"
     lower, upper = np.log10(fit.lower[said]), np.log10(fit.upper[said])
@@ -263,6 +274,9 @@ def _scatter(rest: Rows) -> float:
     two = rest.take(~rest.censored)
     if two.x.size < 4:
         return 0.0
+    least, largest = feasible_slopes(two.x, two.lower, two.upper)
+    if least <= largest:
+        return 0.0       # a straight line passes through all brackets: nothing is left for scatter to explain
     x, y = two.x, two.middle
     w = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
     bend = y[1:-1] - (1 - w) * y[:-2] - w * y[2:]                        # zero on a straight line

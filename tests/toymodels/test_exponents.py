@@ -77,3 +77,15 @@ def test_a_grid_s_edges_support_the_theory_too():
     found = assess(locate(experiment.measure(plane.gamma, plane.eta)), predict(experiment.model))
     assert {(a.edge, a.regime) for a in found} == {(e, r) for e in ("eta_min", "eta_max") for r in ("lazy", "rich")}
     assert all(a.verdict.outcome == "SUPPORTED" for a in found)
+
+
+def test_the_catapult_s_far_end_is_found_however_far_it_lies():
+    """Between eta_crit ~ gamma^2 and eta_settle nothing trains for twelve decades at gamma = 1e-12."""
+    gamma = np.array([1e-12, 1e-9, 1e-6])
+    predicted = predict(TwoParameter(), "cross_entropy")
+    edges = trace(ToyExperiment(TwoParameter(), "cross_entropy", steps=3000), gamma, ["eta_settle", "eta_max"])
+    for name in ("eta_settle", "eta_max"):
+        np.testing.assert_allclose(edges["eta"].sel(edge=name, bound="upper"), predicted[name](gamma, 3000), rtol=0.01)
+    one = trace(ToyExperiment(OneParameter(2), "cross_entropy"), gamma, "eta_div")
+    np.testing.assert_allclose(one["eta"].sel(edge="eta_div", bound="upper"), predict(OneParameter(2), "cross_entropy")["eta_div"](gamma),
+                               rtol=0.06)

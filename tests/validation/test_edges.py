@@ -159,6 +159,7 @@ def test_brackets_are_neighbours(line):
     (lambda p: p.assign(outcome=p["outcome"] + 50), "portrait's outcome holds"),
     (lambda p: p.assign(steps=p["steps"].isel(gamma=0)), "portrait's steps must have dims"),
     (lambda p: p.assign_attrs(rho=None), "rho must be a number"),
+    (lambda p: p.assign(tail_excess=p["tail_excess"] * np.nan), "portrait's tail_excess must be a number wherever the outcome is"),
     (lambda p: p.assign_attrs(eta_max_of="top"), "eta_max_of must be one of 'highest', 'lowest'"),
     (lambda p: p.to_dataarray(), "portrait must be an xarray.Dataset"),
 ])
@@ -190,6 +191,7 @@ def test_own_brackets_become_edges():
     (([1.0], [1.0, 2.0], [2.0, 3.0]), "lower must have one dimension and the length of gamma"),
     (([-1.0], [1.0], [2.0]), "gamma must be finite and above zero"),
     (([1.0], [0.0], [2.0]), "lower must be finite and above zero"),
+    (([1.0], ["a"], [2.0]), "lower must be numbers"),
     (([], [], []), "gamma must have one dimension and the length of gamma"),
 ])
 def test_bad_brackets_are_refused(arguments, words):

@@ -119,6 +119,7 @@ def test_horizons_are_traced_each():
 @pytest.mark.parametrize(("more", "words"), [
     ({"edge": "eta_top"}, "edge must be one of"),
     ({"edge": []}, "edge must name at least one"),
+    ({"edge": None}, "edge must be a name, or several"),
     ({"gamma": [2.0, 1.0]}, "gamma must increase strictly"),
     ({"rtol": 0.0}, "rtol must be a number between 0 and 1"),
     ({"rho": -1.0}, "rho must be a number"),

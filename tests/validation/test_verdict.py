@@ -221,3 +221,45 @@ def test_an_exact_law_is_not_taken_for_one_declared_exact():
     exact = edges(gamma, gamma, gamma * (1 + 4e-7))
     assert judge(fit(exact, "eta_max", window=(30, 1e5)), Bent()).outcome == "SUPPORTED"
     assert judge(fit(exact, "eta_max", window=(30, 1e5), deterministic=True), Bent()).outcome == "UNDECIDED"
+
+
+def test_a_logarithm_is_taken_from_both_sides():
+    class Logarithmic(Prediction):
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            return gamma * np.log(gamma)
+
+        def exponent(self, regime):
+            return 1
+
+    gamma = np.geomspace(1e3, 1e5, 9)
+    eta = gamma * np.log(gamma)
+    law = fit(edges(gamma, eta * 0.9999, eta * 1.0001), "eta_max", window=(1e3, 1e5), logarithm=True)
+    verdict = judge(law, Logarithmic())
+    assert verdict.outcome == "SUPPORTED"
+    assert verdict.claimed == pytest.approx(1, abs=1e-9)
+    assert verdict.measured == pytest.approx(1, abs=1e-3)
+
+
+def test_noise_free_brackets_of_a_wrong_curve_are_not_excused_by_scatter():
+    gamma = np.geomspace(1, 1e4, 13)
+    log = 2 * np.log10(gamma)
+    cell = 1 / 8
+    low = np.floor((log - 0.618 * cell * np.arange(13)) / cell) * cell + 0.618 * cell * np.arange(13)
+    staggered = edges(gamma, 10**low, 10 ** (low + cell))
+    assert judge_curve(staggered, "eta_max", lambda g: 2 * g**2, tolerance=0.1).outcome == "CONTRADICTED"
+    assert judge_curve(staggered, "eta_max", lambda g: g**2, tolerance=0.13).outcome == "SUPPORTED"
+
+
+def test_a_verdict_says_what_the_edges_left_open():
+    class Curve(Prediction):
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            return gamma**2 / steps
+
+        def exponent(self, regime):
+            return 2
+
+    plain = edges(GAMMA, GAMMA**2 / 1e3, GAMMA**2 / 1e3 * 1.001)
+    for verdict in (judge(fit(plain, "eta_max", window=(10, 1e4)), Curve()), judge_curve(plain, "eta_max", Curve(), 0.1)):
+        assert "at T = 1000 and rho = 0.01: the edges' attributes do not say" in verdict.sentence
+    told = plain.assign_attrs(steps=1000, rho=0.01)
+    assert "do not say" not in judge_curve(told, "eta_max", Curve(), 0.1).sentence

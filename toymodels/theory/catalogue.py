@@ -149,6 +149,7 @@ def _below(inner: Any, limit: float) -> Curve:
 def _minimum_edge(model: Model, loss: Any, beta: float = 0.0) -> Edge:
     return Edge("eta_min", "gradient flow, $S/T$", "section 4.1, uniformly in gamma",
                 partial(curves.flow_edge, model=model, loss=loss, beta=beta), partial(_flow, model, loss, beta),
+                holds=(100, 1.0),      # gradient flow needs small steps, not a small rho
                 # heavy ball's triangle closes later than SGD's: its rates reach further
                 apex=partial(_apex, model=model, loss=loss))
 
