@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 CEILING = {"final_excess": 0, "tail_excess": 0}   # log10: a run that ended worse than it began is told by the bar's arrow
 
+# inches: a panel's width, its height and that of its residuals; the room for labels on its left; a block of both with title and label
+PANEL, MARGIN, BLOCK = (3.55, 2.9, 1.15), 1.1, 5.2
+
 
 def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = None, variable: str | None = None,
                   ax: Axes | None = None) -> Axes:
@@ -113,26 +116,31 @@ def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping
         raise Misuse("edges must hold at least one bracket with a known end; every one is censored on both sides")
     columns = min(len(drawn), 3)
     blocks = -(-len(drawn) // columns)
-    figure = blank(4.4 * columns + 0.6, 5.2 * blocks)
-    grid = figure.add_gridspec(2 * blocks, columns, height_ratios=[3, 1.2] * blocks)
+    # laid out in inches: matplotlib's own layout measures every tick's text, and takes as long as the drawing
+    width, height, legend = columns * (PANEL[0] + MARGIN) + 0.2, blocks * BLOCK + 0.45, 0.45
+    figure = blank(width, height, layout=None)
     for i, edge in enumerate(drawn):
-        upper = figure.add_subplot(grid[2 * (i // columns), i % columns])
-        lower = figure.add_subplot(grid[2 * (i // columns) + 1, i % columns], sharex=upper)
+        row, column = divmod(i, columns)
+        left, bottom = MARGIN + column * (PANEL[0] + MARGIN), legend + (blocks - 1 - row) * BLOCK + 0.6
+        upper = figure.add_axes((left / width, (bottom + PANEL[2] + 0.15) / height, PANEL[0] / width, PANEL[1] / height))
+        lower = figure.add_axes((left / width, bottom / height, PANEL[0] / width, PANEL[2] / height), sharex=upper)
         draw_edge(upper, lower, edges, edge, [f for f in fits if str(f.edge) == edge], predictions.get(edge),
                    [v for v in verdicts if str(v.edge) == edge])
     entries: dict[str, Any] = {}
     for ax in figure.axes:
         handles, labels = ax.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=len(entries), frameon=False)
+    # one panel is narrow: its legend takes two rows
+    figure.legend(entries.values(), entries.keys(), loc="lower center", ncols=len(entries) if columns > 1 else 2, frameon=False,
+                  borderaxespad=0.2)
     return figure
 
 
-def blank(width: float, height: float) -> Figure:
+def blank(width: float, height: float, layout: Any = "constrained") -> Figure:
     """Return an empty figure of `width` by `height` inches, free of pyplot."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=layout)
 
 
 def image(figure: Figure, kind: str = "png", dpi: int = 150) -> bytes:
