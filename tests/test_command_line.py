@@ -208,3 +208,44 @@ def test_a_mistake_of_the_program_is_not_told_as_a_verdict(written, monkeypatch,
     monkeypatch.setattr("validation.edges.locate", broken)
     assert run("judge", written / "one-L5-mse-sgd-T1000.zarr") == 70
     assert "mistake of the program" in capsys.readouterr().err
+
+
+def test_both_losses_beside_each_other_give_what_one_after_the_other_gives(tmp_path):
+    """In a process of its own the first loss is trained in a fork (here other threads run, and it is not): the same to the last bit."""
+    words = ["toy", *SMALL, "--depth", "3"]
+    done = subprocess.run([sys.executable, "-m", "lazyrich", *words, "--out", "forked"], cwd=tmp_path, capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.index("MSE") < done.stdout.index("cross-entropy")
+    assert run(*words, "--out", tmp_path / "here", "--quiet") == 0
+    for loss in ("mse", "cross_entropy"):
+        a, b = (open_portrait(tmp_path / out / f"one-L3-{loss}-sgd-T1000.zarr") for out in ("forked", "here"))
+        np.testing.assert_array_equal(a["final_excess"], b["final_excess"])
+    rows = [json.loads((tmp_path / out / "verdicts.json").read_text())["sections"] for out in ("forked", "here")]
+    assert [s["verdicts"] for s in rows[0]] == [s["verdicts"] for s in rows[1]]
+
+
+def test_an_interrupt_reaches_the_process_beside(tmp_path):
+    process = start(tmp_path, "toy", "--steps", "300000", "--points", "256", "--out", "out")
+    for _ in range(600):
+        if (tmp_path / "out").exists():
+            break
+        time.sleep(0.05)
+    time.sleep(3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)      # to the parent alone, as `kill` does; a terminal tells both
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert not list((tmp_path / "out").rglob("*"))
+
+
+def test_what_goes_wrong_beside_is_raised_here(monkeypatch):
+    from toymodels import beside
+
+    monkeypatch.setattr(beside, "_safe", lambda: True)
+    with beside.beside(divmod, 7, 2) as answer:
+        assert answer() == (3, 1)
+    with beside.beside(divmod, 1, 0) as answer, pytest.raises(ZeroDivisionError):
+        answer()
+    with beside.beside(os._exit, 3) as answer, pytest.raises(RuntimeError, match="ended without a result"):
+        answer()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from toymodels.beside import beside
 from toymodels.models import Model, OneParameter, TwoParameter
 from toymodels.options import Whole
 from toymodels.simulate import ToyExperiment
@@ -14,6 +17,7 @@ from validation.misuse import Misuse, axis, between, whole
 from validation.plane import Plane
 
 MOST = 10_000             # points an axis
+SHARED = ("toymodels.kernels", "toymodels.summary", "validation.assessment", "validation.edgeplot", "zarr.codecs", "jinja2")
 LONG = 30_000             # T of figure 9: the catapult triangle takes its time
 TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
 
@@ -71,8 +75,9 @@ def toy(
     quiet
         No progress bar, no table.
     """
+    from validation import figures
     from validation.report import refuse_foreign, verdicts_json, write_report
-    from validation.telling import provenance_of
+    from validation.telling import print_curves, print_table
 
     if model == "two" and depth not in (None, 2):
         raise Misuse(f"depth must be 2, or left out, for the two-parameter model, not {depth!r}")
@@ -90,45 +95,64 @@ def toy(
     for experiment, plane, target in zip(experiments, planes, targets, strict=True):
         _check_place(experiment, plane, target, overwrite)
     refuse_foreign(folder)
-    sections, provenance, contradicted = [], {}, False
-    for experiment, plane, target in zip(experiments, planes, targets, strict=True):
-        portrait, part, wrong = _one(experiment, plane, target, tolerance, quiet)
-        sections.append(part)
-        contradicted |= wrong
-        provenance = provenance_of(portrait)
+    work = list(zip(experiments, planes, targets, strict=True))
+    if len(work) == 1:
+        results = [_one(*work[0], tolerance, not quiet)]
+    else:
+        # the first loss beside, so that the progress bar is that of the second, which may be the long one
+        for room in SHARED:            # imported once, and not again in either process; an empty figure imports what draws
+            import_module(room)
+        figures.image(figures.blank(1, 1))
+        with beside(_one, *work[0], tolerance, False) as first:
+            last = _one(*work[1], tolerance, not quiet)
+            results = [first(), last]
+    if not quiet:
+        for result in results:
+            print_table(result.title, result.assessments)
+            print_curves(result.curves)
+    sections = [result.section for result in results]
+    provenance = results[-1].provenance
     title = f"lazyrich toy: {words(experiments[0])}"
     write_report(folder / "report.html", title, sections, provenance)
     verdicts_json(folder / "verdicts.json", title, sections, provenance)
     if not quiet:
         print(f"Written to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))))
+    contradicted = any(v.outcome == "CONTRADICTED" for r in results for v in (*(a.verdict for a in r.assessments), *r.curves))
     return 1 if strict and contradicted else 0
 
 
-def _one(experiment: ToyExperiment, plane: Plane, target: Path, tolerance: float, quiet: bool) -> tuple[Any, Any, bool]:
-    """Sweep, trace, judge and draw one experiment; return its portrait, its section, and whether a verdict is CONTRADICTED."""
+@dataclass(frozen=True)
+class _Result:
+    """What came of one loss: what to print, what to put into the report."""
+
+    title: str
+    assessments: list[Any]
+    curves: list[Any]
+    section: Any
+    provenance: dict[str, Any]
+
+
+def _one(experiment: ToyExperiment, plane: Plane, target: Path, tolerance: float, progress: bool) -> _Result:
+    """Sweep, trace, judge and draw one experiment."""
     from validation.assessment import assess, assess_curves
     from validation.store import save_portrait
     from validation.sweep import sweep
-    from validation.telling import draw, print_curves, print_table, section
+    from validation.telling import draw, provenance_of, section
     from validation.trace import trace
-    from validation.verdict import VerdictOutcome
 
     predicted, title = predictions(experiment), words(experiment)
-    portrait = sweep(experiment, plane, progress=not quiet)
+    portrait = sweep(experiment, plane, progress=progress)
     save_portrait(portrait, target, overwrite=True)
     decades = np.log10(plane.gamma[-1] / plane.gamma[0])
     gammas = np.geomspace(plane.gamma[0], plane.gamma[-1], max(2, round(decades * TRACED_PER_DECADE) + 1))
     edges = trace(experiment, gammas, list(predicted)) if predicted else None
     assessments = assess(edges, predicted, tolerance) if edges is not None else []
     curves = assess_curves(edges, predicted) if edges is not None else []
-    if not quiet:
-        print_table(title, assessments)
-        print_curves(curves)
     variables = ("outcome", "final_excess", "peak_excess") if isinstance(experiment.model, TwoParameter) else ("outcome",)
     pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables)
     notes = [] if predicted else ["The theory has no edges for this optimizer and schedule: nothing is judged."]
-    wrong = any(v.outcome is VerdictOutcome.CONTRADICTED for v in (*(a.verdict for a in assessments), *curves))
-    return portrait, section(title, portrait, pictures, assessments, curves, notes), wrong
+    part = section(title, portrait, pictures, assessments, curves, notes)
+    return _Result(title, assessments, curves, part, provenance_of(portrait))
 
 
 def theory_of(description: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -168,14 +192,15 @@ def _plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[flo
 def _check_place(experiment: ToyExperiment, plane: Plane, target: Path, overwrite: bool) -> None:
     """Refuse, before anything is trained, a folder that cannot be written or a portrait that is not this one's to replace."""
     from validation.experiment import digest
-    from validation.store import check_writable, open_portrait
+    from validation.store import check_writable, identity
 
     check_writable(target.parent)
     if not target.exists() or overwrite:
         return
-    old = open_portrait(target)
-    same = old.attrs.get("digest") == digest(experiment.describe())
-    if not (same and np.array_equal(old["gamma"], plane.gamma) and np.array_equal(old["eta"], plane.eta)):
+    # by the metadata alone: zarr's threads, once started, forbid the fork that is to come (beside.py)
+    old, wanted = identity(target), (digest(experiment.describe()), plane.digest)
+    if old != wanted:
+        same = old[0] == wanted[0]
         raise Misuse(f"out already holds another {'plane of this experiment' if same else 'experiment'}, {target}; "
                      "choose another folder with --out, or replace it with --overwrite")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +85,14 @@ class Plane:
     def shape(self) -> tuple[int, int]:
         """The number of gammas and of rates."""
         return len(self.gamma), self.eta.shape[-1]
+
+    @property
+    def digest(self) -> str:
+        """A name for this very plane: a SHA-256 of its axes, to the last bit."""
+        mark = hashlib.sha256(repr(self.eta.shape).encode())
+        for values in (self.gamma, self.eta):
+            mark.update(np.ascontiguousarray(values).tobytes())
+        return mark.hexdigest()[:16]
 
     def tiles(self, rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
         """Yield the plane cut into tiles of at most `rows` by `columns`, as pairs of slices."""

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from validation.misuse import Misuse
@@ -78,14 +77,19 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
     return conform(portrait)
 
 
-def same_portrait(path: str | os.PathLike[str], portrait: xr.Dataset) -> bool:
-    """Return whether the portrait at `path` is of the same experiment and plane as `portrait`."""
+def identity(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """Return the digests of experiment and plane of the portrait at `path`, read from its metadata alone; empty if it has none.
+
+    Raises
+    ------
+    Misuse : what is there is no portrait, or its metadata cannot be read.
+    """
+    target = Path(path)
     try:
-        old = open_portrait(path)
-    except Misuse:
-        return False
-    return (old.attrs.get("digest") == portrait.attrs.get("digest")
-            and all(name in old.coords and np.array_equal(old[name], portrait[name]) for name in portrait.coords))
+        told = json.loads((target / "zarr.json").read_text())["attributes"]
+        return str(told.get("digest", "")), str(told.get("plane", ""))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Misuse(f"{target} is no portrait, or a damaged one, and is left as it is ({type(error).__name__}: {error})") from error
 
 
 def check_writable(folder: Path) -> None:

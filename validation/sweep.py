@@ -51,7 +51,7 @@ def sweep(experiment: Any, plane: Plane, store: str | os.PathLike[str] | None = 
     if store is not None and Path(store).exists():
         raise Misuse(f"store must be free, but {Path(store)} exists")
     description = experiment.describe()
-    stamp = {"description": json.dumps(description, sort_keys=True), "digest": digest(description)} | provenance()
+    stamp = {"description": json.dumps(description, sort_keys=True), "digest": digest(description), "plane": plane.digest} | provenance()
     tiles = list(plane.tiles(*getattr(experiment, "tile", TILE)))
     portrait: xr.Dataset | None = None
     with _bar(len(tiles), progress) as advance:
