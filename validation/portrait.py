@@ -15,8 +15,6 @@ from validation.misuse import Misuse, axis
 from validation.outcome import Outcome
 from validation.plane import Plane
 
-LEADING = ("seed", "horizon", "width", "depth")     # dims that may come before (gamma, eta)
-
 # name: dtype, what an unrun pixel holds, long name; every one is dimensionless but `steps`
 VARIABLES: dict[str, tuple[str, Any, str]] = {
     "outcome": ("int8", -1, "what became of the run"),
@@ -80,11 +78,6 @@ def rates(portrait: xr.Dataset) -> np.ndarray:
     if "eta_value" in portrait:
         return portrait["eta_value"].transpose("gamma", "eta").values
     return np.broadcast_to(portrait["eta"].values, (portrait.sizes["gamma"], portrait.sizes["eta"]))
-
-
-def plane_of(portrait: xr.Dataset) -> Plane:
-    """Return the plane a portrait was measured on."""
-    return Plane(portrait["gamma"].values, rates(portrait) if "eta_value" in portrait else portrait["eta"].values)
 
 
 def conform(portrait: Any) -> xr.Dataset:

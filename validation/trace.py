@@ -72,7 +72,7 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
     _decide_sets(runs, sections)
     fringed = _refine_fringes(runs, names, many * FRINGE)
     _narrow(runs, names, rtol, sections)
-    found = [[[tell(row, name, runs.rules) for row in line] for line in runs.rows()] for name in names]
+    found = [[[tell(row, name, runs.rules) for row in line] for line in runs.known] for name in names]
     attrs = dict(runs.attrs) | {"rho": runs.rules.rho, "rtol": rtol, "scan_per_decade": many, "runs": runs.count}
     edges = assemble(found, names, runs.template, attrs)
     how = np.array([[[(2 if (s, g, name) in fringed else 1) for g in range(len(runs.gamma))] for s in range(len(runs.known))]
@@ -89,7 +89,7 @@ class _Runs:
     def __init__(self, experiment: Any, gamma: np.ndarray, rho: float | None) -> None:
         self.experiment, self.gamma, self.rho = experiment, gamma, rho
         self.parts: list[list[xr.Dataset]] = [[] for _ in gamma]
-        self.known: list[list[Row]] = []
+        self.known: list[list[Row]] = []       # by leading index and gamma
         self.eta: list[np.ndarray] = [np.empty(0) for _ in gamma]
         self.outcome: list[np.ndarray] = []
         self.count = 0
@@ -118,10 +118,6 @@ class _Runs:
             self.eta[g] = both[order]
             self.outcome[g] = np.concatenate([self.outcome[g], codes[:, k]], axis=1)[:, order]
 
-    def rows(self) -> list[list[Row]]:
-        """Return the runs by leading index and gamma."""
-        return self.known
-
 
 def _merge(a: Row, b: Row) -> Row:
     """Return two rows of one gamma as one, in order of the rates."""
@@ -133,7 +129,6 @@ def _scan_outward(runs: _Runs, per_decade: int) -> None:
     """Scan whole decades outward from gamma**2, each gamma as far as it needs."""
     offsets = np.arange(per_decade) / per_decade
     low, high = np.zeros(len(runs.gamma), int), np.zeros(len(runs.gamma), int)    # decades [low, high) are scanned
-    # no rate below the smallest or above the largest number that squares without underflow or overflow
     start = np.log10(runs.gamma) * 2
 
     def scan(which: np.ndarray, decade: np.ndarray) -> None:
@@ -189,7 +184,7 @@ def _decide_sets(runs: _Runs, sections: int) -> None:
     """Bisect the ends of every stretch that may or may not be wide enough to be a set."""
     for _ in range(ROUNDS):
         wanted: dict[int, list[tuple[float, float]]] = {}
-        for line in runs.rows():
+        for line in runs.known:
             for g, row in enumerate(line):
                 last = row.eta.size - 1
                 for a, b in stretches(row.trained):
@@ -207,7 +202,7 @@ def _refine_fringes(runs: _Runs, names: list[str], per_decade: int) -> set[tuple
     """Measure a fine grid through every stretch that an edge crosses more than once; return which (line, gamma, edge) that were."""
     fringed: set[tuple[int, int, str]] = set()
     wanted: dict[int, tuple[float, float]] = {}
-    for s, line in enumerate(runs.rows()):
+    for s, line in enumerate(runs.known):
         for g, row in enumerate(line):
             for name in names:
                 stretch = fringe(row, name)
@@ -228,7 +223,7 @@ def _narrow(runs: _Runs, names: list[str], rtol: float, sections: int) -> None:
     width: dict[tuple[int, int, str], float] = {}
     for _ in range(ROUNDS):
         wanted: dict[int, set[tuple[float, float]]] = {}
-        for s, line in enumerate(runs.rows()):
+        for s, line in enumerate(runs.known):
             for g, row in enumerate(line):
                 for name in names:
                     at = bracket(row, name, runs.rules)
