@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
@@ -30,36 +32,41 @@ def combine(*portraits: xr.Dataset) -> xr.Dataset:
     parts = [conform(p) for p in portraits]
     first = parts[0]
     names = [n for n in first.data_vars if n != "eta_value"]
-    leading = [d for d in first["outcome"].dims if d not in ("gamma", "eta")]
+    others = [d for d in first.dims if d not in ("gamma", "eta")]
     for other in parts[1:]:
         if other.attrs.get("digest") != first.attrs.get("digest"):
             raise Misuse("portraits must be of one experiment, but their digests are "
                          f"{first.attrs.get('digest')!r} and {other.attrs.get('digest')!r}")
         if {n for n in other.data_vars if n != "eta_value"} != set(names):
             raise Misuse(f"portraits must have the same variables: {', '.join(map(str, names))}")
-        if any(not np.array_equal(other[d], first[d]) for d in leading):
-            raise Misuse(f"portraits must have the same {' and '.join(map(str, leading))}")
+        if any(not np.array_equal(other[d], first[d]) for d in others):
+            raise Misuse(f"portraits must have the same {' and '.join(map(str, others))}")
     gamma = np.unique(np.concatenate([p["gamma"].values for p in parts]))
     axes = [np.unique(np.concatenate([rates(p)[p["gamma"].values == g].ravel() for p in parts])) for g in gamma]
     longest = max(len(a) for a in axes)
     eta = np.stack([np.concatenate([a, a[-1] * 10.0 ** (0.1 * np.arange(1, longest - len(a) + 1))]) for a in axes])
     plane = Plane(gamma, eta)
-    shape = (*(first.sizes[d] for d in leading), *plane.shape)
     data = {}
     for name in names:
         known = VARIABLES.get(str(name))
         blank = known[1] if known else 0
-        data[name] = np.full(shape, blank, first[name].dtype)
+        data[name] = np.full((*first[name].shape[:-2], *plane.shape), blank, first[name].dtype)
     for part in reversed(parts):       # the first one is laid on last
         own = rates(part)
-        ran = (part["outcome"] != Outcome.UNRUN).values
+        ran = {n: _ran(part, n) for n in names}
         for i, g in enumerate(part["gamma"].values):
             row = int(np.searchsorted(gamma, g))
             at = np.searchsorted(axes[row], own[i])
             for name in names:
                 target = data[name][..., row, :]
-                target[..., at] = np.where(ran[..., i, :], part[name].values[..., i, :], target[..., at])
-    dims = (*leading, "gamma", "eta")
+                target[..., at] = np.where(ran[name][..., i, :], part[name].values[..., i, :], target[..., at])
     return xr.Dataset(
-        {n: (dims, x, attributes(str(n)) if n in VARIABLES else first[n].attrs) for n, x in data.items()},
-        coords={**{d: first[d] for d in leading}, **coordinates(plane)}, attrs=dict(first.attrs))
+        {n: (first[n].dims, x, attributes(str(n)) if n in VARIABLES else first[n].attrs) for n, x in data.items()},
+        coords={**{d: first[d] for d in others}, **coordinates(plane)}, attrs=dict(first.attrs))
+
+
+def _ran(part: xr.Dataset, name: Any) -> np.ndarray:
+    """Return which entries of a variable are those of runs; a curve belongs to its run whatever the horizon."""
+    variable, ran = part[name], part["outcome"] != Outcome.UNRUN
+    ran = ran.any([d for d in ran.dims if d not in variable.dims])
+    return ran.broadcast_like(variable).transpose(*variable.dims).values

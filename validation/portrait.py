@@ -1,7 +1,8 @@
 """The portrait: the dataset contract, its dims, variables, units and flags; empty(), conform(); knows no model, touches no disk.
 
 A portrait is an `xarray.Dataset` with dims ``gamma`` and ``eta``, after any of ``seed``, ``horizon``, ``width``, ``depth``. Where each
-gamma has its own axis of rates, the coordinate ``eta`` counts and the variable ``eta_value(gamma, eta)`` tells the rates.
+gamma has its own axis of rates, the coordinate ``eta`` counts and the variable ``eta_value(gamma, eta)`` tells the rates. Curves, which
+no edge is read from, have the dim ``step`` before the last two.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ VARIABLES: dict[str, tuple[str, Any, str]] = {
     "kernel_ratio": ("float64", np.nan, "final kernel over its gradient-flow value"),
     "rose": ("bool", False, "whether the loss rose during the tail"),
     "final_accuracy": ("float64", np.nan, "accuracy after the last step"),
+    "train_loss": ("float64", np.nan, "mean training loss over the ten steps up to this one"),
+    "held_out_loss": ("float64", np.nan, "loss on the held-out samples"),
 }
 BOUNDED = [int(o) for o in (Outcome.UNTRAINED, Outcome.PARTIAL, Outcome.CONVERGED, Outcome.CATAPULTED, Outcome.OSCILLATING,
                             Outcome.STUCK)]
@@ -110,7 +113,7 @@ def conform(portrait: Any) -> xr.Dataset:
     strange = [c for c in codes.tolist() if c not in {int(o) for o in Outcome}]
     if strange:
         raise Misuse(f"portrait's outcome holds {strange[0]!r}; the codes are {flags()['flag_values']} ({flags()['flag_meanings']})")
-    portrait = portrait.transpose(*leading, "gamma", "eta", ...)
+    portrait = portrait.transpose(*leading, ..., "gamma", "eta")
     bounded = np.isin(portrait["outcome"].values, BOUNDED)
     for name in ("final_excess", "tail_excess", "peak_excess"):
         if np.isnan(portrait[name].values[bounded]).any():

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from validation.experiment import as_experiment, digest
 from validation.misuse import Misuse
 from validation.plane import Plane
 from validation.portrait import VARIABLES, attributes, conform, coordinates
+from validation.progress import bar
 from validation.provenance import provenance
 from validation.store import save_portrait
 
@@ -37,7 +37,8 @@ def sweep(experiment: Any, plane: Plane, store: str | os.PathLike[str] | None = 
 
     Returns
     -------
-    Dataset : the portrait; its attributes hold the experiment's description and digest, rho, versions, revision, dtype, device.
+    Dataset : the portrait; its attributes hold the experiment's description and digest, rho, versions, revision, dtype, device, and
+        the tiles' ``failures`` (a JSON list), if any run failed.
 
     Raises
     ------
@@ -54,7 +55,8 @@ def sweep(experiment: Any, plane: Plane, store: str | os.PathLike[str] | None = 
     stamp = {"description": json.dumps(description, sort_keys=True), "digest": digest(description), "plane": plane.digest} | provenance()
     tiles = list(plane.tiles(*getattr(experiment, "tile", TILE)))
     portrait: xr.Dataset | None = None
-    with _bar(len(tiles), progress) as advance:
+    failures: list[Any] = []
+    with bar(len(tiles), "sweeping", "tiles", progress) as advance:
         for (rows, columns), measured in _measured(experiment, plane, tiles, executor):
             tile = conform(measured)
             if portrait is None:
@@ -62,8 +64,11 @@ def sweep(experiment: Any, plane: Plane, store: str | os.PathLike[str] | None = 
             for name in portrait.data_vars:
                 if name != "eta_value":
                     portrait[name].values[..., rows, columns] = tile[name].values
+            failures += json.loads(tile.attrs.get("failures", "[]"))
             advance()
     assert portrait is not None     # a plane is never empty
+    if failures:
+        portrait.attrs["failures"] = json.dumps(failures)
     if store is not None:
         save_portrait(portrait, store)
     return portrait
@@ -86,8 +91,7 @@ def _measured(experiment: Any, plane: Plane, tiles: list[tuple[slice, slice]],
 
 
 def _whole(plane: Plane, tile: xr.Dataset) -> xr.Dataset:
-    """Return an unrun portrait of the plane, with the variables and the leading dims of a tile."""
-    leading = [d for d in tile["outcome"].dims if d not in ("gamma", "eta")]
+    """Return an unrun portrait of the plane, with the variables and the other dims of a tile."""
     data = {}
     for name, variable in tile.data_vars.items():
         if name == "eta_value":
@@ -98,21 +102,5 @@ def _whole(plane: Plane, tile: xr.Dataset) -> xr.Dataset:
         known = VARIABLES.get(str(name))
         blank = known[1] if known else (np.nan if variable.dtype.kind == "f" else 0)
         data[name] = (variable.dims, np.full(shape, blank, variable.dtype), attributes(str(name)) if known else variable.attrs)
-    others = {d: tile[d] for d in leading}
+    others = {d: tile[d] for d in tile.dims if d not in ("gamma", "eta")}
     return xr.Dataset(data, coords={**others, **coordinates(plane)})
-
-
-@contextmanager
-def _bar(total: int, shown: bool) -> Iterator[Any]:
-    """Give a function to call after each tile; it moves a progress bar on the terminal, if one is wanted."""
-    if not shown:
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("tiles"), TimeElapsedColumn(),
-               TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("sweeping", total=total)
-        yield lambda: bar.advance(task)

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from toymodels import OneParameter, ToyExperiment
-from validation import Misuse, Plane, open_portrait, sweep
+from validation import Misuse, Plane, combine, locate, open_portrait, sweep
 from validation.experiment import digest
 
 PLANE = Plane.log((1e-2, 1e2), (1e-4, 1e2), per_decade=(3, 7), stagger=True)
@@ -40,6 +40,35 @@ def test_horizons_come_first():
     assert portrait["final_excess"].dims == ("horizon", "gamma", "eta")
     np.testing.assert_array_equal(portrait["horizon"], [10, 60])
     assert portrait.attrs["steps"] == [10, 60]
+
+
+class WithCurves(InTiles):
+    """The same runs, with the curve eta * step, and a note on every tile that this is the one with so many pixels."""
+
+    def measure(self, gamma, eta):
+        portrait = super().measure(gamma, eta)
+        step = xr.DataArray([1, 4, 9], dims="step", name="step")
+        rate = portrait["eta_value"] if "eta_value" in portrait else portrait["eta"]
+        curve = (rate * step * xr.ones_like(portrait["gamma"])).transpose("step", "gamma", "eta").drop_vars("eta_value", errors="ignore")
+        portrait["train_loss"] = curve.variable
+        return portrait.assign_coords(step=step).assign_attrs(failures=json.dumps([portrait["outcome"].size]))
+
+
+def test_curves_go_through_tiles_stores_and_combinations(tmp_path):
+    experiment = WithCurves(OneParameter(2), steps=(10, 20))
+    plane = Plane([0.1, 1.0, 2.0, 3.0, 4.0, 5.0], np.geomspace(1e-3, 1, 7))
+    portrait = sweep(experiment, plane, store=tmp_path / "p.zarr")
+    assert portrait["train_loss"].dims == ("step", "gamma", "eta")
+    np.testing.assert_array_equal(portrait["step"], [1, 4, 9])
+    np.testing.assert_array_equal(portrait["train_loss"], np.array([1, 4, 9])[:, None, None] * np.ones((6, 1)) * plane.eta)
+    assert sum(json.loads(portrait.attrs["failures"])) == portrait["outcome"].size
+    opened = open_portrait(tmp_path / "p.zarr")
+    assert opened["train_loss"].dims == ("step", "gamma", "eta")
+    xr.testing.assert_equal(opened[list(portrait.data_vars)], portrait)
+    np.testing.assert_array_equal(locate(portrait)["eta"], locate(portrait.drop_vars(["train_loss", "step"]))["eta"])
+    finer = combine(portrait, sweep(experiment, Plane([1.0], [0.5, 0.7])))
+    row = finer["train_loss"].sel(gamma=1.0, step=4).values
+    np.testing.assert_allclose(row, 4 * finer["eta_value"].sel(gamma=1.0))
 
 
 def test_a_portrait_says_where_it_comes_from():
