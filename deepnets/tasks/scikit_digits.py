@@ -1,0 +1,93 @@
+"""Scikit-learn's handwritten digits: no file is needed; knows no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from deepnets.tasks.stream import generator
+from validation.misuse import Misuse
+
+HELD_OUT = 297
+DISPLACEMENT = 0.5           # pixels, the standard deviation of an elastic warp
+_SPLIT, _BATCH = 11, 12      # first words of the keys: the streams never meet
+
+
+@dataclass(frozen=True)
+class Digits:
+    """The 1797 digits of 8 x 8 pixels that scikit-learn ships, batches drawn with replacement from 1500 of them.
+
+    Each pixel is centred by its mean over the 1500, and all are divided by one number, so that the mean square of a pixel is 1.
+    The stream is endless, its variety is not: 1500 images. Elastic warps make every sample a new one, but of the same 1500
+    handwritings: what they add is smooth displacement of less than a pixel, and no digit that nobody wrote.
+
+    Attributes
+    ----------
+    elastic : whether every sample of a batch is warped; what is held out never is.
+    raw : whether the pixels keep their mean (then only divided, by the number that makes their mean square 1).
+    """
+
+    elastic: bool = False
+    raw: bool = False
+    in_shape: ClassVar[tuple[int, ...]] = (64,)
+    out_features: ClassVar[int] = 10
+    classes: ClassVar[int | None] = 10
+
+    def __post_init__(self) -> None:
+        for name in ("elastic", "raw"):
+            if not isinstance(getattr(self, name), bool):
+                raise Misuse(f"{name} must be True or False, not {getattr(self, name)!r}")
+
+    def batch(self, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return x (size, 64) and labels (size,), a pure function of the arguments."""
+        x, y = _digits(self.raw)
+        source = generator(_BATCH, seed, step)
+        chosen = torch.from_numpy(source.integers(0, len(x) - HELD_OUT, size))
+        return (_warped(x[chosen], source) if self.elastic else x[chosen]), y[chosen]
+
+    def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the 297 digits that no batch holds."""
+        x, y = _digits(self.raw)
+        return x[-HELD_OUT:], y[-HELD_OUT:]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the task as JSON."""
+        return {"name": "digits", "elastic": self.elastic, "raw": self.raw}
+
+
+@lru_cache(maxsize=2)
+def _digits(raw: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return all digits in one fixed random order, those to be held out last."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise Misuse("digits() needs scikit-learn, which ships them: pip install 'lazyrich[deep]'") from None
+
+    x, y = load_digits(return_X_y=True)
+    order = generator(_SPLIT).permutation(len(x))
+    x, y = torch.from_numpy(x[order]), torch.from_numpy(y[order])
+    mean = torch.zeros(64) if raw else x[:-HELD_OUT].mean(0)
+    x = x - mean
+    return (x / x[:-HELD_OUT].square().mean().sqrt()).float(), y.long()
+
+
+def _warped(x: torch.Tensor, source: np.random.Generator) -> torch.Tensor:
+    """Return images (n, 64) displaced by smooth random fields: a normal displacement at 3 x 3 points, interpolated between them.
+
+    What comes in from beyond the rim is 0: the mean image of centred pixels, the paper of raw ones.
+    """
+    coarse = source.normal(0.0, DISPLACEMENT, (len(x), 2, 3, 3)).astype(np.float32) * (2 / 8)       # grid_sample's image is 2 wide
+    field = F.interpolate(torch.from_numpy(coarse), (8, 8), mode="bicubic", align_corners=True)
+    rest = F.affine_grid(torch.eye(2, 3).expand(len(x), 2, 3), [len(x), 1, 8, 8], align_corners=False)
+    moved = F.grid_sample(x.reshape(-1, 1, 8, 8), rest + field.permute(0, 2, 3, 1), mode="bilinear", align_corners=False)
+    return moved.reshape(-1, 64)
+
+
+def digits(elastic: bool = False, raw: bool = False) -> Digits:
+    """Return scikit-learn's digits, 64 inputs and 10 classes. With `elastic`, every sample is warped anew; `raw` pixels keep their mean."""
+    return Digits(elastic, raw)
