@@ -11,9 +11,9 @@ import numpy as np
 
 from toymodels.beside import beside
 from toymodels.models import Model, OneParameter, TwoParameter
-from toymodels.options import Whole
 from toymodels.simulate import ToyExperiment
 from validation.misuse import Misuse, axis, between, whole
+from validation.options import Whole
 from validation.plane import Plane
 
 MOST = 10_000             # points an axis
@@ -192,17 +192,12 @@ def _plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[flo
 def _check_place(experiment: ToyExperiment, plane: Plane, target: Path, overwrite: bool) -> None:
     """Refuse, before anything is trained, a folder that cannot be written or a portrait that is not this one's to replace."""
     from validation.experiment import digest
-    from validation.store import check_writable, identity
+    from validation.store import check_writable, refuse_other
 
     check_writable(target.parent)
-    if not target.exists() or overwrite:
-        return
-    # by the metadata alone: zarr's threads, once started, forbid the fork that is to come (beside.py)
-    old, wanted = identity(target), (digest(experiment.describe()), plane.digest)
-    if old != wanted:
-        same = old[0] == wanted[0]
-        raise Misuse(f"out already holds another {'plane of this experiment' if same else 'experiment'}, {target}; "
-                     "choose another folder with --out, or replace it with --overwrite")
+    if not overwrite:
+        # by the metadata alone: zarr's threads, once started, forbid the fork that is to come (beside.py)
+        refuse_other(target, digest(experiment.describe()), plane.digest)
 
 
 def _slug(experiment: ToyExperiment, with_loss: bool = True) -> str:

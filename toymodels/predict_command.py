@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from toymodels.models import Model, OneParameter, TwoParameter
-from toymodels.options import Whole
 from validation.misuse import Misuse, between, choose, whole
+from validation.options import Whole
 
 if TYPE_CHECKING:
     from toymodels.theory.table import Cell, Row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -45,7 +45,8 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
     """Fit and judge every predicted power law that these edges can be held against.
 
     The window is the theory's own: where its local exponent is within 0.02 of its limit, and below a third of the gamma where
-    the triangle of trainability closes. Regimes with fewer than four gammas in it are left out, not guessed.
+    the triangle of trainability closes; or what a theory of exponents alone says instead. Regimes with fewer than four gammas
+    in it are left out, not guessed.
 
     Parameters
     ----------
@@ -73,12 +74,28 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
             else:
                 law = fit(edges, name, window=window)
             limit = None if prediction.logarithm(regime) else prediction.fraction(regime)
-            done.append(Assessment(name, regime, limit, law, judge(law, prediction, tolerance), note))
+            verdict = judge(law, prediction, tolerance)
+            if prediction.free_prefactor and prediction.logarithm(regime):
+                verdict = _with_logarithm(verdict, law)
+            done.append(Assessment(name, regime, limit, law, verdict, note))
     return done
 
 
+def _with_logarithm(verdict: Verdict, law: PowerLawFit) -> Verdict:
+    """Return UNDECIDED instead of CONTRADICTED where a factor log(c gamma), of a c of at least 1 that nobody knows, explains the slope."""
+    if verdict.outcome is not VerdictOutcome.CONTRADICTED:
+        return verdict
+    x, log = np.log10(law.gamma), np.log10(np.abs(np.log(law.gamma)))
+    most = float((x - x.mean()) @ log / ((x - x.mean()) @ (x - x.mean())))       # of c = 1; a larger c bends less
+    if not (verdict.interval[1] > verdict.claimed and verdict.interval[0] <= verdict.claimed + most + verdict.tolerance):
+        return verdict
+    sentence = verdict.sentence.partition(f": {VerdictOutcome.CONTRADICTED}")[0]
+    return replace(verdict, outcome=VerdictOutcome.UNDECIDED, how_much_denser=None,
+                   sentence=f"{sentence}: UNDECIDED within {verdict.tolerance:g}, for the law's logarithm adds up to {most:.3f}")
+
+
 def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: float = 0.05) -> list[Verdict]:
-    """Judge every predicted edge as a whole curve, prefactor and crossover included, where the theory means it to hold.
+    """Judge every edge whose level is predicted as a whole curve, prefactor and crossover included, where the theory means it to hold.
 
     That is below a third of the gamma where the triangle of trainability closes, and outside of `Prediction.unjudged`. An edge
     that is only bounded from below is held against its upper brackets alone. Censored gammas are left out.
@@ -92,7 +109,7 @@ def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tole
     edges, steps, rho = _single(edges)
     done = []
     for name, prediction in predictions.items():
-        if name not in edges["edge"].values:
+        if name not in edges["edge"].values or prediction.free_prefactor:
             continue
         gamma = edges["gamma"].values
         eta = edges["eta"].sel(edge=name)
@@ -142,6 +159,9 @@ def _single(edges: xr.Dataset) -> tuple[xr.Dataset, int, float]:
 def _window(prediction: Prediction, regime: str, steps: int, rho: float) -> tuple[tuple[float, float] | None, str]:
     """Return the gammas on which a regime's exponent can be measured, and what to say of them."""
     try:
+        if prediction.free_prefactor:
+            told = "log(c gamma) of unknown c multiplies the power law: what it adds to the slope is not held against the claim"
+            return prediction.window(regime, steps, rho), told if prediction.logarithm(regime) else ""
         if prediction.logarithm(regime):
             window = (SLOWLY, np.inf) if regime == "rich" else (0.0, 1 / SLOWLY)
             return window, "a logarithm multiplies the power law: its slope is compared with the predicted one over the same gammas"

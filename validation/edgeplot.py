@@ -48,7 +48,7 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
     _draw_brackets(top, gamma, low, high)
     _draw_brackets(bottom, gamma, *residual)
     if prediction is not None:
-        top.plot(fine, reference(fine), color="black", lw=1, ls=(0, (6, 2)), label="predicted")
+        top.plot(fine, reference(fine), color="black", lw=1, ls=(0, (6, 2)), label=getattr(prediction, "drawn", "predicted"))
     bottom.axhline(0, color="black", lw=1, ls=(0, (6, 2)) if prediction is not None else "-")
     inside, sizes = np.zeros(gamma.shape, dtype=bool), []
     for i, fit in enumerate(fits):

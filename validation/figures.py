@@ -266,7 +266,8 @@ def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho:
         placed.append(spot)
         ax.text(spot[0], spot[1], symbol, transform=ax.transAxes, va="center", fontsize="large", path_effects=halo,
                 ha="left" if spot[0] < 0.06 else "right" if spot[0] > 0.94 else "center")
-        handles.append(Line2D([], [], color="black", lw=width, ls=dash, label=f"{symbol} predicted"))
+        handles.append(Line2D([], [], color="black", lw=width, ls=dash,
+                              label=f"{symbol} {getattr(predictions[edge], 'drawn', 'predicted')}"))
     return handles
 
 

@@ -28,6 +28,8 @@ class Prediction(ABC):
     holds : (least T, largest rho) for which what the curve leaves out, finite training and finite rho, is below a few per cent.
     bound : whether the edge is only said not to lie below the curve.
     unjudged : gammas (low, high) between which what is measured is known to be another thing; it is not judged there.
+    free_prefactor : whether exponents alone are claimed, and the curve's level means nothing.
+    drawn : how a figure's legend calls the curve.
     """
 
     name: str = ""
@@ -36,6 +38,8 @@ class Prediction(ABC):
     holds: tuple[int, float] = (1, 1.0)
     bound: bool = False
     unjudged: tuple[float, float] | None = None
+    free_prefactor: bool = False
+    drawn: str = "predicted"
 
     @abstractmethod
     def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:

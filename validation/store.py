@@ -1,4 +1,4 @@
-"""A portrait on disk, as zarr: published whole or not at all, opened only if whole; knows no model."""
+"""A portrait on disk, as zarr or netCDF: published whole or not at all, opened only if whole; knows no model."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import xarray as xr
 from validation.misuse import Misuse
 from validation.portrait import VARIABLES, conform
 
+NETCDF = ".nc"
 COMPLETE = "complete"      # an attribute: every chunk was written, so that a missing one is damage and not "unrun"
 
 
@@ -25,7 +26,8 @@ def save_portrait(portrait: xr.Dataset, path: str | os.PathLike[str], overwrite:
     Parameters
     ----------
     portrait : see `validation.portrait`.
-    path : a folder to be; its parent must exist or be creatable.
+    path : a folder to be; its parent must exist or be creatable. If it ends in ".nc", one netCDF file instead, for which scipy is
+        enough: of the classic format, which `xarray.open_dataset` reads.
     overwrite : whether a portrait that is already there is replaced.
 
     Raises
@@ -36,8 +38,13 @@ def save_portrait(portrait: xr.Dataset, path: str | os.PathLike[str], overwrite:
     target = Path(path)
     if target.exists() and not overwrite:
         raise Misuse(f"path must be free, but {target} exists; give another path, or overwrite=True to replace a portrait")
-    if target.exists() and not (target / "zarr.json").is_file():
+    if target.exists() and not (_is_netcdf(target) if target.suffix == NETCDF else (target / "zarr.json").is_file()):
         raise Misuse(f"path must be free or a portrait, but {target} is something else; it is left as it is")
+    if target.suffix == NETCDF:
+        plain = {str(name): {"_FillValue": None} for name in portrait.variables}
+        with published(target) as draft:
+            portrait.to_netcdf(draft, engine="scipy", format="NETCDF3_64BIT", encoding=plain)
+        return target
     with published(target) as draft:
         portrait.attrs = portrait.attrs | {COMPLETE: 1}
         with _quiet():
@@ -56,8 +63,16 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
     target = Path(path)
     if not target.exists():
         raise Misuse(f"path must be a portrait, but there is nothing at {target}")
+    if target.is_file() and _is_netcdf(target):
+        try:
+            with xr.open_dataset(target, engine="scipy") as opened:
+                return conform(opened.load())
+        except Misuse:
+            raise
+        except Exception as error:
+            raise Misuse(f"the portrait at {target} cannot be read: {type(error).__name__}: {str(error).splitlines()[0]}") from error
     if not (target / "zarr.json").is_file():
-        raise Misuse(f"path must be a portrait (a zarr folder, as `save_portrait` writes it), but {target} is none")
+        raise Misuse(f"path must be a portrait (a zarr folder or a netCDF file, as `save_portrait` writes it), but {target} is none")
     try:
         import zarr
 
@@ -92,6 +107,17 @@ def identity(path: str | os.PathLike[str]) -> tuple[str, str]:
         raise Misuse(f"{target} is no portrait, or a damaged one, and is left as it is ({type(error).__name__}: {error})") from error
 
 
+def refuse_other(path: str | os.PathLike[str], experiment: str, plane: str) -> None:
+    """Raise `Misuse` if the portrait at `path` is of another experiment or plane than those of the given digests; free is good too."""
+    target = Path(path)
+    if not target.exists():
+        return
+    old, wanted = identity(target), (experiment, plane)
+    if old != wanted:
+        raise Misuse(f"out already holds another {'plane of this experiment' if old[0] == experiment else 'experiment'}, {target}; "
+                     "choose another folder with --out, or replace it with --overwrite")
+
+
 def check_writable(folder: Path) -> None:
     """Raise `Misuse` if nothing can be written to `folder`, before the work whose results are to go there; it is made if need be."""
     try:
@@ -100,6 +126,12 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise Misuse(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def _is_netcdf(path: Path) -> bool:
+    """Return whether a file begins as those of netCDF's classic format do."""
+    with path.open("rb") as file:
+        return file.read(3) == b"CDF"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from validation.anchored import anchored
 from validation.assessment import Assessment
 from validation.report import MARKS, Picture, Row, Section, publish, verdicts_json, write_report
 from validation.verdict import Verdict
@@ -74,10 +75,12 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
     Parameters
     ----------
     stem : the files' path without an ending.
-    variables : of the portrait, one figure each, with the predicted edges drawn over it; then one of the edges.
+    variables : of the portrait, one figure each, with the predicted edges drawn over it (exponents without a level at the measured
+        one); then one of the edges.
     """
     from validation import figures
 
+    predictions = anchored(predictions, assessments)
     pictures = []
     for variable in variables:
         what = SHOWN.get(variable, variable.replace("_", " "))
