@@ -12,13 +12,20 @@ if TYPE_CHECKING:
     from deepnets.experiment import DeepExperiment as DeepExperiment
     from deepnets.networks import CNN as CNN
     from deepnets.networks import MLP as MLP
+    from deepnets.networks import ResidualCNN as ResidualCNN
+    from deepnets.networks import ResidualMLP as ResidualMLP
+    from deepnets.networks import ResNet as ResNet
+    from deepnets.networks import Transformer as Transformer
+    from deepnets.networks import ViT as ViT
     from deepnets.networks import parametrization_table as parametrization_table
     from deepnets.pairs import Unsupported as Unsupported
 
 _ROOMS = {"Centered": "difference", "FellBack": "difference", "Unsupported": "pairs", "DeepExperiment": "experiment",
-          "CNN": "networks", "MLP": "networks", "parametrization_table": "networks"}
+          **dict.fromkeys(("CNN", "MLP", "ResNet", "ResidualCNN", "ResidualMLP", "Transformer", "ViT", "parametrization_table"),
+                          "networks")}
 
-__all__ = ["CNN", "MLP", "Centered", "DeepExperiment", "FellBack", "Unsupported", "parametrization_table", "tasks"]
+__all__ = ["CNN", "MLP", "Centered", "DeepExperiment", "FellBack", "ResNet", "ResidualCNN", "ResidualMLP", "Transformer", "Unsupported",
+           "ViT", "parametrization_table", "tasks"]
 
 
 def __getattr__(name: str) -> Any:

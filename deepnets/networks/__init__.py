@@ -3,5 +3,9 @@
 from deepnets.networks.cnn import CNN
 from deepnets.networks.mlp import MLP
 from deepnets.networks.parametrization import parametrization_table
+from deepnets.networks.residual import ResidualCNN, ResidualMLP
+from deepnets.networks.resnet import ResNet
+from deepnets.networks.transformer import Transformer
+from deepnets.networks.vit import ViT
 
-__all__ = ["CNN", "MLP", "parametrization_table"]
+__all__ = ["CNN", "MLP", "ResNet", "ResidualCNN", "ResidualMLP", "Transformer", "ViT", "parametrization_table"]

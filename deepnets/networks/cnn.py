@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from deepnets.networks.arguments import flag, image_shape, odd
 from deepnets.networks.layers import NONLINEARITIES, ScaledConv, ScaledLinear
-from deepnets.networks.parametrization import PARAMETRIZATIONS, Scaling, scaling
+from deepnets.networks.parametrization import WITHOUT_SKIPS, Parametrization, Scaling
 from validation.misuse import Misuse, choose, whole
 
 
@@ -50,21 +50,17 @@ class CNN:
     parametrization: str = "mup"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.in_shape, Sequence) or isinstance(self.in_shape, str) or len(self.in_shape) != 3:
-            raise Misuse(f"in_shape must be (channels, height, width), not {self.in_shape!r}")
-        object.__setattr__(self, "in_shape", tuple(whole("in_shape", n) for n in self.in_shape))
-        for name in ("width", "out_features", "convolutions", "dense", "kernel"):
+        object.__setattr__(self, "in_shape", image_shape("in_shape", self.in_shape))
+        for name in ("width", "out_features", "convolutions", "dense"):
             whole(name, getattr(self, name))
-        if self.kernel % 2 == 0:
-            raise Misuse(f"kernel must be odd, not {self.kernel!r}")
-        if not isinstance(self.bias, bool):
-            raise Misuse(f"bias must be True or False, not {self.bias!r}")
+        odd("kernel", self.kernel)
+        flag("bias", self.bias)
         smallest = min(self.in_shape[1:])
         if smallest < 2**self.convolutions:
             raise Misuse(f"convolutions must be at most {int(math.log2(smallest))} for images of {smallest} pixels, which each halves, "
                          f"not {self.convolutions!r}")
         choose("nonlinearity", self.nonlinearity, NONLINEARITIES)
-        choose("parametrization", self.parametrization, PARAMETRIZATIONS)
+        choose("parametrization", self.parametrization, WITHOUT_SKIPS)
 
     @property
     def in_features(self) -> int:
@@ -79,24 +75,20 @@ class CNN:
     def scalings(self) -> tuple[Scaling, ...]:
         """Return the scaling of every tensor, first layer first, by its name in the built module."""
         channels, height, wide = self.in_shape
+        rules = Parametrization(self.parametrization, self.width)
         rows: list[Scaling] = []
         for i in range(self.convolutions):
             fan_in = channels * self.kernel**2
             shape: tuple[int, ...] = (self.width, channels, self.kernel, self.kernel)
-            self._append(rows, f"convolutions.{i}", "input" if i == 0 else "hidden", shape, fan_in)
+            rows += rules.layer(f"convolutions.{i}", "input" if i == 0 else "hidden", shape, fan_in, self.bias)
             channels, height, wide = self.width, height // 2, wide // 2
         fan_in = channels * height * wide
         for i in range(self.dense):
             last = i == self.dense - 1
             shape = (self.out_features if last else self.width, fan_in)
-            self._append(rows, f"dense.{i}", "readout" if last else "hidden", shape, fan_in)
+            rows += rules.layer(f"dense.{i}", "readout" if last else "hidden", shape, fan_in, self.bias)
             fan_in = self.width
         return tuple(rows)
-
-    def _append(self, rows: list[Scaling], name: str, role: str, shape: tuple[int, ...], fan_in: int) -> None:
-        rows.append(scaling(self.parametrization, f"{name}.weight", role, shape, fan_in, self.width))
-        if self.bias:
-            rows.append(scaling(self.parametrization, f"{name}.bias", "bias", shape[:1], fan_in, self.width))
 
     def build(self, seed: int) -> ConvolutionsThenDense:
         """Return the module, its weights drawn from `seed`: the same on every machine."""

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from deepnets.networks.arguments import flag
 from deepnets.networks.layers import NONLINEARITIES, ScaledLinear
-from deepnets.networks.parametrization import PARAMETRIZATIONS, Scaling, scaling
-from validation.misuse import Misuse, choose, whole
+from deepnets.networks.parametrization import WITHOUT_SKIPS, Parametrization, Scaling
+from validation.misuse import choose, whole
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,18 @@ class MLP:
     def __post_init__(self) -> None:
         for name, least in (("in_features", 1), ("width", 1), ("depth", 2), ("out_features", 1)):
             whole(name, getattr(self, name), least)
-        if not isinstance(self.bias, bool):
-            raise Misuse(f"bias must be True or False, not {self.bias!r}")
+        flag("bias", self.bias)
         choose("nonlinearity", self.nonlinearity, NONLINEARITIES)
-        choose("parametrization", self.parametrization, PARAMETRIZATIONS)
+        choose("parametrization", self.parametrization, WITHOUT_SKIPS)
 
     def scalings(self) -> tuple[Scaling, ...]:
         """Return the scaling of every tensor, first layer first, by its name in the built module."""
         sizes = [self.in_features, *[self.width] * (self.depth - 1), self.out_features]
-        rows = []
+        rules = Parametrization(self.parametrization, self.width)
+        rows: list[Scaling] = []
         for i, (fan_in, out) in enumerate(pairwise(sizes)):
             role = "input" if i == 0 else "readout" if i == self.depth - 1 else "hidden"
-            rows.append(scaling(self.parametrization, f"layers.{i}.weight", role, (out, fan_in), fan_in, self.width))
-            if self.bias:
-                rows.append(scaling(self.parametrization, f"layers.{i}.bias", "bias", (out,), fan_in, self.width))
+            rows += rules.layer(f"layers.{i}", role, (out, fan_in), fan_in, self.bias)
         return tuple(rows)
 
     def build(self, seed: int) -> StackOfLayers:

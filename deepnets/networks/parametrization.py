@@ -1,7 +1,9 @@
-"""muP, NTK and standard parametrization: multipliers, initial variances and rates, computed up front; knows no module.
+"""muP, Depth-muP, NTK and standard parametrization: multipliers, starts and rates, computed up front; knows no module.
 
 muP (eqs. 11-14): weights N(0, 1), multiplied by ``1/sqrt(fan_in)``, the readout by 1/N (and, in `Centered`, by 1/gamma), one SGD rate
-N eta for every tensor. NTK: the readout by ``1/sqrt(N)`` and the rate eta. Standard: variance 1/fan_in, no multipliers, the rate eta.
+N eta for every tensor; Adam's rate is eta, ``eta/sqrt(N)`` of hidden weights. Depth-muP (eq. 12 with alpha = 1/2, Yang & Littwin 2023):
+the same, every residual branch times ``1/sqrt(blocks)``, and Adam's rate too of what stands in one. NTK: the readout by ``1/sqrt(N)`` and
+the rate eta. Standard: variance 1/fan_in, no multipliers, the rate eta.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from typing import Any
 
 from validation.misuse import Misuse, choose
 
-PARAMETRIZATIONS = ("mup", "ntk", "standard")
-ROLES = ("input", "hidden", "readout", "bias")
+WITHOUT_SKIPS = ("mup", "ntk", "standard")
+PARAMETRIZATIONS = (*WITHOUT_SKIPS, "depth_mup")
+ROLES = ("input", "hidden", "readout", "bias", "norm")
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,13 @@ class Scaling:
     Attributes
     ----------
     name : the parameter's name in the built module.
-    role : "input", "hidden", "readout" or "bias".
+    role : "input", "hidden", "readout", "bias", or "norm" (a normalisation's gain).
     shape : of the tensor.
     multiplier : what its product with the data is multiplied by.
-    variance : of its entries at the start (0: it starts at zero).
+    variance : of its entries at the start (0: all of them start at `start`).
     sgd, adam : its rate over eta; "adam" serves SignSGD too.
+    start : the mean of its entries at the start: 1 of a gain, 0 of all others.
+    branch : what the residual branch in which it stands is multiplied by, once; 1 outside of branches.
     """
 
     name: str
@@ -37,6 +42,8 @@ class Scaling:
     variance: float
     sgd: float
     adam: float
+    start: float = 0.0
+    branch: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,35 +55,86 @@ class ParametrizationTable:
     rows: tuple[Scaling, ...]
 
     def __str__(self) -> str:
-        head = f"{self.parametrization}, N = {self.width}\n{'tensor':<18}{'role':<9}{'shape':<14}{'multiplier':>11}{'variance':>10}"
-        lines = [f"{r.name:<18}{r.role:<9}{'x'.join(map(str, r.shape)):<14}{r.multiplier:>11.4g}{r.variance:>10.4g}{r.sgd:>10.4g}"
-                 f"{r.adam:>10.4g}" for r in self.rows]
-        return "\n".join([head + f"{'SGD/eta':>10}{'Adam/eta':>10}", *lines])
+        names = max(len(r.name) for r in self.rows) + 2
+        shapes = ["x".join(map(str, r.shape)) for r in self.rows]
+        sizes = max(14, *(len(s) + 2 for s in shapes))
+        columns = ("multiplier", "branch", "start", "variance", "SGD/eta", "Adam/eta")
+        head = f"{'tensor':<{names}}{'role':<9}{'shape':<{sizes}}" + "".join(f"{c:>11}" for c in columns)
+        lines = [f"{r.name:<{names}}{r.role:<9}{shape:<{sizes}}"
+                 + "".join(f"{v:>11.4g}" for v in (r.multiplier, r.branch, r.start, r.variance, r.sgd, r.adam))
+                 for r, shape in zip(self.rows, shapes, strict=True)]
+        return "\n".join([f"{self.parametrization}, N = {self.width}", head, *lines])
 
 
-def scaling(parametrization: str, name: str, role: str, shape: tuple[int, ...], fan_in: int, width: int) -> Scaling:
+def scaling(parametrization: str, name: str, role: str, shape: tuple[int, ...], fan_in: int, width: int, blocks: int = 1) -> Scaling:
     """Return one tensor's scaling.
 
     Parameters
     ----------
     parametrization, role : one of `PARAMETRIZATIONS`, of `ROLES`.
-    fan_in : inputs of each output; of a convolution, channels times the kernel's area.
+    fan_in : inputs of each output; of a convolution, channels times the kernel's area; of a lookup, 1.
     width : N, the width that scales the readout.
+    blocks : of the network, for what stands in a residual branch; 1 for all else.
     """
     choose("parametrization", parametrization, PARAMETRIZATIONS)
     choose("role", role, ROLES)
-    sgd = float(width) if parametrization == "mup" else 1.0
-    adam = 1 / math.sqrt(width) if parametrization == "mup" and role == "hidden" else 1.0
-    if role == "bias":          # outside the multiplier: inside, its updates would be O(1/N)
-        return Scaling(name, role, shape, 1.0, 0.0, sgd, adam=1.0)
+    mup = parametrization in ("mup", "depth_mup")
+    branch = 1 / math.sqrt(blocks) if parametrization == "depth_mup" else 1.0
+    sgd = float(width) if mup else 1.0
+    if role in ("bias", "norm"):          # outside the multiplier: inside, its updates would be O(1/N)
+        return Scaling(name, role, shape, 1.0, 0.0, sgd, adam=branch, start=float(role == "norm"), branch=branch)
+    adam = branch / math.sqrt(width) if mup and role == "hidden" else branch
     if parametrization == "standard":
-        return Scaling(name, role, shape, 1.0, 1 / fan_in, sgd, adam)
-    multiplier = 1 / fan_in if parametrization == "mup" and role == "readout" else 1 / math.sqrt(fan_in)
-    return Scaling(name, role, shape, multiplier, 1.0, sgd, adam)
+        return Scaling(name, role, shape, 1.0, 1 / fan_in, sgd, adam, branch=branch)
+    multiplier = 1 / fan_in if mup and role == "readout" else 1 / math.sqrt(fan_in)
+    return Scaling(name, role, shape, multiplier, 1.0, sgd, adam, branch=branch)
+
+
+@dataclass(frozen=True)
+class Parametrization:
+    """A parametrization at a width and a number of blocks: gives the scalings of a network's layers.
+
+    Attributes
+    ----------
+    name : one of `PARAMETRIZATIONS`.
+    width : N, the width that scales the readout.
+    blocks : whose residual branches are multiplied by `branch`.
+    """
+
+    name: str
+    width: int
+    blocks: int = 1
+
+    @property
+    def branch(self) -> float:
+        """``1/blocks**alpha``, alpha = 1/2 in Depth-muP and 0 elsewhere (eq. 12)."""
+        return 1 / math.sqrt(self.blocks) if self.name == "depth_mup" else 1.0
+
+    @property
+    def attention_power(self) -> float:
+        """The power of 1/d by which attention's logits are multiplied, d the width of a head: 1 in muP, else 1/2."""
+        return 1.0 if self.name in ("mup", "depth_mup") else 0.5
+
+    def layer(self, name: str, role: str, shape: tuple[int, ...], fan_in: int, bias: bool, branch: bool = False) -> list[Scaling]:
+        """Return the scalings of a layer's weight, of shape (out, ...), and bias; `branch`: whether it stands in a residual branch."""
+        rows = [self._of(f"{name}.weight", role, shape, fan_in, branch)]
+        return [*rows, self._of(f"{name}.bias", "bias", shape[:1], fan_in, branch)] if bias else rows
+
+    def norm(self, name: str, shape: tuple[int, ...], bias: bool = True, branch: bool = False) -> list[Scaling]:
+        """Return the scalings of a normalisation's gain and bias."""
+        rows = [self._of(f"{name}.weight", "norm", shape, 1, branch)]
+        return [*rows, self._of(f"{name}.bias", "bias", shape, 1, branch)] if bias else rows
+
+    def lookup(self, name: str, shape: tuple[int, ...]) -> Scaling:
+        """Return the scaling of rows that are looked up: an input layer whose inputs are one-hot, of which one counts."""
+        return self._of(name, "input", shape, 1, False)
+
+    def _of(self, name: str, role: str, shape: tuple[int, ...], fan_in: int, branch: bool) -> Scaling:
+        return scaling(self.name, name, role, shape, fan_in, self.width, self.blocks if branch else 1)
 
 
 def parametrization_table(network: Any) -> ParametrizationTable:
-    """Return the multipliers, initial variances and rates of a network's tensors; print it to read it.
+    """Return the multipliers, starts and rates of a network's tensors; print it to read it.
 
     Parameters
     ----------
@@ -88,4 +146,5 @@ def parametrization_table(network: Any) -> ParametrizationTable:
     """
     if not hasattr(network, "scalings") or isinstance(network, type):
         raise Misuse(f"network must be one of the package's specifications, such as deepnets.MLP(...), not {network!r}")
-    return ParametrizationTable(network.parametrization, network.width, network.scalings())
+    width = getattr(network, "readout_width", network.width)
+    return ParametrizationTable(network.parametrization, width, network.scalings())

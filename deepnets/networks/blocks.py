@@ -1,0 +1,176 @@
+"""The blocks of ViT and Transformer: attention and a two-layer network, each a residual branch behind a LayerNorm; knows no input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from deepnets.networks.arguments import flag
+from deepnets.networks.layers import NONLINEARITIES, ScaledLinear, drawn
+from deepnets.networks.parametrization import PARAMETRIZATIONS, Parametrization, Scaling
+from validation.misuse import Misuse, choose, positive, whole
+
+QK = ("none", "norm", "layernorm")
+NORMS = ("layer", "none")
+EPS = 1e-6      # of the normalisations of queries and keys
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """``x + branch attention(norm(x))``, then ``x + branch W_2 phi(W_1 norm(x))``, `blocks` times, and a last norm.
+
+    Attributes
+    ----------
+    width : N, of the stream; a head's is d = N/heads.
+    blocks : >= 1; under "depth_mup" both branches of each are multiplied by ``1/sqrt(blocks)``.
+    heads : divides N.
+    mlp_ratio : the two-layer network's hidden units over N.
+    qk : what is done to each head's queries and keys: "none"; "norm", divided by their root mean square, without gains; "layernorm", a
+        LayerNorm with gains (each head its own: shared ones would move heads times faster) and no biases.
+    temperature : > 0; logits are ``q . k/(d temperature)`` in muP and Depth-muP, ``q . k/(sqrt(d) temperature)`` else. With "norm" in muP
+        that is the cosine between q and k over the temperature.
+    norm : "layer", or "none": no LayerNorm anywhere.
+    bias : whether the matrices have biases; LayerNorms always do.
+    nonlinearity, parametrization : as of `ResidualMLP`.
+
+    Raises
+    ------
+    Misuse : naming the argument, its value and what is allowed.
+    """
+
+    width: int
+    blocks: int
+    heads: int
+    mlp_ratio: int
+    qk: str
+    temperature: float
+    norm: str
+    bias: bool
+    nonlinearity: str
+    parametrization: str
+
+    def __post_init__(self) -> None:
+        for name in ("width", "blocks", "heads", "mlp_ratio"):
+            whole(name, getattr(self, name))
+        if self.width % self.heads:
+            raise Misuse(f"heads must divide width, which is {self.width}, not {self.heads!r}")
+        choose("qk", self.qk, QK)
+        if isinstance(self.temperature, bool) or positive("temperature", self.temperature).ndim:
+            raise Misuse(f"temperature must be one number above zero, not {self.temperature!r}")
+        choose("norm", self.norm, NORMS)
+        flag("bias", self.bias)
+        choose("nonlinearity", self.nonlinearity, NONLINEARITIES)
+        choose("parametrization", self.parametrization, PARAMETRIZATIONS)
+
+    @property
+    def rules(self) -> Parametrization:
+        """The parametrization, for these layers and those around them."""
+        return Parametrization(self.parametrization, self.width, self.blocks)
+
+    @property
+    def depth(self) -> int:
+        """Weight matrices on the longest path: four a block, of which two are the attention's (values and output)."""
+        return 4 * self.blocks
+
+    def scalings(self) -> list[Scaling]:
+        """Return the scaling of every tensor, by its name in the built module."""
+        n, hidden, rules = self.width, self.mlp_ratio * self.width, self.rules
+        head = (self.heads, 1, n // self.heads)
+        rows: list[Scaling] = []
+        for i in range(self.blocks):
+            at = f"blocks.{i}"
+            rows += self._norm(f"{at}.attention_norm", True)
+            rows += rules.layer(f"{at}.attention.qkv", "hidden", (3 * n, n), n, self.bias, True)
+            if self.qk == "layernorm":
+                rows += [s for of in ("query_norm", "key_norm") for s in rules.norm(f"{at}.attention.{of}", head, False, True)]
+            rows += rules.layer(f"{at}.attention.out", "hidden", (n, n), n, self.bias, True)
+            rows += self._norm(f"{at}.mlp_norm", True)
+            rows += rules.layer(f"{at}.first", "hidden", (hidden, n), n, self.bias, True)
+            rows += rules.layer(f"{at}.second", "hidden", (n, hidden), hidden, self.bias, True)
+        return rows + self._norm("last_norm", False)
+
+    def _norm(self, name: str, branch: bool) -> list[Scaling]:
+        return [] if self.norm == "none" else self.rules.norm(name, (self.width,), branch=branch)
+
+    def build(self, told: dict[str, Scaling], generator: torch.Generator, causal: bool) -> list[Block]:
+        """Return the blocks, drawn from `generator` by their scalings."""
+        scale = (self.heads / self.width) ** self.rules.attention_power / float(self.temperature)
+
+        def linear(name: str) -> ScaledLinear:
+            return ScaledLinear(told[f"{name}.weight"], self.bias, generator)
+
+        def head_norm(name: str) -> nn.Module:
+            if self.qk == "layernorm":
+                return HeadNorm(told[f"{name}.weight"], generator)
+            return RootMeanSquare() if self.qk == "norm" else nn.Identity()
+
+        return [Block(Attention(linear(f"blocks.{i}.attention.qkv"), head_norm(f"blocks.{i}.attention.query_norm"),
+                                head_norm(f"blocks.{i}.attention.key_norm"), linear(f"blocks.{i}.attention.out"),
+                                self.heads, scale, causal),
+                      linear(f"blocks.{i}.first"), linear(f"blocks.{i}.second"), self.normalisation(), self.normalisation(),
+                      self.nonlinearity, self.rules.branch) for i in range(self.blocks)]
+
+    def normalisation(self) -> nn.Module:
+        """Return a LayerNorm of the stream, or nothing."""
+        return nn.LayerNorm(self.width) if self.norm == "layer" else nn.Identity()
+
+
+class RootMeanSquare(nn.Module):
+    """``x/sqrt(mean(x**2))`` over a head: QK-norm (Henry et al. 2020) up to sqrt(d)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x's shape, (batch, heads, length, d)."""
+        return F.rms_norm(x, x.shape[-1:], eps=EPS)
+
+
+class HeadNorm(nn.Module):
+    """A LayerNorm over each head, with gains of its own (Dehghani et al. 2023)."""
+
+    def __init__(self, scaling: Scaling, generator: torch.Generator) -> None:
+        super().__init__()
+        self.weight = drawn(scaling, generator)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x's shape, (batch, heads, length, d)."""
+        return F.layer_norm(x, x.shape[-1:], eps=EPS) * self.weight
+
+
+class Attention(nn.Module):
+    """``softmax(scale q k^T) v``; causal: no position looks at a later one.
+
+    The products are written out, as the fused attention of torch has no second derivatives.
+    """
+
+    def __init__(self, qkv: ScaledLinear, query_norm: nn.Module, key_norm: nn.Module, out: ScaledLinear, heads: int, scale: float,
+                 causal: bool) -> None:
+        super().__init__()
+        self.qkv, self.query_norm, self.key_norm, self.out = qkv, query_norm, key_norm, out
+        self.heads, self.scale, self.causal = heads, scale, causal
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, length, N) of the same."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)      # each (batch, heads, length, d)
+        logits = torch.matmul(self.query_norm(q) * self.scale, self.key_norm(k).transpose(-2, -1))
+        if self.causal:
+            later = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).triu(1)
+            logits = logits.masked_fill(later, -torch.inf)
+        return self.out(torch.matmul(logits.softmax(-1), v).transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """Both branches, one after the other."""
+
+    def __init__(self, attention: Attention, first: ScaledLinear, second: ScaledLinear, attention_norm: nn.Module, mlp_norm: nn.Module,
+                 nonlinearity: str, branch: float) -> None:
+        super().__init__()
+        self.attention_norm, self.attention, self.mlp_norm = attention_norm, attention, mlp_norm
+        self.first, self.second = first, second
+        self.activation, self.branch = NONLINEARITIES[nonlinearity](), branch
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, length, N) of the same."""
+        x = x + self.attention(self.attention_norm(x)) * self.branch
+        return x + self.second(self.activation(self.first(self.mlp_norm(x)))) * self.branch

@@ -1,0 +1,114 @@
+"""Transformer: a small causal language model, as a specification; knows no training."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from deepnets.networks.blocks import Block, Blocks
+from deepnets.networks.layers import ScaledLinear, drawn
+from deepnets.networks.parametrization import Scaling
+from validation.misuse import Misuse, whole
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """Tokens and learned positions, pre-norm blocks of causal attention, a last LayerNorm, a readout of its own (not tied).
+
+    Tokens (batch, length) of int64 give logits (batch, length, vocabulary). An embedding is an input layer whose inputs are one-hot: of its
+    rows one counts, so fan_in is 1, the multiplier 1, the start N(0, 1), and its rates those of the input (N eta for SGD, eta for
+    Adam); so are the positions'. The last LayerNorm makes the L of ``gamma**(2/L)`` a fit. Logits of attention: see
+    `deepnets.networks.blocks.Blocks`.
+
+    Attributes
+    ----------
+    vocabulary : K, the number of tokens.
+    context : the longest length; `in_features` of a task of text.
+    width : N, of the stream.
+    blocks, heads, mlp_ratio, qk, temperature, norm, bias, nonlinearity, parametrization : as of `ViT`.
+
+    Raises
+    ------
+    Misuse : naming the argument, its value and what is allowed; in a call, what are not such tokens.
+    """
+
+    vocabulary: int
+    context: int
+    width: int
+    blocks: int = 2
+    heads: int = 1
+    mlp_ratio: int = 4
+    qk: str = "none"
+    temperature: float = 1.0
+    norm: str = "layer"
+    bias: bool = False
+    nonlinearity: str = "gelu"
+    parametrization: str = "mup"
+
+    def __post_init__(self) -> None:
+        for name in ("vocabulary", "context"):
+            whole(name, getattr(self, name))
+        self._blocks()      # refuses what else is amiss
+
+    @property
+    def in_features(self) -> int:
+        """Tokens of one input: the context."""
+        return self.context
+
+    @property
+    def out_features(self) -> int:
+        """Logits of each position: the vocabulary."""
+        return self.vocabulary
+
+    @property
+    def depth(self) -> int:
+        """Weight matrices on the longest path: embedding, four a block (values, output, two of the MLP), readout."""
+        return self._blocks().depth + 2
+
+    def _blocks(self) -> Blocks:
+        return Blocks(self.width, self.blocks, self.heads, self.mlp_ratio, self.qk, self.temperature, self.norm, self.bias,
+                      self.nonlinearity, self.parametrization)
+
+    def scalings(self) -> tuple[Scaling, ...]:
+        """Return the scaling of every tensor by its name in the built module."""
+        blocks = self._blocks()
+        return (blocks.rules.lookup("embedding", (self.vocabulary, self.width)),
+                blocks.rules.lookup("positions", (self.context, self.width)), *blocks.scalings(),
+                *blocks.rules.layer("readout", "readout", (self.vocabulary, self.width), self.width, self.bias))
+
+    def build(self, seed: int) -> TokensThenBlocks:
+        """Return the module, its weights drawn from `seed`: the same on every machine."""
+        generator = torch.Generator().manual_seed(whole("seed", seed, 0))
+        told, plan = {s.name: s for s in self.scalings()}, self._blocks()
+        embedding, positions = drawn(told["embedding"], generator), drawn(told["positions"], generator)
+        blocks = plan.build(told, generator, causal=True)
+        return TokensThenBlocks(embedding, positions, blocks, plan.normalisation(),
+                                ScaledLinear(told["readout.weight"], self.bias, generator))
+
+    def describe(self) -> dict[str, Any]:
+        """Return the specification as JSON."""
+        return {"name": "transformer", **asdict(self)}
+
+
+class TokensThenBlocks(nn.Module):
+    """The module of a `Transformer`."""
+
+    def __init__(self, embedding: nn.Parameter, positions: nn.Parameter, blocks: list[Block], last_norm: nn.Module,
+                 readout: ScaledLinear) -> None:
+        super().__init__()
+        self.embedding, self.positions = embedding, positions
+        self.blocks, self.last_norm, self.readout = nn.ModuleList(blocks), last_norm, readout
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return (batch, length, vocabulary) of tokens (batch, length)."""
+        if tokens.ndim != 2 or tokens.is_floating_point() or tokens.shape[1] > self.positions.shape[0]:
+            raise Misuse(f"tokens must be whole numbers of shape (batch, length), length at most {self.positions.shape[0]}, "
+                         f"not {tokens.dtype} of shape {tuple(tokens.shape)}")
+        h = F.embedding(tokens, self.embedding) + self.positions[:tokens.shape[1]]      # (batch, length, N)
+        for block in self.blocks:
+            h = block(h)
+        return self.readout(self.last_norm(h))
