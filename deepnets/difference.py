@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from deepnets.pairs import Unsupported
+from deepnets.precision import arithmetic
 from deepnets.propagation import by_copies, by_pairs
 from deepnets.slots import statistics, trainable
 from validation.misuse import Misuse, choose
@@ -177,7 +178,7 @@ class Centered(nn.Module):
             output, moved = by_pairs(self.module, u, self.gamma, inputs, kwargs, drift)
         else:
             dtype = torch.float64 if method == "float64" else None
-            with full_precision(self.parameters()):
+            with arithmetic("float32", next(self.parameters()).device):      # TF32 would cost two copies three more digits
                 output, moved = by_copies(self.module, u, self.gamma, inputs, kwargs, drift, dtype)
         if keep and self.training and moved and not torch._C._are_functorch_transforms_active():
             held = dict(self.module.named_buffers())
@@ -233,22 +234,3 @@ def _plain(*nested: Any) -> bool:
 def _devices(parameters: Iterator[nn.Parameter]) -> list[int]:
     """Return the CUDA devices whose generators are to be kept."""
     return sorted({p.device.index for p in parameters if p.device.type == "cuda" and p.device.index is not None})
-
-
-class full_precision:
-    """Float32 products in float32 on a GPU: TF32 would cost two copies three more digits."""
-
-    def __init__(self, parameters: Iterator[nn.Parameter]) -> None:
-        self.cuda = any(p.is_cuda for p in parameters)
-
-    def __enter__(self) -> None:
-        if self.cuda:
-            self.products = torch.get_float32_matmul_precision()
-            self.convolutions = torch.backends.cudnn.allow_tf32
-            torch.set_float32_matmul_precision("highest")
-            torch.backends.cudnn.allow_tf32 = False
-
-    def __exit__(self, *_: object) -> None:
-        if self.cuda:
-            torch.set_float32_matmul_precision(self.products)
-            torch.backends.cudnn.allow_tf32 = self.convolutions

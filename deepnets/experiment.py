@@ -12,9 +12,10 @@ import torch
 import xarray as xr
 from torch import nn
 
-from deepnets import losses, optimizers, schedules
-from deepnets.difference import Centered, full_precision
+from deepnets import losses, optimizers, precision, schedules
+from deepnets.difference import Centered
 from deepnets.judging import CATAPULT_PEAK, judged
+from deepnets.precision import DTYPES, arithmetic, as_precision
 from deepnets.slots import trainable
 from deepnets.stacks import MLPStack, stack_of
 from deepnets.tasks import Task, as_task
@@ -23,7 +24,6 @@ from validation.misuse import Misuse, between, choose, whole
 from validation.plane import Plane
 from validation.portrait import REQUIRED, empty
 
-PRECISIONS = {"auto": torch.float32, "float32": torch.float32, "float64": torch.float64}
 ON_A_CORE = 32       # runs trained at once on a CPU: more of them leave the cache
 ON_A_GPU = 512
 
@@ -44,7 +44,8 @@ class DeepExperiment:
     steps : T >= 1.
     batch_size : samples a step.
     seeds : of weights and stream; the portrait's dim ``seed``.
-    precision : "auto" and "float32" propagate differences in float32, "float64" in float64.
+    precision : "auto" and "float32" propagate differences in float32, "float64" in float64; "tf32" (on CUDA) and "bf16" in float32, the
+        operands of products rounded, which costs a relative 4e-4 and 2e-3 of the function, at every gamma.
     device : "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:<number>".
     width : N of the rate N eta; None: the specification's own, and 1 of a callable.
     rho : the excess in (0, 1) at which a run counts as trained.
@@ -80,8 +81,8 @@ class DeepExperiment:
                            ("batch_size", whole("batch_size", self.batch_size)), ("rho", between("rho", self.rho, 0, 1)),
                            ("seeds", _seeds(self.seeds))):
             object.__setattr__(self, name, made)
-        choose("precision", self.precision, PRECISIONS)
         object.__setattr__(self, "device", _device(self.device))
+        as_precision(self.precision, self.device)
         if self.width is not None:
             whole("width", self.width)
         if self.loss.name == "cross_entropy" and self.task.classes is None:
@@ -120,7 +121,7 @@ class DeepExperiment:
         """Return the attributes by which `validation.locate` reads this witness's edges."""
         return {"rho": self.rho, "steps": self.steps, "catapult_peak": CATAPULT_PEAK,
                 "eta_max_of": "lowest" if self.optimizer.name == "signsgd" else "highest",
-                "dtype": str(PRECISIONS[self.precision]).removeprefix("torch."), "device": self.device}
+                "device": self.device, **precision.describe(self.precision, self.device)}
 
     def measure(self, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
         """Train at every (gamma, eta) with every seed and return the portrait.
@@ -146,7 +147,7 @@ class DeepExperiment:
                 module = self._built(seed)
                 stack, recipe = stack_of(module), recipe_of(module)
                 for chunk in self._chunks(gammas):
-                    with full_precision(module.parameters()):
+                    with arithmetic(self.precision, self.device):
                         trained = train(module, stack, recipe, gammas[chunk], etas[chunk], seed)
                     found = judged(trained.losses, trained.at_rest, trained.dead, self.rho)
                     if trained.accuracy is not None:
@@ -173,7 +174,7 @@ class DeepExperiment:
         made = self.network.build(seed) if hasattr(self.network, "build") else self.network(seed)
         if not isinstance(made, nn.Module):
             raise Misuse(f"network must give a torch.nn.Module, but for seed {seed} it gave {made!r}")
-        module = made.to(device=self.device, dtype=PRECISIONS[self.precision])
+        module = made.to(device=self.device, dtype=DTYPES[self.precision])
         if not isinstance(stack_of(module), MLPStack):
             x, _ = self.task.batch(seed, 0, 2)
             x = x.to(module_dtype(module)) if x.is_floating_point() else x

@@ -12,6 +12,7 @@ import torch
 
 from deepnets.pairs.otherwise import otherwise
 from deepnets.pairs.value import Pair, lifted, rule
+from deepnets.precision import contracting
 
 
 def product(multiply: Callable[[Any, Any], Any], a: Any, b: Any) -> Pair:
@@ -23,9 +24,14 @@ def product(multiply: Callable[[Any, Any], Any], a: Any, b: Any) -> Pair:
     return Pair(multiply(a.v0, b.v0), multiply(a.d, b.v0) + multiply(a.full, b.d), a.scale)
 
 
-@rule("mul matmul bmm mm mv dot inner outer ger vdot kron tensordot")
+@rule("mul outer ger kron")
 def _product(func: Any, a: Any, b: Any, *args: Any, **kwargs: Any) -> Pair:
     return product(lambda x, y: func(x, y, *args, **kwargs), a, b)
+
+
+@rule("matmul bmm mm mv dot inner vdot tensordot")
+def _contraction(func: Any, a: Any, b: Any, *args: Any, **kwargs: Any) -> Pair:
+    return product(contracting(lambda x, y: func(x, y, *args, **kwargs)), a, b)
 
 
 @rule("rmul")
@@ -35,7 +41,7 @@ def _rmul(func: Any, a: Any, b: Any) -> Pair:
 
 @rule("rmatmul")
 def _rmatmul(func: Any, a: Any, b: Any) -> Pair:
-    return product(torch.matmul, b, a)
+    return product(contracting(torch.matmul), b, a)
 
 
 @rule("einsum")
@@ -43,7 +49,7 @@ def _einsum(func: Any, equation: Any, *operands: Any) -> Any:
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     if len(operands) == 2:
-        return product(lambda x, y: torch.einsum(equation, x, y), *operands)
+        return product(contracting(lambda x, y: torch.einsum(equation, x, y)), *operands)
     return otherwise(torch.einsum, equation, *operands)
 
 
@@ -51,7 +57,7 @@ def _einsum(func: Any, equation: Any, *operands: Any) -> Any:
 def _affine(func: Any, input: Any, weight: Any, bias: Any = None, *args: Any, **kwargs: Any) -> Pair:
     """Return a linear map or a convolution, its bias added along the channels."""
     if isinstance(input, Pair) or isinstance(weight, Pair):
-        made = product(lambda x, w: func(x, w, None, *args, **kwargs), input, weight)
+        made = product(contracting(lambda x, w: func(x, w, None, *args, **kwargs)), input, weight)
     else:
         made = lifted(func(input, weight, None, *args, **kwargs), bias)     # only the bias differs
     if bias is None:
@@ -70,5 +76,5 @@ def _along(bias: torch.Tensor, spatial: int) -> torch.Tensor:
 def _added(func: Any, input: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     if func.__name__.startswith("addbmm") or not (isinstance(a, Pair) or isinstance(b, Pair)):
         return otherwise(func, input, a, b, beta=beta, alpha=alpha)
-    made = product(torch.matmul, a, b)
+    made = product(contracting(torch.matmul), a, b)
     return beta * input + (made if alpha == 1 else alpha * made)

@@ -1,0 +1,133 @@
+"""Precision: in which arithmetic the products of a training run are done; knows no network.
+
+Differences, u and its updates are float32 (or float64) always; what a precision changes is how products take their operands. Sums
+are accumulated in float32. Nothing is subtracted in a pair, so rounded operands cost the same digits at every gamma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch.autograd.function import FunctionCtx
+
+from validation.misuse import Misuse, choose
+
+DTYPES = {"auto": torch.float32, "float32": torch.float32, "float64": torch.float64, "tf32": torch.float32, "bf16": torch.float32}
+_narrow: ContextVar[bool] = ContextVar("narrow", default=False)      # each thread has its own
+
+
+def as_precision(precision: Any, device: str) -> str:
+    """Return `precision` if the device has it; otherwise raise `Misuse`."""
+    choose("precision", precision, DTYPES)
+    if precision == "tf32" and not device.startswith("cuda"):
+        raise Misuse(f"precision 'tf32' needs a CUDA device, and this is {device!r}; "
+                     "'auto', 'float32', 'float64' and 'bf16' run everywhere")
+    return str(precision)
+
+
+def describe(precision: str, device: str) -> dict[str, Any]:
+    """Return what a portrait says of its arithmetic: the precision, the dtype of u, whether TensorFloat-32 is used."""
+    return {"precision": precision, "dtype": str(DTYPES[precision]).removeprefix("torch."),
+            "tf32": int(precision in ("tf32", "bf16") and device.startswith("cuda"))}
+
+
+class arithmetic:
+    """A context in which products are done as `precision` says, on a device.
+
+    On a GPU, "tf32" and "bf16" let float32 products use tensor cores: a bfloat16 is a TensorFloat-32, so that operands already
+    rounded lose nothing more. All others keep them off, whatever the process had chosen.
+    """
+
+    def __init__(self, precision: str, device: str | torch.device) -> None:
+        self.precision, self.cuda = precision, torch.device(device).type == "cuda"
+
+    def __enter__(self) -> None:
+        self.before = _narrow.set(self.precision == "bf16")
+        if self.cuda:
+            self.products, self.convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+            _tensor_cores("high" if self.precision in ("tf32", "bf16") else "highest", self.precision in ("tf32", "bf16"))
+
+    def __exit__(self, *_: object) -> None:
+        _narrow.reset(self.before)
+        if self.cuda:
+            _tensor_cores(self.products, self.convolutions)
+
+
+def _tensor_cores(products: str, convolutions: bool) -> None:
+    torch.set_float32_matmul_precision(products)
+    torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def contracting(multiply: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return `multiply(a, b)`, a sum of products, with its operands as this context takes them, those of the backward pass too."""
+    if not _narrow.get():
+        return multiply
+    return lambda a, b: _NarrowBack.apply(multiply(_Narrow.apply(a), _Narrow.apply(b)))
+
+
+def _rounded(x: torch.Tensor) -> torch.Tensor:
+    return x.to(torch.bfloat16).to(x.dtype)
+
+
+class _Narrow(torch.autograd.Function):
+    """Round to bfloat16; the gradient, a sum of products, is left as it is."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return _rounded(x)
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient
+
+
+class _NarrowBack(torch.autograd.Function):
+    """Leave as it is; round the gradient, which is the operand of the backward pass's products."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> torch.Tensor:
+        return _rounded(gradient)
+
+
+def operand(x: torch.Tensor) -> torch.Tensor:
+    """Return a tensor as `bmm` takes it in this context: bfloat16 where the device multiplies such into float32."""
+    if not _narrow.get():
+        return x
+    return x.to(torch.bfloat16) if x.is_cuda and _INTO_FLOAT32 else _rounded(x)
+
+
+def bmm(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the batched product of two operands (P, n, m) and (P, m, k), summed and returned in float32 or float64."""
+    return torch.bmm(a, b) if a.dtype != torch.bfloat16 else torch.bmm(a, b, out_dtype=torch.float32)     # type: ignore[call-overload]
+
+
+def mm(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the product of two operands (n, m) and (m, k), as `bmm` does."""
+    return torch.mm(a, b) if a.dtype != torch.bfloat16 else torch.mm(a, b, out_dtype=torch.float32)       # type: ignore[call-overload]
+
+
+def multiplied(c: torch.Tensor, a: torch.Tensor, b: torch.Tensor, by: float) -> torch.Tensor:
+    """Return ``by (c + a b)``, `a` and `b` operands of `bmm`, written over c."""
+    return c.baddbmm_(a, b, beta=by, alpha=by) if a.dtype == c.dtype else c.add_(bmm(a, b)).mul_(by)
+
+
+_INTO_FLOAT32 = hasattr(torch.ops.aten.bmm, "dtype")      # torch 2.8 and later; before, the operands are rounded and tensor cores used
