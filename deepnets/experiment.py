@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,15 +16,18 @@ from torch import nn
 
 from deepnets import losses, optimizers, precision, schedules
 from deepnets.difference import Centered
-from deepnets.judging import CATAPULT_PEAK, judged
+from deepnets.judging import CATAPULT_PEAK, curve, curve_steps, judged
 from deepnets.precision import DTYPES, arithmetic, as_precision
+from deepnets.recording import as_compile
+from deepnets.salvage import Failure, salvaged
 from deepnets.slots import trainable
 from deepnets.stacks import MLPStack, stack_of
 from deepnets.tasks import Task, as_task
-from deepnets.training import Recipe, rates, train
-from validation.misuse import Misuse, between, choose, whole
+from deepnets.training import Recipe, Trained, batch, held_out, rates, train
+from validation.misuse import Misuse, axis, between, choose, whole
+from validation.outcome import Outcome
 from validation.plane import Plane
-from validation.portrait import REQUIRED, empty
+from validation.portrait import REQUIRED, attributes, empty
 
 ON_A_CORE = 32       # runs trained at once on a CPU: more of them leave the cache
 ON_A_GPU = 512
@@ -41,7 +46,8 @@ class DeepExperiment:
     loss : "mse" (half the squared error, averaged over samples and outputs) or "cross_entropy".
     optimizer : "sgd", "signsgd", "momentum", "adam", or one of `deepnets.optimizers` with its numbers.
     schedule : "constant", "warmup_cosine", or one of `deepnets.schedules`.
-    steps : T >= 1.
+    steps : T >= 1, or an increasing sequence of them, with a constant schedule: one training judged after each, the portrait has a dim
+        ``horizon``.
     batch_size : samples a step.
     seeds : of weights and stream; the portrait's dim ``seed``.
     precision : "auto" and "float32" propagate differences in float32, "float64" in float64; "tf32" (on CUDA) and "bf16" in float32, the
@@ -49,6 +55,15 @@ class DeepExperiment:
     device : "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:<number>".
     width : N of the rate N eta; None: the specification's own, and 1 of a callable.
     rho : the excess in (0, 1) at which a run counts as trained.
+    curves : how many log-spaced numbers of steps, from 1 to the last T, the portrait's loss curves have (fewer, where they coincide);
+        0: there are none. `train_loss` is the mean over the ten steps up to there, `held_out_loss` that on the held-out samples, both
+        infinite from where a run has diverged.
+    compile : "auto" records the training step of a network that is propagated under `vmap` and runs it from the record, on a GPU
+        compiled after 2000 steps; True compiles it at once (a minute or more for every size of a stack); False does neither. It changes
+        how, and not what: at most the last digits.
+
+    A run that crashes (other than by misuse or for want of memory) is trained again by itself; what crashes again has the outcome
+    ``failed``, and its traceback is in the portrait's attribute ``failures``, a JSON list.
 
     Raises
     ------
@@ -61,13 +76,15 @@ class DeepExperiment:
     loss: Any = "mse"
     optimizer: Any = "sgd"
     schedule: Any = "constant"
-    steps: int = 1000
+    steps: int | Sequence[int] = 1000
     batch_size: int = 256
     seeds: Sequence[int] = (0,)
     precision: str = "auto"
     device: str = "auto"
     width: int | None = None
     rho: float = 0.5
+    curves: int = 0
+    compile: bool | str = "auto"
 
     tile: ClassVar[tuple[int, int]] = (4, 16)
 
@@ -77,14 +94,18 @@ class DeepExperiment:
                          f"not {self.network!r}")
         as_task(self.task)
         for name, made in (("loss", losses.as_loss(self.loss)), ("optimizer", optimizers.as_optimizer(self.optimizer)),
-                           ("schedule", schedules.as_schedule(self.schedule)), ("steps", whole("steps", self.steps)),
+                           ("schedule", schedules.as_schedule(self.schedule)), ("steps", _steps(self.steps)),
                            ("batch_size", whole("batch_size", self.batch_size)), ("rho", between("rho", self.rho, 0, 1)),
-                           ("seeds", _seeds(self.seeds))):
+                           ("seeds", _seeds(self.seeds)), ("curves", whole("curves", self.curves, 0)),
+                           ("compile", as_compile(self.compile))):
             object.__setattr__(self, name, made)
         object.__setattr__(self, "device", _device(self.device))
         as_precision(self.precision, self.device)
         if self.width is not None:
             whole("width", self.width)
+        if isinstance(self.steps, tuple) and self.schedule.name != "constant":
+            raise Misuse("steps must be one number under a schedule that is stretched over them: a run judged on its way would not be one "
+                         f"of that many steps; schedule {self.schedule.name!r} goes with steps={self.steps[-1]}, not {self.steps!r}")
         if self.loss.name == "cross_entropy" and self.task.classes is None:
             raise Misuse("loss 'cross_entropy' needs a task with classes; the targets of this one are numbers")
         if hasattr(self.network, "scalings"):
@@ -98,8 +119,16 @@ class DeepExperiment:
         """The N of the rate N eta."""
         return self.width if self.width is not None else getattr(self.network, "width", 1)
 
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """The numbers of steps after which the runs are judged."""
+        return self.steps if isinstance(self.steps, tuple) else (int(self.steps),)  # type: ignore[arg-type]
+
     def describe(self) -> dict[str, Any]:
-        """Return the experiment as JSON, at full precision; where it runs is not part of it."""
+        """Return the experiment as JSON, at full precision; where and how it runs is not part of it.
+
+        `curves` are, though they change no run: a store cannot be extended by portraits that hold other variables.
+        """
         network = self.network
         return {
             "witness": "deep",
@@ -109,17 +138,18 @@ class DeepExperiment:
             "loss": self.loss.name,
             "optimizer": optimizers.describe(self.optimizer),
             "schedule": schedules.describe(self.schedule),
-            "steps": self.steps,
+            "steps": list(self.steps) if isinstance(self.steps, tuple) else self.steps,
             "batch_size": self.batch_size,
             "seeds": list(self.seeds),
             "precision": self.precision,
             "width": self.rate_width,
             "rho": self.rho,
+            "curves": self.curves,
         }
 
     def rules(self) -> dict[str, Any]:
         """Return the attributes by which `validation.locate` reads this witness's edges."""
-        return {"rho": self.rho, "steps": self.steps, "catapult_peak": CATAPULT_PEAK,
+        return {"rho": self.rho, "steps": self.describe()["steps"], "catapult_peak": CATAPULT_PEAK,
                 "eta_max_of": "lowest" if self.optimizer.name == "signsgd" else "highest",
                 "device": self.device, **precision.describe(self.precision, self.device)}
 
@@ -133,29 +163,71 @@ class DeepExperiment:
 
         Returns
         -------
-        Dataset : a portrait with dims (seed, gamma, eta); `final_accuracy` on held-out samples where the task has classes.
+        Dataset : a portrait with dims (seed, gamma, eta), or (seed, horizon, gamma, eta); `final_accuracy` on held-out samples where the
+            task has classes; with `curves`, `train_loss` and `held_out_loss` over (seed, step, gamma, eta).
         """
         plane = Plane(gamma, eta)
-        variables = (*REQUIRED, "final_accuracy") if self.task.classes is not None else REQUIRED
-        portrait = empty(plane, {"seed": list(self.seeds)}, variables)
-        written = {name: portrait[name].values.reshape(len(self.seeds), -1) for name in variables}
-        gammas = np.repeat(plane.gamma, plane.shape[1])                              # (n m,)
+        portrait = self._blank(plane)
+        runs = plane.shape[0] * plane.shape[1]
+        written = {str(n): v.values.reshape(len(self.seeds), -1, runs) for n, v in portrait.data_vars.items() if n != "eta_value"}
+        gammas = np.repeat(plane.gamma, plane.shape[1])                              # (runs,)
         etas = np.broadcast_to(plane.eta, plane.shape).reshape(-1)
-        recipe_of = self._recipe()
+        failures: list[dict[str, Any]] = []
         with torch.random.fork_rng(devices=[self.device] if self.device.startswith("cuda") else []):
             for s, seed in enumerate(self.seeds):
-                module = self._built(seed)
-                stack, recipe = stack_of(module), recipe_of(module)
+                found = self._trainer(seed, gammas, etas)
                 for chunk in self._chunks(gammas):
-                    with arithmetic(self.precision, self.device):
-                        trained = train(module, stack, recipe, gammas[chunk], etas[chunk], seed)
-                    found = judged(trained.losses, trained.at_rest, trained.dead, self.rho)
-                    if trained.accuracy is not None:
-                        found["final_accuracy"] = trained.accuracy
-                    for name, values in found.items():
-                        written[name][s, chunk] = values
+                    for which, told in salvaged(found, np.arange(runs)[chunk]):
+                        if isinstance(told, Failure):
+                            failures.append({"seed": seed, "gamma": float(gammas[which[0]]), "eta": float(etas[which[0]]),
+                                             "traceback": told.traceback})
+                            told = {"outcome": np.full((len(self.horizons), 1), Outcome.FAILED)}
+                        for name, values in told.items():
+                            written[name][s][:, which] = values
         portrait.attrs.update(self.rules())
+        if failures:
+            portrait.attrs["failures"] = json.dumps(failures)
+            warnings.warn(f"{len(failures)} of {runs * len(self.seeds)} runs failed, the first with "
+                          f"{failures[0]['traceback'].strip().splitlines()[-1]}; the tracebacks are in the portrait's attribute 'failures'",
+                          stacklevel=2)
         return portrait
+
+    def _blank(self, plane: Plane) -> xr.Dataset:
+        """Return the portrait in which nothing has been run."""
+        leading: dict[str, Any] = {"seed": list(self.seeds)} | ({"horizon": list(self.steps)} if isinstance(self.steps, tuple) else {})
+        portrait = empty(plane, leading, (*REQUIRED, "final_accuracy") if self.task.classes is not None else REQUIRED)
+        if self.curves:
+            steps = curve_steps(self.horizons[-1], self.curves)
+            portrait = portrait.assign_coords(step=("step", list(steps), {"long_name": "steps taken", "units": "1"}))
+            for name in ("train_loss", "held_out_loss"):
+                portrait[name] = (("seed", "step", "gamma", "eta"), np.full((len(self.seeds), len(steps), *plane.shape), np.nan),
+                                  attributes(name))
+        return portrait
+
+    def _trainer(self, seed: int, gammas: np.ndarray, etas: np.ndarray) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+        """Return what trains the runs of given indices with a seed."""
+        module = self._built(seed)
+        stack, recipe = stack_of(module, self.compile), self._recipe(module)
+        # what is wrong with the task is said before training, and not once for every run
+        batch(recipe, seed, 0, next(module.parameters()))
+        held_out(recipe, next(module.parameters()))
+
+        def found(which: np.ndarray) -> dict[str, np.ndarray]:
+            with arithmetic(self.precision, self.device):
+                return self._judged(train(module, stack, recipe, gammas[which], etas[which], seed))
+        return found
+
+    def _judged(self, trained: Trained) -> dict[str, np.ndarray]:
+        """Return the portrait's variables for P runs, (horizon, P) and (step, P)."""
+        each = [judged(trained.losses[:T + 1], trained.at_rest[:T + 1], trained.dead[h], self.rho) for h, T in enumerate(self.horizons)]
+        found = {name: np.stack([e[name] for e in each]) for name in each[0]}
+        if self.task.classes is not None:
+            found["final_accuracy"] = trained.accuracy
+        if self.curves:
+            steps = curve_steps(self.horizons[-1], self.curves)
+            found["train_loss"] = curve(trained.losses, steps)
+            found["held_out_loss"] = np.where(np.isfinite(found["train_loss"]), trained.held_out, np.inf)
+        return found
 
     def _chunks(self, gammas: np.ndarray) -> list[slice]:
         """Return the runs in pieces of about equal size."""
@@ -163,11 +235,12 @@ class DeepExperiment:
         ends = np.linspace(0, len(gammas), -(-len(gammas) // most) + 1).astype(int)
         return [slice(a, b) for a, b in pairwise(ends)]
 
-    def _recipe(self) -> Callable[[nn.Module], Recipe]:
-        factors = self.schedule.factors(self.steps)
+    def _recipe(self, module: nn.Module) -> Recipe:
         told = self.network.scalings() if hasattr(self.network, "scalings") and self.width is None else None
-        return lambda module: Recipe(self.task, self.loss, self.optimizer, factors,
-                                     rates(told, self.optimizer, list(trainable(module)), self.rate_width), self.batch_size)
+        T = self.horizons[-1]
+        return Recipe(self.task, self.loss, self.optimizer, self.schedule.factors(T),
+                      rates(told, self.optimizer, list(trainable(module)), self.rate_width), self.batch_size,
+                      self.horizons, curve_steps(T, self.curves))
 
     def _built(self, seed: int) -> nn.Module:
         """Return theta_0 of a seed, of this experiment's dtype and on its device, known to let differences through."""
@@ -185,6 +258,16 @@ class DeepExperiment:
 def module_dtype(module: nn.Module) -> torch.dtype:
     """Return the dtype of a module's parameters."""
     return next(module.parameters()).dtype
+
+
+def _steps(steps: Any) -> int | tuple[int, ...]:
+    """Return a number of steps, or an increasing tuple of them, or raise `Misuse`."""
+    if np.ndim(steps) == 0:
+        return whole("steps", steps)
+    if np.asarray(steps).dtype.kind not in "iu":
+        raise Misuse(f"steps must be a whole number, or an increasing sequence of them, not {steps!r}")
+    axis("steps", steps)
+    return tuple(int(t) for t in steps)
 
 
 def _seeds(seeds: Any) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What became of trained runs: excesses by ten-step means, and the outcome; knows no network and no torch.
+"""What became of trained runs: excesses by ten-step means, the outcome, curves; knows no network and no torch.
 
 The excess of a window of ten steps is its mean loss over that of the zero output on the same batches: the first loss, without the
 noise of which batch came first. The least loss is 0.
@@ -26,6 +26,25 @@ def excesses(losses: np.ndarray, at_rest: np.ndarray) -> np.ndarray:
     window = min(WINDOW, len(losses))
     means = [np.lib.stride_tricks.sliding_window_view(x, window, axis=0).mean(-1) for x in (losses, at_rest)]
     return means[0] / means[1][:, None]
+
+
+def curve_steps(steps: int, count: int) -> tuple[int, ...]:
+    """Return `count` numbers of steps from 1 to `steps`, log-spaced and rounded; fewer, where they coincide. One alone is the last."""
+    return tuple(int(t) for t in np.unique(np.round(np.geomspace(steps, 1, count)))) if count else ()
+
+
+def curve(losses: np.ndarray, at: tuple[int, ...]) -> np.ndarray:
+    """Return the mean loss over the ten steps up to each of `at` (fewer at the start), (C, P), infinite where a run had diverged.
+
+    Parameters
+    ----------
+    losses : (T + 1, P).
+    at : numbers of steps.
+    """
+    finite = np.logical_and.accumulate(np.isfinite(losses), axis=0)
+    losses = np.where(finite, losses, np.inf)
+    with np.errstate(over="ignore"):
+        return np.array([losses[max(0, t + 1 - WINDOW):t + 1].mean(0) for t in at]).reshape(len(at), losses.shape[1])
 
 
 def judged(losses: np.ndarray, at_rest: np.ndarray, dead: np.ndarray, rho: float) -> dict[str, np.ndarray]:

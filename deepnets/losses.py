@@ -1,6 +1,8 @@
 """The networks' losses on the centred output: value and slope for a stack of runs; knows no network.
 
-MSE is half the squared error averaged over samples and outputs. The authors' code has no half: their eta is half of ours.
+Outputs are (..., batch, K), or (..., batch, length, K) where every place of a sequence is told; targets are numbers of the same shape
+(less the runs), or class indices without the K. MSE is half the squared error averaged over samples and outputs. The authors' code has
+no half: their eta is half of ours.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ class MSE:
 
     name: str = "mse"
 
-    def target(self, y: torch.Tensor, outputs: int) -> torch.Tensor:
-        """Return the targets as rows of numbers, (batch, outputs)."""
-        return y if y.is_floating_point() else F.one_hot(y, outputs).to(torch.get_default_dtype())
+    def target(self, y: torch.Tensor, outputs: int, dtype: torch.dtype) -> torch.Tensor:
+        """Return the targets as rows of numbers, (batch, ..., outputs): shared by all runs, they are small beside their outputs."""
+        return (y if y.is_floating_point() else F.one_hot(y, outputs)).to(dtype)
 
     def value(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Return the loss of each run, f (..., *y.shape) and y (batch, ..., outputs)."""
+        """Return the loss of each run, (...); f (..., *y.shape) and y (batch, ..., outputs)."""
         return (f - y).square().mean(tuple(range(-y.ndim, 0))) / 2
 
     def slope(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -35,23 +37,32 @@ class MSE:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """``mean(log sum exp f - y . f)`` over samples; y one-hot, or any rows of probabilities."""
+    """``mean(log sum exp f - y . f)`` over samples; y class indices, or any rows of probabilities."""
 
     name: str = "cross_entropy"
 
-    def target(self, y: torch.Tensor, outputs: int) -> torch.Tensor:
-        """Return the targets as rows of probabilities, (batch, outputs)."""
-        return y if y.is_floating_point() else F.one_hot(y, outputs).to(torch.get_default_dtype())
+    def target(self, y: torch.Tensor, outputs: int, dtype: torch.dtype) -> torch.Tensor:
+        """Return class indices as they are, (batch, ...), and rows of probabilities in `dtype`, (batch, ..., outputs)."""
+        return y.to(dtype) if y.is_floating_point() else y
 
     def value(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Return the loss of each run, f (..., *y.shape) and y (batch, ..., outputs)."""
+        """Return the loss of each run, (...); f (..., *y.shape), and a last dim more than that where y holds indices."""
         # the largest output is taken off first: huge outputs of the right class are then no loss, and not inf - inf
         g = f - f.amax(-1, keepdim=True)
-        return (torch.logsumexp(g, -1) - (y * g).sum(-1)).mean(tuple(range(1 - y.ndim, 0)))
+        told = (y * g).sum(-1) if y.is_floating_point() else g.gather(-1, _of(y, g))[..., 0]
+        return (torch.logsumexp(g, -1) - told).mean(tuple(range(-(y.ndim - y.is_floating_point()), 0)))
 
     def slope(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the derivative of `value` in f, of f's shape."""
-        return (f.softmax(-1) - y) * (y.shape[-1] / y.numel())
+        if y.is_floating_point():
+            return (f.softmax(-1) - y) * (y.shape[-1] / y.numel())
+        made = f.softmax(-1)
+        return made.scatter_add_(-1, _of(y, f), made.new_full((), -1.0).expand(*f.shape[:-1], 1)).div_(y.numel())
+
+
+def _of(y: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
+    """Return class indices (batch, ...) as an index into the last dim of f, the same for all runs."""
+    return y.expand(f.shape[:-1])[..., None]
 
 
 Loss = MSE | CrossEntropy

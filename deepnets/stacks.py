@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 import torch
 from torch import nn
-from torch.func import grad_and_value, vmap
 
 from deepnets.losses import Loss
 from deepnets.networks.layers import ScaledLinear
 from deepnets.networks.mlp import StackOfLayers
-from deepnets.propagation import by_pairs
-from deepnets.slots import trainable
+from deepnets.precision import bmm, mm, multiplied, operand
+from deepnets.state import Parameters, Running, at_rest
+from deepnets.vectorised import VectorisedStack
 
-Parameters = dict[str, torch.Tensor]
+__all__ = ["MLPStack", "Parameters", "Stack", "VectorisedStack", "at_rest", "stack_of"]
 
 
 class Stack(Protocol):
@@ -26,43 +26,20 @@ class Stack(Protocol):
 
     draws: bool
 
-    def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Return the centred outputs, (P, batch, K); gamma (P,), x (batch, ...)."""
+    def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, running: Running | None = None) -> torch.Tensor:
+        """Return the centred outputs in evaluation mode, (P, batch, ..., K); gamma (P,), x (batch, ...)."""
         ...
 
-    def gradients(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, y: torch.Tensor,
-                  loss: Loss) -> tuple[torch.Tensor, Parameters]:
-        """Return the loss of each run, (P,), and its gradient in u."""
+    def gradients(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, y: torch.Tensor, loss: Loss,
+                  running: Running | None = None) -> tuple[torch.Tensor, Parameters]:
+        """Return the loss of each run, (P,), and its gradient in u, and move the running statistics (None: there are none yet)."""
         ...
 
 
-def stack_of(module: nn.Module) -> Stack:
-    """Return the fastest stack that the module allows."""
+def stack_of(module: nn.Module, compile: bool | str = False) -> Stack:
+    """Return the fastest stack that the module allows; `compile` as of `recording.Recorded`, where there is something to record."""
     fast = isinstance(module, StackOfLayers) and module.nonlinearity in ("relu", "linear")
-    return MLPStack(module) if fast else VectorisedStack(module)     # type: ignore[arg-type]
-
-
-class VectorisedStack:
-    """Any module: pairs under vmap. Dropout masks and batches are the same for all runs; batch norms take batch statistics."""
-
-    draws = True
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-
-    def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Return the centred outputs, (P, batch, K)."""
-        with torch.no_grad():
-            return vmap(lambda d, g: by_pairs(self.module, d, g, (x,))[0], randomness="same")(u, gamma)
-
-    def gradients(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, y: torch.Tensor,
-                  loss: Loss) -> tuple[torch.Tensor, Parameters]:
-        """Return the loss of each run, (P,), and its gradient in u."""
-        def one(d: Parameters, g: torch.Tensor) -> torch.Tensor:
-            return loss.value(by_pairs(self.module, d, g, (x,))[0], y)
-
-        gradient, value = vmap(grad_and_value(one), randomness="same")(u, gamma)
-        return value, gradient
+    return MLPStack(module) if fast else VectorisedStack(module, compile)     # type: ignore[arg-type]
 
 
 class MLPStack:
@@ -74,7 +51,7 @@ class MLPStack:
         self.layers: list[ScaledLinear] = list(module.layers)     # type: ignore[arg-type]
         self.rectified = module.nonlinearity == "relu"
 
-    def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, running: Running | None = None) -> torch.Tensor:
         """Return the centred outputs, (P, batch, K)."""
         return self._forward(u, gamma, x)[0]
 
@@ -82,52 +59,47 @@ class MLPStack:
         """Return the outputs, and for each layer its inputs in the moved network, and which of them are on."""
         g = gamma[:, None, None]
         frozen, d, on = x.flatten(1), None, None
-        moved = frozen                                                           # h_0 + gamma d: (P, batch, in), once it differs
+        moved = operand(frozen).expand(len(g), *frozen.shape)                    # h_0 + gamma d: (P, batch, in)
         kept: list[Any] = []
         for i, layer in enumerate(self.layers):
             kept.append((moved, on))
-            move = u[f"layers.{i}.weight"]
+            move, weight = operand(u[f"layers.{i}.weight"]), operand(layer.weight.mT)
             if d is None:
-                d = torch.matmul(moved, move.mT)                                 # (P, batch, out)
+                d = bmm(moved, move.mT).mul_(layer.multiplier)                   # (P, batch, out)
             else:
-                d = torch.baddbmm(torch.matmul(d, layer.weight.T), moved, move.mT)
-            d = d.mul_(layer.multiplier)
-            frozen = layer(frozen)
+                d = mm(operand(d).flatten(0, 1), weight).unflatten(0, d.shape[:2])
+                d = multiplied(d, moved, move.mT, layer.multiplier)
+            frozen = mm(operand(frozen), weight).mul_(layer.multiplier)
             if layer.bias is not None:
-                d = d + u[f"layers.{i}.bias"][:, None, :]
+                d += u[f"layers.{i}.bias"][:, None, :]
+                frozen = frozen + layer.bias
             if self.rectified and i < len(self.layers) - 1:
-                # as in pairs/pointwise.py: on, d + min(r, 0); off, -max(r, 0); that is the larger of the two
-                r = frozen / g
-                below, floor = r.clamp(max=0).add_(d), r.clamp_(min=0).neg_()
+                # as in pairs/pointwise.py: on, d + min(r, 0); off, -max(r, 0), with r = h_0/gamma; that is the larger of the two
+                below, floor = d.addcdiv_(frozen.clamp(max=0), g), -frozen.clamp_(min=0) / g
                 on = below > floor
-                d, frozen = torch.maximum(below, floor), frozen.clamp(min=0)
-                moved = torch.addcmul(frozen, g, d).mul_(on)                     # off is exactly 0
-            else:
-                moved = torch.addcmul(frozen, g, d)
+                d = torch.maximum(below, floor, out=floor)
+                moved = operand(torch.addcmul(frozen, g, d).mul_(on))            # off is exactly 0
+            elif i < len(self.layers) - 1:
+                moved = operand(torch.addcmul(frozen, g, d))
         assert d is not None
         return d, kept
 
-    def gradients(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, y: torch.Tensor,
-                  loss: Loss) -> tuple[torch.Tensor, Parameters]:
+    def gradients(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, y: torch.Tensor, loss: Loss,
+                  running: Running | None = None) -> tuple[torch.Tensor, Parameters]:
         """Return the loss of each run, (P,), and its gradient in u."""
         g = gamma[:, None, None]
         output, kept = self._forward(u, gamma, x)
         delta = loss.slope(output, y)                                            # (P, batch, out)
         gradient: Parameters = {}
         for i in reversed(range(len(kept))):
-            inputs, on = kept[i]
+            inputs, on = kept.pop()
             layer = self.layers[i]
             if layer.bias is not None:
                 gradient[f"layers.{i}.bias"] = delta.sum(1)
-            delta = delta * layer.multiplier
-            gradient[f"layers.{i}.weight"] = torch.matmul(delta.mT, inputs)
+            delta = operand(delta.mul_(layer.multiplier))
+            gradient[f"layers.{i}.weight"] = bmm(delta.mT, inputs)
             if i > 0:
-                delta = torch.bmm(delta, torch.addcmul(layer.weight, g, u[f"layers.{i}.weight"]))
+                delta = bmm(delta, operand(torch.addcmul(layer.weight, g, u[f"layers.{i}.weight"])))
                 if on is not None:
                     delta.mul_(on)
         return loss.value(output, y), gradient
-
-
-def at_rest(module: nn.Module, runs: int) -> Parameters:
-    """Return u = 0 for so many runs."""
-    return {n: p.new_zeros((runs, *p.shape)) for n, p in trainable(module).items()}

@@ -1,6 +1,7 @@
 """A stack of runs trained as one batch: same theta_0, same stream, each its own gamma and eta; knows no portrait.
 
-A run that has diverged never touches another; it is taken out of the stack when enough have.
+A run that has diverged never touches another; it is taken out of the stack when enough have. One whose units are all off stays: that
+no sample of one batch reaches it does not say that none will.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from deepnets.evaluation import HeldOut
 from deepnets.losses import Loss
 from deepnets.optimizers import Optimizer
-from deepnets.slots import slotted
-from deepnets.stacks import Parameters, Stack, at_rest
+from deepnets.stacks import Stack
+from deepnets.state import Parameters, Running, at_rest
 from deepnets.tasks import Task
+from validation.misuse import Misuse
 
 LOOK_EVERY = 25          # steps between looks for runs that have diverged
 WORTH_LEAVING = 1 / 8    # the share of the stack that must have diverged before it is packed anew
@@ -31,14 +34,16 @@ class Trained:
     ----------
     losses : (T + 1, P), float64: before every step, and after the last; not finite from where a run diverged.
     at_rest : (T + 1,), the loss of the zero output on the same batches.
-    dead : (P,), whether the network's output has become constant.
-    accuracy : (P,) or None, on the task's held-out samples.
+    dead : (H, P), whether the network's output was constant at each of the recipe's horizons.
+    accuracy : (H, P), on the task's held-out samples; NaN where it had diverged, or where there are no classes.
+    held_out : (C, P), the loss on these after the recipe's steps of curves; NaN where the run had left the stack.
     """
 
     losses: np.ndarray
     at_rest: np.ndarray
     dead: np.ndarray
-    accuracy: np.ndarray | None
+    accuracy: np.ndarray
+    held_out: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Recipe:
     factors : (T,), the schedule.
     rates : by parameter name, the rate over eta.
     batch_size : samples a step.
+    horizons : increasing numbers of steps after which runs are judged, the last T; None: T alone.
+    curves : increasing numbers of steps, at most T, after which the loss on held-out samples is told.
     """
 
     task: Task
@@ -59,6 +66,13 @@ class Recipe:
     factors: np.ndarray
     rates: dict[str, float]
     batch_size: int
+    horizons: tuple[int, ...] | None = None
+    curves: tuple[int, ...] = ()
+
+    @property
+    def judged_at(self) -> tuple[int, ...]:
+        """The horizons."""
+        return (len(self.factors),) if self.horizons is None else self.horizons
 
 
 @torch.no_grad()
@@ -74,53 +88,127 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
     """
     steps, runs, optimizer = len(recipe.factors), len(gamma), recipe.optimizer
     reference = next(module.parameters())
-    u = at_rest(module, runs)
+    u, running = at_rest(module, runs), Running.of(module, runs)
     memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
     alive = np.arange(runs)
     losses = np.full((steps + 1, runs), np.nan)
     resting = np.full(steps + 1, np.nan)
+    looks = _Looks(module, stack, recipe, held_out(recipe, reference), runs)
     g, rate = _scales(gamma, eta, optimizer, reference)
     kept: list[torch.Tensor] = []
     still: list[torch.Tensor] = []
     for step in range(steps + 1):
+        if step in looks.at:
+            _draw_as_of(stack, seed, step)
+            looks.look(step, u, g, running, alive)
         x, y = batch(recipe, seed, step, reference)
-        still.append(recipe.loss.value(torch.zeros_like(y), y))
-        if stack.draws:
-            torch.manual_seed((seed * 1_000_003 + step) % 2**63)     # what it draws (dropout) depends on (seed, step) alone
-        value, gradient = stack.gradients(u, g, x, y, recipe.loss)
+        still.append(_resting(recipe, y, reference))
+        _draw_as_of(stack, seed, step)
+        value, gradient = stack.gradients(u, g, x, y, recipe.loss, running)
         kept.append(value)
-        if step < steps:
-            for n, d in u.items():
-                moved = optimizer.direction(gradient[n], memory[n], step)
-                by = rate * (recipe.rates[n] * float(recipe.factors[step]))
-                d.addcmul_(moved, by.reshape(-1, *[1] * (d.ndim - 1)), value=-1)
-        if (step + 1) % LOOK_EVERY == 0 or step == steps:
+        if (step + 1) % LOOK_EVERY == 0 or step in recipe.judged_at:
             losses[step + 1 - len(kept):step + 1, alive] = torch.stack(kept).double().cpu().numpy()
             resting[step + 1 - len(still):step + 1] = torch.stack(still).double().cpu().numpy()
             kept, still = [], []
             gone = _diverged(u, g, value)
             losses[step, alive[gone]] = np.nan
-            if step < steps and (gone.mean() >= WORTH_LEAVING):
-                stay = torch.from_numpy(np.flatnonzero(~gone)).to(reference.device)
-                alive = alive[~gone]
-                u = {n: d[stay] for n, d in u.items()}
-                memory = {n: [m[stay] for m in held] for n, held in memory.items()}
-                g, rate = g[stay], rate[stay]
-            if len(alive) == 0:
+            if gone.all():
                 resting[step + 1:] = resting[step]
                 break
-    dead, accuracy = _at_the_end(module, stack, recipe, u, g, alive, runs)
-    return Trained(losses, resting, dead, accuracy)
+            if step < steps and gone.mean() >= WORTH_LEAVING:
+                stay = torch.from_numpy(np.flatnonzero(~gone)).to(reference.device)
+                alive = alive[~gone]
+                u, gradient = ({n: d[stay] for n, d in held.items()} for held in (u, gradient))
+                memory = {n: [m[stay] for m in held] for n, held in memory.items()}
+                g, rate, running = g[stay], rate[stay], running.of_runs(stay)
+        if step < steps:
+            for n, d in u.items():
+                moved = optimizer.direction(gradient[n], memory[n], step)
+                by = rate * (recipe.rates[n] * float(recipe.factors[step]))
+                d.addcmul_(moved, by.reshape(-1, *[1] * (d.ndim - 1)), value=-1)
+    return Trained(losses, resting, looks.dead, looks.accuracy, looks.held_out)
+
+
+class _Looks:
+    """What is told of runs on held-out samples, at horizons and along curves; of those that have left the stack, nothing."""
+
+    def __init__(self, module: nn.Module, stack: Stack, recipe: Recipe, samples: HeldOut, runs: int) -> None:
+        self.module, self.stack, self.recipe, self.samples = module, stack, recipe, samples
+        self.at = {*recipe.judged_at, *recipe.curves}
+        self.dead = np.zeros((len(recipe.judged_at), runs), bool)
+        self.accuracy = np.full(self.dead.shape, np.nan)
+        self.held_out = np.full((len(recipe.curves), runs), np.nan)
+
+    def look(self, step: int, u: Parameters, gamma: torch.Tensor, running: Running, alive: np.ndarray) -> None:
+        """Look at the runs `alive` after so many steps."""
+        horizons, curves = self.recipe.judged_at, self.recipe.curves
+        if step in curves or self.samples.labels is not None:
+            loss, accuracy = self.samples.told(self.stack, u, gamma, running, self.recipe.loss)
+            if step in curves:
+                self.held_out[curves.index(step), alive] = loss.cpu().numpy()
+            if step in horizons:
+                self.accuracy[horizons.index(step), alive] = accuracy.cpu().numpy()
+        if step in horizons:
+            self.dead[horizons.index(step), alive] = self.samples.dead(self.module, u, gamma, running).numpy()
+
+
+def _draw_as_of(stack: Stack, seed: int, step: int) -> None:
+    """Let what a stack draws (dropout) depend on (seed, step) alone."""
+    if stack.draws:
+        torch.manual_seed((seed * 1_000_003 + step) % 2**63)
 
 
 def batch(recipe: Recipe, seed: int, step: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the step's inputs and targets (batch, K) as numbers, of the dtype and on the device of `like`."""
+    """Return the step's inputs and targets, as `Loss.target` gives them, of the dtype and on the device of `like`.
+
+    Raises
+    ------
+    Misuse : targets that are none of this task's.
+    """
     x, y = recipe.task.batch(seed, step, recipe.batch_size)
-    return _placed(x, like), recipe.loss.target(y, recipe.task.out_features).to(like)
+    _check(recipe.task, y, f"batch(seed={seed}, step={step}, size={recipe.batch_size})")
+    return _placed(x, like), _target(recipe, y, like)
+
+
+def held_out(recipe: Recipe, like: torch.Tensor) -> HeldOut:
+    """Return the task's held-out samples, of the dtype and on the device of `like`.
+
+    Raises
+    ------
+    Misuse : targets that are none of this task's.
+    """
+    x, y = recipe.task.held_out()
+    _check(recipe.task, y, "held_out()")
+    labels = None
+    if recipe.task.classes is not None:
+        labels = (y.argmax(-1) if y.is_floating_point() else y).to(like.device)
+    return HeldOut(_placed(x, like), _target(recipe, y, like), labels, recipe.batch_size)
 
 
 def _placed(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return x.to(device=like.device, dtype=like.dtype) if x.is_floating_point() else x.to(like.device)
+
+
+def _target(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return recipe.loss.target(y, recipe.task.out_features, like.dtype).to(like.device)
+
+
+def _check(task: Task, y: torch.Tensor, where: str) -> None:
+    """Raise `Misuse` if targets are no class indices below K, and no numbers (..., K)."""
+    K = task.out_features
+    if y.is_floating_point():
+        if y.ndim < 2 or y.shape[-1] != K:
+            raise Misuse(f"task must give class indices, or numbers whose last dim is out_features={K}, but {where} has targets of shape "
+                         f"{tuple(y.shape)}")
+    elif y.device.type == "cpu" and y.numel() and not 0 <= int(y.min()) <= int(y.max()) < K:      # elsewhere it would have to be waited for
+        strange = y[(y < 0) | (y >= K)][0]
+        raise Misuse(f"task must give class indices of 0 to {K - 1}, but {where} has {int(strange)}")
+
+
+def _resting(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return the loss of the zero output."""
+    shape = y.shape if y.is_floating_point() else (*y.shape, recipe.task.out_features)
+    return recipe.loss.value(like.new_zeros(()).expand(shape), y)
 
 
 def _scales(gamma: np.ndarray, eta: np.ndarray, optimizer: Optimizer, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -134,31 +222,6 @@ def _diverged(u: Parameters, gamma: torch.Tensor, value: torch.Tensor) -> np.nda
     """Return which runs have a loss that is not finite, or a parameter beyond 1e30 (or not finite)."""
     largest = torch.stack([d.flatten(1).abs().amax(1) for d in u.values()]).amax(0)
     return (~torch.isfinite(value) | ~(largest.double() * gamma.double() <= TOO_FAR)).cpu().numpy()
-
-
-def _at_the_end(module: nn.Module, stack: Stack, recipe: Recipe, u: Parameters, gamma: torch.Tensor, alive: np.ndarray,
-                runs: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return which runs are dead, and the accuracies on the held-out samples."""
-    dead, accuracy = np.zeros(runs, bool), None if recipe.task.classes is None else np.full(runs, np.nan)
-    if len(alive) == 0:
-        return dead, accuracy
-    x, y = recipe.task.held_out()
-    x = _placed(x, gamma)
-    theta = {n: p.detach() for n, p in module.named_parameters()}
-    for i, run in enumerate(alive):
-        dead[run] = _constant(module, {n: theta[n] + gamma[i] * d[i] for n, d in u.items()}, x)
-    if accuracy is not None:
-        centred = stack.outputs(u, gamma, x)
-        accuracy[alive] = (centred.argmax(-1) == y.to(centred.device)).double().mean(-1).cpu().numpy()
-        accuracy[alive[~torch.isfinite(centred).all(-1).all(-1).cpu().numpy()]] = np.nan
-    return dead, accuracy
-
-
-def _constant(module: nn.Module, theta: Parameters, x: torch.Tensor) -> bool:
-    """Return whether the network at theta, itself and not its difference, gives one output whatever the input."""
-    with slotted(module, theta | {n: b.clone() for n, b in module.named_buffers()}):
-        output = module(x)
-    return bool((output - output[:1]).abs().amax() <= 1e-6 * output.abs().amax())
 
 
 def rates(scalings: Any, optimizer: Optimizer, names: list[str], width: int) -> dict[str, float]:
