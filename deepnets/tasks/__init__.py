@@ -1,9 +1,15 @@
 """Tasks: streams of batches, each batch a pure function of (seed, step); knows no network."""
 
+from deepnets.tasks.cifar import cifar5m, cifar10
+from deepnets.tasks.corpus import Text, text
+from deepnets.tasks.crops import Photographs, photographs
 from deepnets.tasks.idx_images import fashion_mnist, mnist
 from deepnets.tasks.images import Images
+from deepnets.tasks.mnist1m import mnist_1m
 from deepnets.tasks.scikit_digits import Digits, digits
 from deepnets.tasks.stream import Task, as_task
 from deepnets.tasks.synthetic import SingleIndex, single_index
+from deepnets.tasks.tiny_images import tiny_imagenet
 
-__all__ = ["Digits", "Images", "SingleIndex", "Task", "as_task", "digits", "fashion_mnist", "mnist", "single_index"]
+__all__ = ["Digits", "Images", "Photographs", "SingleIndex", "Task", "Text", "as_task", "cifar5m", "cifar10", "digits", "fashion_mnist",
+           "mnist", "mnist_1m", "photographs", "single_index", "text", "tiny_imagenet"]

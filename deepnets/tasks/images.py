@@ -134,9 +134,8 @@ class Images:
 
     def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return at most 2048 images, and their labels, that no batch holds."""
-        source, scale = self._opened()
-        pixels, labels = source.held_out()
-        return scale(pixels), torch.from_numpy(labels)
+        self._opened()
+        return _held_out(self.read, self.path)
 
     def describe(self) -> dict[str, Any]:
         """Return the task as JSON."""
@@ -157,6 +156,13 @@ def opened(read: Callable[[str], Source], path: str) -> tuple[Source, Scale]:
     n = source.lengths[0]
     pixels, _ = source.rows(0, np.sort(generator(_SCALE, n).permutation(n)[:LOOKED_AT]))
     return source, scale_of(pixels)
+
+
+@lru_cache(maxsize=2)
+def _held_out(read: Callable[[str], Source], path: str) -> tuple[torch.Tensor, torch.Tensor]:
+    source, scale = opened(read, path)
+    pixels, labels = source.held_out()
+    return scale(pixels), torch.from_numpy(labels)
 
 
 def images(name: str, read: Callable[[str], Source], path: str, classes: int, augment: bool = False) -> Images:
