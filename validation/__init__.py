@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 # what bears the name of its room must be bound here, or importing the room would put the module in its place
 from validation.combine import combine
+from validation.descend import descend
 from validation.edges import edges_from_brackets, locate
 from validation.experiment import Experiment
 from validation.misuse import Misuse
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Assessment", "BrokenFit", "CollapseFit", "Experiment", "Misuse", "Optimum", "Outcome", "Plane", "PowerLawFit", "Prediction",
-    "Verdict", "VerdictOutcome", "assess", "assess_curves", "combine", "compare", "conform", "edges_from_brackets", "fit", "fit_broken",
-    "fit_collapse", "fit_horizons", "fit_loss_slope", "judge", "judge_curve", "locate", "open_portrait", "optimum", "plot_portrait",
-    "save_portrait", "sweep", "trace",
+    "Verdict", "VerdictOutcome", "assess", "assess_curves", "combine", "compare", "conform", "descend", "edges_from_brackets", "fit",
+    "fit_broken", "fit_collapse", "fit_horizons", "fit_loss_slope", "judge", "judge_curve", "locate", "open_portrait", "optimum",
+    "plot_portrait", "save_portrait", "sweep", "trace",
 ]
 
 # scipy's optimizers and matplotlib take half a second each to import: whoever only sweeps or predicts does not wait for them

@@ -60,7 +60,7 @@ def sweep(experiment: Any, plane: Plane, store: str | os.PathLike[str] | None = 
         for (rows, columns), measured in _measured(experiment, plane, tiles, executor):
             tile = conform(measured)
             if portrait is None:
-                portrait = _whole(plane, tile).assign_attrs(tile.attrs | stamp)
+                portrait = unrun(plane, tile).assign_attrs(tile.attrs | stamp)
             for name in portrait.data_vars:
                 if name != "eta_value":
                     portrait[name].values[..., rows, columns] = tile[name].values
@@ -90,7 +90,7 @@ def _measured(experiment: Any, plane: Plane, tiles: list[tuple[slice, slice]],
             future.cancel()
 
 
-def _whole(plane: Plane, tile: xr.Dataset) -> xr.Dataset:
+def unrun(plane: Plane, tile: xr.Dataset) -> xr.Dataset:
     """Return an unrun portrait of the plane, with the variables and the other dims of a tile."""
     data = {}
     for name, variable in tile.data_vars.items():
