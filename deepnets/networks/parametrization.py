@@ -1,15 +1,15 @@
 """muP, Depth-muP, NTK and standard parametrization: multipliers, starts and rates, computed up front; knows no module.
 
 muP (eqs. 11-14): weights N(0, 1), multiplied by ``1/sqrt(fan_in)``, the readout by 1/N (and, in `Centered`, by 1/gamma), one SGD rate
-N eta for every tensor; Adam's rate is eta, ``eta/sqrt(N)`` of hidden weights. Depth-muP (eq. 12 with alpha = 1/2, Yang & Littwin 2023):
-the same, every residual branch times ``1/sqrt(blocks)``, and Adam's rate too of what stands in one. NTK: the readout by ``1/sqrt(N)`` and
-the rate eta. Standard: variance 1/fan_in, no multipliers, the rate eta.
+N eta for every tensor but a readout's bias, whose rate is eta; Adam's rate is eta, ``eta/sqrt(N)`` of hidden weights. Depth-muP (eq. 12
+with alpha = 1/2, Yang & Littwin 2023): the same, every residual branch times ``1/sqrt(blocks)``, and Adam's rate too of what stands in
+one. NTK: the readout by ``1/sqrt(N)`` and the rate eta. Standard: variance 1/fan_in, no multipliers, the rate eta.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from validation.misuse import Misuse, choose
@@ -117,8 +117,12 @@ class Parametrization:
 
     def layer(self, name: str, role: str, shape: tuple[int, ...], fan_in: int, bias: bool, branch: bool = False) -> list[Scaling]:
         """Return the scalings of a layer's weight, of shape (out, ...), and bias; `branch`: whether it stands in a residual branch."""
-        rows = [self._of(f"{name}.weight", role, shape, fan_in, branch)]
-        return [*rows, self._of(f"{name}.bias", "bias", shape[:1], fan_in, branch)] if bias else rows
+        weight = self._of(f"{name}.weight", role, shape, fan_in, branch)
+        if not bias:
+            return [weight]
+        row = self._of(f"{name}.bias", "bias", shape[:1], fan_in, branch)
+        # a readout's bias is an output: its gradient is O(1), others' are O(1/N) (Yang et al. 2022, table 8: rates go as the fan-out)
+        return [weight, replace(row, sgd=1.0) if role == "readout" else row]
 
     def norm(self, name: str, shape: tuple[int, ...], bias: bool = True, branch: bool = False) -> list[Scaling]:
         """Return the scalings of a normalisation's gain and bias."""

@@ -147,10 +147,8 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.first, self.first_norm = first, _normalisation(norm, first)
         self.second, self.second_norm = second, _normalisation(norm, second)
-        if shortcut is not None:
-            self.shortcut, self.shortcut_norm = shortcut, _normalisation(norm, shortcut)
-        else:
-            self.shortcut, self.shortcut_norm = nn.Identity(), nn.Identity()
+        self.shortcut = nn.Identity() if shortcut is None else shortcut
+        self.shortcut_norm = nn.Identity() if shortcut is None else _normalisation(norm, shortcut)
         self.branch, self.activation = branch, NONLINEARITIES[nonlinearity]()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
