@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from deepnets.scaling import Exponents, predict
+from deepnets.scaling import Exponents, predict, window
 from validation.edges import locate
+from validation.law import FitOutcome
+from validation.powerlaw import fit
 
 THRESHOLD = 0.8         # the accuracy at which a run counts as trained, where nothing else is told
+FEWEST = 4              # gammas of a fit
 TOLERANCE = 0.1         # of the exponents of networks: the seeds alone move them by 0.05
 LOSSES = {"mse": "MSE", "cross_entropy": "cross-entropy"}
 OPTIMIZERS = {"sgd": "SGD", "signsgd": "SignSGD", "momentum": "heavy ball", "adam": "Adam"}
@@ -55,6 +58,31 @@ def read(portrait: xr.Dataset, claims: Mapping[str, Exponents], rho: float | Non
         accurate = locate(portrait, rho, "accuracy", float(portrait.attrs.get("accuracy", THRESHOLD)))
         edges = lazy_from(edges, accurate, "eta_max")
     return edges, closing(claims, apex(edges))
+
+
+def slug(description: Mapping[str, Any]) -> str:
+    """Return a name for files."""
+    return "".join(c if c.isalnum() else "-" for c in words(description).replace(" = ", "").lower()).replace("--", "-").strip("-")
+
+
+def unclaimed(edges: xr.Dataset, claims: Mapping[str, Exponents]) -> list[str]:
+    """Return a sentence for each rich power law that can be fitted, but of which the theory claims nothing for this network."""
+    said = []
+    for name, claim in claims.items():
+        stretch = window("rich", claim.apex)
+        gammas = edges["gamma"].values
+        if claim.rich is not None or name == "eta_crit" or stretch is None:
+            continue
+        inside = (gammas >= stretch[0]) & (gammas <= stretch[1])
+        if np.count_nonzero(inside & edges["eta"].sel(edge=name).notnull().any([d for d in edges["eta"].dims if d not in
+                                                                                ("edge", "gamma")]).values) < FEWEST:
+            continue
+        law = fit(edges, name, window=stretch)
+        if law.outcome is FitOutcome.FITTED:
+            power = 2 if "eta_min" in claims else 1
+            as_depth = f"; read as {power}/L, that is L = {power / law.exponent:.3g}" if name == "eta_max" and law.exponent > 0 else ""
+            said.append(f"{law.sentence}: nothing is claimed of this network's rich {name}{as_depth}")
+    return said
 
 
 def by_accuracy(claims: Mapping[str, Exponents]) -> bool:

@@ -77,8 +77,13 @@ class Exponents(Prediction):
     def window(self, regime: str, steps: int = 1000, rho: float = 0.5, tolerance: float = 0.02) -> tuple[float, float] | None:
         """Return the gammas (low, high) on which networks are known to follow the law; None where the triangle leaves none."""
         self.exponent(regime)
-        low, high = LAZY if regime == "lazy" else (RICH[0], min(RICH[1], self.apex / 3))
-        return (low, high) if low < high else None
+        return window(regime, self.apex)
+
+
+def window(regime: str, apex: float = np.inf) -> tuple[float, float] | None:
+    """Return the gammas (low, high) on which networks follow power laws, None where a triangle that closes at `apex` leaves none."""
+    low, high = LAZY if choose("regime", regime, REGIMES) == "lazy" else (RICH[0], min(RICH[1], apex / 3))
+    return (low, high) if low < high else None
 
 
 def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str, Exponents]:

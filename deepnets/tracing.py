@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from deepnets.reading import THRESHOLD, apex, by_accuracy, closing, read
-from deepnets.scaling import Exponents
+from deepnets.scaling import Exponents, window
 from validation.prediction import REGIMES
 from validation.trace import trace
 
@@ -41,15 +41,15 @@ class Regime:
 
 
 def plan(portrait: xr.Dataset, claims: Mapping[str, Exponents]) -> list[Regime]:
-    """Return what to trace: each regime's claimed edges, where the portrait shows them."""
+    """Return what to trace: each regime's edges, where the portrait shows them; also the rich ones of which nothing is claimed."""
     edges, claims = read(portrait, claims)
     gammas, wanted = portrait["gamma"].values, []
     for regime in REGIMES:
-        names = [n for n, c in claims.items() if (c.lazy if regime == "lazy" else c.rich) is not None]
-        window = claims[names[0]].window(regime) if names else None
-        if window is None:
+        names = [n for n in claims if regime == "lazy" or n != "eta_crit"]
+        stretch = window(regime, claims["eta_max"].apex)
+        if stretch is None:
             continue
-        low, high = max(window[0], gammas[0]), min(window[1], gammas[-1])
+        low, high = max(stretch[0], gammas[0]), min(stretch[1], gammas[-1])
         count = int(np.floor(np.log10(high / low) * PER_DECADE + 1e-9)) + 1 if high > low else 0
         if count < LEAST:
             continue

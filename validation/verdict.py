@@ -246,7 +246,7 @@ def _against(fit: PowerLawFit, prediction: Prediction) -> tuple[PowerLawFit, flo
     lower, upper = np.log10(fit.lower[said]), np.log10(fit.upper[said])
     data = Rows(fit.gamma[said], x, np.where(np.isnan(lower), -np.inf, lower), np.where(np.isnan(upper), np.inf, upper),
                 int(said.sum()))
-    rest = fit_rows(data.shifted(curve), deterministic=fit.deterministic, edge=fit.edge)
+    rest = fit_rows(data.shifted(curve), deterministic=fit.deterministic, edge=fit.edge, steps=fit.steps, rho=fit.rho)
     return replace(rest, gamma=data.gamma, lower=fit.lower[said], upper=fit.upper[said], exponent=rest.exponent + slope,
                    interval=(rest.interval[0] + slope, rest.interval[1] + slope),
                    interval90=(rest.interval90[0] + slope, rest.interval90[1] + slope)), slope, f"{slope:.4g}"

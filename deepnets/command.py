@@ -1,0 +1,74 @@
+"""`lazyrich deep`: train networks over the plane, find edges, fit, judge, draw. Puts the rooms together, computes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from deepnets.reading import read, slug, theory_of, unclaimed
+from deepnets.setting import Setting
+from deepnets.tracing import plan, traced
+
+
+def deep(
+    setting: Annotated[Setting, Parameter(name="*")] = Setting(),  # noqa: B008 - frozen
+    *,
+    out: Path | None = None,
+    overwrite: bool = False,
+    strict: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Train a network over the plane, find its edges, fit, judge against the theory's exponents, draw.
+
+    Parameters
+    ----------
+    out
+        The folder to write to; if not given, lazyrich-deep/ and the experiment's name.
+    overwrite
+        Replace a portrait of another experiment or plane that lies in the way.
+    strict
+        Exit with 1 if a verdict is CONTRADICTED.
+    quiet
+        No progress bar, no table.
+    """
+    from validation.assessment import assess
+    from validation.experiment import digest
+    from validation.progress import bar
+    from validation.report import refuse_foreign, verdicts_json, write_report
+    from validation.store import check_writable, refuse_other, save_portrait
+    from validation.sweep import sweep
+    from validation.telling import draw, print_table, provenance_of, section
+
+    experiment, plane = setting.experiment(), setting.plane()
+    description = experiment.describe()
+    title, claims = theory_of(description)
+    folder = out or Path("lazyrich-deep") / slug(description)
+    target = folder / f"{slug(description)}.zarr"
+    check_writable(folder)
+    refuse_foreign(folder)
+    if not overwrite:
+        refuse_other(target, digest(description), plane.digest)
+
+    portrait = sweep(experiment, plane, progress=not quiet).assign_attrs(accuracy=setting.accuracy)
+    save_portrait(portrait, target, overwrite=True)
+    edges, found = read(portrait, claims)
+    regimes = [] if setting.no_trace else plan(portrait, claims)
+    if regimes:
+        with bar(sum(r.runs(len(experiment.seeds)) for r in regimes), "tracing", "runs", not quiet) as advance:
+            edges, found = traced(experiment, regimes, claims, advance)
+    assessments, notes = assess(edges, found, setting.tolerance), unclaimed(edges, found)
+    pictures = draw(target.with_suffix(""), title, portrait, edges, found, assessments, _drawn(portrait))
+    parts, provenance = [section(title, portrait, pictures, assessments, notes=notes)], provenance_of(portrait)
+    write_report(folder / "report.html", f"lazyrich deep: {title}", parts, provenance)
+    verdicts_json(folder / "verdicts.json", f"lazyrich deep: {title}", parts, provenance)
+    if not quiet:
+        print_table(title, assessments)
+        print("\n".join([*notes, f"Written to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir() if p.name[0] != "."))]))
+    return 1 if strict and any(a.verdict.outcome == "CONTRADICTED" for a in assessments) else 0
+
+
+def _drawn(portrait: Any) -> tuple[str, ...]:
+    """Return the variables that are drawn, one figure each."""
+    return ("outcome", "final_excess", *(["final_accuracy"] if "final_accuracy" in portrait else []))
