@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 
 from validation.misuse import Misuse
 
-RECORD_AFTER = 50        # calls with the same shapes: stacks are packed anew most often before that
+RECORD_AFTER = 100       # calls with the same shapes: stacks are packed anew most often before that, and recording takes about a second
 COMPILE_AFTER = 2000     # calls on a GPU with compile="auto"
 ALLOWED = 1e-4           # relative, by which the record's first value may differ: a value that was frozen into it is off by order one
 _recording = threading.Lock()      # torch's recorder serves one thread at a time
@@ -34,10 +34,11 @@ def as_compile(compile: Any) -> bool | str:
 
 
 class Recorded:
-    """``function(*arguments)``, from the 50th call with the same shapes on taken from a record of its operations.
+    """``function(*arguments)``, from the 100th call with the same shapes on taken from a record of its operations.
 
     The record's first value is held against the function's own on the next arguments: a function that looks at the numbers it is given
-    cannot be recorded. Where recording fails the function itself goes on, with a `NotRecorded` warning.
+    cannot be recorded. Where recording fails the function itself goes on, and where compiling fails the record, with a `NotRecorded`
+    warning. What draws random numbers is not compiled: it would draw others.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ class Recorded:
         self.calls: dict[Any, int] = {}
         self.records: dict[Any, Callable[..., Any]] = {}
         self.unproven: dict[Any, Callable[..., Any]] = {}
-        self.failed = compile is False
+        self.failed, self.gave_up = compile is False, False       # to record, and to compile
 
     def __call__(self, *arguments: Any) -> Any:
         """Return the function's value."""
@@ -59,53 +60,68 @@ class Recorded:
         leaves, form = tree_flatten(arguments)
         key = (form, tuple((x.shape, x.dtype) for x in leaves))
         self.calls[key] = calls = self.calls.get(key, 0) + 1
-        if key in self.records:
-            if calls == COMPILE_AFTER and self.compile == "auto" and leaves[0].is_cuda:
-                self._attempt(lambda: self._compiled(key), "compiled")
-            return self.records[key](*arguments)
         first = 1 if self.compile is True else RECORD_AFTER
+        if calls < first:
+            return self.function(*arguments)
         if calls == first:
-            self._attempt(lambda: self._record(key, arguments), "recorded")
-        elif calls == first + 1:
-            return self._held_against(key, arguments)
-        return self.function(*arguments)
+            self._record(key, arguments)
+            return self.function(*arguments)
+        if key in self.unproven:
+            return self._proven(key, arguments)
+        if calls == (first + 2 if self.compile is True else COMPILE_AFTER) and (self.compile is True or leaves[0].is_cuda):
+            self._compile(key, arguments)
+        return self.records[key](*arguments)
 
     def _record(self, key: Any, arguments: Any) -> None:
         from torch.fx.experimental.proxy_tensor import make_fx
 
-        with _recording, torch.random.fork_rng(_devices(arguments)):
-            self.unproven[key] = make_fx(self.function)(*arguments)
+        try:
+            with _recording, torch.random.fork_rng(_devices(arguments)):
+                self.unproven[key] = make_fx(self.function)(*arguments)
+        except Exception as error:
+            self._leave(_told(error))
 
-    def _held_against(self, key: Any, arguments: Any) -> Any:
+    def _proven(self, key: Any, arguments: Any) -> Any:
         """Return the function's value, and take the record into use if it gives the same."""
+        record = self.unproven.pop(key)
         with torch.random.fork_rng(_devices(arguments)):
-            expected = self.function(*arguments)
-        self.records[key] = self.unproven.pop(key)
-        if self.compile is True:
-            self._attempt(lambda: self._compiled(key), "compiled")
-        found = self._attempt(lambda: self.records[key](*arguments), "run from its record")
-        if found is not None:
-            a, b = tree_leaves(found)[0], tree_leaves(expected)[0]
-            if not torch.allclose(a, b, rtol=ALLOWED, atol=0.0, equal_nan=True):
-                self._fail("recorded", "it looks at the numbers it is given")
-        if self.failed:
-            self.records.clear()
+            found = record(*arguments)
+        expected = self.function(*arguments)
+        if torch.allclose(tree_leaves(found)[0], tree_leaves(expected)[0], rtol=ALLOWED, atol=0.0, equal_nan=True):
+            self.records[key] = record
+        else:
+            self._leave("it looks at the numbers it is given")
         return expected
 
-    def _compiled(self, key: Any) -> None:
-        self.records[key] = torch.compile(self.records[key])
-
-    def _attempt(self, make: Callable[[], Any], what: str) -> Any:
-        """Return what `make` makes; if it cannot, warn, and keep to the function from now on."""
-        try:
-            return make()
-        except Exception as error:
-            self._fail(what, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
-            return None
-
-    def _fail(self, what: str, why: str) -> None:
+    def _leave(self, why: str) -> None:
+        """Keep to the function from now on."""
         self.failed = True
-        warnings.warn(f"the training step could not be {what} ({why}); it is run operation by operation", NotRecorded, stacklevel=5)
+        self.records.clear()
+        self.unproven.clear()
+        warnings.warn(f"the training step could not be recorded ({why}); it is run operation by operation", NotRecorded, stacklevel=4)
+
+    def _compile(self, key: Any, arguments: Any) -> None:
+        """Put the compiled record in the record's place."""
+        if self.gave_up or _draws(self.records[key]):
+            return
+        try:
+            compiled = torch.compile(self.records[key])
+            with torch.random.fork_rng(_devices(arguments)):
+                compiled(*arguments)
+        except Exception as error:
+            self.gave_up = True
+            warnings.warn(f"the training step could not be compiled ({_told(error)}); it is run from its record", NotRecorded, stacklevel=4)
+        else:
+            self.records[key] = compiled
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def _draws(record: Any) -> bool:
+    """Return whether a record draws random numbers."""
+    return any(torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) for node in record.graph.nodes)
 
 
 def _devices(arguments: Any) -> list[int]:
