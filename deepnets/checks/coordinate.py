@@ -1,0 +1,63 @@
+"""The coordinate check: does training move every layer's activation by as much at any width? Knows no rule of a parametrization."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from deepnets.checks.family import family
+from deepnets.checks.flatness import Check, checked, judge_flat
+from deepnets.checks.movement import moved
+from deepnets.tasks import Task
+from validation.misuse import Misuse, between, whole
+
+STILL = "training diverged or moved nothing"
+
+
+def coordinate_check(network_of_width: Callable[[int], Any], task: Task, widths: Sequence[int] = (32, 64, 128, 256), gamma: float = 1.0,
+                     eta: float = 1.0, early: int = 5, tolerance: float = 0.15, rate_width: Callable[[int], int] | None = None,
+                     **training: Any) -> Check:
+    """Return how the change of every layer's activation in a few steps goes with the width: not at all under muP.
+
+    For each layer the slope of log10 of the root mean square change (over samples and units) on log10 width; under the NTK
+    parametrization those of hidden layers are near -1/2 (Yang & Hu, arXiv 2011.14522; the paper, Appendix B). A flat check says that
+    features are learned alike at all widths, and no more: see `transfer_check`.
+
+    Parameters
+    ----------
+    network_of_width : width -> a specification, such as ``lambda n: deepnets.MLP(64, n, 3, 10)``, or a callable seed ->
+        torch.nn.Module. A layer is a module that itself holds trained parameters.
+    task : one of `deepnets.tasks`.
+    widths : at least four, increasing.
+    gamma, eta : > 0; far below gamma = 1 nothing is learned at any width.
+    early : the few steps after which the activations are looked at, on a fresh batch.
+    tolerance : the slope that still counts as none.
+    rate_width : width -> the N of the rate N eta, for every tensor alike; None: a specification's own rates, and N = 1 for a module.
+    training : further fields of `DeepExperiment`; ``seeds`` are 0 to 7 and ``batch_size`` is 64 unless given.
+
+    Returns
+    -------
+    Check : a verdict for each layer, named by its module; SUPPORTED if the 90% interval over the seeds lies within the tolerance,
+        CONTRADICTED if the 95% interval lies outside. Its `data` holds the changes, (quantity, seed, width).
+
+    Raises
+    ------
+    Misuse : naming the argument, its value and what is allowed; networks whose layers differ in name from width to width.
+    """
+    gamma, eta = between("gamma", gamma, 0, np.inf), between("eta", eta, 0, np.inf)
+    tolerance, early = between("tolerance", tolerance, 0, np.inf), whole("early", early)
+    experiments = family(network_of_width, "width", widths, task, rate_width, {"seeds": tuple(range(8)), "batch_size": 64} | training)
+    seeds = next(iter(experiments.values())).seeds
+    found = [[moved(e, gamma, eta, early, seed).layers for e in experiments.values()] for seed in seeds]
+    names = list(found[0][0])
+    for row in found:
+        for width, layers in zip(experiments, row, strict=True):
+            if layers.keys() != found[0][0].keys():
+                raise Misuse(f"network_of_width must give the same layers at every width, but at {width} they are {list(layers)}, "
+                             f"and at {next(iter(experiments))} {names}")
+    sizes = np.array(list(experiments), float)
+    values = {name: np.array([[layers[name] for layers in row] for row in found]) for name in names}
+    verdicts = {name: judge_flat(name, "width", sizes, v, tolerance, missing=STILL) for name, v in values.items()}
+    return checked("coordinate", "width", experiments, seeds, verdicts, "slope of log change on log width", values)

@@ -1,0 +1,70 @@
+"""The depth check: do function, residual stream and top learning rate stay where they are as blocks are added? Knows no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from deepnets.checks.coordinate import STILL
+from deepnets.checks.family import family
+from deepnets.checks.flatness import Check, checked, judge_flat
+from deepnets.checks.movement import moved
+from deepnets.tasks import Task
+from validation.misuse import Misuse, axis, between, whole
+from validation.trace import trace
+
+
+def depth_check(network_of_blocks: Callable[[int], Any], task: Task, blocks: Sequence[int] = (2, 4, 8, 16), gamma: float = 1.0,
+                eta: float = 1.0, early: int = 5, scan: tuple[float, float] = (1e-2, 1e3), tolerance: float = 0.15,
+                rate_width: Callable[[int], int] | None = None, **training: Any) -> Check:
+    """Return how learning goes with the number of residual blocks: not at all under Depth-muP.
+
+    Three quantities, each with its slope of log10 on log10 blocks: the root mean square change of the function and of the last hidden
+    activation (what the last layer reads: the residual stream) after a few steps, and the top eta, the highest that still trains. Where
+    branches are not scaled down (alpha = 0) the first two rise and the last falls, by 0.4 to 1 decade a doubling, a slope of -1.3 to -3
+    (Bordelon et al., arXiv 2309.16620; Noci et al., arXiv 2402.17457).
+
+    Parameters
+    ----------
+    network_of_blocks : blocks -> a specification, or a callable seed -> torch.nn.Module.
+    task : one of `deepnets.tasks`.
+    blocks : at least four, increasing.
+    gamma : > 0.
+    eta : > 0, of the few steps.
+    early : the few steps after which function and stream are looked at.
+    scan : (low, high), the rates between which the top eta is looked for, four a decade, and then bisected to a tenth.
+    tolerance : the slope that still counts as none.
+    rate_width : blocks -> the N of the rate N eta, for every tensor alike; None: a specification's own rates, and N = 1 for a module.
+    training : further fields of `DeepExperiment`; ``steps`` (in which the top eta trains) is 100, ``seeds`` (0, 1, 2) and
+        ``batch_size`` 32 unless given.
+
+    Returns
+    -------
+    Check : verdicts for "function", "stream" and "top eta"; SUPPORTED if the 90% interval over the seeds lies within the tolerance,
+        CONTRADICTED if the 95% interval lies outside. Its `data` holds what was measured, (quantity, seed, blocks).
+
+    Raises
+    ------
+    Misuse : naming the argument, its value and what is allowed.
+    """
+    gamma, eta = between("gamma", gamma, 0, np.inf), between("eta", eta, 0, np.inf)
+    tolerance, early = between("tolerance", tolerance, 0, np.inf), whole("early", early)
+    if np.size(scan) != 2:
+        raise Misuse(f"scan must be two increasing rates above zero, not {scan!r}")
+    low, high = axis("scan", scan)
+    experiments = family(network_of_blocks, "blocks", blocks, task, rate_width,
+                         {"steps": 100, "seeds": (0, 1, 2), "batch_size": 32} | training)
+    seeds = next(iter(experiments.values())).seeds
+    found = [[moved(e, gamma, eta, early, seed) for e in experiments.values()] for seed in seeds]
+    ends = np.stack([trace(e, np.array([gamma]), "eta_max", rtol=0.1, eta=(low, high), per_decade=4)["eta"]
+                     .sel(edge="eta_max").transpose("seed", "gamma", "bound").values[:, 0] for e in experiments.values()], 1)
+    bounds = np.log10(ends)                                                        # (seed, n, 2), NaN where beyond the scan
+    values = {"function": np.array([[m.output for m in row] for row in found]),
+              "stream": np.array([[m.read for m in row] for row in found]), "top eta": 10 ** bounds.mean(-1)}
+    sizes = np.array(list(experiments), float)
+    verdicts = {q: judge_flat(q, "blocks", sizes, v, tolerance, missing=STILL) for q, v in values.items() if q != "top eta"}
+    verdicts["top eta"] = judge_flat("top eta", "blocks", sizes, values["top eta"], tolerance, off=np.diff(bounds)[..., 0] / 2,
+                                     missing=f"no top eta between {low:g} and {high:g}")
+    return checked("depth", "blocks", experiments, seeds, verdicts, "slope of log quantity on log blocks", values)

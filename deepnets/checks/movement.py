@@ -1,0 +1,114 @@
+"""A few steps of training, and how far they moved the activation of each layer; knows no verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
+
+from deepnets.difference import Centered
+from deepnets.experiment import DeepExperiment
+from deepnets.pairs import Pair
+from deepnets.precision import DTYPES, arithmetic
+from deepnets.slots import trainable
+from deepnets.training import rates
+from validation.misuse import Misuse
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Root mean squares over samples and units of what training has added; not finite where it diverged.
+
+    Attributes
+    ----------
+    layers : of each layer's output, by the name of its module, in the order of their calls ("network": of parameters outside them).
+    read : of what the last layer reads, the last hidden activation.
+    output : of the centred function f~.
+    """
+
+    layers: dict[str, float]
+    read: float
+    output: float
+
+
+def moved(experiment: DeepExperiment, gamma: float, eta: float, steps: int, seed: int) -> Moved:
+    """Train for `steps` steps and return how far the activations have moved on the batch after them.
+
+    The changes are the differences that pairs carry, times gamma: no two activations are subtracted. A layer is a module that itself
+    holds trained parameters.
+
+    Parameters
+    ----------
+    experiment : network, task, loss, optimizer, schedule, batch size, precision and device.
+    gamma, eta : > 0.
+    steps : >= 1.
+    seed : of weights and stream.
+    """
+    network, task, optimizer = experiment.network, experiment.task, experiment.optimizer
+    built = network.build(seed) if hasattr(network, "build") else network(seed)
+    if not isinstance(built, nn.Module):
+        raise Misuse(f"network must give a torch.nn.Module, but for seed {seed} it gave {built!r}")
+    dtype = DTYPES[experiment.precision]
+    centered = Centered(built.to(experiment.device, dtype), gamma, "pairs")
+    told = network.scalings() if hasattr(network, "scalings") and experiment.width is None else None
+    rate_of = rates(told, optimizer, list(trainable(built)), experiment.rate_width)
+    u = centered.coordinates()
+    memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
+
+    def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        x, y = task.batch(seed, step, experiment.batch_size)
+        return (x.to(experiment.device, dtype if x.is_floating_point() else x.dtype),
+                experiment.loss.target(y, task.out_features, dtype).to(experiment.device))
+
+    on_gpu = [experiment.device] if experiment.device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=on_gpu), arithmetic(experiment.precision, experiment.device):
+        torch.manual_seed(seed)                                    # for what the module draws (dropout)
+        for step, factor in enumerate(experiment.schedule.factors(steps)):
+            x, y = batch(step)
+            with torch.enable_grad():
+                gradients = torch.autograd.grad(experiment.loss.value(centered(x), y), list(u.values()), materialize_grads=True)
+            with torch.no_grad():
+                for (n, d), g in zip(u.items(), gradients, strict=True):
+                    rate = eta / gamma**optimizer.power * rate_of[n] * float(factor)
+                    d.sub_(optimizer.direction(g, memory[n], step), alpha=rate)
+        with torch.no_grad():
+            return _differences(centered, batch(steps)[0])
+
+
+def _differences(centered: Centered, x: torch.Tensor) -> Moved:
+    """Return what the layers' activations on `x` differ by from those of theta_0."""
+    squares: dict[str, list[float]] = {}
+    read = [0.0]
+
+    def look(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            made, taken = _first(output, Pair), _first(inputs, Pair)
+            if made is not None:
+                squares.setdefault(name or "network", []).append(_mean_square(made.d))
+            if name:
+                read[0] = 0.0 if taken is None else _mean_square(taken.d)
+        return hook
+
+    names = {n.rpartition(".")[0] for n in centered.coordinates()}
+    hooks = [m.register_forward_hook(look(name)) for name, m in centered.module.named_modules() if name in names]
+    try:
+        output = centered(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return Moved({name: centered.gamma * float(np.sqrt(np.mean(found))) for name, found in squares.items()},
+                 centered.gamma * float(np.sqrt(read[0])), float(np.sqrt(_mean_square(_first(output, torch.Tensor)))))
+
+
+def _first(made: Any, kind: type) -> Any:
+    """Return the first of that kind in what a module took or gave (attention gives a tuple), None if there is none."""
+    return next((leaf for leaf in tree_leaves(made) if isinstance(leaf, kind)), None)
+
+
+def _mean_square(d: torch.Tensor) -> float:
+    return float(d.double().square().mean())
