@@ -89,12 +89,14 @@ def test_the_digest_tells_experiments_apart_and_leaves_out_seeds():
     assert digest({"x": 1, "seeds": [0]}) == digest({"x": 1, "seeds": [0, 1], "plane": "p"})
 
 
-def test_a_store_is_written_and_not_overwritten(tmp_path):
+def test_a_store_is_a_portrait_and_existing_means_done(tmp_path):
     experiment = ToyExperiment(OneParameter(2), steps=20)
     portrait = sweep(experiment, PLANE, store=tmp_path / "p.zarr")
+    xr.testing.assert_identical(values(portrait), values(sweep(experiment, PLANE)))
     xr.testing.assert_equal(open_portrait(tmp_path / "p.zarr")[list(portrait.data_vars)], portrait)
-    with pytest.raises(Misuse, match="store must be free"):
-        sweep(experiment, PLANE, store=tmp_path / "p.zarr")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "p.zarr").rglob("*")}
+    xr.testing.assert_identical(sweep(experiment, PLANE, store=tmp_path / "p.zarr"), portrait)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "p.zarr").rglob("*")} == before
 
 
 def test_a_progress_bar_counts_the_tiles(capsys):
