@@ -112,7 +112,7 @@ class Images:
     """
 
     name: str
-    read: Callable[[str], Source] = field(repr=False)
+    read: Callable[[str], Source] = field(repr=False, compare=False)
     path: str = field(compare=False)
     content: str
     in_shape: tuple[int, ...]

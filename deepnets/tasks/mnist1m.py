@@ -36,11 +36,12 @@ def write_shard(folder: Any, number: int, x: np.ndarray, y: np.ndarray) -> Path:
     x, y = np.asarray(x), np.asarray(y)
     if x.dtype != np.uint8 or x.shape[1:] != (SIDE, SIDE) or y.shape != x.shape[:1] or len(x) == 0:
         raise Misuse(f"x must be uint8 (n, {SIDE}, {SIDE}) and y (n,), n at least 1, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
+    y = labelled(y, CLASSES, "y").astype(np.uint8)
     path = Path(folder) / f"mnist1m-{whole('number', number, 0):05d}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez(file, x=x, y=labelled(y, CLASSES, "y").astype(np.uint8))
+        np.savez(file, x=x, y=y)
     return partial.replace(path)
 
 

@@ -165,7 +165,7 @@ def linear(singular_values: Sequence[float] = (1.0, 0.4, 0.16, 0.064), dim: int 
     With `samples` and batches of that size, a linear student learns the singular directions one after the other, in stairs.
     """
     count = len(positive("singular_values", singular_values).reshape(-1))
-    return Linear(singular_values if isinstance(singular_values, tuple) else tuple(singular_values),
+    return Linear(singular_values,      # type: ignore[arg-type]
                   count if dim is None else dim, count if out_features is None else out_features, samples)
 
 
