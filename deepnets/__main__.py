@@ -76,21 +76,25 @@ def _swept(experiment: Any, plane: Plane, target: Path, overwrite: bool, accurac
     done: xr.Dataset | None = None
     if target.exists() and not overwrite:
         done = open_portrait(target)
-        known = digest(experiment.describe()), Plane(plane.gamma[:done.sizes["gamma"]], plane.eta).digest
+        known = digest(experiment.describe()), _first(plane, done.sizes["gamma"]).digest
         if known != (done.attrs.get("digest"), done.attrs.get("plane")) or done["seed"].values.tolist() != list(experiment.seeds):
             raise Misuse(f"out already holds another portrait, {target}; choose another file with --out, or replace it with --overwrite")
     began, rows, total = time.monotonic(), experiment.tile[0], len(plane.gamma)
     start = 0 if done is None else done.sizes["gamma"]
     for first in range(start, total, rows):
         last = min(first + rows, total)
-        part = sweep(experiment, Plane(plane.gamma[first:last], plane.eta)).assign_attrs(accuracy=accuracy)
-        whole = Plane(plane.gamma[:last], plane.eta).digest
-        done = (part if done is None else xr.concat([done, part], "gamma", combine_attrs="override", data_vars="minimal")
-                ).assign_attrs(plane=whole)
+        part = sweep(experiment, Plane(*plane.part(slice(first, last), slice(None)))).assign_attrs(accuracy=accuracy)
+        done = part if done is None else xr.concat([done, part], "gamma", combine_attrs="override", data_vars="minimal")
+        done.attrs["plane"] = _first(plane, last).digest
         save_portrait(done, target, overwrite=True)
         _say(f"sweeping: {last} of {total} gammas", began, (last - start) / (total - start))
     assert done is not None
     return done
+
+
+def _first(plane: Plane, count: int) -> Plane:
+    """Return the part of a plane that holds its first gammas."""
+    return Plane(*plane.part(slice(0, count), slice(None)))
 
 
 def _say(text: str, began: float, share: float | None = None) -> None:

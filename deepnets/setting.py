@@ -30,6 +30,7 @@ NETWORKS: dict[str, dict[str, int]] = {
     "vit": {"width": 16, "blocks": 2, "heads": 2, "patch": 4},
     "transformer": {"width": 32, "blocks": 2, "heads": 2},
 }
+SYNTHETIC: dict[str, tuple[int, ...]] = {"single-index": (2,), "multi-index": (), "teacher": ()}     # the arguments after dim
 FROM_FILES = ("fashion-mnist", "mnist", "mnist-1m", "cifar5m", "cifar10", "tiny-imagenet", "text")
 EXTRA = "networks need torch and scikit-learn: pip install 'lazyrich[deep]'"
 
@@ -56,6 +57,8 @@ class Setting:
         If not given, muP, and Depth-muP for networks of residual blocks of chosen number.
     task
         What is learnt.
+    dim
+        Inputs of the synthetic tasks (16 if not given); the single index is of degree 2.
     data
         Folder or file of the task's data, where it is read from files.
     loss
@@ -98,7 +101,8 @@ class Setting:
     patch: Whole | None = None
     parametrization: Literal["mup", "depth_mup", "ntk", "standard"] | None = None
     task: Literal["digits", "fashion-mnist", "mnist", "mnist-1m", "cifar5m", "cifar10", "tiny-imagenet", "photographs",
-                  "text"] = "digits"
+                  "text", "single-index", "multi-index", "teacher"] = "digits"
+    dim: Whole | None = None
     data: Path | None = None
     loss: Literal["mse", "cross_entropy"] = "mse"
     optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd"
@@ -127,6 +131,12 @@ class Setting:
                 whole(name, value)
         if self.data is not None and self.task not in FROM_FILES:
             raise Misuse(f"data is for tasks that are read from files ({', '.join(FROM_FILES)}), not for {self.task}")
+        if self.dim is not None and self.task not in SYNTHETIC:
+            raise Misuse(f"dim is for the synthetic tasks ({', '.join(SYNTHETIC)}), not for {self.task}")
+        if (self.task == "text") != (self.network == "transformer"):
+            raise Misuse(f"the transformer learns text, and no other network does: {self.network} and {self.task} do not go together")
+        if self.task == "text" and (self.data is None or self.loss != "cross_entropy"):
+            raise Misuse("the task text wants its file, as --data PATH, and --loss cross_entropy")
         between("accuracy", self.accuracy, 0, 1)
         between("tolerance", self.tolerance, 0, np.inf)
         whole("per_decade", self.per_decade)
@@ -177,6 +187,8 @@ class Setting:
         from deepnets import tasks
 
         made = getattr(tasks, self.task.replace("-", "_"))
+        if self.task in SYNTHETIC:
+            return made(self.dim or 16, *SYNTHETIC[self.task])
         return made(self.data) if self.data is not None else made()
 
     def _network(self, task: Any) -> Any:
@@ -206,7 +218,7 @@ class Setting:
         """Return the task's inputs as (channels, height, width); a square number of inputs is a grey image."""
         shape = tuple(task.in_shape)
         side = int(np.sqrt(shape[0]))
-        if len(shape) == 1 and side * side == shape[0] and self.task != "text":
+        if len(shape) == 1 and side * side == shape[0]:
             return 1, side, side
         if len(shape) not in (2, 3):
             raise Misuse(f"network {self.network} wants images, and the inputs of the task {self.task} have the shape {shape}")
