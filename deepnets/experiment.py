@@ -6,8 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +16,10 @@ from torch import nn
 from deepnets import losses, optimizers, precision, schedules
 from deepnets.difference import Centered
 from deepnets.judging import CATAPULT_PEAK, curve, curve_steps, judged
+from deepnets.memory import at_once, in_pieces
 from deepnets.precision import DTYPES, arithmetic, as_precision
 from deepnets.recording import as_compile
-from deepnets.salvage import Failure, salvaged
+from deepnets.salvage import Failure
 from deepnets.slots import trainable
 from deepnets.stacks import MLPStack, stack_of
 from deepnets.tasks import Task, as_task
@@ -30,7 +30,6 @@ from validation.plane import Plane
 from validation.portrait import REQUIRED, attributes, empty
 
 ON_A_CORE = 32       # runs trained at once on a CPU: more of them leave the cache
-ON_A_GPU = 512
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,6 @@ class DeepExperiment:
     curves: int = 0
     compile: bool | str = "auto"
 
-    tile: ClassVar[tuple[int, int]] = (4, 16)
-
     def __post_init__(self) -> None:
         if isinstance(self.network, type | nn.Module) or not (hasattr(self.network, "scalings") or callable(self.network)):
             raise Misuse("network must be a specification such as deepnets.MLP(...), or a callable seed -> torch.nn.Module, "
@@ -113,6 +110,11 @@ class DeepExperiment:
                                      ("out_features", self.network.out_features, self.task.out_features)):
                 if has != wants:
                     raise Misuse(f"network must have {name}={wants}, as the task has, not {has}")
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """The rows and columns of a plane to be asked for at once; on a GPU a whole plane, as many runs of it trained together as fit."""
+        return (4, 16) if self.device == "cpu" else (32, 32)
 
     @property
     def rate_width(self) -> int:
@@ -175,15 +177,13 @@ class DeepExperiment:
         failures: list[dict[str, Any]] = []
         with torch.random.fork_rng(devices=[self.device] if self.device.startswith("cuda") else []):
             for s, seed in enumerate(self.seeds):
-                found = self._trainer(seed, gammas, etas)
-                for chunk in self._chunks(gammas):
-                    for which, told in salvaged(found, np.arange(runs)[chunk]):
-                        if isinstance(told, Failure):
-                            failures.append({"seed": seed, "gamma": float(gammas[which[0]]), "eta": float(etas[which[0]]),
-                                             "traceback": told.traceback})
-                            told = {"outcome": np.full((len(self.horizons), 1), Outcome.FAILED)}
-                        for name, values in told.items():
-                            written[name][s][:, which] = values
+                for which, told in in_pieces(*self._trainer(seed, gammas, etas)):
+                    if isinstance(told, Failure):
+                        failures.append({"seed": seed, "gamma": float(gammas[which[0]]), "eta": float(etas[which[0]]),
+                                         "traceback": told.traceback})
+                        told = {"outcome": np.full((len(self.horizons), 1), Outcome.FAILED)}
+                    for name, values in told.items():
+                        written[name][s][:, which] = values
         portrait.attrs.update(self.rules())
         if failures:
             portrait.attrs["failures"] = json.dumps(failures)
@@ -204,8 +204,8 @@ class DeepExperiment:
                                   attributes(name))
         return portrait
 
-    def _trainer(self, seed: int, gammas: np.ndarray, etas: np.ndarray) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-        """Return what trains the runs of given indices with a seed."""
+    def _trainer(self, seed: int, gammas: np.ndarray, etas: np.ndarray) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], int, int]:
+        """Return what trains the runs of given indices with a seed, how many runs there are, and how many may be trained at once."""
         module = self._built(seed)
         stack, recipe = stack_of(module, self.compile), self._recipe(module)
         # what is wrong with the task is said before training, and not once for every run
@@ -215,7 +215,9 @@ class DeepExperiment:
         def found(which: np.ndarray) -> dict[str, np.ndarray]:
             with arithmetic(self.precision, self.device):
                 return self._judged(train(module, stack, recipe, gammas[which], etas[which], seed))
-        return found
+        with arithmetic(self.precision, self.device):
+            fit = at_once(module, recipe, self.device)
+        return found, len(gammas), min(fit, ON_A_CORE) if self.device == "cpu" else fit
 
     def _judged(self, trained: Trained) -> dict[str, np.ndarray]:
         """Return the portrait's variables for P runs, (horizon, P) and (step, P)."""
@@ -228,12 +230,6 @@ class DeepExperiment:
             found["train_loss"] = curve(trained.losses, steps)
             found["held_out_loss"] = np.where(np.isfinite(found["train_loss"]), trained.held_out, np.inf)
         return found
-
-    def _chunks(self, gammas: np.ndarray) -> list[slice]:
-        """Return the runs in pieces of about equal size."""
-        most = ON_A_CORE if self.device == "cpu" else ON_A_GPU
-        ends = np.linspace(0, len(gammas), -(-len(gammas) // most) + 1).astype(int)
-        return [slice(a, b) for a, b in pairwise(ends)]
 
     def _recipe(self, module: nn.Module) -> Recipe:
         told = self.network.scalings() if hasattr(self.network, "scalings") and self.width is None else None

@@ -1,0 +1,172 @@
+"""Memory: the estimate against what a process takes, and what is done where it is not enough."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from deepnets import MLP, DeepExperiment, experiment, memory, tasks
+from validation import Misuse, Plane, sweep
+
+SMALL = DeepExperiment(MLP(64, 16, 3, 10), tasks.digits(), steps=30, batch_size=16, device="cpu")
+GAMMA, ETA = np.array([1e-3, 1.0]), np.geomspace(1e-6, 1e2, 9)
+
+
+def normed(seed):
+    """A convolutional network with running statistics."""
+    return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten(), nn.Linear(1152, 10))
+
+
+def setting(made):
+    """The module and the recipe of an experiment."""
+    module = made._built(0)
+    return module, made._recipe(module)
+
+
+# network, optimizer, batch size, runs; large enough to stand out of what a process takes anyway
+CASES = {
+    "mlp": ("MLP(64, 256, 3, 10)", "sgd", 256, 64),
+    "adam": ("MLP(64, 512, 3, 10)", "adam", 32, 48),
+    "cnn": ("lambda seed: nn.Sequential(nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten(), "
+            "nn.Linear(1152, 10))", "momentum", 64, 48),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is told in other units elsewhere")
+@pytest.mark.parametrize("name", [n if n == "mlp" else pytest.param(n, marks=pytest.mark.slow) for n in CASES])
+def test_the_estimate_is_what_a_process_takes(name):
+    network, optimizer, size, runs = CASES[name]
+    code = f"""
+        import resource, numpy as np, torch
+        from torch import nn
+        from deepnets import MLP, DeepExperiment, memory, tasks
+        from deepnets.stacks import stack_of
+        from deepnets.training import train
+        torch.set_num_threads(1)
+        made = DeepExperiment({network}, tasks.digits(), optimizer="{optimizer}", steps=2, batch_size={size}, device="cpu")
+        module = made._built(0)
+        recipe = made._recipe(module)
+
+        def peak(runs):
+            train(module, stack_of(module), recipe, np.ones(runs), np.full(runs, 1e-9), 0)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+        need, one = memory.estimate(module, recipe), peak(1)
+        print(need.run * ({runs} - 1), peak({runs}) - one)
+        """
+    # large tensors straight from the system, and back to it: the C library would keep what is free
+    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False,
+                          env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"})
+    assert told.returncode == 0, told.stderr
+    estimated, measured = map(int, told.stdout.split())
+    assert measured > 1e8
+    assert 1 / 1.5 < estimated / measured < 1.5
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("network", [MLP(64, 256, 3, 10), normed])
+def test_the_estimate_is_what_a_gpu_takes(network):
+    made = dataclasses.replace(SMALL, network=network, batch_size=256, device="cuda")
+    module, recipe = setting(made)
+    made.measure(GAMMA[:1], ETA[:1])
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    made.measure(GAMMA, np.geomspace(1e-9, 1e-8, 64))
+    assert 1 / 1.5 < memory.estimate(module, recipe).of(128) / (torch.cuda.max_memory_allocated() - before) < 1.5
+
+
+def test_an_estimate_takes_no_memory_and_grows_as_it_should():
+    module, recipe = setting(SMALL)
+    need = memory.estimate(module, recipe)
+    parameters = 4 * sum(p.numel() for p in module.parameters())
+    assert need.run >= 3 * parameters                                              # u, the last gradient, the next
+    adam = memory.estimate(module, dataclasses.replace(recipe, optimizer=experiment.optimizers.Adam()))
+    assert 2 * parameters <= adam.run - need.run <= 6 * parameters
+    wide = DeepExperiment(MLP(64, 30_000, 3, 10), tasks.digits(), batch_size=256, device="cpu")
+    with torch.device("meta"):                                                    # 3.6 GB a tensor: not to be made here
+        huge = wide.network.build(0)
+    assert memory.estimate(huge, wide._recipe(huge)).run > 3 * 4 * 30_000**2
+
+
+class Constant(nn.Module):
+    """Keeps a tensor that is no buffer: it stays where it was made."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.scale = nn.Linear(64, 10), torch.full((10,), 0.5)
+
+    def forward(self, x):
+        return self.layer(x) * self.scale
+
+
+def test_a_module_that_insists_on_numbers_gets_them():
+    made = dataclasses.replace(SMALL, network=lambda seed: Constant())
+    module, recipe = setting(made)
+    assert memory.estimate(module, recipe).run > 3 * 4 * 650
+
+
+def test_runs_are_cut_to_what_is_free(monkeypatch):
+    module, recipe = setting(SMALL)
+    need = memory.estimate(module, recipe)
+    whole, sizes = SMALL.measure(GAMMA, ETA), []
+    ours = experiment.train
+    monkeypatch.setattr(experiment, "train", lambda *a: sizes.append(len(a[3])) or ours(*a))
+    monkeypatch.setattr(memory, "free", lambda device: int(need.of(5) / memory.SAFE["cpu"]) + 1000)
+    cut = SMALL.measure(GAMMA, ETA)
+    assert max(sizes) <= 5
+    assert sum(sizes) == 18
+    np.testing.assert_allclose(cut["final_excess"], whole["final_excess"], rtol=1e-3)
+
+
+def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
+    module, recipe = setting(SMALL)
+    recipe = dataclasses.replace(recipe, batch_size=2000)
+    room = memory.estimate(module, dataclasses.replace(recipe, batch_size=700)).of(1)
+    monkeypatch.setattr(memory, "free", lambda device: int(room / memory.SAFE["cpu"]) + 10)
+    with pytest.raises(Misuse, match=r"out of memory: one run needs about .* GB \(1440 parameters, batch_size=2000, sgd\); .* GB are free: "
+                                     r"batch_size=7\d\d would fit"):
+        memory.at_once(module, recipe, "cpu")
+    monkeypatch.setattr(memory, "free", lambda device: 1000)
+    with pytest.raises(Misuse, match="not even batch_size=1 would fit"):
+        memory.at_once(module, recipe, "cpu")
+    with pytest.raises(Misuse, match="out of memory"):
+        SMALL.measure(GAMMA, ETA)
+
+
+def full_beyond(most):
+    """A training that a device refuses with more than so many runs."""
+    def train(which):
+        if len(which) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return which * 10
+    return train
+
+
+def test_a_full_device_is_asked_for_half_and_that_is_said_once():
+    with pytest.warns(memory.Halved, match="out of memory with 21 runs at once: 10 are taken") as told:
+        found = list(memory.in_pieces(full_beyond(3), 21, 100))
+    assert len(told) == 1
+    assert np.concatenate([which for which, _ in found]).tolist() == list(range(21))
+    assert all((made == which * 10).all() and len(which) <= 3 for which, made in found)
+    with pytest.warns(memory.Halved), pytest.raises(Misuse, match="one run by itself does not fit"):
+        list(memory.in_pieces(full_beyond(0), 4, 4))
+
+
+def test_a_gpus_tile_is_a_whole_plane():
+    assert SMALL.tile == (4, 16)
+    gpu = dataclasses.replace(SMALL)
+    object.__setattr__(gpu, "device", "cuda")      # there need be none to ask for its tile
+    assert gpu.tile[0] >= 21
+    assert gpu.tile[1] >= 21
+    assert len(sweep(SMALL, Plane(GAMMA, ETA))["eta"]) == 9
+
+
+def test_a_device_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(Misuse, match=r"device must be one of 'auto', 'cpu'.*, not 'cuda:99'"):
+        dataclasses.replace(SMALL, device="cuda:99")
