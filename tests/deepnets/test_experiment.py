@@ -72,6 +72,58 @@ def test_a_tile_is_a_part_of_the_whole():
     assert rows["final_excess"].values[:, 0] == pytest.approx(whole["final_excess"].values[:, 0], rel=1e-9)
 
 
+def test_a_horizon_is_a_training_of_so_many_steps():
+    # not a multiple of the steps between looks, with runs that diverge between one horizon and the next
+    wide = dataclasses.replace(SMALL, precision="float64", steps=(7, 60, 140), curves=5, seeds=(3,))
+    portrait = conform(wide.measure(GAMMA, ETA))
+    assert portrait["final_excess"].dims == ("seed", "horizon", "gamma", "eta")
+    assert portrait["horizon"].values.tolist() == portrait.attrs["steps"] == wide.describe()["steps"] == [7, 60, 140]
+    for T in wide.steps:
+        single = dataclasses.replace(wide, steps=T).measure(GAMMA, ETA)
+        at = portrait.sel(horizon=T)
+        assert (at["outcome"].values == single["outcome"].values).all()
+        # a parameter beyond 1e30 whose loss is finite is noticed at a look, and each horizon is one more
+        assert (at["steps"].values <= single["steps"].values).all()
+        assert (at["steps"].values == T).sum() == (single["steps"].values == T).sum()
+        for name in ("final_excess", "tail_excess", "peak_excess", "final_accuracy"):
+            assert at[name].values == pytest.approx(single[name].values, rel=1e-9, nan_ok=True)
+    edges = locate(portrait)
+    assert edges["eta"].dims == ("edge", "seed", "horizon", "gamma", "bound")
+    # the least rate is that of a time: eta_min ~ 1/T
+    rich = dataclasses.replace(SMALL, steps=(75, 300), seeds=(3,)).measure(np.array([10.0]), np.geomspace(1, 1e4, 61))
+    least = locate(rich)["eta"].sel(edge="eta_min", bound="upper").values.ravel()
+    assert least[0] / least[1] == pytest.approx(4, rel=0.25)
+
+
+def test_curves_are_the_losses_on_the_way():
+    wide = dataclasses.replace(SMALL, precision="float64", curves=12, seeds=(3,))
+    portrait = conform(wide.measure(GAMMA, ETA))
+    steps = portrait["step"].values.tolist()
+    assert steps == [1, 2, 4, 6, 10, 15, 24, 38, 60, 95, 150]         # twelve, of which two would be 2
+    assert portrait["train_loss"].dims == ("seed", "step", "gamma", "eta")
+    resting = np.full(151, 0.05)                                     # one-hot rows of ten
+    assert (portrait["train_loss"].sel(step=150) / resting.mean()).values == pytest.approx(portrait["final_excess"].values, rel=1e-9)
+    # what is told at a step is what a training of so many steps ends with
+    for T in (2, 24, 95):
+        single = dataclasses.replace(wide, steps=T, curves=1).measure(GAMMA, ETA)
+        assert single["step"].values.tolist() == [T]
+        for name in ("train_loss", "held_out_loss"):
+            assert portrait[name].sel(step=T).values == pytest.approx(single[name].sel(step=T).values, rel=1e-9)
+    gone = (portrait["steps"] < portrait["step"]) | ((portrait["outcome"] == Outcome.DIVERGED) & (portrait["steps"] == portrait["step"]))
+    gone = gone.transpose("seed", "step", "gamma", "eta").values
+    assert gone.any()
+    for name in ("train_loss", "held_out_loss"):
+        assert np.isposinf(portrait[name].values[gone]).all()
+        assert np.isfinite(portrait[name].values[~gone]).all()
+    best = portrait["held_out_loss"].isel(step=-1).min()
+    assert 0.005 < best < 0.7 * 0.05
+    bare = dataclasses.replace(wide, curves=0).measure(GAMMA, ETA)
+    np.testing.assert_array_equal(bare["final_excess"], portrait["final_excess"])
+    tiled = sweep(wide, Plane(GAMMA, np.geomspace(1e-3, 1e-1, 20)))
+    whole = wide.measure(GAMMA, np.geomspace(1e-3, 1e-1, 20))
+    assert tiled["held_out_loss"].values == pytest.approx(whole["held_out_loss"].values, rel=1e-9)
+
+
 def test_precisions_agree():
     narrow, wide = (dataclasses.replace(SMALL, precision=p).measure(GAMMA, ETA) for p in ("float32", "float64"))
     calm = (wide["peak_excess"] < 1.05).values
@@ -100,8 +152,9 @@ def test_description_is_json_and_names_the_experiment():
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert digest(dataclasses.replace(SMALL, seeds=(7,)).describe()) == digest(told)
     changes = ({"steps": 31}, {"loss": "cross_entropy"}, {"optimizer": "adam"}, {"schedule": "warmup_cosine"}, {"batch_size": 17},
-               {"rho": 0.4}, {"width": 5}, {"precision": "float64"}, {"network": MLP(64, 8, 3, 10)})
+               {"rho": 0.4}, {"width": 5}, {"precision": "float64"}, {"network": MLP(64, 8, 3, 10)}, {"curves": 3}, {"steps": (10, 20)})
     assert len({digest(dataclasses.replace(SMALL, **c).describe()) for c in changes} | {digest(told)}) == len(changes) + 1
+    assert digest(dataclasses.replace(SMALL, compile=True).describe()) == digest(told)          # how, not what
     assert pickle.loads(pickle.dumps(SMALL)) == SMALL
 
 
