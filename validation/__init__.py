@@ -28,15 +28,17 @@ if TYPE_CHECKING:
     from validation.figures import plot_portrait
     from validation.horizons import fit_horizons
     from validation.law import PowerLawFit
+    from validation.ledger import SweepStatus, sweep_status
     from validation.powerlaw import fit
+    from validation.refinement import refined_sweep
     from validation.slope import fit_loss_slope
     from validation.verdict import Verdict, VerdictOutcome, judge, judge_curve
 
 __all__ = [
     "Assessment", "BrokenFit", "CollapseFit", "Experiment", "Misuse", "Optimum", "Outcome", "Plane", "PowerLawFit", "Prediction",
-    "Verdict", "VerdictOutcome", "assess", "assess_curves", "combine", "compare", "conform", "descend", "edges_from_brackets", "fit",
+    "SweepStatus", "Verdict", "VerdictOutcome", "assess", "assess_curves", "combine", "compare", "conform", "descend", "edges_from_brackets", "fit",
     "fit_broken", "fit_collapse", "fit_horizons", "fit_loss_slope", "judge", "judge_curve", "locate", "open_portrait", "optimum",
-    "plot_portrait", "save_portrait", "sweep", "trace",
+    "plot_portrait", "refined_sweep", "save_portrait", "sweep", "sweep_status", "trace",
 ]
 
 # scipy's optimizers and matplotlib take half a second each to import: whoever only sweeps or predicts does not wait for them
@@ -44,7 +46,8 @@ _LATER = {
     "assessment": ("Assessment", "assess", "assess_curves"),
     "broken": ("BrokenFit", "fit_broken"), "collapse": ("CollapseFit", "fit_collapse"),
     "comparison": ("Optimum", "compare", "optimum"), "figures": ("plot_portrait",), "horizons": ("fit_horizons",),
-    "law": ("PowerLawFit",), "powerlaw": ("fit",), "slope": ("fit_loss_slope",),
+    "law": ("PowerLawFit",), "ledger": ("SweepStatus", "sweep_status"), "powerlaw": ("fit",), "refinement": ("refined_sweep",),
+    "slope": ("fit_loss_slope",),
     "verdict": ("Verdict", "VerdictOutcome", "judge", "judge_curve"),
 }
 _ROOM = {name: room for room, names in _LATER.items() for name in names}

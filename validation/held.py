@@ -17,10 +17,10 @@ from validation.tiles import Key, Layout, Status
 class Held:
     """What has been measured of a layout so far; the same verbs as `validation.growing.Growing`."""
 
-    def __init__(self, layout: Layout, attrs: dict[str, Any]) -> None:
+    def __init__(self, layout: Layout, attrs: dict[str, Any], template: xr.Dataset | None = None) -> None:
         self.layout = layout
-        self.attrs = attrs
-        self.template: xr.Dataset | None = None
+        self.attrs = attrs if template is None else template.attrs | attrs
+        self.template = template
         self._statuses = np.zeros(layout.shape, np.int8)
         self._notes: dict[Key, dict[str, Any]] = {}
 

@@ -66,7 +66,7 @@ def opened(path: Path, layout: Layout, attrs: dict[str, Any]) -> Growing | Held:
                 grow(path, empty(wanted.plane, leading), wanted, store.attrs | _named(attrs, wanted))
             else:
                 portrait, runs = _kept(store)
-                grow(path, _extended(portrait, wanted), wanted, store.attrs | _named(attrs, wanted), runs)
+                grow(path, extended(portrait, wanted), wanted, store.attrs | _named(attrs, wanted), runs)
             store = Growing(path)
         return store
 
@@ -95,15 +95,14 @@ def _from_saved(path: Path, layout: Layout, attrs: dict[str, Any]) -> Growing | 
     seeds = tuple(portrait["seed"].values.tolist()) if layout.seeds is not None and "seed" in portrait.dims else None
     wanted = _together(path, _plane_of(portrait), seeds, layout)
     if wanted is None and not (portrait["outcome"] == Outcome.UNRUN).any():
-        kept = Held(Layout(_plane_of(portrait), _plane_of(portrait).shape, seeds), dict(portrait.attrs))
-        kept.template = portrait.drop_attrs(deep=False)
+        kept = Held(Layout(_plane_of(portrait), _plane_of(portrait).shape, seeds), {}, portrait)
         for key in kept.layout:
             kept.publish(key, cut(portrait, kept.layout, key), Status.DONE)
         return kept
     wanted = wanted or Layout(_plane_of(portrait), layout.tile, seeds)
     kept_attrs = {k: v for k, v in portrait.attrs.items() if k not in ("complete", "failures")}
     runs = json.loads(portrait.attrs.get("failures", "[]"))
-    grow(path, _extended(portrait, wanted), wanted, plain(kept_attrs | _named(attrs, wanted)), runs)
+    grow(path, extended(portrait, wanted), wanted, plain(kept_attrs | _named(attrs, wanted)), runs)
     return Growing(path)
 
 
@@ -131,7 +130,7 @@ def _kept(store: Growing) -> tuple[xr.Dataset, list[Any]]:
     return portrait, json.loads(portrait.attrs.get("failures", "[]"))
 
 
-def _extended(portrait: xr.Dataset, layout: Layout) -> xr.Dataset:
+def extended(portrait: xr.Dataset, layout: Layout) -> xr.Dataset:
     """Return a portrait on a larger plane, with more seeds after its own; what is new is unrun."""
     whole = unrun(layout.plane, portrait, layout.seeds)
     rows, columns = places(_plane_of(portrait), layout.plane)
@@ -139,7 +138,7 @@ def _extended(portrait: xr.Dataset, layout: Layout) -> xr.Dataset:
         own = tuple(slice(portrait.sizes[str(d)]) for d in variable.dims[:-2])
         part_of = variable.values[own]
         part_of[..., rows[:, None], columns] = portrait[name].values
-    return whole
+    return whole.assign_attrs(portrait.attrs)
 
 
 def _named(attrs: dict[str, Any], layout: Layout) -> dict[str, Any]:

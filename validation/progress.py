@@ -45,7 +45,8 @@ class Progress:
 
 
 @contextmanager
-def bar(total: int, what: str, unit: str, shown: bool | Callable[[Progress], None] = True, before: int = 0) -> Iterator[Callable[..., None]]:
+def bar(total: int, what: str, unit: str, shown: bool | Callable[[Progress], None] = True,
+        before: int = 0) -> Iterator[Callable[..., None]]:
     """Give a function to call with the amount done since the last call, and ``failed=``, ``deaths=`` if there are any.
 
     Parameters
@@ -103,7 +104,8 @@ def _lines(what: str, unit: str) -> Callable[[Progress], None]:
     def show(state: Progress) -> None:
         share = state.done / max(state.total, 1)
         since = time.monotonic() - told[0]
-        if state.done == told[1] or (state.done < state.total and since < EVERY and (since < 1 or state.done - told[1] < 0.05 * state.total)):
+        early = since < EVERY and (since < 1 or state.done - told[1] < 0.05 * state.total)
+        if state.done == told[1] or (early and state.done < state.total):
             return
         told[:] = time.monotonic(), state.done
         print(f"{what}: {state.done}/{state.total} {unit} ({share:.0%}), {state.rate:.3g} a second, {_span(state.left)} left"

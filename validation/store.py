@@ -13,6 +13,8 @@ from typing import Any
 
 import xarray as xr
 
+from validation.building import told
+from validation.growing import Growing
 from validation.misuse import Misuse
 from validation.portrait import VARIABLES, conform
 
@@ -73,6 +75,12 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
             raise Misuse(f"the portrait at {target} cannot be read: {type(error).__name__}: {str(error).splitlines()[0]}") from error
     if not (target / "zarr.json").is_file():
         raise Misuse(f"path must be a portrait (a zarr folder or a netCDF file, as `save_portrait` writes it), but {target} is none")
+    if "store_version" in told(target):
+        portrait, damaged = (store := Growing(target)).load()
+        if damaged:
+            where = "; ".join(f"{store.layout.extent(key)}: {how}" for key, how in damaged.items())
+            raise Misuse(f"the portrait at {target} is damaged: {where}; the sweep that made it, called again, measures this again")
+        return conform(portrait)
     try:
         import zarr
 
@@ -99,12 +107,8 @@ def identity(path: str | os.PathLike[str]) -> tuple[str, str]:
     ------
     Misuse : what is there is no portrait, or its metadata cannot be read.
     """
-    target = Path(path)
-    try:
-        told = json.loads((target / "zarr.json").read_text())["attributes"]
-        return str(told.get("digest", "")), str(told.get("plane", ""))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Misuse(f"{target} is no portrait, or a damaged one, and is left as it is ({type(error).__name__}: {error})") from error
+    attrs = told(Path(path))
+    return str(attrs.get("digest", "")), str(attrs.get("plane", ""))
 
 
 def refuse_other(path: str | os.PathLike[str], experiment: str, plane: str) -> None:
