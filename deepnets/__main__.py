@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import time
 from dataclasses import fields
 from pathlib import Path
 from types import UnionType
@@ -24,6 +23,7 @@ from deepnets.tracing import plan, traced
 from validation.experiment import digest
 from validation.misuse import Misuse
 from validation.plane import Plane
+from validation.progress import bar
 from validation.store import check_writable, open_portrait, save_portrait
 from validation.sweep import sweep
 
@@ -56,14 +56,8 @@ def _run(setting: Setting, out: Path | None, overwrite: bool) -> int:
     edges, found = read(portrait, claims)
     regimes = [] if setting.no_trace else plan(portrait, claims)
     if regimes:
-        total, done, began = sum(r.runs(len(experiment.seeds)) for r in regimes), 0, time.monotonic()
-
-        def advance(amount: int = 1) -> None:
-            nonlocal done
-            done += amount
-            _say(f"tracing: {done} of about {total} runs", began)
-
-        edges, found = traced(experiment, regimes, claims, advance)
+        with bar(sum(r.runs(len(experiment.seeds)) for r in regimes), "tracing", "runs") as advance:
+            edges, found = traced(experiment, regimes, claims, advance)
     print(f"{title}\n{_brackets(edges)}")
     for assessment in assess(edges, found, setting.tolerance):
         print(assessment.verdict.sentence)
@@ -79,15 +73,15 @@ def _swept(experiment: Any, plane: Plane, target: Path, overwrite: bool, accurac
         known = digest(experiment.describe()), _first(plane, done.sizes["gamma"]).digest
         if known != (done.attrs.get("digest"), done.attrs.get("plane")) or done["seed"].values.tolist() != list(experiment.seeds):
             raise Misuse(f"out already holds another portrait, {target}; choose another file with --out, or replace it with --overwrite")
-    began, rows, total = time.monotonic(), experiment.tile[0], len(plane.gamma)
-    start = 0 if done is None else done.sizes["gamma"]
-    for first in range(start, total, rows):
-        last = min(first + rows, total)
-        part = sweep(experiment, Plane(*plane.part(slice(first, last), slice(None)))).assign_attrs(accuracy=accuracy)
-        done = part if done is None else xr.concat([done, part], "gamma", combine_attrs="override", data_vars="minimal")
-        done.attrs["plane"] = _first(plane, last).digest
-        save_portrait(done, target, overwrite=True)
-        _say(f"sweeping: {last} of {total} gammas", began, (last - start) / (total - start))
+    rows, total, start = experiment.tile[0], len(plane.gamma), 0 if done is None else done.sizes["gamma"]
+    with bar(total, "sweeping", "gammas", before=start) as advance:
+        for first in range(start, total, rows):
+            last = min(first + rows, total)
+            block = sweep(experiment, Plane(*plane.part(slice(first, last), slice(None)))).assign_attrs(accuracy=accuracy)
+            done = block if done is None else xr.concat([done, block], "gamma", combine_attrs="override", data_vars="minimal")
+            done.attrs["plane"] = _first(plane, last).digest
+            save_portrait(done, target, overwrite=True)
+            advance(last - first)
     assert done is not None
     return done
 
@@ -95,13 +89,6 @@ def _swept(experiment: Any, plane: Plane, target: Path, overwrite: bool, accurac
 def _first(plane: Plane, count: int) -> Plane:
     """Return the part of a plane that holds its first gammas."""
     return Plane(*plane.part(slice(0, count), slice(None)))
-
-
-def _say(text: str, began: float, share: float | None = None) -> None:
-    """Print a line of progress, with the time left where the share that is done is known."""
-    spent = time.monotonic() - began
-    left = "" if share is None else f", about {spent * (1 / share - 1):.0f} s left"
-    print(f"{text}, {spent:.0f} s{left}", file=sys.stderr, flush=True)
 
 
 def _brackets(edges: xr.Dataset) -> str:
