@@ -7,6 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepnets.checks import coordinate_check as coordinate_check
+    from deepnets.checks import depth_check as depth_check
+    from deepnets.checks import transfer_check as transfer_check
     from deepnets.difference import Centered as Centered
     from deepnets.difference import FellBack as FellBack
     from deepnets.experiment import DeepExperiment as DeepExperiment
@@ -22,10 +25,11 @@ if TYPE_CHECKING:
 
 _ROOMS = {"Centered": "difference", "FellBack": "difference", "Unsupported": "pairs", "DeepExperiment": "experiment",
           **dict.fromkeys(("CNN", "MLP", "ResNet", "ResidualCNN", "ResidualMLP", "Transformer", "ViT", "parametrization_table"),
-                          "networks")}
+                          "networks"),
+          **dict.fromkeys(("coordinate_check", "depth_check", "transfer_check"), "checks")}
 
 __all__ = ["CNN", "MLP", "Centered", "DeepExperiment", "FellBack", "ResNet", "ResidualCNN", "ResidualMLP", "Transformer", "Unsupported",
-           "ViT", "parametrization_table", "tasks"]
+           "ViT", "coordinate_check", "depth_check", "parametrization_table", "tasks", "transfer_check"]
 
 
 def __getattr__(name: str) -> Any:
