@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from deepnets.tasks.files import labelled, sha256
-from deepnets.tasks.images import chosen_few
+from deepnets.tasks.images import HELD_OUT, chosen_few
 from deepnets.tasks.npz import Member, member
 from validation.misuse import Misuse
 
@@ -74,21 +74,17 @@ class Sharded:
     @property
     def lengths(self) -> tuple[int, ...]:
         """Images of each shard that may be shown."""
-        return (*map(len, self.shards[:-1]), len(self.shards[-1]) - len(self._kept_back()))
+        return (*map(len, self.shards[:-1]), len(_split(len(self.shards[-1]))[0]))
 
     def rows(self, shard: int, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return images (n, C, H, W) and labels."""
         if shard == len(self.shards) - 1:
-            chosen = _others(len(self.shards[-1]), len(self._kept_back()))[chosen]
+            chosen = _split(len(self.shards[-1]))[0][chosen]
         return self._taken(shard, chosen)
 
     def held_out(self) -> tuple[np.ndarray, np.ndarray]:
         """Return images and labels that are never shown."""
-        return self._taken(len(self.shards) - 1, self._kept_back())
-
-    def _kept_back(self) -> np.ndarray:
-        last = len(self.shards[-1])
-        return chosen_few(last, min(2048, last // 5))
+        return self._taken(len(self.shards) - 1, _split(len(self.shards[-1]))[1])
 
     def _taken(self, shard: int, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x, y = _opened(self.shards[shard])
@@ -102,9 +98,10 @@ def _opened(shard: Shard) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=2)
-def _others(length: int, kept_back: int) -> np.ndarray:
-    """Return the indices that are not kept back."""
-    return np.setdiff1d(np.arange(length), chosen_few(length, kept_back))
+def _split(length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the last shard that may be shown, and those held out."""
+    held = chosen_few(length, min(HELD_OUT, length // 5))
+    return np.setdiff1d(np.arange(length), held), held
 
 
 def in_order(paths: Sequence[Path]) -> list[Path]:
