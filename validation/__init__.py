@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Assessment", "BrokenFit", "CollapseFit", "Experiment", "Misuse", "Optimum", "Outcome", "Plane", "PowerLawFit", "Prediction",
-    "SweepStatus", "Verdict", "VerdictOutcome", "assess", "assess_curves", "combine", "compare", "conform", "descend", "edges_from_brackets", "fit",
-    "fit_broken", "fit_collapse", "fit_horizons", "fit_loss_slope", "judge", "judge_curve", "locate", "open_portrait", "optimum",
-    "plot_portrait", "refined_sweep", "save_portrait", "sweep", "sweep_status", "trace",
+    "SweepStatus", "Verdict", "VerdictOutcome", "assess", "assess_curves", "combine", "compare", "conform", "descend",
+    "edges_from_brackets", "fit", "fit_broken", "fit_collapse", "fit_horizons", "fit_loss_slope", "judge", "judge_curve", "locate",
+    "open_portrait", "optimum", "plot_portrait", "refined_sweep", "save_portrait", "sweep", "sweep_status", "trace",
 ]
 
 # scipy's optimizers and matplotlib take half a second each to import: whoever only sweeps or predicts does not wait for them
