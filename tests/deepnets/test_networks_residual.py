@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from deepnets import ResidualCNN, ResidualMLP, ResNet, parametrization_table
+from deepnets import Centered, ResidualCNN, ResidualMLP, ResNet, parametrization_table
 from deepnets.losses import MSE
 from deepnets.stacks import at_rest, stack_of
 from validation import Misuse
@@ -91,6 +91,13 @@ def test_resnet_18_is_resnet_18():
     # 11 173 962 is the well-known count for CIFAR, of which ten are the readout's biases
     assert sum(np.prod(r.shape) for r in spec.scalings()) == 11_173_952
     assert "N = 512" in str(parametrization_table(spec))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gamma", [1e-8, 1e-3, 1e2])
+def test_differences_through_eighteen_layers(gamma):
+    module = ResNet((3, 32, 32), 8, 10, nonlinearity="tanh").build(0)      # no kinks, of which this many ReLUs would cross some
+    assert Centered(module, gamma, "pairs").discrepancy(torch.randn(8, 3, 32, 32)) < 2e-5
 
 
 @pytest.mark.parametrize(("parametrization", "growth"), [("depth_mup", 1 + 1 / 32), ("mup", 1.5)])
