@@ -186,11 +186,15 @@ def held_out(recipe: Recipe, like: torch.Tensor) -> HeldOut:
 
 
 def _placed(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return x.to(device=like.device, dtype=like.dtype) if x.is_floating_point() else x.to(like.device)
+    """Return a tensor of a task on the device of `like`, and of its dtype if it has a floating one."""
+    x = x.to(like.dtype) if x.is_floating_point() else x
+    if like.is_cuda and x.device.type == "cpu":
+        x = x.pin_memory()          # from there it is copied while the device still works on the steps before
+    return x.to(like.device, non_blocking=like.is_cuda)
 
 
 def _target(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return recipe.loss.target(y, recipe.task.out_features, like.dtype).to(like.device)
+    return _placed(recipe.loss.target(y, recipe.task.out_features, like.dtype), like)
 
 
 def _check(task: Task, y: torch.Tensor, where: str) -> None:

@@ -1,0 +1,165 @@
+"""How long a plane of networks takes, and what share of a device's arithmetic it uses; run it as a script, from the repository's root.
+
+    python -m tests.benchmarks.network_plane [--device cuda] [--tiny] [--profile]
+
+The plane: 21 x 21 points, gamma 1e-5 to 1e5, of an MLP 784-512-512-10, batch 256, 1000 steps of SGD, on numbers drawn on the device, so
+that no reading is timed. Asked: 10 s in pairs of float32 arithmetic (TF32 or not), 20 s in float64. Each rate lies well below its
+gamma's divergence: runs that leave the stack would flatter it. Prints for each precision the milliseconds a step, run-steps a second,
+the share of the floor (the products' operations over the device's rate for them), the peak memory, and the plane's seconds, measured
+or, with fewer steps, scaled. `--profile` adds where the time of a step goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from deepnets import MLP, memory
+from deepnets.experiment import DeepExperiment
+from deepnets.precision import arithmetic
+from deepnets.stacks import stack_of
+from deepnets.training import train
+
+ASKED = {"float32": 10, "tf32": 10, "bf16": 10, "float64": 20}                       # seconds
+# dense rates by datasheet, in operations a second, with tensor cores where the precision may use them
+PEAKS = {"H200": {"float32": 67e12, "tf32": 494e12, "bf16": 989e12, "float64": 67e12},
+         "H100": {"float32": 67e12, "tf32": 494e12, "bf16": 989e12, "float64": 67e12},
+         "A100": {"float32": 19.5e12, "tf32": 156e12, "bf16": 312e12, "float64": 19.5e12}}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A stream drawn on a device: standard normal inputs, and a fixed linear map of them."""
+
+    dim: int
+    out_features: int
+    device: str
+    classes: None = None
+
+    @property
+    def in_shape(self):
+        """As of a task."""
+        return (self.dim,)
+
+    def batch(self, seed, step, size):
+        """Inputs and targets of a step."""
+        source = torch.Generator(self.device).manual_seed(seed * 1_000_003 + step)
+        x = torch.randn(size, self.dim, device=self.device, generator=source)
+        return x, x[:, :self.out_features]
+
+    def held_out(self):
+        """One further batch."""
+        return self.batch(1, 0, 256)
+
+    def describe(self):
+        """As of a task."""
+        return {"name": "drawn"}
+
+
+def operations(network, batch, runs):
+    """Multiplications and additions of the products of one step: forward on W_0 and on u, backward to weights and to inputs."""
+    total = 0
+    for i, scaling in enumerate(network.scalings()):
+        products = 2 if i == 0 else 4             # the first layer's inputs do not differ, and need no gradient
+        total += products * 2 * batch * scaling.shape[0] * scaling.shape[1]
+    return total * runs
+
+
+def peak(device, precision):
+    """Operations a second: by datasheet on a GPU that is known, otherwise those of one large product."""
+    if device.startswith("cuda"):
+        name = torch.cuda.get_device_name(device)
+        known = next((rates for part, rates in PEAKS.items() if part in name), None)
+        if known:
+            return known[precision]
+    dtype = torch.float64 if precision == "float64" else torch.float32
+    n = 4096 if device.startswith("cuda") else 768
+    with arithmetic(precision, device):
+        a, b = torch.randn(2, n, n, device=device, dtype=dtype)
+        a @ b
+        best = np.inf
+        for _ in range(5):
+            synchronised(device)
+            begin = time.perf_counter()
+            a @ b
+            synchronised(device)
+            best = min(best, time.perf_counter() - begin)
+    return 2 * n**3 / best
+
+
+def synchronised(device):
+    """Wait for what a device still does."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def trainer(experiment, gamma, eta):
+    """A function that trains the plane for so many steps, as the experiment does, in stacks that fit."""
+    module = experiment._built(0)
+    recipe = experiment._recipe(module)
+    stack = stack_of(module)
+    runs, most = len(gamma), memory.at_once(module, recipe, experiment.device)
+    if experiment.device == "cpu":
+        most = min(most, 32)
+
+    def trained(steps):
+        shorter = replace(recipe, factors=recipe.factors[:steps], horizons=None)
+        with arithmetic(experiment.precision, experiment.device):
+            for which in np.array_split(np.arange(runs), -(-runs // most)):
+                train(module, stack, shorter, gamma[which], eta[which], 0)
+            synchronised(experiment.device)
+    return trained
+
+
+def memory_peak(device):
+    """Bytes: of a GPU's tensors, or of the process."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main(arguments=None):
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--steps", type=int, default=None, help="train so many steps, and scale; default: all on a GPU, 3 on a CPU")
+    parser.add_argument("--tiny", action="store_true", help="a plane of 3 x 3 small networks: whether it works")
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args(arguments)
+    cuda = options.device.startswith("cuda")
+    points, network, batch, total = (3, MLP(20, 32, 3, 10), 16, 20) if options.tiny else (21, MLP(784, 512, 3, 10), 256, 1000)
+    steps = min(total, options.steps or (total if cuda or options.tiny else 3))
+    gamma, relative = (x.reshape(-1) for x in np.meshgrid(np.logspace(-5, 5, points), np.logspace(-6, -3, points), indexing="ij"))
+    eta = relative * np.minimum(gamma**2, gamma ** (2 / 3))
+    floor = operations(network, batch, len(gamma))
+    print(f"{points} x {points} runs of {network.in_features}-{network.width}-{network.width}-{network.out_features}, batch {batch}, "
+          f"{total} steps ({steps} run) on {torch.cuda.get_device_name(options.device) if cuda else 'the CPU'}; "
+          f"{floor / 1e9:.3g} GFLOP a step\n")
+    print("| precision | ms a step | run-steps/s | share of the floor | peak GB | plane, s | asked, s |\n|---|---|---|---|---|---|---|")
+    for precision in ("float32", *(["tf32"] if cuda else []), "bf16", "float64"):
+        if cuda:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(options.device)
+        made = DeepExperiment(network, Drawn(network.in_features, network.out_features, options.device), steps=total, batch_size=batch,
+                              precision=precision, device=options.device)
+        trained = trainer(made, gamma, eta)
+        trained(min(3, steps))
+        begin = time.perf_counter()
+        trained(steps)
+        seconds = (time.perf_counter() - begin) / (steps + 1)          # one more loss is measured after the last step
+        print(f"| {precision} | {1e3 * seconds:.3g} | {len(gamma) / seconds:.3g} | {floor / peak(options.device, precision) / seconds:.0%} "
+              f"| {memory_peak(options.device) / 1e9:.2f} | {total * seconds:.3g} | {ASKED[precision]} |", flush=True)
+        if options.profile:
+            kinds = [torch.profiler.ProfilerActivity.CPU] + ([torch.profiler.ProfilerActivity.CUDA] if cuda else [])
+            with torch.profiler.profile(activities=kinds) as profile:
+                trained(min(20, steps))
+            print("\n" + profile.key_averages().table(sort_by="self_device_time_total" if cuda else "self_cpu_time_total", row_limit=20))
+
+
+if __name__ == "__main__":
+    main()
