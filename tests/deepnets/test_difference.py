@@ -417,6 +417,19 @@ def test_the_self_check_can_fail(monkeypatch):
         Centered(mlp()[0], 1e-3)(inputs((12,)))
 
 
+def test_rounding_at_kinks_is_no_wrong_rule(monkeypatch):
+    # float32 decides a unit near its kink as it likes, by a per cent of a wide network's gradient; float64 tells it from a mistake
+    from deepnets import difference
+
+    monkeypatch.setitem(difference.ALLOWED, torch.float32, 1e-12)
+    centered = Centered(mlp()[0], 1e-3)
+    centered(inputs((12,)))
+    assert centered.chosen == "pairs"
+    monkeypatch.setattr(Centered, "_right_in_double", lambda *_: False)
+    with pytest.warns(FellBack, match="off by"):
+        Centered(mlp()[0], 1e-3)(inputs((12,)))
+
+
 @pytest.mark.parametrize(("gamma", "dtype", "chosen"), [(0, torch.float32, "pairs"), (0.099, torch.float32, "pairs"),
                                                         (0.1, torch.float32, "two_copy"), (1e-7, torch.float64, "two_copy")])
 def test_auto_chooses_by_gamma_and_precision(gamma, dtype, chosen):
