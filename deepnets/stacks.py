@@ -1,7 +1,7 @@
 """A stack of runs of one network, each with its own u and gamma: centred outputs and gradients for all at once; knows no optimizer.
 
 All runs share theta_0, the batch and the frozen activations. `VectorisedStack` takes any module (vmap over pairs), `MLPStack` the ReLU
-and linear MLPs, whose pairs and gradients are written out as batched products.
+and linear MLPs, whose pairs and gradients are written out as batched products, and `CNNStack` such CNNs, as grouped convolutions.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from deepnets.convolutional import CNNStack
 from deepnets.losses import Loss
+from deepnets.networks.cnn import ConvolutionsThenDense
 from deepnets.networks.layers import ScaledLinear
 from deepnets.networks.mlp import StackOfLayers
 from deepnets.precision import bmm, mm, multiplied, operand
 from deepnets.state import Parameters, Running, at_rest
 from deepnets.vectorised import VectorisedStack
 
-__all__ = ["MLPStack", "Parameters", "Stack", "VectorisedStack", "at_rest", "stack_of"]
+__all__ = ["CNNStack", "MLPStack", "Parameters", "Stack", "VectorisedStack", "at_rest", "stack_of"]
 
 
 class Stack(Protocol):
@@ -38,8 +40,11 @@ class Stack(Protocol):
 
 def stack_of(module: nn.Module, compile: bool | str = False) -> Stack:
     """Return the fastest stack that the module allows; `compile` as of `recording.Recorded`, where there is something to record."""
-    fast = isinstance(module, StackOfLayers) and module.nonlinearity in ("relu", "linear")
-    return MLPStack(module) if fast else VectorisedStack(module, compile)     # type: ignore[arg-type]
+    if isinstance(module, StackOfLayers) and module.nonlinearity in ("relu", "linear"):
+        return MLPStack(module)
+    if isinstance(module, ConvolutionsThenDense) and isinstance(module.activation, nn.ReLU | nn.Identity):
+        return CNNStack(module)
+    return VectorisedStack(module, compile)
 
 
 class MLPStack:
