@@ -39,8 +39,8 @@ class DeepExperiment:
     The losses are those of fresh batches before each step, their excess the mean of ten over that of the zero output.
 
     An edge within 0.1 decade costs least by ``trace(experiment, gamma, edge, rtol=0.25, per_decade=2)``: half decades, then bisection of
-    the bracket, about a tenth of the runs of a flat grid of ten rates a decade from 1e-12 to 1e12. A trace's own 20 rates a decade, which look
-    for fringes, would cost two thirds of it.
+    the bracket, about a tenth of the runs of a flat grid of ten rates a decade from 1e-12 to 1e12. A trace's own 20 rates a decade,
+    which look for fringes, would cost two thirds of it.
 
     Attributes
     ----------

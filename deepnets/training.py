@@ -123,7 +123,7 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
                 g, rate, running = g[stay], rate[stay], running.of_runs(stay)
         if step < steps:
             for n, d in u.items():
-                moved = optimizer.direction(gradient[n], memory[n], step)
+                moved = optimizer.direction(gradient.pop(n), memory[n], step)     # let go before the next ones are made
                 by = rate * (recipe.rates[n] * float(recipe.factors[step]))
                 d.addcmul_(moved, by.reshape(-1, *[1] * (d.ndim - 1)), value=-1)
     return Trained(losses, resting, looks.dead, looks.accuracy, looks.held_out)

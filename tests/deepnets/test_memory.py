@@ -31,7 +31,7 @@ def setting(made):
 
 # network, optimizer, batch size, runs; large enough to stand out of what a process takes anyway
 CASES = {
-    "mlp": ("MLP(64, 256, 3, 10)", "sgd", 256, 64),
+    "mlp": ("MLP(64, 256, 3, 10)", "sgd", 256, 96),
     "adam": ("MLP(64, 512, 3, 10)", "adam", 32, 48),
     "cnn": ("lambda seed: nn.Sequential(nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten(), "
             "nn.Linear(1152, 10))", "momentum", 64, 48),
@@ -65,7 +65,7 @@ def test_the_estimate_is_what_a_process_takes(name):
                           env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000"})
     assert told.returncode == 0, told.stderr
     estimated, measured = map(int, told.stdout.split())
-    assert measured > 1e8
+    assert measured > 5e7
     assert 1 / 1.5 < estimated / measured < 1.5
 
 
