@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from deepnets.networks import ViT as ViT
     from deepnets.networks import parametrization_table as parametrization_table
     from deepnets.pairs import Unsupported as Unsupported
+    from deepnets.scaling import predict as predict
 
 _ROOMS = {"Centered": "difference", "FellBack": "difference", "Unsupported": "pairs", "DeepExperiment": "experiment",
+          "predict": "scaling",
           **dict.fromkeys(("CNN", "MLP", "ResNet", "ResidualCNN", "ResidualMLP", "Transformer", "ViT", "parametrization_table"),
                           "networks"),
           **dict.fromkeys(("coordinate_check", "depth_check", "transfer_check"), "checks")}
 
 __all__ = ["CNN", "MLP", "Centered", "DeepExperiment", "FellBack", "ResNet", "ResidualCNN", "ResidualMLP", "Transformer", "Unsupported",
-           "ViT", "coordinate_check", "depth_check", "parametrization_table", "tasks", "transfer_check"]
+           "ViT", "coordinate_check", "depth_check", "parametrization_table", "predict", "tasks", "transfer_check"]
 
 
 def __getattr__(name: str) -> Any:

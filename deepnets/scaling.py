@@ -91,7 +91,8 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
 
     Parameters
     ----------
-    network : L >= 2, of a plain feed-forward network; or a specification such as `deepnets.MLP`, or what its ``describe()`` gives.
+    network : L >= 2, of a plain feed-forward network; a specification such as `deepnets.MLP`, or what its ``describe()`` gives; or a
+        callable that makes modules of one's own, of which only lazy exponents are claimed.
     loss : "mse" or "cross_entropy", or an object of that ``name``.
     optimizer : "sgd", "momentum", "signsgd" or "adam", or an object of that ``name``.
 
@@ -137,10 +138,12 @@ def _depth(network: Any) -> int | None:
         return whole("network", network, 2)
     if isinstance(network, Mapping):
         return plain_depth(network)
-    if isinstance(network, type) or not callable(getattr(network, "describe", None)):
-        raise Misuse("network must be a depth of at least 2, a specification such as deepnets.MLP(...), or its description, "
-                     f"not {network!r}")
-    return plain_depth(network.describe())
+    if not isinstance(network, type) and callable(getattr(network, "describe", None)):
+        return plain_depth(network.describe())
+    if isinstance(network, type) or not callable(network):
+        raise Misuse("network must be a depth of at least 2, a specification such as deepnets.MLP(...), its description, or a callable "
+                     f"that makes modules of one's own, not {network!r}")
+    return None
 
 
 def _over(numerator: int, depth: int | None) -> Fraction | None:
