@@ -12,6 +12,8 @@ from typing import Any
 from validation.misuse import Misuse
 
 PATIENCE = 20.0     # seconds for a scheduler to answer
+BRISK = 0.2         # seconds from hand to hand that are worth a message of Dask's; what is lost with a worker is no more than that
+MOST = 16           # tiles a piece of work
 COUNTED = 5.0       # seconds for which the number of workers is taken to stay
 
 
@@ -45,6 +47,7 @@ class DaskCluster:
                          f"{error}") from error
         self._engine = self._client.get_executor(pure=False)
         self._counted = (0.0, 2)
+        self.batch = 1
 
     @property
     def in_flight(self) -> int:
@@ -62,6 +65,10 @@ class DaskCluster:
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Hand over a piece of work."""
         return self._engine.submit(function, *arguments)
+
+    def heed(self, seconds: float, tiles: int) -> None:
+        """Hear how long a piece of work of so many tiles took, from hand to hand: short tiles go several at once."""
+        self.batch = max(1, min(MOST, 2 * self.batch, round(BRISK * tiles / max(seconds, 1e-3))))
 
     def close(self) -> None:
         """Leave the cluster; end one that was made here."""

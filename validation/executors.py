@@ -140,6 +140,11 @@ class Workers:
         """How many tiles make a piece of work."""
         return int(getattr(self._executor, "batch", 1))
 
+    def heed(self, seconds: float, tiles: int) -> None:
+        """Tell the executor how long a piece of work of so many tiles took, from hand to hand."""
+        if hasattr(self._executor, "heed"):
+            self._executor.heed(seconds, tiles)
+
     @property
     def apart(self) -> bool:
         """Whether a worker that dies takes only its own piece of work with it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from validation.building import LEDGER, VERSION, build, plain, quiet, retell, taking_the_place_of, told
-from validation.chunks import DRAFT, Damaged, Field, put
+from validation.chunks import DRAFT, Damaged, Field, get, put
 from validation.held import Held, cut, differing
 from validation.locking import locked
 from validation.misuse import Misuse
@@ -68,7 +69,7 @@ class Growing:
     def status(self, key: Key) -> Status:
         """Return what has become of a tile, as of now."""
         try:
-            return Status(self._status(key).read_bytes()[0])
+            return Status(get(self._status(key))[0])
         except (OSError, IndexError, ValueError):
             return Status.TODO
 
@@ -79,7 +80,8 @@ class Growing:
         ------
         Damaged : it is not what was written.
         """
-        if self.status(key) == Status.TODO and not (outcome := self.fields["outcome"]).file(self.path, self._at(outcome, key)).exists():
+        outcome = self.fields["outcome"]
+        if not os.path.exists(outcome.file(self.path, self._at(outcome, key))) and self.status(key) == Status.TODO:
             return None
         return {name: field.read(self.path, self._at(field, key)) for name, field in self.fields.items()}
 
@@ -129,16 +131,13 @@ class Growing:
     def forget(self, key: Key) -> None:
         """Take a damaged tile back to what is to do."""
         with self._held():
-            with contextlib.suppress(OSError):
-                self._note(key).unlink(missing_ok=True)
-            self._status(key).unlink(missing_ok=True)
-            for field in self.fields.values():
-                field.file(self.path, self._at(field, key)).unlink(missing_ok=True)
+            for file in (self._note(key), self._status(key), *(f.file(self.path, self._at(f, key)) for f in self.fields.values())):
+                Path(file).unlink(missing_ok=True)
 
     def note(self, key: Key) -> dict[str, Any]:
         """Return what is noted of a tile: the ``traceback`` with which it failed, or its ``runs`` that crashed."""
         try:
-            return dict(json.loads(self._note(key).read_text()))
+            return dict(json.loads(get(self._note(key))))
         except (OSError, ValueError):
             return {}
 
@@ -170,8 +169,8 @@ class Growing:
             field.write(self.path, self._at(field, key), values[name])
         if note:
             put(self._note(key), json.dumps(note).encode())
-        elif self._note(key).exists():
-            self._note(key).unlink()
+        elif os.path.exists(self._note(key)):
+            os.unlink(self._note(key))
         put(self._status(key), bytes([status]))
 
     @contextlib.contextmanager
@@ -188,7 +187,7 @@ class Growing:
 
     def _generation(self) -> bytes:
         try:
-            return (self.path / LEDGER / "zarr.json").read_bytes()
+            return get(f"{self.path}/{LEDGER}/zarr.json")
         except FileNotFoundError:
             return b""
 
@@ -197,11 +196,11 @@ class Growing:
         leading = (key.seed if d == "seed" and self.layout.seeds is not None else 0 for d in field.dims[:-2])
         return (*leading, key.row, key.column)
 
-    def _status(self, key: Key) -> Path:
-        return self.path.joinpath(LEDGER, "status", "c", *map(str, key))
+    def _status(self, key: Key) -> str:
+        return f"{self.path}/{LEDGER}/status/c/{key.seed}/{key.row}/{key.column}"
 
-    def _note(self, key: Key) -> Path:
-        return self.path / LEDGER / "failures" / f"{key}.json"
+    def _note(self, key: Key) -> str:
+        return f"{self.path}/{LEDGER}/failures/{key}.json"
 
 
 def grow(path: Path, template: xr.Dataset, layout: Layout, attrs: dict[str, Any], runs: Sequence[Any] = ()) -> None:

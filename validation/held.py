@@ -21,6 +21,7 @@ class Held:
         self.layout = layout
         self.attrs = attrs if template is None else template.attrs | attrs
         self.template = template
+        self._arrays = {} if template is None else _arrays(template)
         self._statuses = np.zeros(layout.shape, np.int8)
         self._notes: dict[Key, dict[str, Any]] = {}
 
@@ -45,6 +46,7 @@ class Held:
         """
         if self.template is None:
             self.template = unrun(self.layout.plane, tile, self.layout.seeds)
+            self._arrays = _arrays(self.template)
             self.attrs = {k: v for k, v in tile.attrs.items() if k != "failures"} | self.attrs
         elif different := differing(self.template.data_vars, tile, self.layout.seeds):
             raise Misuse(f"measure() must return the same variables for every tile, but {different}")
@@ -55,21 +57,24 @@ class Held:
         self.template = xr.Dataset(data, coords=coords.coords)
         for name, field in fields.items():
             self.template[name].attrs = field.attrs
+        self._arrays = _arrays(self.template)
 
     def values(self, key: Key) -> dict[str, np.ndarray] | None:
         """Return a tile's variables; None where nothing is there yet."""
-        return None if self.template is None else cut(self.template, self.layout, key)
+        return {n: array[_place(dims, self.layout, key)].copy() for n, (dims, array) in self._arrays.items()} or None
 
     def blank(self, key: Key) -> dict[str, np.ndarray]:
         """Return a tile's variables where nothing has been measured: in memory, as they stand."""
-        assert self.template is not None
-        return cut(self.template, self.layout, key)
+        values = self.values(key)
+        assert values is not None
+        return values
 
     def publish(self, key: Key, values: dict[str, np.ndarray], status: Status, note: dict[str, Any] | None = None) -> None:
         """Put a tile into its place."""
         assert self.template is not None
         for name, own in values.items():
-            self.template[name].values[_place(self.template[name], self.layout, key)] = own
+            dims, array = self._arrays[name]
+            array[_place(dims, self.layout, key)] = own
         self._statuses[key] = status
         self._notes[key] = note or {}
 
@@ -82,12 +87,16 @@ class Held:
 
 def cut(portrait: xr.Dataset, layout: Layout, key: Key) -> dict[str, np.ndarray]:
     """Return a copy of the part of a portrait's variables that a tile holds."""
-    return {str(n): v.values[_place(v, layout, key)].copy() for n, v in portrait.data_vars.items() if n != "eta_value"}
+    return {name: array[_place(dims, layout, key)].copy() for name, (dims, array) in _arrays(portrait).items()}
+
+
+def _arrays(portrait: xr.Dataset) -> dict[str, tuple[tuple[Any, ...], np.ndarray]]:
+    return {str(n): (v.dims, v.values) for n, v in portrait.data_vars.items() if n != "eta_value"}
 
 
 def differing(expected: Mapping[Any, Any], tile: xr.Dataset, seeds: tuple[int, ...] | None) -> str:
     """Return in words how a tile's variables differ from those expected (anything with dims, shape, dtype); nothing if they do not."""
-    own = {str(n): v for n, v in tile.data_vars.items() if n != "eta_value"}
+    own = {str(n): tile.variables[n] for n in tile.data_vars if n != "eta_value"}
     names = {str(n) for n in expected if n != "eta_value"}
     if own.keys() != names:
         return f"{', '.join(sorted(own.keys() ^ names))} are in one of them only"
@@ -102,6 +111,6 @@ def differing(expected: Mapping[Any, Any], tile: xr.Dataset, seeds: tuple[int, .
     return ""
 
 
-def _place(variable: xr.DataArray, layout: Layout, key: Key) -> tuple[slice, ...]:
-    leading = [slice(key.seed, key.seed + 1) if d == "seed" and layout.seeds is not None else slice(None) for d in variable.dims[:-2]]
+def _place(dims: tuple[Any, ...], layout: Layout, key: Key) -> tuple[slice, ...]:
+    leading = [slice(key.seed, key.seed + 1) if d == "seed" and layout.seeds is not None else slice(None) for d in dims[:-2]]
     return (*leading, *layout.slices(key))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -48,6 +49,7 @@ class Round:
         self.alone: deque[Key] = deque()      # tiles whose worker died in company: they are tried with nothing beside them
         self.finished = self.died = 0
         self.retried: set[Key] = set()
+        self.handed_out: dict[Any, float] = {}
 
     def measure(self, progress: bool | Callable[..., None]) -> None:
         """Measure until nothing is left; what is done when an interrupt comes is kept."""
@@ -147,6 +149,7 @@ class Round:
             self.parcel = self.parcel or packed(self.experiment)
             future = self.workers.submit(attempted_there if lenient else measured_there, self.parcel, requests)
         self.pending[future] = batch
+        self.handed_out[future] = time.monotonic()
 
     def _receive(self, future: Any, batch: list[tuple[Key, list[Piece]]], last: bool = False) -> None:
         try:
@@ -158,6 +161,7 @@ class Round:
                 raise
             self._bury(error, batch)
             return
+        self.workers.heed(time.monotonic() - self.handed_out.pop(future), len(batch))
         for (key, pieces), answer in zip(batch, answers, strict=True):
             if isinstance(answer, Raised):
                 self._excuse(key, answer)
@@ -171,7 +175,7 @@ class Round:
         runs = list(self.shelf.note(key).get("runs", []))
         for piece, portrait in zip(pieces, portraits, strict=True):
             for name in values:
-                values[name][..., piece.rows[:, None], piece.columns] = portrait[name].values
+                values[name][..., piece.rows[:, None], piece.columns] = portrait.variables[name].values
             runs += json.loads(portrait.attrs.get("failures", "[]"))
         self.shelf.publish(key, values, _reached(values), {"runs": runs} if runs else None)
         self.finished += 1
