@@ -10,7 +10,7 @@ from deepnets.slots import slotted
 from deepnets.stacks import Stack
 from deepnets.state import Parameters, Running, evaluating
 
-ROWS = 256              # of outputs at a time (or a batch, if it has more): what is held out may be many batches
+ROWS = 64               # of outputs at a time (or a batch, if it has more): on a CPU larger parts leave the cache
 CONSTANT = 1e-6         # relative, how little a dead network's output varies
 
 

@@ -87,6 +87,7 @@ def test_a_horizon_is_a_training_of_so_many_steps():
         assert (at["steps"].values == T).sum() == (single["steps"].values == T).sum()
         for name in ("final_excess", "tail_excess", "peak_excess", "final_accuracy"):
             assert at[name].values == pytest.approx(single[name].values, rel=1e-9, nan_ok=True)
+        assert np.isfinite(at["final_accuracy"].values[at["outcome"].values != Outcome.DIVERGED]).all()
     edges = locate(portrait)
     assert edges["eta"].dims == ("edge", "seed", "horizon", "gamma", "bound")
     # the least rate is that of a time: eta_min ~ 1/T

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepnets.judging import WINDOW, curve, curve_steps
+from deepnets.judging import curve, curve_steps
 
 
 @given(steps=st.integers(1, 10**6), count=st.integers(1, 60))
@@ -32,7 +32,7 @@ def test_a_curve_is_means_over_ten_losses():
     losses[5, 2] = np.inf
     at = (1, 4, 9, 16, 17, 40)
     found = curve(losses, at)
-    assert found[:, 0] == pytest.approx([losses[max(0, t - WINDOW + 1):t + 1, 0].mean() for t in at])
+    assert found[:, 0] == pytest.approx([losses[max(0, t - 9):t + 1, 0].mean() for t in at])
     assert found[0, 0] == pytest.approx((losses[0, 0] + losses[1, 0]) / 2)
     assert np.isfinite(found[:, 1]).tolist() == [True, True, True, True, False, False]      # though losses come back later on
     assert np.isfinite(found[:, 2]).tolist() == [True, True, False, False, False, False]
