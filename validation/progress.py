@@ -26,7 +26,7 @@ class Progress:
     done: int = 0
     failed: int = 0
     deaths: int = 0
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
 
     @property
     def rate(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ def refined_sweep(experiment: Any, plane: Plane, levels: int = 2, store: str | o
     """Sweep a coarse plane, then double its resolution again and again, each time only where an edge passes.
 
     A cell of the plane whose four corners do not all train, or diverge, or catapult alike holds an edge; it and its neighbours along
-    eta are measured at twice the resolution of both axes, and so on. What no coarse cell shows is not found: an island, or a gap,
-    narrower than a cell. ``eta_opt``, where nothing changes, is as coarse as the coarse plane.
+    eta are measured at twice the resolution of both axes, and so on; where an edge leaps over several cells, the leap is bisected.
+    What no coarse cell shows is not found: an island, or a gap, narrower than a cell. ``eta_opt``, where nothing changes, is as coarse
+    as the coarse plane.
 
     Parameters
     ----------
@@ -55,6 +57,9 @@ def refined_sweep(experiment: Any, plane: Plane, levels: int = 2, store: str | o
             fine = doubled(fine)
         portrait = sweep_points(experiment, fine, wanted, store, executor, progress, retry_failed, portrait if store is None else None)
     assert portrait is not None
+    while levels and (gaps := _gaps(portrait, rho)).any():
+        wanted = gaps if wanted is None else wanted | gaps
+        portrait = sweep_points(experiment, fine, wanted, store, executor, progress, retry_failed, portrait if store is None else None)
     told = _resolution(plane, fine, levels) | {"share_of_full_grid": float((portrait["outcome"] != Outcome.UNRUN).mean())}
     if store is not None:
         kept = Growing(Path(store))
@@ -106,6 +111,20 @@ def _near(portrait: xr.Dataset, rho: float | None, wanted: np.ndarray | None) ->
             block = found[i:i + 2 * (n - 1):2, j:j + 2 * (m - 1):2]
             block |= beside
     found[:, [0, -1]] = True        # the rims, so that an edge beyond them is censored there and not at the nearest run
+    return found
+
+
+def _gaps(portrait: xr.Dataset, rho: float | None) -> np.ndarray:
+    """Return the middles of the gaps across which runs differ: what no cell showed, where an edge leaps. They close by bisection."""
+    seen = classes(portrait, Rules.of(portrait.attrs, rho))
+    unrun = (portrait["outcome"].values.reshape(seen.shape) == Outcome.UNRUN).any(axis=0)
+    found = np.zeros(unrun.shape, bool)
+    for line in seen:
+        for g, row in enumerate(line):
+            known = np.flatnonzero(row >= 0)
+            for a, b in pairwise(known):
+                if row[a] != row[b] and (between_them := a + 1 + np.flatnonzero(unrun[g, a + 1:b])).size:
+                    found[g, between_them[len(between_them) // 2]] = True
     return found
 
 

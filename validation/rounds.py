@@ -66,7 +66,8 @@ class Round:
                 while self.waiting or self.alone or self.pending:
                     self._hand_out()
                     for future in self.workers.finished(self.pending, PATIENCE):
-                        self._receive(future, self.pending.pop(future))
+                        if future in self.pending:      # else it was lost with another
+                            self._receive(future, self.pending.pop(future))
             except KeyboardInterrupt:
                 for future in [f for f in self.pending if f.done()]:
                     self._receive(future, self.pending.pop(future), last=True)
@@ -198,8 +199,8 @@ class Round:
         self.advance(0, deaths=1)
         company = list(batch)
         if not self.workers.apart or getattr(self.workers, "lost", False):
-            company += [item for other in self.pending.values() for item in other]      # all that was there broke with it
-            self.pending.clear()
+            for other in [f for f in self.pending if not _arrived(f)]:          # all that was there broke with it
+                company += self.pending.pop(other)
         if not self.workers.renew():
             raise Misuse(f"executor broke ({type(error).__name__}: {error}); what was finished is kept. Give a function that makes an "
                          "executor, such as validation.executors.processes(), and a broken one is replaced") from error
@@ -217,13 +218,13 @@ class Round:
                 self.alone.append(key)
 
     def _give_up(self, key: Key, text: str) -> None:
+        shelf = self.shelf
+        if isinstance(shelf, Held):         # without a store there is nowhere to tell of it
+            raise RuntimeError(f"{shelf.layout.extent(key)} failed: {text}")
         missing = self._missing(key)
         if missing is None:
             return
-        shelf = self.shelf
-        values = None if isinstance(shelf, Held) and shelf.template is None else shelf.values(key)
-        if isinstance(shelf, Held):
-            raise RuntimeError(f"{shelf.layout.extent(key)} failed: {text}")
+        values = shelf.values(key)
         values = shelf.blank(key) if values is None else values
         values["outcome"][..., missing] = Outcome.FAILED
         runs = shelf.note(key).get("runs", [])
@@ -239,6 +240,10 @@ def _asked(layout: Layout, wanted: np.ndarray | None, stored: Layout) -> tuple[l
     mask[rows[:, None], columns] = wanted
     seeds = range(stored.shape[0]) if stored.seeds is None or layout.seeds is None else [stored.seeds.index(s) for s in layout.seeds]
     return [key for key in stored if key.seed in seeds and mask[stored.slices(key)].any()], mask
+
+
+def _arrived(future: Any) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _reached(values: dict[str, np.ndarray]) -> Status:

@@ -1,0 +1,182 @@
+"""Whoever measures the tiles, the portrait is the same; tiles that raise or kill are given up, the others go on."""
+
+import re
+import threading
+import warnings
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from tests.validation.sleepers import PLANE, Sleeper, lines
+from validation import Misuse, Plane, open_portrait, sweep, sweep_status
+from validation.executors import Workers, dask, processes, slurm
+from validation.sweep import TilesFailed
+
+HALF = Plane(PLANE.gamma[:9], PLANE.eta[:20])      # 3 x 5 tiles
+ILL = (PLANE.gamma[3], PLANE.gamma[3])             # one row of five tiles: those with gammas 3 to 5
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return sweep(Sleeper(), HALF)
+
+
+def same(a, b):
+    xr.testing.assert_identical(a.drop_attrs(), b.drop_attrs())
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as made:
+            yield made
+
+
+def test_threads(whole, tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        same(sweep(Sleeper(), HALF, executor=pool, store=tmp_path / "p.zarr"), whole)
+        assert pool.submit(int).result() == 0       # it is the caller's, and not closed
+
+
+def test_processes(whole, tmp_path):
+    log = tmp_path / "log"
+    same(sweep(Sleeper(0.02, str(log)), HALF, executor=processes(2), store=tmp_path / "p.zarr"), whole)
+    assert len({pid for pid, _ in lines(log)}) == 2
+
+
+def test_an_existing_dask_cluster(whole, tmp_path, cluster):
+    import distributed
+
+    same(sweep(Sleeper(), HALF, executor=dask(cluster.scheduler_address), store=tmp_path / "p.zarr"), whole)
+    with distributed.Client(cluster, set_as_default=False) as client:
+        same(sweep(Sleeper(), HALF, executor=client.get_executor(pure=False)), whole)
+        assert Workers(client.get_executor(pure=False)).in_flight == 2
+
+
+@pytest.mark.slow
+def test_jobs(whole, tmp_path):
+    queue = slurm(tmp_path / "jobs", tiles_per_job=8, jobs=2, cluster="local", timeout_min=5)
+    same(sweep(Sleeper(), HALF, executor=queue, store=tmp_path / "p.zarr"), whole)
+    assert len(list((tmp_path / "jobs").glob("*_submitted.pkl"))) == 2
+
+
+class Breaking:
+    """A pool in which everything breaks after a few pieces of work, as a process pool does."""
+
+    _max_workers = 2
+
+    def __init__(self, after):
+        self.after = after
+
+    def submit(self, function, *arguments):
+        future = Future()
+        self.after -= 1
+        if self.after < 0:
+            future.set_exception(BrokenExecutor("a process was terminated abruptly"))
+        else:
+            future.set_result(function(*arguments))
+        return future
+
+    def shutdown(self, wait, cancel_futures):
+        self.after = -1
+
+
+def test_a_broken_pool_is_replaced_if_it_can_be(whole, tmp_path):
+    told = []
+    made = sweep(Sleeper(), HALF, executor=lambda: Breaking(4), store=tmp_path / "p.zarr", progress=lambda state: told.append(state.deaths))
+    same(made, whole)
+    assert told[-1] >= 3
+    with pytest.raises(Misuse, match=r"executor broke .*terminated abruptly.* Give a function that makes an executor"):
+        sweep(Sleeper(), HALF, executor=Breaking(4), store=tmp_path / "q.zarr")
+    assert (open_portrait(tmp_path / "q.zarr")["outcome"] >= 0).sum() == 4 * 12
+    with pytest.raises(Misuse, match="workers die before they finish anything"):
+        sweep(Sleeper(), HALF, executor=lambda: Breaking(0), store=tmp_path / "r.zarr")
+    with pytest.raises(RuntimeError, match=r"tile 0\.0\.0 .* failed: its worker died 3 times"):
+        sweep(Sleeper(), HALF, executor=lambda: Breaking(0))
+
+
+@pytest.mark.parametrize("executor", [None, processes(2)])
+def test_tiles_that_raise_twice_are_given_up_and_can_be_retried(tmp_path, whole, executor):
+    path, log, cure = tmp_path / "p.zarr", tmp_path / "log", tmp_path / "cure"
+    experiment = Sleeper(log=str(log), ill=ILL, cure=str(cure))
+    with pytest.warns(TilesFailed, match=r"5 of 15 tiles failed; .* sweep\(\.\.\., retry_failed=True\)"):
+        portrait = sweep(experiment, HALF, store=path, executor=executor)
+    assert portrait.attrs["tiles_failed"] == 5
+    assert len(lines(log)) == 15 + 5
+    np.testing.assert_array_equal((portrait["outcome"] == 8).any("eta"), [False] * 3 + [True] * 3 + [False] * 3)
+    same(portrait.isel(gamma=[0, 1, 2, 6, 7, 8]), whole.isel(gamma=[0, 1, 2, 6, 7, 8]))
+    told = sweep_status(path)
+    assert (told.done, told.failed, told.left) == (10, 5, 0)
+    assert all("RuntimeError: the sleeper is ill" in text and "Traceback" in text for text in told.failures.values())
+    assert "RuntimeError: the sleeper is ill" in str(told)
+    with pytest.warns(TilesFailed):
+        sweep(experiment, HALF, store=path)                  # not tried again unasked
+    assert len(lines(log)) == 20
+    cure.touch()
+    same(sweep(experiment, HALF, store=path, retry_failed=True), whole)
+    assert len(lines(log)) == 25
+    assert sweep_status(path).failures == {}
+    same(open_portrait(path), whole)
+
+
+def test_tiles_that_kill_their_workers_are_given_up(tmp_path, whole):
+    path, log, cure = tmp_path / "p.zarr", tmp_path / "log", tmp_path / "cure"
+    experiment = Sleeper(log=str(log), ill=ILL, how="die", cure=str(cure))
+    with pytest.warns(TilesFailed, match="5 of 15"):
+        portrait = sweep(experiment, HALF, store=path, executor=processes(2))
+    assert len(lines(log)) == 10 + 3 * 5
+    assert all("its worker died 3 times" in text for text in sweep_status(path).failures.values())
+    assert (portrait["outcome"] == 8).sum() == 5 * 12
+    cure.touch()
+    same(sweep(experiment, HALF, store=path, retry_failed=True), whole)
+
+
+@pytest.mark.slow
+def test_a_common_pool_loses_only_the_tile_that_kills_it(tmp_path, whole):
+    one = Plane(HALF.gamma[:6], HALF.eta[:4])          # two tiles, of which the second kills
+    with pytest.warns(TilesFailed, match="1 of 2"):
+        portrait = sweep(Sleeper(ill=ILL, how="die"), one, store=tmp_path / "p.zarr",
+                         executor=lambda: ProcessPoolExecutor(2, get_context("forkserver")))
+    same(portrait.isel(gamma=slice(3)), whole.isel(gamma=slice(3), eta=slice(4)))
+
+
+@pytest.mark.parametrize("executor", [None, processes(1)])
+def test_misuse_is_raised_at_once(tmp_path, executor):
+    log = tmp_path / "log"
+    with pytest.raises(Misuse, match=r"^the sleeper is misused$"):
+        sweep(Sleeper(log=str(log), ill=(0, 1e9), how="misuse"), HALF, store=tmp_path / "p.zarr", executor=executor)
+    assert len(lines(log)) <= 2
+
+
+def test_without_a_store_what_is_raised_is_raised():
+    with pytest.raises(RuntimeError, match="the sleeper is ill"):
+        sweep(Sleeper(ill=ILL), HALF)
+
+
+def test_what_cannot_be_sent_is_refused(tmp_path):
+    class Locked(Sleeper):
+        def __reduce__(self):
+            return threading.Lock, (threading.Lock(),)
+
+    with pytest.raises(Misuse, match="experiment must be one that can be sent to another process"):
+        sweep(Locked(), HALF, store=tmp_path / "p.zarr", executor=processes(1))
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda: sweep(Sleeper(), HALF, executor=3), "executor must have submit()"),
+    (lambda: sweep(Sleeper(), HALF, executor=lambda: 3), "made 3"),
+    (lambda: processes(0), "workers must be a whole number of at least 1, not 0"),
+    (lambda: processes(gpus=-1), "gpus must be a whole number of at least 1, not -1"),
+    (lambda: dask("tcp://127.0.0.1:1", 2), "workers must be left out"),
+    (lambda: slurm("jobs", tiles_per_job=0), "tiles_per_job must be"),
+    (lambda: slurm("jobs")(), "slurm: "),
+])
+def test_misuse_of_executors(call, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Misuse, match=re.escape(words)):
+        call()
