@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import nn
 from deepnets import losses, optimizers, precision, schedules
 from deepnets.difference import Centered
 from deepnets.judging import CATAPULT_PEAK, curve, curve_steps, judged
-from deepnets.memory import at_once, in_pieces
+from deepnets.memory import Need, at_once, estimate, in_pieces
 from deepnets.precision import DTYPES, arithmetic, as_precision
 from deepnets.recording import as_compile
 from deepnets.salvage import Failure
@@ -88,6 +88,7 @@ class DeepExperiment:
     rho: float = 0.5
     curves: int = 0
     compile: bool | str = "auto"
+    _need: ClassVar[Need]
 
     def __post_init__(self) -> None:
         if isinstance(self.network, type | nn.Module) or not (hasattr(self.network, "scalings") or callable(self.network)):
@@ -220,7 +221,9 @@ class DeepExperiment:
             with arithmetic(self.precision, self.device):
                 return self._judged(train(module, stack, recipe, gammas[which], etas[which], seed))
         with arithmetic(self.precision, self.device):
-            fit = at_once(module, recipe, self.device)
+            if not hasattr(self, "_need"):      # depends on no number: estimated for the first seed and tile alone
+                object.__setattr__(self, "_need", estimate(module, recipe))
+            fit = at_once(module, recipe, self.device, self._need)
         return found, len(gammas), min(fit, ON_A_CORE) if self.device == "cpu" else fit
 
     def _judged(self, trained: Trained) -> dict[str, np.ndarray]:

@@ -118,14 +118,19 @@ def free(device: str) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def at_once(module: nn.Module, recipe: Recipe, device: str) -> int:
+def at_once(module: nn.Module, recipe: Recipe, device: str, need: Need) -> int:
     """Return how many runs fit into what is free on the device, at least one.
+
+    Parameters
+    ----------
+    module, recipe, device : of the runs.
+    need : as `estimate` gives it.
 
     Raises
     ------
     Misuse : not even one fits; the message says what it needs, what is free, and which batch size would fit.
     """
-    need, room = estimate(module, recipe), int(SAFE[torch.device(device).type] * free(device))
+    room = int(SAFE[torch.device(device).type] * free(device))
     if need.of(1) > room:
         raise Misuse(_too_much(module, recipe, need, room))
     return (room - need.shared) // need.run

@@ -131,10 +131,10 @@ def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
     monkeypatch.setattr(memory, "free", lambda device: int(room / memory.SAFE["cpu"]) + 10)
     with pytest.raises(Misuse, match=r"out of memory: one run needs about .* GB \(1440 parameters, batch_size=2000, sgd\); .* GB are free: "
                                      r"batch_size=7\d\d would fit"):
-        memory.at_once(module, recipe, "cpu")
+        memory.at_once(module, recipe, "cpu", memory.estimate(module, recipe))
     monkeypatch.setattr(memory, "free", lambda device: 1000)
     with pytest.raises(Misuse, match="not even batch_size=1 would fit"):
-        memory.at_once(module, recipe, "cpu")
+        memory.at_once(module, recipe, "cpu", memory.estimate(module, recipe))
     with pytest.raises(Misuse, match="out of memory"):
         SMALL.measure(GAMMA, ETA)
 
