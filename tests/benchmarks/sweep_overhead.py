@@ -1,47 +1,67 @@
 """What a store and an executor cost a tile, and what a second Dask worker brings.
 
-python tests/benchmarks/sweep_overhead.py          (with the extra cluster; a few minutes)
+    python tests/benchmarks/sweep_overhead.py [--folder FOLDER]          (with the extra cluster; two minutes)
 
-The overhead is that of tiles that take no time; the ratio is of 1000 tiles of 20 ms on a local Dask cluster of two workers and of one.
+Prints what one file costs in the folder; milliseconds a tile, from tile to tile, of tiles that take no time (what the experiment itself
+takes in memory is not taken off); and how many tiles of 20 ms a second a local Dask cluster of two workers does, and of one, in turn.
 """
 
+from __future__ import annotations
+
+import argparse
 import tempfile
 import time
 from pathlib import Path
 
 from tests.validation.sleepers import Sleeper
 from validation import Plane, sweep
+from validation.chunks import put
 from validation.executors import dask, processes
 
 TILES = Plane.log((1e-3, 1e3), (1e-4, 1e4), per_decade=(10, 16))       # 61 x 129: 21 x 33 tiles of 3 x 4
 THOUSAND = Plane.log((1e-3, 1e3), (1e-4, 1e4), per_decade=(20, 12))    # 121 x 97: 41 x 25 tiles, a thousand and some
 
 
-def milliseconds_a_tile(executor, stored):
-    tiles = 21 * 33
-    with tempfile.TemporaryDirectory() as folder:
-        started, worked = time.perf_counter(), time.process_time()
-        first = []
-        sweep(Sleeper(), TILES, store=Path(folder) / "p.zarr" if stored else None, executor=executor,
-              progress=lambda state: first.append(time.perf_counter()))
-        wall, work = time.perf_counter() - started, time.process_time() - worked
-    return 1e3 * (first[-1] - first[0]) / (tiles - 1), 1e3 * work / tiles, wall
+def a_file(folder: Path) -> float:
+    """Milliseconds."""
+    started = time.perf_counter()
+    for i in range(1000):
+        put(folder / "files" / str(i), b"x" * 100)
+    return time.perf_counter() - started
 
 
-def seconds(workers):
-    with tempfile.TemporaryDirectory() as folder:
-        told = []
-        sweep(Sleeper(0.02), THOUSAND, store=Path(folder) / "p.zarr", executor=dask(workers=workers),
-              progress=lambda state: told.append((time.perf_counter(), state.done)))
-    return told[-1][0] - told[0][0], told[-1][1] - told[0][1]
+def a_tile(executor, store) -> tuple[float, float]:
+    """Milliseconds from tile to tile, and milliseconds of work of this process."""
+    told = []
+    sweep(Sleeper(), TILES, store=store, executor=executor, progress=lambda state: told.append((time.perf_counter(), time.process_time())))
+    wall, work = (1e3 * (b - a) / (len(told) - 1) for a, b in zip(told[0], told[-1], strict=True))
+    return wall, work
+
+
+def tiles_a_second(workers: int, store: Path) -> tuple[int, float]:
+    """Tiles, and how many a second."""
+    told = []
+    sweep(Sleeper(0.02), THOUSAND, store=store, executor=dask(workers=workers),
+          progress=lambda state: told.append((time.perf_counter(), state)))
+    state = told[-1][1]
+    return state.done, (state.done - 1) / (told[-1][0] - told[0][0])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", help="where the stores are written; None: where temporary files are")
+    with tempfile.TemporaryDirectory(dir=parser.parse_args().folder) as made:
+        folder = Path(made)
+        print(f"a file in this folder     : {a_file(folder):6.2f} ms; a tile of this experiment has seven", flush=True)
+        for name, executor, store in (("memory", None, None), ("store", None, "a"), ("store, one process", processes(1), "b"),
+                                      ("store, two processes", processes(2), "c")):
+            wall, work = a_tile(executor, store and folder / store)
+            print(f"{name:26}: {wall:6.2f} ms a tile, of which this process works {work:5.2f}", flush=True)
+        rates = [tiles_a_second(workers, folder / f"dask{i}") for i, workers in enumerate((1, 2, 1, 2))]
+        one, two = max(rates[0][1], rates[2][1]), max(rates[1][1], rates[3][1])
+        print(f"dask, {rates[0][0]} tiles of 20 ms : {one:.1f} a second with one worker, {two:.1f} with two: {two / one:.2f} times as many")
 
 
 if __name__ == "__main__":
-    bare = milliseconds_a_tile(None, False)
-    for name, executor, stored in (("memory", None, False), ("store", None, True), ("store, one process", processes(1), True),
-                                   ("store, two processes", processes(2), True)):
-        wall, work, whole = milliseconds_a_tile(executor, stored)
-        print(f"{name:22}: {wall:6.2f} ms a tile (this process works {work:5.2f} ms); {whole:5.1f} s in all", flush=True)
-    one, two = seconds(1), seconds(2)
-    print(f"dask, one worker  : {one[1]} tiles of 20 ms in {one[0]:.1f} s")
-    print(f"dask, two workers : {two[1]} tiles of 20 ms in {two[0]:.1f} s: {(two[1] / two[0]) / (one[1] / one[0]):.2f} times as fast")
+    main()

@@ -60,6 +60,7 @@ def test_an_existing_dask_cluster(whole, tmp_path, cluster):
 
 @pytest.mark.slow
 def test_jobs(whole, tmp_path):
+    pytest.importorskip("submitit")
     queue = slurm(tmp_path / "jobs", tiles_per_job=8, jobs=2, cluster="local", timeout_min=5)
     same(sweep(Sleeper(), HALF, executor=queue, store=tmp_path / "p.zarr"), whole)
     assert len(list((tmp_path / "jobs").glob("*_submitted.pkl"))) == 2

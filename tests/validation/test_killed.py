@@ -80,6 +80,8 @@ def check(store, log, whole):
     ("serial", 1.0), ("processes", 0.3),
     pytest.param("dask", 0.1, marks=pytest.mark.slow), pytest.param("submitit", 0.15, marks=pytest.mark.slow)])
 def test_killed_again_and_again(tmp_path, whole, executor, mains):
+    if executor in ("dask", "submitit"):
+        pytest.importorskip({"dask": "distributed"}.get(executor, executor))
     store, log = str(tmp_path / "p.zarr"), str(tmp_path / "log")
     assert harried(store, log, executor, mains, seed=5) >= 20
     check(store, log, whole)
