@@ -18,7 +18,7 @@ import xarray as xr
 
 from validation.building import LEDGER, VERSION, build, plain, quiet, retell, taking_the_place_of, told
 from validation.chunks import DRAFT, Damaged, Field, get, put
-from validation.held import Held, cut, differing
+from validation.held import Held, differing
 from validation.locking import locked
 from validation.misuse import Misuse
 from validation.outcome import Outcome
@@ -214,8 +214,11 @@ def grow(path: Path, template: xr.Dataset, layout: Layout, attrs: dict[str, Any]
         with taking_the_place_of(path) as draft:
             build(draft, template, layout, attrs)
             store = Growing(draft)
-            for key in layout:
-                values = cut(template, layout, key)
+            held = Held(layout, {}, template)
+            begun = (template["outcome"] != Outcome.UNRUN).values.any()
+            for key in layout if begun else ():
+                values = held.values(key)
+                assert values is not None
                 unrun = values["outcome"] == Outcome.UNRUN
                 if not unrun.all():
                     store._write(key, values, Status.TODO if unrun.any() else Status.DONE, None)

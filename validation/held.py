@@ -85,18 +85,13 @@ class Held:
         return self.template.assign_attrs(self.attrs | ({"failures": json.dumps(runs)} if runs else {}))
 
 
-def cut(portrait: xr.Dataset, layout: Layout, key: Key) -> dict[str, np.ndarray]:
-    """Return a copy of the part of a portrait's variables that a tile holds."""
-    return {name: array[_place(dims, layout, key)].copy() for name, (dims, array) in _arrays(portrait).items()}
-
-
 def _arrays(portrait: xr.Dataset) -> dict[str, tuple[tuple[Any, ...], np.ndarray]]:
     return {str(n): (v.dims, v.values) for n, v in portrait.data_vars.items() if n != "eta_value"}
 
 
 def differing(expected: Mapping[Any, Any], tile: xr.Dataset, seeds: tuple[int, ...] | None) -> str:
     """Return in words how a tile's variables differ from those expected (anything with dims, shape, dtype); nothing if they do not."""
-    own = {str(n): tile.variables[n] for n in tile.data_vars if n != "eta_value"}
+    own = {str(n): v for n, v in tile.variables.items() if n != "eta_value" and n not in tile.coords}
     names = {str(n) for n in expected if n != "eta_value"}
     if own.keys() != names:
         return f"{', '.join(sorted(own.keys() ^ names))} are in one of them only"

@@ -12,7 +12,7 @@ from validation.blank import unrun
 from validation.building import plain, recover, told
 from validation.experiment import digest
 from validation.growing import Growing, grow, sweep_out
-from validation.held import Held, cut
+from validation.held import Held
 from validation.locking import locked
 from validation.misuse import Misuse
 from validation.outcome import Outcome
@@ -97,7 +97,7 @@ def _from_saved(path: Path, layout: Layout, attrs: dict[str, Any]) -> Growing | 
     if wanted is None and not (portrait["outcome"] == Outcome.UNRUN).any():
         kept = Held(Layout(_plane_of(portrait), _plane_of(portrait).shape, seeds), {}, portrait)
         for key in kept.layout:
-            kept.publish(key, cut(portrait, kept.layout, key), Status.DONE)
+            kept.publish(key, kept.blank(key), Status.DONE)
         return kept
     wanted = wanted or Layout(_plane_of(portrait), layout.tile, seeds)
     kept_attrs = {k: v for k, v in portrait.attrs.items() if k not in ("complete", "failures")}

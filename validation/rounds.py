@@ -8,6 +8,7 @@ import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -62,15 +63,23 @@ class Round:
             random.SystemRandom().shuffle(todo)      # two processes on one store seldom take the same tile
         self.waiting.extend(todo)
         with bar(len(self.asked), "sweeping", "tiles", progress, before=len(self.asked) - len(todo)) as self.advance:
+            arrived: dict[Any, list[tuple[Key, list[Piece]]]] = {}
             try:
                 while self.waiting or self.alone or self.pending:
                     self._hand_out()
-                    for future in self.workers.finished(self.pending, PATIENCE):
+                    arrived = {f: self.pending.pop(f) for f in self.workers.finished(self.pending, PATIENCE) if _arrived(f)}
+                    if arrived and not self.workers.here:
+                        self._hand_out()                # nobody waits while what has come is written
+                    while arrived:
+                        future, batch = next(iter(arrived.items()))
+                        self._receive(future, batch)
+                        del arrived[future]
+                    for future in [f for f in self.pending if f.done() and not _arrived(f)]:
                         if future in self.pending:      # else it was lost with another
                             self._receive(future, self.pending.pop(future))
             except KeyboardInterrupt:
-                for future in [f for f in self.pending if f.done()]:
-                    self._receive(future, self.pending.pop(future), last=True)
+                for future, batch in (arrived | {f: b for f, b in self.pending.items() if f.done()}).items():
+                    self._receive(future, batch, last=True)
                 raise
 
     def _open(self, key: Key) -> bool:
@@ -162,7 +171,7 @@ class Round:
                 raise
             self._bury(error, batch)
             return
-        self.workers.heed(time.monotonic() - self.handed_out.pop(future), len(batch))
+        self.workers.heed(time.monotonic() - self.handed_out.pop(future, time.monotonic()), len(batch))
         for (key, pieces), answer in zip(batch, answers, strict=True):
             if isinstance(answer, Raised):
                 self._excuse(key, answer)
@@ -243,7 +252,8 @@ def _asked(layout: Layout, wanted: np.ndarray | None, stored: Layout) -> tuple[l
 
 
 def _arrived(future: Any) -> bool:
-    return future.done() and not future.cancelled() and future.exception() is None
+    """Return whether a future is done and holds a result."""
+    return bool(future.done() and not (isinstance(future, Future) and future.cancelled()) and future.exception() is None)
 
 
 def _reached(values: dict[str, np.ndarray]) -> Status:
