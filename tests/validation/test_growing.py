@@ -258,12 +258,13 @@ def test_a_saved_portrait_is_done_and_can_grow(tmp_path, whole):
     same(open_portrait(path), whole)
 
 
-def test_growth_killed_between_two_renames_is_put_back(store, whole):
+def test_growth_killed_between_two_renames_is_put_back(store, tmp_path, whole):
     room = store.with_name(".p.zarr.growing")
     room.mkdir()
     os.replace(store, room / "former")
     (room / "draft").mkdir()
-    same(sweep(Sleeper(), PLANE, store=store), whole)
+    same(sweep(Sleeper(log=str(tmp_path / "log")), PLANE, store=store), whole)
+    assert points(tmp_path / "log") == 0
     assert not room.exists()
 
 

@@ -127,6 +127,27 @@ def attrs_of(store):
     return {k: attrs[k] for k in ("description", "digest")}
 
 
+def test_the_workers_of_a_killed_process_go_with_it(tmp_path):
+    store, log = str(tmp_path / "p.zarr"), str(tmp_path / "log")
+    main = started(store, log, "processes", 0.05)
+    while len({pid for pid, _ in lines(log)}) < 2:
+        time.sleep(0.005)
+    main.kill()
+    main.join()
+    workers = {pid for pid, _ in lines(log)}
+    deadline = time.monotonic() + 10
+    while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not [pid for pid in workers if alive(pid)]
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_a_sweep_soon_and_keeps_what_is_finished(tmp_path, whole, sign):
     store, log = str(tmp_path / "p.zarr"), str(tmp_path / "log")
