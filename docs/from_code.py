@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
+import importlib.util
 import inspect
+import io
 import pkgutil
 import re
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
@@ -95,20 +99,20 @@ def coverage() -> str:
     return printed.read_text() if printed.exists() else "`python docs/tables/interval_coverage.py` prints the table, in some ten minutes."
 
 
+def loaded(script: str):
+    """Return a script of docs/tables as a module."""
+    place = importlib.util.spec_from_file_location(f"tables_{script}", Path(__file__).parent / "tables" / f"{script}.py")
+    made = importlib.util.module_from_spec(place)
+    sys.modules[place.name] = made        # dataclasses look their module up
+    place.loader.exec_module(made)
+    return made
+
+
 def confirmed() -> str:
     """Return the table of predicted against simulated edges, traced while the page is built; a row that misses fails the build."""
-    import contextlib
-    import importlib.util
-    import io
-    import sys
-
-    place = importlib.util.spec_from_file_location("table_of_edges", Path(__file__).parent / "tables" / "edges.py")
-    script = importlib.util.module_from_spec(place)
-    sys.modules["table_of_edges"] = script        # dataclasses look their module up
-    place.loader.exec_module(script)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        missed = script.main()
+        missed = loaded("edges").main()
     if missed:
         raise ValueError(f"predicted and simulated edges differ by more than is asked:\n{printed.getvalue()}")
     return printed.getvalue()
@@ -212,9 +216,14 @@ def gallery_figures(block, block_vars, gallery_conf) -> str:
     return figure_rst(paths, gallery_conf["src_dir"], ". ".join(texts))
 
 
+def render(app, maker) -> None:
+    """Make a directive of a function, under its name."""
+    Rendered.makers[maker.__name__] = maker
+    app.add_directive(maker.__name__, Rendered)
+
+
 def setup(app) -> dict:
     for maker in (outcomes, variables, edges, prose, coverage, confirmed, rooms, api, errata, exponents, derivation):
-        Rendered.makers[maker.__name__] = maker
-        app.add_directive(maker.__name__, Rendered)
+        render(app, maker)
     app.connect("autodoc-process-docstring", docstring)
     return {"parallel_read_safe": True}

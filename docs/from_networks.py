@@ -1,0 +1,93 @@
+"""What the site says about networks and their data, said by the code: directives as of `from_code`."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+
+from from_code import cell, loaded, prose, render, table
+
+
+def network_exponents() -> str:
+    """Return the table of exponents measured on networks, judged while the page is built, after what its rows have in common."""
+    script = loaded("network_exponents")
+    if script.kept() is None:
+        return "`python docs/tables/network_exponents.py` measures the table."
+    told = script.table()
+    rows = [[entry.strip() for entry in line.split("|")[1:-1]] for line in told.splitlines()[2:]]
+    verdicts = Counter(row[-1] for row in rows)
+    judged = ", ".join(f"{count} {'is' if count == 1 else 'are'} {verdict}" for verdict, count in verdicts.most_common())
+    names = "; ".join(f"{row[3]} of {row[0]}, {row[1]}, $L = {row[2]}$, $\\gamma$ from {row[4]}" for row in rows if row[-1] == "CONTRADICTED")
+    steps, seeds, rates = (" or ".join(map(str, sorted({getattr(row, name) for row in script.rows()})))
+                           for name in ("steps", "seeds", "per_decade"))
+    return (f"MLPs of ReLUs under muP on digits; $T = {steps}$, $\\rho = {script.RHO}$, {seeds} seeds, {script.GAMMAS} gammas, {rates} "
+            f"rates a decade; tolerance {script.TOLERANCE}. Of {len(rows)} rows {judged}{f' ({names})' if names else ''}.\n\n{told}\n")
+
+
+def specified(kind: str, **more):
+    """Return a small network of a kind."""
+    import deepnets
+
+    image = {"in_shape": (1, 8, 8), "width": 8, "out_features": 10}
+    own = {"MLP": {"in_features": 64, "width": 32, "depth": 3, "out_features": 10},
+           "ResidualMLP": {"in_features": 64, "width": 32, "blocks": 4, "out_features": 10},
+           "ResidualCNN": {**image, "blocks": 4},
+           "Transformer": {"vocabulary": 256, "context": 64, "width": 32}}
+    return getattr(deepnets, kind)(**own.get(kind, image), **more)
+
+
+def specifications() -> str:
+    import deepnets.networks
+    from deepnets.networks.parametrization import PARAMETRIZATIONS
+    from validation.misuse import Misuse
+
+    def taken(kind: str, name: str) -> bool:
+        try:
+            return specified(kind, parametrization=name) is not None
+        except Misuse:
+            return False
+
+    kinds = [kind for kind in deepnets.networks.__all__ if kind[0].isupper()]
+    return table(("specification", "what it is", "parametrizations"), [
+        (f"`{kind}`", prose(f"deepnets.networks:{kind}").split("\n\n")[0],
+         ", ".join(f"`{name}`" for name in PARAMETRIZATIONS if taken(kind, name))) for kind in kinds])
+
+
+def parametrization(what: str) -> str:
+    """Return the table of multipliers, starts and rates of a small network; `what` is "MLP mup"."""
+    import deepnets
+
+    kind, name = what.split()
+    return f"```text\n{deepnets.parametrization_table(specified(kind, parametrization=name))}\n```"
+
+
+def tasks() -> str:
+    """Return the tasks, each with what it is and where its data come from."""
+    import deepnets.tasks
+    from deepnets.tasks import cifar, idx_images, mnist1m, tiny_images
+
+    sources = {
+        "digits": "scikit-learn ships them", "photographs": "scikit-image and scikit-learn ship them",
+        "fashion_mnist": idx_images.FASHION_HOW, "mnist": idx_images.MNIST_HOW, "mnist_1m": mnist1m.HOW, "cifar10": cifar.CIFAR10_HOW,
+        "cifar5m": cifar.CIFAR5M_HOW, "tiny_imagenet": tiny_images.HOW, "text": "any text of your own in UTF-8"}
+    names = [n for n in deepnets.tasks.__all__ if n.islower() and n not in ("as_task", "from_loader", "full_batch")]
+
+    def row(name: str) -> tuple[str, str, str]:
+        own = name.title().replace("_", "")       # what a class says of its samples tells more than what its maker does
+        said = prose(f"deepnets.tasks:{own if hasattr(deepnets.tasks, own) else name}").split("\n\n")[0].removeprefix("Return ")
+        arguments = ", ".join(inspect.signature(getattr(deepnets.tasks, name)).parameters)
+        return f"`{name}({arguments})`", said, cell(sources.get(name, "drawn as they are wanted; no file"))
+
+    return table(("task", "what it is", "where the data come from"), [row(n) for n in sorted(names, key=lambda n: (n in sources, n))])
+
+
+def checksums() -> str:
+    from deepnets.tasks.idx_images import FASHION_SHA256
+
+    return table(("file of Fashion-MNIST, decompressed", "SHA-256"), [(f"`{name}`", f"`{told}`") for name, told in FASHION_SHA256.items()])
+
+
+def setup(app) -> dict:
+    for maker in (network_exponents, specifications, parametrization, tasks, checksums):
+        render(app, maker)
+    return {"parallel_read_safe": True}
