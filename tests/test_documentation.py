@@ -89,6 +89,6 @@ def test_the_readme_names_the_commands_there_are():
 
 def test_the_extras_include_what_they_must():
     extras = project()["optional-dependencies"]
-    assert "lazyrich[deep]" in extras["test"]
+    assert "lazyrich[deep,cluster]" in extras["test"]
     assert "lazyrich[deep]" in extras["docs"]
     assert not [d for d in project()["dependencies"] if d.startswith("torch")]
