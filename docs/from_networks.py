@@ -17,7 +17,8 @@ def network_exponents() -> str:
     rows = [[entry.strip() for entry in line.split("|")[1:-1]] for line in told.splitlines()[2:]]
     verdicts = Counter(row[-1] for row in rows)
     judged = ", ".join(f"{count} {'is' if count == 1 else 'are'} {verdict}" for verdict, count in verdicts.most_common())
-    names = "; ".join(f"{row[3]} of {row[0]}, {row[1]}, $L = {row[2]}$, $\\gamma$ from {row[4]}" for row in rows if row[-1] == "CONTRADICTED")
+    names = "; ".join(f"{edge} of {loss}, {optimizer}, $L = {depth}$, $\\gamma$ from {window}"
+                      for loss, optimizer, depth, edge, window, *_, verdict in rows if verdict == "CONTRADICTED")
     steps, seeds, rates = (" or ".join(map(str, sorted({getattr(row, name) for row in script.rows()})))
                            for name in ("steps", "seeds", "per_decade"))
     return (f"MLPs of ReLUs under muP on digits; $T = {steps}$, $\\rho = {script.RHO}$, {seeds} seeds, {script.GAMMAS} gammas, {rates} "
