@@ -40,6 +40,7 @@ def specified(kind: str, **more):
 def specifications() -> str:
     import deepnets.networks
     from deepnets.networks.parametrization import PARAMETRIZATIONS
+    from deepnets.setting import NETWORKS
     from validation.misuse import Misuse
 
     def taken(kind: str, name: str) -> bool:
@@ -48,7 +49,8 @@ def specifications() -> str:
         except Misuse:
             return False
 
-    kinds = [kind for kind in deepnets.networks.__all__ if kind[0].isupper()]
+    order = [option.replace("-", "") for option in NETWORKS]       # some descriptions refer to the one before
+    kinds = sorted((kind for kind in deepnets.networks.__all__ if kind[0].isupper()), key=lambda kind: order.index(kind.lower()))
     return table(("specification", "what it is", "parametrizations"), [
         (f"`{kind}`", prose(f"deepnets.networks:{kind}").split("\n\n")[0],
          ", ".join(f"`{name}`" for name in PARAMETRIZATIONS if taken(kind, name))) for kind in kinds])
@@ -77,7 +79,8 @@ def tasks() -> str:
         own = name.title().replace("_", "")       # what a class says of its samples tells more than what its maker does
         said = prose(f"deepnets.tasks:{own if hasattr(deepnets.tasks, own) else name}").split("\n\n")[0].removeprefix("Return ")
         arguments = ", ".join(inspect.signature(getattr(deepnets.tasks, name)).parameters)
-        return f"`{name}({arguments})`", said, cell(sources.get(name, "drawn as they are wanted; no file"))
+        drawn = getattr(deepnets.tasks, name).__module__ in ("deepnets.tasks.synthetic", "deepnets.tasks.teachers")
+        return f"`{name}({arguments})`", said, "drawn as they are wanted; no file" if drawn else cell(sources[name])
 
     return table(("task", "what it is", "where the data come from"), [row(n) for n in sorted(names, key=lambda n: (n in sources, n))])
 
