@@ -140,6 +140,13 @@ def test_depth(parametrization, outcome):
     assert (found.slopes["function"] < 0.35) == (outcome == "SUPPORTED")
 
 
+@pytest.mark.slow
+def test_depth_as_its_own_numbers_have_it():
+    found = depth_check(lambda n: ResidualMLP(64, 32, n, 10), DIGITS, device="cpu")
+    assert {str(v.outcome) for v in found.verdicts.values()} == {"SUPPORTED"}
+    assert list(found.data["blocks"].values) == [2, 4, 8, 16]
+
+
 def test_the_best_eta_stays_under_mup_and_not_under_ntk():
     rates = np.logspace(0.8, 2.4, 17)
     mup = transfer_check(mlp("mup"), DIGITS, WIDTHS, eta=rates, steps=60, batch_size=32, device="cpu")
