@@ -23,7 +23,7 @@ from deepnets.salvage import Failure
 from deepnets.slots import trainable
 from deepnets.stacks import MLPStack, stack_of
 from deepnets.tasks import Task, as_task
-from deepnets.training import Recipe, Trained, batch, held_out, rates, train
+from deepnets.training import Recipe, Trained, batch, held_out, rate_width, rates, train
 from validation.misuse import Misuse, axis, between, choose, whole
 from validation.outcome import Outcome
 from validation.plane import Plane
@@ -56,7 +56,8 @@ class DeepExperiment:
     precision : "auto" and "float32" propagate differences in float32, "float64" in float64; "tf32" (on CUDA) and "bf16" in float32, the
         operands of products rounded, which costs a relative 4e-4 and 2e-3 of the function, at every gamma.
     device : "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:<number>".
-    width : N of the rate N eta; None: the specification's own, and 1 of a callable.
+    width : N of the rate N eta of SGD and momentum; None: the specification's own (in muP the width that its readout sums over, 1 in NTK
+        and standard parametrization), and 1 of a callable. SignSGD's and Adam's rates know no N.
     rho : the excess in (0, 1) at which a run counts as trained.
     curves : how many log-spaced numbers of steps, from 1 to the last T, the portrait's loss curves have (fewer, where they coincide);
         0: there are none. `train_loss` is the mean over the ten steps up to there, `held_out_loss` that on the held-out samples, both
@@ -124,7 +125,9 @@ class DeepExperiment:
     @property
     def rate_width(self) -> int:
         """The N of the rate N eta."""
-        return self.width if self.width is not None else getattr(self.network, "width", 1)
+        if self.width is not None:
+            return self.width
+        return rate_width(self.network.scalings()) if hasattr(self.network, "scalings") else 1
 
     @property
     def horizons(self) -> tuple[int, ...]:
@@ -239,11 +242,11 @@ class DeepExperiment:
         return found
 
     def _recipe(self, module: nn.Module) -> Recipe:
-        told = self.network.scalings() if hasattr(self.network, "scalings") and self.width is None else None
+        told = self.network.scalings() if hasattr(self.network, "scalings") else None
         T = self.horizons[-1]
         return Recipe(self.task, self.loss, self.optimizer, self.schedule.factors(T),
-                      rates(told, self.optimizer, list(trainable(module)), self.rate_width), self.batch_size,
-                      self.horizons, curve_steps(T, self.curves))
+                      rates(told, self.optimizer, list(trainable(module)), self.width), self.batch_size, self.horizons,
+                      curve_steps(T, self.curves))
 
     def _built(self, seed: int) -> nn.Module:
         """Return theta_0 of a seed, of this experiment's dtype and on its device, known to let differences through."""

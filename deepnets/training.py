@@ -228,8 +228,23 @@ def _diverged(u: Parameters, gamma: torch.Tensor, value: torch.Tensor) -> np.nda
     return (~torch.isfinite(value) | ~(largest.double() * gamma.double() <= TOO_FAR)).cpu().numpy()
 
 
-def rates(scalings: Any, optimizer: Optimizer, names: list[str], width: int) -> dict[str, float]:
-    """Return each parameter's rate over eta: of a specification's scalings, or, without them, N for all (1 for those without scale)."""
+def rates(scalings: Any, optimizer: Optimizer, names: list[str], width: int | None = None) -> dict[str, float]:
+    """Return each parameter's rate over eta.
+
+    Parameters
+    ----------
+    scalings : of a specification; None: a module of one's own, whose tensors are all alike.
+    names : the parameters'.
+    width : the N of the rate N eta, in place of the scalings' own, and of 1 without them; None: those. SignSGD's and Adam's know no N.
+    """
     if scalings is None:
-        return dict.fromkeys(names, float(width) if optimizer.power == 2 else 1.0)
-    return {s.name: s.sgd if optimizer.power == 2 else s.adam for s in scalings}
+        return dict.fromkeys(names, float(width) if width is not None and optimizer.power == 2 else 1.0)
+    if optimizer.power != 2:
+        return {s.name: s.adam for s in scalings}
+    own = rate_width(scalings)
+    return {s.name: s.sgd * (own if width is None else width) / own for s in scalings}
+
+
+def rate_width(scalings: Any) -> int:
+    """Return the N of a specification's rate N eta: the largest of its rates over eta, as none but a readout's bias has another."""
+    return int(max(s.sgd for s in scalings))

@@ -34,7 +34,7 @@ def coordinate_check(network_of_width: Callable[[int], Any], task: Task, widths:
     gamma, eta : > 0; far below gamma = 1 nothing is learned at any width.
     early : the few steps after which the activations are looked at, on a fresh batch.
     tolerance : the slope that still counts as none.
-    rate_width : width -> the N of the rate N eta, for every tensor alike; None: a specification's own rates, and N = 1 for a module.
+    rate_width : width -> the N of the rate N eta; None: a specification's own, and 1 of a module.
     training : further fields of `DeepExperiment`; ``seeds`` are 0 to 7 and ``batch_size`` is 64 unless given.
 
     Returns

@@ -40,7 +40,7 @@ def depth_check(network_of_blocks: Callable[[int], Any], task: Task, blocks: Seq
     early : the few steps after which function and stream are looked at.
     scan : (low, high), the rates between which the top eta is looked for, first four a decade, then to a tenth.
     tolerance : the slope that still counts as none; from 2 to 16 blocks the stream itself still gains a slope of about 0.1 (as 1/blocks).
-    rate_width : blocks -> the N of the rate N eta, for every tensor alike; None: a specification's own rates, and N = 1 for a module.
+    rate_width : blocks -> the N of the rate N eta; None: a specification's own, and 1 of a module.
     training : further fields of `DeepExperiment`; ``steps`` (in which the top eta trains) is 40, ``seeds`` are 0 to 5 and
         ``batch_size`` is 32 unless given.
 

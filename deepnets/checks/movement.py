@@ -55,8 +55,8 @@ def moved(experiment: DeepExperiment, gamma: float, eta: float, steps: int, seed
         raise Misuse(f"network must give a torch.nn.Module, but for seed {seed} it gave {built!r}")
     dtype = DTYPES[experiment.precision]
     centered = Centered(built.to(experiment.device, dtype), gamma, "pairs")
-    told = network.scalings() if hasattr(network, "scalings") and experiment.width is None else None
-    rate_of = rates(told, optimizer, list(trainable(built)), experiment.rate_width)
+    told = network.scalings() if hasattr(network, "scalings") else None
+    rate_of = rates(told, optimizer, list(trainable(built)), experiment.width)
     u = centered.coordinates()
     memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
 

@@ -35,7 +35,7 @@ def transfer_check(network_of_width: Callable[[int], Any], task: Task, widths: S
     gamma : > 0, the same at every width, in the parametrization's own units: NTK's gamma is muP's times the root of the width.
     eta : increasing rates, at least five; None: ``gamma**2`` times 1 to 1000, ten a decade. Their unit is the parametrization's own.
     tolerance : decades a doubling that still count as none.
-    rate_width : width -> the N of the rate N eta, for every tensor alike; None: a specification's own rates, and N = 1 for a module.
+    rate_width : width -> the N of the rate N eta; None: a specification's own, and 1 of a module.
     training : further fields of `DeepExperiment`; ``steps`` is 100, ``seeds`` (0, 1, 2, 3) and ``batch_size`` 64 unless given.
 
     Returns

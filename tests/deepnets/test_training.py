@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from deepnets import MLP, optimizers, schedules, tasks
+from deepnets import MLP, DeepExperiment, ResNet, ViT, optimizers, schedules, tasks
 from deepnets.judging import excesses, judged
 from deepnets.losses import as_loss
 from deepnets.slots import trainable
@@ -22,7 +22,27 @@ SPEC = MLP(64, 12, 3, 10, bias=True)
 def recipe_of(module, loss="mse", optimizer="sgd", steps=20, schedule="constant", spec=SPEC):
     made = optimizers.as_optimizer(optimizer)
     return Recipe(TASK, as_loss(loss), made, schedules.as_schedule(schedule).factors(steps),
-                  rates(spec.scalings(), made, list(trainable(module)), spec.width), 16)
+                  rates(spec.scalings(), made, list(trainable(module))), 16)
+
+
+@pytest.mark.parametrize(("spec", "own"), [
+    (MLP(64, 12, 3, 10, bias=True), 12), (MLP(64, 12, 3, 10, bias=True, parametrization="ntk"), 1), (ResNet((1, 8, 8), 8, 10, (1, 1)), 16),
+    (ViT((1, 8, 8), 8, 10, 2), 8)])
+def test_rates(spec, own):
+    """The paper's rate is N eta for all tensors, N the width of the readout; NTK's is eta; Adam's know no N."""
+    scalings = spec.scalings()
+    names = [s.name for s in scalings]
+    sgd, adam = (optimizers.as_optimizer(o) for o in ("sgd", "adam"))
+    alike = {n: float(own) for n in names} | ({"layers.2.bias": 1.0} if isinstance(spec, MLP) else {})
+    assert rates(scalings, sgd, names) == alike
+    assert rates(scalings, sgd, names, own) == alike
+    assert rates(scalings, sgd, names, 3 * own) == pytest.approx({n: 3 * r for n, r in alike.items()})
+    assert rates(scalings, adam, names, 3 * own) == rates(scalings, adam, names) == {s.name: s.adam for s in scalings}
+    assert rates(None, sgd, names, 5) == dict.fromkeys(names, 5.0)
+    assert rates(None, sgd, names) == rates(None, adam, names, 5) == dict.fromkeys(names, 1.0)
+    made = DeepExperiment(spec, TASK, device="cpu")
+    assert made.rate_width == made.describe()["width"] == own
+    assert DeepExperiment(spec, TASK, device="cpu", width=own).describe() == made.describe()
 
 
 def alone(module, loss, optimizer, gamma, eta, steps, factors):
