@@ -14,16 +14,16 @@ import xarray as xr
 from torch import nn
 
 from deepnets import losses, optimizers, precision, schedules
-from deepnets.difference import Centered
 from deepnets.judging import CATAPULT_PEAK, curve, curve_steps, judged
 from deepnets.memory import Need, at_once, estimate, in_pieces
 from deepnets.precision import DTYPES, arithmetic, as_precision
 from deepnets.recording import as_compile
 from deepnets.salvage import Failure
 from deepnets.slots import trainable
-from deepnets.stacks import MLPStack, stack_of
+from deepnets.stacks import stack_of
 from deepnets.tasks import Task, as_task
-from deepnets.training import Recipe, Trained, batch, held_out, rate_width, rates, train
+from deepnets.training import TOO_FAR, Recipe, Trained, batch, held_out, rate_width, rates, train
+from deepnets.trial import try_out
 from validation.misuse import Misuse, axis, between, choose, whole
 from validation.outcome import Outcome
 from validation.plane import Plane
@@ -177,6 +177,10 @@ class DeepExperiment:
             task has classes; with `curves`, `train_loss` and `held_out_loss` over (seed, step, gamma, eta).
         """
         plane = Plane(gamma, eta)
+        least = torch.finfo(DTYPES[self.precision]).tiny
+        if plane.gamma[0] < least or plane.gamma[-1] > TOO_FAR:
+            outside = plane.gamma[0] if plane.gamma[0] < least else plane.gamma[-1]
+            raise Misuse(f"gamma must lie between {least:.2g} and {TOO_FAR:g} in {DTYPES[self.precision]}, not {outside:g}")
         portrait = self._blank(plane)
         runs = plane.shape[0] * plane.shape[1]
         written = {str(n): v.values.reshape(len(self.seeds), -1, runs) for n, v in portrait.data_vars.items() if n != "eta_value"}
@@ -214,8 +218,8 @@ class DeepExperiment:
 
     def _trainer(self, seed: int, gammas: np.ndarray, etas: np.ndarray) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], int, int]:
         """Return what trains the runs of given indices with a seed, how many runs there are, and how many may be trained at once."""
-        module = self._built(seed)
-        stack, recipe = stack_of(module, self.compile), self._recipe(module)
+        module = self.theta_0(seed)
+        stack, recipe = stack_of(module, self.compile), self.recipe(module)
         # what is wrong with the task is said before training, and not once for every run
         batch(recipe, seed, 0, next(module.parameters()))
         held_out(recipe, next(module.parameters()))
@@ -241,29 +245,22 @@ class DeepExperiment:
             found["held_out_loss"] = np.where(np.isfinite(found["train_loss"]), trained.held_out, np.inf)
         return found
 
-    def _recipe(self, module: nn.Module) -> Recipe:
+    def recipe(self, module: nn.Module) -> Recipe:
+        """Return how a stack of a network is trained."""
         told = self.network.scalings() if hasattr(self.network, "scalings") else None
         T = self.horizons[-1]
         return Recipe(self.task, self.loss, self.optimizer, self.schedule.factors(T),
                       rates(told, self.optimizer, list(trainable(module)), self.width), self.batch_size, self.horizons,
                       curve_steps(T, self.curves))
 
-    def _built(self, seed: int) -> nn.Module:
-        """Return theta_0 of a seed, of this experiment's dtype and on its device, known to let differences through."""
+    def theta_0(self, seed: int) -> nn.Module:
+        """Return the network of a seed at theta_0, of this experiment's dtype and on its device, known to let differences through."""
         made = self.network.build(seed) if hasattr(self.network, "build") else self.network(seed)
         if not isinstance(made, nn.Module):
             raise Misuse(f"network must give a torch.nn.Module, but for seed {seed} it gave {made!r}")
         module = made.to(device=self.device, dtype=DTYPES[self.precision])
-        if not isinstance(stack_of(module), MLPStack):
-            x, _ = self.task.batch(seed, 0, 2)
-            x = x.to(module_dtype(module)) if x.is_floating_point() else x
-            Centered(module, 1e-3, "pairs")(x.to(self.device))          # names what cannot be propagated, before hours of training
+        try_out(module, self.task, seed)
         return module
-
-
-def module_dtype(module: nn.Module) -> torch.dtype:
-    """Return the dtype of a module's parameters."""
-    return next(module.parameters()).dtype
 
 
 def _steps(steps: Any) -> int | tuple[int, ...]:

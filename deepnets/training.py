@@ -19,7 +19,7 @@ from deepnets.optimizers import Optimizer
 from deepnets.stacks import Stack
 from deepnets.state import Parameters, Running, at_rest
 from deepnets.tasks import Task
-from validation.misuse import Misuse
+from deepnets.tasks.stream import checked, drawn, placed
 
 LOOK_EVERY = 25          # steps between looks for runs that have diverged
 WORTH_LEAVING = 1 / 8    # the share of the stack that must have diverged before it is packed anew
@@ -165,9 +165,8 @@ def batch(recipe: Recipe, seed: int, step: int, like: torch.Tensor) -> tuple[tor
     ------
     Misuse : targets that are none of this task's.
     """
-    x, y = recipe.task.batch(seed, step, recipe.batch_size)
-    _check(recipe.task, y, f"batch(seed={seed}, step={step}, size={recipe.batch_size})")
-    return _placed(x, like), _target(recipe, y, like)
+    x, y = drawn(recipe.task, seed, step, recipe.batch_size)
+    return placed(x, like), _target(recipe, y, like)
 
 
 def held_out(recipe: Recipe, like: torch.Tensor) -> HeldOut:
@@ -177,36 +176,15 @@ def held_out(recipe: Recipe, like: torch.Tensor) -> HeldOut:
     ------
     Misuse : targets that are none of this task's.
     """
-    x, y = recipe.task.held_out()
-    _check(recipe.task, y, "held_out()")
+    x, y = checked(recipe.task, recipe.task.held_out(), "held_out()")
     labels = None
     if recipe.task.classes is not None:
         labels = (y.argmax(-1) if y.is_floating_point() else y).to(like.device)
-    return HeldOut(_placed(x, like), _target(recipe, y, like), labels, recipe.batch_size)
-
-
-def _placed(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return a tensor of a task on the device of `like`, and of its dtype if it has a floating one."""
-    x = x.to(like.dtype) if x.is_floating_point() else x
-    if like.is_cuda and x.device.type == "cpu":
-        x = x.pin_memory()          # from there it is copied while the device still works on the steps before
-    return x.to(like.device, non_blocking=like.is_cuda)
+    return HeldOut(placed(x, like), _target(recipe, y, like), labels, recipe.batch_size)
 
 
 def _target(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return _placed(recipe.loss.target(y, recipe.task.out_features, like.dtype), like)
-
-
-def _check(task: Task, y: torch.Tensor, where: str) -> None:
-    """Raise `Misuse` if targets are no class indices below K, and no numbers (..., K)."""
-    K = task.out_features
-    if y.is_floating_point():
-        if y.ndim < 2 or y.shape[-1] != K:
-            raise Misuse(f"task must give class indices, or numbers whose last dim is out_features={K}, but {where} has targets of shape "
-                         f"{tuple(y.shape)}")
-    elif y.device.type == "cpu" and y.numel() and not 0 <= int(y.min()) <= int(y.max()) < K:      # elsewhere it would have to be waited for
-        strange = y[(y < 0) | (y >= K)][0]
-        raise Misuse(f"task must give class indices of 0 to {K - 1}, but {where} has {int(strange)}")
+    return placed(recipe.loss.target(y, recipe.task.out_features, like.dtype), like)
 
 
 def _resting(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -218,7 +196,8 @@ def _resting(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tenso
 def _scales(gamma: np.ndarray, eta: np.ndarray, optimizer: Optimizer, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return gamma and the rate in u, eta/gamma**power; both (P,). A rate beyond the dtype's range is its largest number."""
     most = torch.finfo(like.dtype).max
-    rate = np.minimum(eta / gamma**optimizer.power, most / 1e6)
+    with np.errstate(over="ignore", divide="ignore"):
+        rate = np.minimum(eta / gamma**optimizer.power, most / 1e6)
     return tuple(torch.tensor(v, dtype=like.dtype, device=like.device) for v in (gamma, rate))     # type: ignore[return-value]
 
 

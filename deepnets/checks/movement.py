@@ -14,10 +14,8 @@ from torch.utils._pytree import tree_leaves
 from deepnets.difference import Centered
 from deepnets.experiment import DeepExperiment
 from deepnets.pairs import Pair
-from deepnets.precision import DTYPES, arithmetic
-from deepnets.slots import trainable
-from deepnets.training import rates
-from validation.misuse import Misuse
+from deepnets.precision import arithmetic
+from deepnets.training import batch
 
 
 @dataclass(frozen=True)
@@ -49,35 +47,24 @@ def moved(experiment: DeepExperiment, gamma: float, eta: float, steps: int, seed
     steps : >= 1.
     seed : of weights and stream.
     """
-    network, task, optimizer = experiment.network, experiment.task, experiment.optimizer
-    built = network.build(seed) if hasattr(network, "build") else network(seed)
-    if not isinstance(built, nn.Module):
-        raise Misuse(f"network must give a torch.nn.Module, but for seed {seed} it gave {built!r}")
-    dtype = DTYPES[experiment.precision]
-    centered = Centered(built.to(experiment.device, dtype), gamma, "pairs")
-    told = network.scalings() if hasattr(network, "scalings") else None
-    rate_of = rates(told, optimizer, list(trainable(built)), experiment.width)
+    module = experiment.theta_0(seed)
+    like, recipe, optimizer = next(module.parameters()), experiment.recipe(module), experiment.optimizer
+    centered = Centered(module, gamma, "pairs")
     u = centered.coordinates()
     memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
-
-    def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        x, y = task.batch(seed, step, experiment.batch_size)
-        return (x.to(experiment.device, dtype if x.is_floating_point() else x.dtype),
-                experiment.loss.target(y, task.out_features, dtype).to(experiment.device))
-
     on_gpu = [experiment.device] if experiment.device.startswith("cuda") else []
     with torch.random.fork_rng(devices=on_gpu), arithmetic(experiment.precision, experiment.device):
         torch.manual_seed(seed)                                    # for what the module draws (dropout)
         for step, factor in enumerate(experiment.schedule.factors(steps)):
-            x, y = batch(step)
+            x, y = batch(recipe, seed, step, like)
             with torch.enable_grad():
                 gradients = torch.autograd.grad(experiment.loss.value(centered(x), y), list(u.values()), materialize_grads=True)
             with torch.no_grad():
                 for (n, d), g in zip(u.items(), gradients, strict=True):
-                    rate = eta / gamma**optimizer.power * rate_of[n] * float(factor)
+                    rate = eta / gamma**optimizer.power * recipe.rates[n] * float(factor)
                     d.sub_(optimizer.direction(g, memory[n], step), alpha=rate)
         with torch.no_grad():
-            return _differences(centered, batch(steps)[0])
+            return _differences(centered, batch(recipe, seed, steps, like)[0])
 
 
 def _differences(centered: Centered, x: torch.Tensor) -> Moved:

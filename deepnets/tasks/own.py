@@ -12,6 +12,8 @@ import torch
 from deepnets.tasks.dealing import dealt
 from validation.misuse import Misuse, whole
 
+ROUNDED = 1e-3      # by which a row of probabilities may miss 1
+
 
 @dataclass(frozen=True)
 class Own:
@@ -19,7 +21,7 @@ class Own:
 
     Attributes
     ----------
-    x, y : inputs (n, ...), and class indices (n,) or numbers (n, K).
+    x, y : inputs (n, ...), and class indices (n,) or numbers (n, K): rows of probabilities where there are classes.
     x_held_out, y_held_out : the same, of what no batch holds.
     classes : how many there are; None where the targets are numbers.
     content : the checksum of all four.
@@ -65,12 +67,14 @@ def from_loader(shown: Iterable[Any], held_out: Iterable[Any], classes: int | No
     Parameters
     ----------
     shown, held_out : a `torch.utils.data.DataLoader`, or anything that gives pairs of tensors (x, y) and ends: x (batch, ...), y class
-        indices (batch,) or numbers (batch,) or (batch, K). Both are read once, whole, into memory.
-    classes : how many there are; None: as many as the largest index says, or, if the targets are not whole numbers, none.
+        indices (batch,), one-hot rows (batch, K) of whole numbers or booleans, or numbers (batch,) or (batch, K). Both are read once,
+        whole, into memory.
+    classes : how many there are; None: as many as the largest index or the rows say, or, if the targets are floating numbers, none. With
+        it, floating rows (batch, classes) are probabilities.
 
     Raises
     ------
-    Misuse : nothing is given, or no tensors; inputs that are not finite; a class index outside of the classes.
+    Misuse : nothing is given, or no tensors; numbers that are not finite; a class index outside of the classes.
     """
     x, y = _read("shown", shown)
     x_held_out, y_held_out = _read("held_out", held_out)
@@ -78,10 +82,14 @@ def from_loader(shown: Iterable[Any], held_out: Iterable[Any], classes: int | No
         raise Misuse(f"held_out must give inputs and targets like those shown, {tuple(x.shape[1:])} and {tuple(y.shape[1:])} of {y.dtype}, "
                      f"not {tuple(x_held_out.shape[1:])} and {tuple(y_held_out.shape[1:])} of {y_held_out.dtype}")
     if y.is_floating_point():
-        if classes is not None:
-            raise Misuse(f"classes={classes!r} wants targets that are class indices, and these are {y.dtype}")
         y, y_held_out = (t.float().reshape(len(t), -1) for t in (y, y_held_out))
+        if classes is not None and not all(_probabilities(t, whole("classes", classes, 2)) for t in (y, y_held_out)):
+            raise Misuse(f"classes={classes!r} wants targets that are class indices, or rows of as many probabilities, not {y.dtype} of "
+                         f"shape {tuple(y.shape)}")
     else:
+        if _one_hot(y) and _one_hot(y_held_out):
+            classes = y.shape[1] if classes is None else classes
+            y, y_held_out = y.long().argmax(1), y_held_out.long().argmax(1)
         y, y_held_out = y.long(), y_held_out.long()
         indices = torch.cat([y.flatten(), y_held_out.flatten()])
         classes = int(indices.max()) + 1 if classes is None else whole("classes", classes, 2)
@@ -92,6 +100,16 @@ def from_loader(shown: Iterable[Any], held_out: Iterable[Any], classes: int | No
     for tensor in (x, y, x_held_out, y_held_out):
         mark.update(repr((tuple(tensor.shape), str(tensor.dtype))).encode() + tensor.contiguous().numpy().tobytes())
     return Own(x, y, x_held_out, y_held_out, classes, mark.hexdigest())
+
+
+def _one_hot(y: torch.Tensor) -> bool:
+    """Return whether whole numbers are rows (n, K) of which each holds a single 1, and else 0."""
+    return y.ndim == 2 and y.shape[1] > 1 and bool(((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all())
+
+
+def _probabilities(y: torch.Tensor, classes: int) -> bool:
+    """Return whether numbers (n, K) are probabilities of so many classes."""
+    return y.shape[1] == classes and bool((y >= 0).all() and ((y.sum(1) - 1).abs() < ROUNDED).all())
 
 
 def _read(name: str, loader: Iterable[Any]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -107,6 +125,7 @@ def _read(name: str, loader: Iterable[Any]) -> tuple[torch.Tensor, torch.Tensor]
         raise Misuse(f"{name} must give as many targets as inputs, not {len(y)} for {len(x)}")
     if x.is_floating_point():
         x = x.float()
-        if not bool(x.isfinite().all()):
-            raise Misuse(f"{name} must give finite inputs; some are not")
+    for what, numbers in (("inputs", x), ("targets", y)):
+        if not bool(numbers.isfinite().all()):
+            raise Misuse(f"{name} must give finite {what}; some are not")
     return x, y

@@ -100,8 +100,8 @@ def synchronised(device):
 
 def trainer(experiment, gamma, eta):
     """A function that trains the plane for so many steps, as the experiment does, in stacks that fit."""
-    module = experiment._built(0)
-    recipe = experiment._recipe(module)
+    module = experiment.theta_0(0)
+    recipe = experiment.recipe(module)
     stack = stack_of(module)
     runs, most = len(gamma), memory.at_once(module, recipe, experiment.device)
     if experiment.device == "cpu":

@@ -25,8 +25,8 @@ def normed(seed):
 
 def setting(made):
     """The module and the recipe of an experiment."""
-    module = made._built(0)
-    return module, made._recipe(module)
+    module = made.theta_0(0)
+    return module, made.recipe(module)
 
 
 # network, optimizer, batch size, runs; large enough to stand out of what a process takes anyway
@@ -50,8 +50,8 @@ def test_the_estimate_is_what_a_process_takes(name):
         from deepnets.training import train
         torch.set_num_threads(1)
         made = DeepExperiment({network}, tasks.digits(), optimizer="{optimizer}", steps=2, batch_size={size}, device="cpu")
-        module = made._built(0)
-        recipe = made._recipe(module)
+        module = made.theta_0(0)
+        recipe = made.recipe(module)
 
         def peak(runs):
             train(module, stack_of(module), recipe, np.ones(runs), np.full(runs, 1e-9), 0)
@@ -92,7 +92,7 @@ def test_an_estimate_takes_no_memory_and_grows_as_it_should():
     wide = DeepExperiment(MLP(64, 30_000, 3, 10), tasks.digits(), batch_size=256, device="cpu")
     with torch.device("meta"):                                                    # 3.6 GB a tensor: not to be made here
         huge = wide.network.build(0)
-    assert memory.estimate(huge, wide._recipe(huge)).run > 3 * 4 * 30_000**2
+    assert memory.estimate(huge, wide.recipe(huge)).run > 3 * 4 * 30_000**2
 
 
 class Constant(nn.Module):

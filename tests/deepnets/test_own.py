@@ -48,7 +48,26 @@ def test_numbers_as_targets_and_more_classes_than_are_seen():
     assert tokens.classes == 30
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8])
+def test_one_hot_rows_are_class_indices(dtype):
+    rows = torch.nn.functional.one_hot(Y, 5).to(dtype)
+    assert from_loader(loader(y=rows), loader(y=rows)) == from_loader(loader(), loader(), classes=5)
+    with pytest.raises(Misuse, match="classes"):
+        from_loader(loader(y=rows.float()), loader(y=rows.float()), classes=4)
+
+
+def test_floating_rows_are_probabilities_where_there_are_classes():
+    rows = torch.nn.functional.one_hot(Y, 5) * 0.5 + 0.1
+    task = from_loader(loader(y=rows), loader(y=rows), classes=5)
+    assert (task.out_features, task.classes) == (5, 5)
+    assert torch.equal(task.held_out()[1], rows)
+    assert from_loader(loader(y=rows), loader(y=rows)).classes is None
+    with pytest.raises(Misuse, match="probabilities"):
+        from_loader(loader(y=2 * rows), loader(y=2 * rows), classes=5)
+
+
 @pytest.mark.parametrize(("words", "named"), [
+    ((loader(y=Y / 0.0), loader(y=Y / 1.0)), "finite targets"),
     (((), loader()), "shown must give at least one batch"), ((loader(), 3), "held_out must give pairs"), (([X], loader()), "pairs"),
     ((loader(), loader(X[:, :2])), "held_out"), ((loader(X / 0), loader()), "finite"), ((loader(), loader(), 3), "between 0 and 2, not 3"),
     ((loader(y=Y - 1), loader()), "-1"), ((loader(y=Y * 1.0), loader(y=Y * 1.0), 4), "classes"), (([(X, Y[:3])], loader()), "as many"),
