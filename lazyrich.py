@@ -100,6 +100,30 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     return CONTRADICTED if any(v.outcome is VerdictOutcome.CONTRADICTED for v in verdicts) else DONE
 
 
+sweeps = App(name="sweep", help="What is stored of a sweep.", help_format="plaintext", default_parameter=Parameter(negative=()))
+app.command(sweeps)
+
+
+@sweeps.command
+def status(path: Path) -> int:
+    """Tell what is done, failed and left of a sweep, and which of its tiles are damaged.
+
+    Exits with 1 if tiles have failed or are damaged. The command that swept goes on with what is left.
+
+    Example: lazyrich sweep status lazyrich-deep/mlp/mlp.zarr
+
+    Parameters
+    ----------
+    path
+        The store, a zarr folder.
+    """
+    from validation.ledger import sweep_status
+
+    told = sweep_status(path)
+    print(told)
+    return CONTRADICTED if told.failed or told.damaged else DONE
+
+
 def _theory(portrait: Any, rho: float | None) -> tuple[str, Any, dict[str, Any], float]:
     """Return a portrait's title, its edges, the predictions that its own description calls for, and the tolerance usual with them."""
     import json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +11,14 @@ from cyclopts import Parameter
 from deepnets.reading import read, slug, theory_of, unclaimed
 from deepnets.setting import Setting
 from deepnets.tracing import plan, traced
+from validation.sweeping import Sweeping, failed_tiles
 
 
 def deep(
     setting: Annotated[Setting, Parameter(name="*")] = Setting(),  # noqa: B008 - frozen
+    sweeping: Annotated[Sweeping, Parameter(name="*")] = Sweeping(),  # noqa: B008 - frozen
     *,
     out: Path | None = None,
-    overwrite: bool = False,
     strict: bool = False,
     quiet: bool = False,
 ) -> int:
@@ -26,19 +28,14 @@ def deep(
     ----------
     out
         The folder to write to; if not given, lazyrich-deep/ and the experiment's name.
-    overwrite
-        Replace a portrait of another experiment or plane that lies in the way.
     strict
         Exit with 1 if a verdict is CONTRADICTED.
     quiet
         No progress bar, no table.
     """
     from validation.assessment import assess
-    from validation.experiment import digest
     from validation.progress import bar
     from validation.report import refuse_foreign, verdicts_json, write_report
-    from validation.store import check_writable, refuse_other, save_portrait
-    from validation.sweep import sweep
     from validation.telling import draw, print_table, provenance_of, section
 
     experiment, plane = setting.experiment(), setting.plane()
@@ -46,13 +43,12 @@ def deep(
     title, claims = theory_of(description)
     folder = out or Path("lazyrich-deep") / slug(description)
     target = folder / f"{slug(description)}.zarr"
-    check_writable(folder)
+    sweeping.check(experiment, target)
     refuse_foreign(folder)
-    if not overwrite:
-        refuse_other(target, digest(description), plane.digest)
 
-    portrait = sweep(experiment, plane, progress=not quiet).assign_attrs(accuracy=setting.accuracy)
-    save_portrait(portrait, target, overwrite=True)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = cores if experiment.device == "cpu" else 1      # a GPU has one
+    portrait = sweeping.run(experiment, plane, target, not quiet, workers, {"accuracy": setting.accuracy})
     edges, found = read(portrait, claims)
     regimes = [] if setting.no_trace else plan(portrait, claims)
     if regimes:
@@ -66,7 +62,8 @@ def deep(
     if not quiet:
         print_table(title, assessments)
         print("\n".join([*notes, f"Written to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir() if p.name[0] != "."))]))
-    return 1 if strict and any(a.verdict.outcome == "CONTRADICTED" for a in assessments) else 0
+    failed = failed_tiles(portrait, target)
+    return 1 if failed or (strict and any(a.verdict.outcome == "CONTRADICTED" for a in assessments)) else 0
 
 
 def _drawn(portrait: Any) -> tuple[str, ...]:

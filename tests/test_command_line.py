@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import lazyrich
+from toymodels import ToyExperiment
 from validation import open_portrait
 
 SMALL = ["--points", "64", "--gamma", "1e-4", "1e4"]
@@ -58,9 +59,9 @@ def test_toy_may_be_run_again_but_not_over_another_s_results(written, capsys):
     assert run("toy", *SMALL, "--out", written, "--quiet") == 0
     before = open_portrait(written / "one-L5-mse-sgd-T1000.zarr")
     assert run("toy", *SMALL[2:], "--points", "65", "--out", written, "--quiet") == 2
-    assert "already holds another plane" in capsys.readouterr().err
+    assert "plane must contain the one in" in capsys.readouterr().err
     assert run("toy", *SMALL, "--rho", "0.02", "--out", written, "--quiet") == 2
-    assert "already holds another experiment" in capsys.readouterr().err
+    assert "holds another: rho: given 0.02, stored 0.01; choose another folder with --out" in capsys.readouterr().err
     np.testing.assert_array_equal(open_portrait(written / "one-L5-mse-sgd-T1000.zarr")["outcome"], before["outcome"])
 
 
@@ -142,7 +143,7 @@ def start(tmp_path, *words):
                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
-def test_an_interrupt_ends_it_within_a_second_and_leaves_no_half_portrait(tmp_path):
+def test_an_interrupt_ends_it_within_a_second_and_leaves_what_can_be_gone_on_with(tmp_path, capsys):
     # enough steps for minutes; the interrupt comes once the sweep has begun
     process = start(tmp_path, "toy", "--loss", "cross_entropy", "--steps", "300000", "--points", "256", "--out", "out")
     for _ in range(600):
@@ -159,7 +160,71 @@ def test_an_interrupt_ends_it_within_a_second_and_leaves_no_half_portrait(tmp_pa
     assert process.returncode == 130
     assert "interrupted" in error
     assert "Traceback" not in error
-    assert not list((tmp_path / "out").rglob("*"))
+    (store,) = (tmp_path / "out").iterdir()
+    assert run("sweep", "status", store) == 0
+    assert "0 failed" in capsys.readouterr().out
+
+
+def test_an_interrupted_sweep_is_gone_on_with(tmp_path, monkeypatch, capsys):
+    words = ["toy", *SMALL, "--loss", "mse", "--quiet", "--out", tmp_path]
+    measured, ours = [], ToyExperiment.measure
+
+    def measure(self, gamma, eta):
+        if np.size(eta) == 64 and len(gamma) == 8:        # a tile, and no bisection
+            measured.append(gamma[0])
+            if len(measured) == 4:
+                raise KeyboardInterrupt
+        return ours(self, gamma, eta)
+
+    monkeypatch.setattr(ToyExperiment, "tile", (8, 1 << 20))
+    monkeypatch.setattr(ToyExperiment, "measure", measure)
+    assert run(*words) == 130
+    store = tmp_path / "one-L5-mse-sgd-T1000.zarr"
+    assert run("sweep", "status", store) == 0
+    assert "3 of 8 tiles done, 0 failed, 5 left" in capsys.readouterr().out
+    assert run("judge", store) == 0                       # what there is of it
+    assert run(*words) == 0
+    assert len(measured) == 4 + 5
+    assert run("sweep", "status", store) == 0
+    assert "8 of 8 tiles done" in capsys.readouterr().out
+    assert run(*words) == 0
+    assert len(measured) == 4 + 5
+
+
+def test_a_failed_tile_is_told_and_measured_again(tmp_path, monkeypatch, capsys):
+    words, ours, crash = ["toy", *SMALL, "--loss", "mse", "--quiet", "--out", tmp_path], ToyExperiment.measure, [True]
+
+    def measure(self, gamma, eta):
+        if crash[0] and len(gamma) == 32 and gamma[0] > 1:
+            raise RuntimeError("the tile is cursed")
+        return ours(self, gamma, eta)
+
+    monkeypatch.setattr(ToyExperiment, "tile", (32, 1 << 20))
+    monkeypatch.setattr(ToyExperiment, "measure", measure)
+    assert run(*words) == 1
+    assert "1 tiles failed" in (told := capsys.readouterr().err)
+    assert "--retry-failed" in told
+    assert run("sweep", "status", tmp_path / "one-L5-mse-sgd-T1000.zarr") == 1
+    assert "the tile is cursed" in capsys.readouterr().out
+    crash[0] = False
+    assert run(*words) == 1
+    assert run(*words, "--retry-failed") == 0
+
+
+def test_the_edges_may_be_finer_than_the_rest(tmp_path):
+    assert run("toy", *SMALL, "--loss", "mse", "--quiet", "--refine", "2", "--out", tmp_path) == 0
+    portrait = open_portrait(tmp_path / "one-L5-mse-sgd-T1000.zarr")
+    assert dict(portrait.sizes) == {"gamma": 253, "eta": 253}
+    assert 0.05 < portrait.attrs["share_of_full_grid"] < 0.4
+
+
+@pytest.mark.parametrize(("words", "named"), [
+    (("--workers", "0"), "workers"), (("--cluster", "here"), "cluster"), (("--refine", "9"), "refine"),
+    (("--cluster", "tcp://127.0.0.1:1", "--workers", "2"), "workers")])
+def test_how_to_sweep_is_checked_at_once(tmp_path, words, named, capsys):
+    assert run("toy", *SMALL, "--out", tmp_path / "out", *words) == 2
+    assert named in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_imports_none_of_the_rooms():
@@ -167,11 +232,11 @@ def test_help_imports_none_of_the_rooms():
             "print('LOADED', *[m for m in ('numpy', 'numba', 'sympy', 'xarray', 'matplotlib', 'torch') if m in sys.modules])")
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.rstrip().endswith("LOADED")
-    for name in ("toy", "predict", "judge"):
+    for name in ("toy", "deep", "predict", "judge", "sweep"):
         assert name in out
 
 
-@pytest.mark.parametrize("command", ["toy", "predict", "judge"])
+@pytest.mark.parametrize("command", ["toy", "deep", "predict", "judge"])
 def test_every_command_has_help_with_an_example(command, capsys):
     assert run(command, "--help") == 0
     assert f"lazyrich {command}" in capsys.readouterr().out.split("Example", 1)[1]
@@ -236,7 +301,8 @@ def test_an_interrupt_reaches_the_process_beside(tmp_path):
     _, error = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert not list((tmp_path / "out").rglob("*"))
+    for store in (tmp_path / "out").iterdir():
+        assert run("sweep", "status", store) == 0
 
 
 def test_what_goes_wrong_beside_is_raised_here(monkeypatch):

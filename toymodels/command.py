@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from cyclopts import Parameter
 
 from toymodels.beside import beside
 from toymodels.models import Model, OneParameter, TwoParameter
@@ -15,6 +16,7 @@ from toymodels.simulate import ToyExperiment
 from validation.misuse import Misuse, axis, between, whole
 from validation.options import Whole
 from validation.plane import Plane
+from validation.sweeping import Sweeping, failed_tiles
 
 MOST = 10_000             # points an axis
 SHARED = ("toymodels.kernels", "toymodels.summary", "validation.assessment", "validation.edgeplot", "zarr.codecs", "jinja2")
@@ -23,6 +25,7 @@ TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
 
 
 def toy(
+    sweeping: Annotated[Sweeping, Parameter(name="*")] = Sweeping(),  # noqa: B008 - frozen
     *,
     model: Literal["one", "two"] = "one",
     depth: Whole | None = None,
@@ -36,7 +39,6 @@ def toy(
     points: Whole = 512,
     tolerance: float = 0.05,
     out: Path | None = None,
-    overwrite: bool = False,
     strict: bool = False,
     quiet: bool = False,
 ) -> int:
@@ -68,8 +70,6 @@ def toy(
         How far from the predicted exponent still counts as the predicted exponent.
     out
         The folder to write to; if not given, lazyrich-toy/ and the model's name.
-    overwrite
-        Replace portraits of other experiments or planes that lie in the way.
     strict
         Exit with 1 if a verdict is CONTRADICTED.
     quiet
@@ -92,19 +92,19 @@ def toy(
     planes = [_plane(experiment, gamma, eta, points) for experiment in experiments]
     folder = out or Path("lazyrich-toy") / _slug(experiments[0], with_loss=False)
     targets = [folder / f"{_slug(e)}.zarr" for e in experiments]
-    for experiment, plane, target in zip(experiments, planes, targets, strict=True):
-        _check_place(experiment, plane, target, overwrite)
+    for experiment, target in zip(experiments, targets, strict=True):
+        sweeping.check(experiment, target)
     refuse_foreign(folder)
     work = list(zip(experiments, planes, targets, strict=True))
-    if len(work) == 1:
-        results = [_one(*work[0], tolerance, not quiet)]
+    if len(work) == 1 or sweeping.elsewhere:
+        results = [_one(*w, sweeping, tolerance, not quiet) for w in work]
     else:
         # the first loss beside, so that the progress bar is that of the second, which may be the long one
         for room in SHARED:            # imported once, and not again in either process; an empty figure imports what draws
             import_module(room)
         figures.image(figures.blank(1, 1))
-        with beside(_one, *work[0], tolerance, False) as first:
-            last = _one(*work[1], tolerance, not quiet)
+        with beside(_one, *work[0], sweeping, tolerance, False) as first:
+            last = _one(*work[1], sweeping, tolerance, not quiet)
             results = [first(), last]
     if not quiet:
         for result in results:
@@ -118,7 +118,7 @@ def toy(
     if not quiet:
         print(f"Written to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))))
     contradicted = any(v.outcome == "CONTRADICTED" for r in results for v in (*(a.verdict for a in r.assessments), *r.curves))
-    return 1 if strict and contradicted else 0
+    return 1 if (strict and contradicted) or any(r.failed for r in results) else 0
 
 
 @dataclass(frozen=True)
@@ -130,19 +130,17 @@ class _Result:
     curves: list[Any]
     section: Any
     provenance: dict[str, Any]
+    failed: bool
 
 
-def _one(experiment: ToyExperiment, plane: Plane, target: Path, tolerance: float, progress: bool) -> _Result:
+def _one(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: Sweeping, tolerance: float, progress: bool) -> _Result:
     """Sweep, trace, judge and draw one experiment."""
     from validation.assessment import assess, assess_curves
-    from validation.store import save_portrait
-    from validation.sweep import sweep
     from validation.telling import draw, provenance_of, section
     from validation.trace import trace
 
     predicted, title = predictions(experiment), words(experiment)
-    portrait = sweep(experiment, plane, progress=progress)
-    save_portrait(portrait, target, overwrite=True)
+    portrait = sweeping.run(experiment, plane, target, progress)
     decades = np.log10(plane.gamma[-1] / plane.gamma[0])
     gammas = np.geomspace(plane.gamma[0], plane.gamma[-1], max(2, round(decades * TRACED_PER_DECADE) + 1))
     edges = trace(experiment, gammas, list(predicted)) if predicted else None
@@ -152,7 +150,7 @@ def _one(experiment: ToyExperiment, plane: Plane, target: Path, tolerance: float
     pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables)
     notes = [] if predicted else ["The theory has no edges for this optimizer and schedule: nothing is judged."]
     part = section(title, portrait, pictures, assessments, curves, notes)
-    return _Result(title, assessments, curves, part, provenance_of(portrait))
+    return _Result(title, assessments, curves, part, provenance_of(portrait), failed_tiles(portrait, target))
 
 
 def theory_of(description: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -187,17 +185,6 @@ def _plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[flo
         eta = 10.0 ** np.floor(np.log10(known.min()) - 0.5), 10.0 ** np.ceil(np.log10(known.max()) + 1)
     bottom, top = axis("eta", eta)
     return Plane(np.geomspace(low, high, points), np.geomspace(bottom, top, points))
-
-
-def _check_place(experiment: ToyExperiment, plane: Plane, target: Path, overwrite: bool) -> None:
-    """Refuse, before anything is trained, a folder that cannot be written or a portrait that is not this one's to replace."""
-    from validation.experiment import digest
-    from validation.store import check_writable, refuse_other
-
-    check_writable(target.parent)
-    if not overwrite:
-        # by the metadata alone: zarr's threads, once started, forbid the fork that is to come (beside.py)
-        refuse_other(target, digest(experiment.describe()), plane.digest)
 
 
 def _slug(experiment: ToyExperiment, with_loss: bool = True) -> str:

@@ -52,7 +52,7 @@ def opened(path: Path, layout: Layout, attrs: dict[str, Any]) -> Growing | Held:
         if not (path / "zarr.json").is_file():
             raise Misuse(f"store must be free or a portrait, but {path} is something else; it is left as it is")
         stored = told(path)
-        _check_experiment(path, stored, attrs)
+        check_experiment(path, stored, attrs)
         if "store_version" not in stored:
             return _from_saved(path, layout, attrs)
         store = Growing(path)
@@ -149,7 +149,7 @@ def _named(attrs: dict[str, Any], layout: Layout) -> dict[str, Any]:
     return {"description": json.dumps(description, sort_keys=True), "digest": attrs["digest"], "plane": layout.plane.digest}
 
 
-def _check_experiment(path: Path, stored: dict[str, Any], attrs: dict[str, Any]) -> None:
+def check_experiment(path: Path, stored: dict[str, Any], attrs: dict[str, Any]) -> None:
     """Refuse a store of another experiment, with the difference key by key."""
     if stored.get("digest") == attrs["digest"]:
         return

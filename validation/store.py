@@ -100,28 +100,6 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
     return conform(portrait)
 
 
-def identity(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """Return the digests of experiment and plane of the portrait at `path`, read from its metadata alone; empty if it has none.
-
-    Raises
-    ------
-    Misuse : what is there is no portrait, or its metadata cannot be read.
-    """
-    attrs = told(Path(path))
-    return str(attrs.get("digest", "")), str(attrs.get("plane", ""))
-
-
-def refuse_other(path: str | os.PathLike[str], experiment: str, plane: str) -> None:
-    """Raise `Misuse` if the portrait at `path` is of another experiment or plane than those of the given digests; free is good too."""
-    target = Path(path)
-    if not target.exists():
-        return
-    old, wanted = identity(target), (experiment, plane)
-    if old != wanted:
-        raise Misuse(f"out already holds another {'plane of this experiment' if old[0] == experiment else 'experiment'}, {target}; "
-                     "choose another folder with --out, or replace it with --overwrite")
-
-
 def check_writable(folder: Path) -> None:
     """Raise `Misuse` if nothing can be written to `folder`, before the work whose results are to go there; it is made if need be."""
     try:

@@ -69,7 +69,7 @@ def test_another_experiment_is_not_overwritten_unasked(written, capsys):
     stem = next(written.glob("*.zarr"))
     before = open_portrait(stem)
     assert run("deep", *SMALL, "--seeds", "1", "--batch-size", "31", "--out", written, "--quiet") == 2
-    assert "already holds another experiment" in capsys.readouterr().err
+    assert "holds another: " in capsys.readouterr().err
     assert open_portrait(stem).identical(before)
 
 
