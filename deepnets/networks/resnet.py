@@ -33,8 +33,8 @@ class ResNet:
     width : the channels of the first stage; ResNet-18's are 64. The N of the readout and of every rate is `readout_width`.
     out_features : K.
     blocks : basic blocks of each stage; (2, 2, 2, 2) is ResNet-18.
-    norm : "batch", of the batch's own statistics, at evaluation too (runs in a stack keep no running ones); "group", in 4 groups, width a
-        multiple of 8; or "none".
+    norm : "batch", at evaluation by running statistics, of which every run keeps its own; "group", in 4 groups, width a multiple of 8; or
+        "none".
     bias, nonlinearity : as of `MLP`.
     parametrization : "mup", "depth_mup" (branches times ``1/sqrt(sum(blocks))``), "ntk" or "standard".
 
@@ -135,7 +135,7 @@ class ResNet:
 def _normalisation(norm: str, after: ScaledConv) -> nn.Module:
     channels = after.weight.shape[0]
     if norm == "batch":
-        return nn.BatchNorm2d(channels, track_running_stats=False)
+        return nn.BatchNorm2d(channels)
     return nn.GroupNorm(GROUPS, channels) if norm == "group" else nn.Identity()
 
 

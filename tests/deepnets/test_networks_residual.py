@@ -80,7 +80,9 @@ def test_resnet_written_out(norm):
     assert h.shape == (5, 16, 5, 4)
     expected = h.mean((2, 3)) @ w["readout.weight"].T / 16
     assert torch.allclose(module(x), expected, atol=1e-5, rtol=1e-4)
-    assert torch.equal(module.eval()(x), module.train()(x))
+    for _ in range(200):          # until the running statistics are those of this batch, but for the unbiased variance, n/(n - 1)
+        module(x)
+    assert torch.allclose(module.eval()(x), expected, atol=0.02 if norm == "batch" else 1e-5, rtol=1e-4)
     assert (spec.depth, spec.readout_width) == (8, 16)
     assert {r.sgd for r in spec.scalings()} == {16.0}
 
