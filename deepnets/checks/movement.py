@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from deepnets.difference import Centered
 from deepnets.experiment import DeepExperiment
+from deepnets.observables.activations import watched
 from deepnets.pairs import Pair
 from deepnets.precision import arithmetic
 from deepnets.training import batch
@@ -69,32 +67,18 @@ def moved(experiment: DeepExperiment, gamma: float, eta: float, steps: int, seed
 
 def _differences(centered: Centered, x: torch.Tensor) -> Moved:
     """Return what the layers' activations on `x` differ by from those of theta_0."""
-    squares: dict[str, list[float]] = {}
-    read = [0.0]
-
-    def look(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            made, taken = _first(output, Pair), _first(inputs, Pair)
-            if made is not None:
-                squares.setdefault(name or "network", []).append(_mean_square(made.d))
-            if name:
-                read[0] = 0.0 if taken is None else _mean_square(taken.d)
-        return hook
-
-    names = {n.rpartition(".")[0] for n in centered.coordinates()}
-    hooks = [m.register_forward_hook(look(name)) for name, m in centered.module.named_modules() if name in names]
-    try:
+    with watched(centered.module, centered.coordinates()) as calls:
         output = centered(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    squares: dict[str, list[float]] = {}
+    read = 0.0
+    for call in calls:
+        if isinstance(call.made, Pair):
+            squares.setdefault(call.name, []).append(_mean_square(call.made.d))
+        if call.name != "network":
+            read = _mean_square(call.read.d) if isinstance(call.read, Pair) else 0.0
+    made = next(leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor))
     return Moved({name: centered.gamma * float(np.sqrt(np.mean(found))) for name, found in squares.items()},
-                 centered.gamma * float(np.sqrt(read[0])), float(np.sqrt(_mean_square(_first(output, torch.Tensor)))))
-
-
-def _first(made: Any, kind: type) -> Any:
-    """Return the first of that kind in what a module took or gave (attention gives a tuple), None if there is none."""
-    return next((leaf for leaf in tree_leaves(made) if isinstance(leaf, kind)), None)
+                 centered.gamma * float(np.sqrt(read)), float(np.sqrt(_mean_square(made))))
 
 
 def _mean_square(d: torch.Tensor) -> float:
