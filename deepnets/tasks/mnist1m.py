@@ -21,7 +21,7 @@ from deepnets.tasks.shards import Shard, Sharded, in_order, shard
 from validation.misuse import Misuse, whole
 
 INDEX, CLASSES, SIDE = "mnist1m.json", 10, 28
-HOW = "draw them with lazyrich make-mnist1m, or give their folder: mnist_1m('folder')"
+HOW = "give the folder that holds its shards: mnist_1m('folder')"
 
 
 def write_shard(folder: Any, number: int, x: np.ndarray, y: np.ndarray) -> Path:

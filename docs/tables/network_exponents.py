@@ -44,7 +44,8 @@ class Row:
     window: tuple[float, float]
     criterion: str = "excess"
     schedule: str = "constant"
-    size: int = 32          # N and B
+    width: int = 32
+    batch: int = 32
     seeds: int = 5
     steps: int = 1000
     per_decade: int = 20
@@ -54,7 +55,8 @@ class Row:
         """A name that no other row has."""
         schedule = "" if self.schedule == "constant" else f" {self.schedule}"
         steps = "" if self.steps == 1000 else f" T={self.steps}"
-        return f"{self.loss} {self.optimizer} L={self.depth}{schedule}{steps} {self.edge} {self.window[0]:.0e}..{self.window[1]:.0e}"
+        width = "" if self.width == self.batch else f" N={self.width}"
+        return f"{self.loss} {self.optimizer} L={self.depth}{schedule}{steps}{width} {self.edge} {self.window[0]:.0e}..{self.window[1]:.0e}"
 
     @property
     def claim(self) -> float:
@@ -65,7 +67,7 @@ class Row:
 def rows() -> Iterator[Row]:
     """Yield the rows of the table."""
     for depth in (2, 3, 4):
-        for loss, more in (("mse", {"per_decade": 40}), ("cross_entropy", {"size": 64, "seeds": 3})):
+        for loss, more in (("mse", {"per_decade": 40}), ("cross_entropy", {"width": 64, "batch": 64, "seeds": 3})):
             accuracy = {"criterion": "accuracy"} if loss == "cross_entropy" else {}
             yield Row(loss, "sgd", depth, "eta_crit", "lazy", LAZY, **more)
             yield Row(loss, "sgd", depth, "eta_max", "lazy", LAZY, **more, **accuracy)
@@ -78,10 +80,12 @@ def rows() -> Iterator[Row]:
         yield Row("mse", "sgd", depth, "eta_crit", "lazy", LAZY, schedule="warmup_cosine")
         yield Row("mse", "sgd", depth, "eta_max", "rich", RICH, schedule="warmup_cosine")
     yield Row("mse", "sgd", 2, "eta_min", "rich", RICHER, per_decade=40)
-    # what came out elsewhere than predicted, with more steps, or further out
+    # what came out elsewhere than predicted, with more steps, wider, or further out
     yield Row("mse", "sgd", 4, "eta_min", "rich", RICH, seeds=3, steps=4000)
+    for width in (64, 128):
+        yield Row("mse", "sgd", 4, "eta_min", "rich", RICH, width=width, seeds=3, steps=300)
     yield Row("mse", "adam", 4, "eta_max", "rich", RICHER)
-    yield Row("cross_entropy", "sgd", 4, "eta_max", "rich", RICH, size=64, seeds=3, steps=3000)
+    yield Row("cross_entropy", "sgd", 4, "eta_max", "rich", RICH, width=64, batch=64, seeds=3, steps=3000)
 
 
 def measure(row: Row) -> xr.DataArray:
@@ -89,8 +93,8 @@ def measure(row: Row) -> xr.DataArray:
     from deepnets import MLP, DeepExperiment, tasks
 
     def experiment(seeds: int) -> DeepExperiment:
-        return DeepExperiment(MLP(64, row.size, row.depth, 10), tasks.digits(), row.loss, row.optimizer, row.schedule, row.steps,
-                              row.size, tuple(range(seeds)), device="cpu")
+        return DeepExperiment(MLP(64, row.width, row.depth, 10), tasks.digits(), row.loss, row.optimizer, row.schedule, row.steps,
+                              row.batch, tuple(range(seeds)), device="cpu")
 
     gamma = np.geomspace(*row.window, GAMMAS)
     middle = gamma[GAMMAS // 2]
@@ -140,8 +144,8 @@ def keep(row: Row, brackets: xr.DataArray) -> None:
 def table() -> str:
     """Return the table in markdown, judged from the brackets that are kept."""
     data = kept()
-    lines = ["| loss | optimizer | $L$ | edge | $\\gamma$ | $N=B$ | $T$ | seeds | predicted | measured | 95% interval | verdict |",
-             "|" + "---|" * 12]
+    lines = ["| loss | optimizer | $L$ | edge | $\\gamma$ | $N$ | $B$ | $T$ | seeds | predicted | measured | 95% interval | verdict |",
+             "|" + "---|" * 13]
     for row in rows():
         if data is None or row.name not in data["row"].values:
             continue
@@ -150,8 +154,8 @@ def table() -> str:
         by = ", by accuracy" if row.criterion == "accuracy" else ""
         low, high = (f"$10^{{{np.log10(end):.0f}}}$" for end in row.window)
         lines.append(f"| {LOSSES[row.loss]}{schedule} | {OPTIMIZERS[row.optimizer]} | {row.depth} | `{row.edge}`{by} "
-                     f"| {low} to {high} | {row.size} | {row.steps} | {row.seeds} | {verdict.claimed:.3f} | {law.exponent:.3f} "
-                     f"| {law.interval[0]:.3f} to {law.interval[1]:.3f} | {verdict.outcome} |")
+                     f"| {low} to {high} | {row.width} | {row.batch} | {row.steps} | {row.seeds} | {verdict.claimed:.3f} "
+                     f"| {law.exponent:.3f} | {law.interval[0]:.3f} to {law.interval[1]:.3f} | {verdict.outcome} |")
     return "\n".join(lines)
 
 
