@@ -173,7 +173,7 @@ class Setting:
         depth = self.depth or NETWORKS[self.network].get("depth", 3)
         slow = 300 / max(self.steps, 300)
         if self.optimizer in ("signsgd", "adam"):
-            bottom, top = 1e-3 * slow * min(low, low ** (1 / depth)), 30 * max(high, high ** (1 / depth))
+            bottom = 1e-3 * slow * min(low, low ** (1 / depth))
             top = 30 * (high if high < 1 else high ** (1 / depth))
         else:
             bottom = 0.3 * slow * min(low**2, low)
