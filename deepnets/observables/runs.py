@@ -103,7 +103,8 @@ class Runs:
                      {n: tuple(d.shape) for n, d in own.items()})
         running = Running({n: b for n, b in module.named_buffers() if n in statistics(module)},
                           {n: d[None] for n, d in network.drift.named_buffers()})
-        return cls(module, {n: d[None] for n, d in (own if u is None else u).items()}, torch.tensor([network.gamma]), running)
+        placed = {n: d[None] for n, d in (own if u is None else u).items()}
+        return cls(module, placed, torch.tensor([network.gamma], dtype=torch.float64), running)
 
     def __len__(self) -> int:
         return len(self.gamma)

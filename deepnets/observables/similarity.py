@@ -199,10 +199,16 @@ def correlations(rows: np.ndarray) -> np.ndarray:
 
 def _distances(rows: np.ndarray) -> np.ndarray:
     """Return ``rms(a - b)/sqrt(rms(a) rms(b))`` of rows (m, n), (m, m)."""
-    apart = np.array([[np.linalg.norm(a - b) for b in rows] for a in rows])
-    sizes = np.linalg.norm(rows, axis=-1)
+    apart = np.array([[_length(a - b) for b in rows] for a in rows])
+    root = np.sqrt([_length(a) for a in rows])
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(apart / np.sqrt(np.outer(sizes, sizes)))
+        return np.asarray(apart / root[:, None] / root)
+
+
+def _length(x: np.ndarray) -> float:
+    """Return ``|x|``, whose square may be too large or too small a number."""
+    size = float(np.abs(x).max(initial=0.0))
+    return size * float(np.linalg.norm(x / size)) if size > 0 else 0.0
 
 
 def _classes(y: Any, n: int, classes: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from validation.misuse import Misuse, choose, whole
 
 METHODS = ("auto", "jacobian", "products")
 AT_ONCE = 32      # samples whose derivatives are taken together, and columns of a kernel
-APART = {torch.float64: 1e-9, torch.float32: 1e-4}      # how far a sample's output may be from that of the sample alone
+APART = {torch.float64: 1e-9, torch.float32: 1e-4}      # how far a sample's output may depend on the others, to be its own
 
 Rates = Mapping[str, float] | Any | None
 
@@ -35,11 +35,11 @@ class Tangent:
             made = f(self.theta, self.x)
             if not isinstance(made, torch.Tensor) or made.ndim == 0 or len(made) != len(self.x):
                 raise Misuse("network must give one tensor, (n, ..., K), for inputs (n, ...)")
-            alone = f(self.theta, self.x[:1])
+            among = f(self.theta, self.x[:1].expand_as(self.x))      # the first sample among copies of itself
         self.n, self.outputs = len(made), made[0].numel()
         self.parameters = sum(t.numel() for t in self.theta.values())
         # a normalisation over the batch couples its samples
-        self.apart = bool((alone - made[:1]).norm() <= APART[runs.dtype] * made[:1].norm())
+        self.apart = bool((among - made)[0].norm() <= APART[runs.dtype] * made[0].norm())
 
     def kernel(self, blocks: str | int, method: str) -> np.ndarray:
         """Return K as `ntk` says."""
