@@ -56,7 +56,7 @@ def read(portrait: xr.Dataset, claims: Mapping[str, Exponents], rho: float | Non
     edges = locate(portrait, rho=rho)
     if by_accuracy(claims) and "final_accuracy" in portrait:
         accurate = locate(portrait, rho, "accuracy", float(portrait.attrs.get("accuracy", THRESHOLD)))
-        edges = lazy_from(edges, accurate, "eta_max")
+        edges = lazy_from(edges, accurate, "eta_max", claims["eta_max"].unit)
     return edges, closing(claims, apex(edges))
 
 
@@ -69,7 +69,7 @@ def unclaimed(edges: xr.Dataset, claims: Mapping[str, Exponents]) -> list[str]:
     """Return a sentence for each rich power law that can be fitted, but of which the theory claims nothing for this network."""
     said = []
     for name, claim in claims.items():
-        stretch = window("rich", claim.apex)
+        stretch = window("rich", claim.apex, claim.unit)
         gammas = edges["gamma"].values
         if claim.rich is not None or name == "eta_crit" or stretch is None:
             continue
@@ -90,10 +90,10 @@ def by_accuracy(claims: Mapping[str, Exponents]) -> bool:
     return "eta_max" in claims and claims["eta_max"].lazy_criterion == "accuracy"
 
 
-def lazy_from(edges: xr.Dataset, others: xr.Dataset, edge: str) -> xr.Dataset:
-    """Return `edges` with one edge's brackets below gamma = 1 taken from `others`, of the same gammas."""
+def lazy_from(edges: xr.Dataset, others: xr.Dataset, edge: str, unit: float = 1.0) -> xr.Dataset:
+    """Return `edges` with one edge's brackets below gamma = `unit` taken from `others`, of the same gammas."""
     made = edges.copy(deep=True)
-    lazy = made["gamma"] < 1
+    lazy = made["gamma"] < unit
     for name in ("eta", "crossings", "fringe"):
         here, there = (d[name].sel(edge=edge) for d in (edges, others))
         made[name].loc[{"edge": edge}] = xr.where(lazy, there, here).transpose(*here.dims)

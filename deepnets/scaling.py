@@ -36,6 +36,7 @@ class Exponents(Prediction):
     rich_logarithm : whether ``log(c gamma)``, of unknown c, multiplies the rich law.
     lazy_criterion : "excess", or "accuracy": by what a run counts as trained in the lazy regime, as of `validation.locate`.
     apex : the gamma where the triangle of trainability closes; rich laws are fitted below a third of it.
+    unit : the gamma that is muP's 1: sqrt(N) in the NTK and the standard parametrization, whose readout is larger by as much.
     """
 
     name: str
@@ -46,14 +47,15 @@ class Exponents(Prediction):
     rich_logarithm: bool = False
     lazy_criterion: str = "excess"
     apex: float = np.inf
+    unit: float = 1.0
 
     free_prefactor: ClassVar[bool] = True     # type: ignore[misc]
 
     def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.5) -> np.ndarray:
-        """Return ``gamma**exponent``, lazy up to 1 and rich beyond, NaN where nothing is claimed (shape of `gamma`)."""
+        """Return ``gamma**exponent``, lazy up to `unit` and rich beyond, NaN where nothing is claimed (shape of `gamma`)."""
         gamma = np.asarray(gamma, dtype=np.float64)
         lazy, rich = (np.nan if e is None else float(e) for e in (self.lazy, self.rich))
-        return gamma ** np.where(gamma <= 1, lazy, rich)
+        return gamma ** np.where(gamma <= self.unit, lazy, rich)
 
     def exponent(self, regime: str) -> Fraction:
         """Return the exponent in the regime "lazy" or "rich"; ValueError where none is claimed."""
@@ -77,12 +79,13 @@ class Exponents(Prediction):
     def window(self, regime: str, steps: int = 1000, rho: float = 0.5, tolerance: float = 0.02) -> tuple[float, float] | None:
         """Return the gammas (low, high) on which networks are known to follow the law; None where the triangle leaves none."""
         self.exponent(regime)
-        return window(regime, self.apex)
+        return window(regime, self.apex, self.unit)
 
 
-def window(regime: str, apex: float = np.inf) -> tuple[float, float] | None:
+def window(regime: str, apex: float = np.inf, unit: float = 1.0) -> tuple[float, float] | None:
     """Return the gammas (low, high) on which networks follow power laws, None where a triangle that closes at `apex` leaves none."""
-    low, high = LAZY if choose("regime", regime, REGIMES) == "lazy" else (RICH[0], min(RICH[1], apex / 3))
+    low, high = (end * unit for end in (LAZY if choose("regime", regime, REGIMES) == "lazy" else RICH))
+    high = high if regime == "lazy" else min(high, apex / 3)
     return (low, high) if low < high else None
 
 
@@ -106,21 +109,21 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     >>> str(law.exponent("lazy")), str(law.exponent("rich"))
     ('2', '2/3')
     """
-    depth = _depth(network)
+    depth, unit = _depth(network), _unit(network)
     loss = choose("loss", getattr(loss, "name", loss), LOSSES)
     optimizer = choose("optimizer", getattr(optimizer, "name", optimizer), OPTIMIZERS)
     if optimizer in ("signsgd", "adam"):
         # rates without scale: what a parameter moves is eta T, and the target asks for gamma, or for gamma**(1/L)
-        return {"eta_max": Exponents("eta_max", r"$\eta_\mathrm{max}$", "Appendix F.1", Fraction(1), _over(1, depth))}
+        return {"eta_max": Exponents("eta_max", r"$\eta_\mathrm{max}$", "Appendix F.1", Fraction(1), _over(1, depth), unit=unit)}
     slow = None if depth is None else Fraction(1)
     convex = loss == "mse"
     return {
         "eta_min": Exponents("eta_min", r"$\eta_\mathrm{min}$", "Section 3.1, eqs. 2 and 8, Table 1", Fraction(2), slow,
-                             rich_logarithm=depth == 2),
-        "eta_crit": Exponents("eta_crit", r"$\eta_\mathrm{crit}$", "Sections 3.3 and 4.1, Table 1", Fraction(2)),
+                             rich_logarithm=depth == 2, unit=unit),
+        "eta_crit": Exponents("eta_crit", r"$\eta_\mathrm{crit}$", "Sections 3.3 and 4.1, Table 1", Fraction(2), unit=unit),
         "eta_max": Exponents("eta_max", r"$\eta_\mathrm{max}$", "eqs. 6 and 7, Table 1" if convex else "Section 4.2, eq. 7, Table 1",
                              Fraction(2) if convex else Fraction(1), _over(2, depth),
-                             lazy_criterion="excess" if convex else "accuracy"),
+                             lazy_criterion="excess" if convex else "accuracy", unit=unit),
     }
 
 
@@ -144,6 +147,12 @@ def _depth(network: Any) -> int | None:
         raise Misuse("network must be a depth of at least 2, a specification such as deepnets.MLP(...), its description, or a callable "
                      f"that makes modules of one's own, not {network!r}")
     return None
+
+
+def _unit(network: Any) -> float:
+    """Return the gamma of a network that is muP's 1."""
+    told = network if isinstance(network, Mapping) else network.describe() if callable(getattr(network, "describe", None)) else {}
+    return float(np.sqrt(told["width"])) if told.get("parametrization") in ("ntk", "standard") else 1.0
 
 
 def _over(numerator: int, depth: int | None) -> Fraction | None:

@@ -169,7 +169,10 @@ class Setting:
 
     def _rates(self) -> tuple[float, float]:
         """Return the first and the last rate: eta_min ~ 5 gamma**2 and eta_max ~ 60 gamma**(2/L) were measured on digits."""
-        low, high = self.gamma
+        width = self.width or NETWORKS[self.network]["width"]
+        # of another parametrization than muP, gamma is larger by sqrt(N); under NTK so is eta, by N
+        unit = np.sqrt(width) if self.parametrization in ("ntk", "standard") else 1.0
+        low, high = (g / unit for g in self.gamma)
         depth = self.depth or NETWORKS[self.network].get("depth", 3)
         slow = 300 / max(self.steps, 300)
         if self.optimizer in ("signsgd", "adam"):
@@ -178,8 +181,8 @@ class Setting:
         else:
             bottom = 0.3 * slow * min(low**2, low)
             top = 1e3 * (high ** (2 / depth) if high > 1 else high**2 if self.loss == "mse" else high)
-        if self.parametrization == "standard":        # its rate has no N, nor its readout 1/N
-            bottom, top = (end / (self.width or NETWORKS[self.network]["width"]) for end in (bottom, top))
+        if self.parametrization == "ntk" and self.optimizer not in ("signsgd", "adam"):
+            bottom, top = bottom * width, top * width
         return float(10.0 ** np.floor(np.log10(bottom))), float(10.0 ** np.ceil(np.log10(top)))
 
     def _task(self) -> Any:

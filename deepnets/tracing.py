@@ -46,7 +46,7 @@ def plan(portrait: xr.Dataset, claims: Mapping[str, Exponents]) -> list[Regime]:
     gammas, wanted = portrait["gamma"].values, []
     for regime in REGIMES:
         names = [n for n in claims if regime == "lazy" or n != "eta_crit"]
-        stretch = window(regime, claims["eta_max"].apex)
+        stretch = window(regime, claims["eta_max"].apex, claims["eta_max"].unit)
         if stretch is None:
             continue
         low, high = max(stretch[0], gammas[0]), min(stretch[1], gammas[-1])

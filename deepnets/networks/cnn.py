@@ -32,7 +32,8 @@ class CNN:
     convolutions : >= 1; the image must be large enough to be halved as often.
     dense : >= 1, the readout included.
     kernel : odd, the side of the kernels.
-    bias, nonlinearity, parametrization : as of `MLP`; a convolution's fan_in is channels times kernel**2.
+    bias, nonlinearity, parametrization : as of `MLP`; a convolution's fan_in is channels times kernel**2. With ``dense=1`` the readout's
+        fan_in is channels times pixels, and its multiplier one over that, while the N of the rate stays the channels.
 
     Raises
     ------

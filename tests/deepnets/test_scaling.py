@@ -9,9 +9,10 @@ import pytest
 import xarray as xr
 
 import toymodels
-from deepnets import CNN, MLP, ResidualMLP
+from deepnets import CNN, MLP, DeepExperiment, ResidualMLP, tasks
 from deepnets.reading import apex, read, slug, theory_of, unclaimed, words
 from deepnets.scaling import plain_depth, predict
+from deepnets.setting import Setting
 from validation import Misuse, Plane, assess, edges_from_brackets, judge
 from validation.anchored import anchored
 from validation.assessment import assess_curves
@@ -179,3 +180,20 @@ def test_a_description_is_enough_and_torch_is_not_needed():
             "import deepnets.tracing; print(predict(3)['eta_max'].rich)")
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert told.stdout.strip() == "2/3", told.stderr
+
+
+def test_another_parametrization_has_another_unit_of_gamma():
+    """Under NTK the same training is found at sqrt(N) times muP's gamma and N times its eta; windows move with it."""
+    gamma, eta = np.array([0.1, 10.0]), np.geomspace(0.03, 300, 7)
+    found = [DeepExperiment(MLP(64, 16, 3, 10, parametrization=name), tasks.digits(), steps=30, batch_size=8, precision="float64",
+                            device="cpu").measure(gamma * unit, eta * unit**2) for name, unit in (("mup", 1.0), ("ntk", 4.0))]
+    calm = np.isfinite(found[0]["peak_excess"].values) & (found[0]["peak_excess"].values < 2)
+    assert calm.sum() >= 6
+    assert found[1]["final_excess"].values[calm] == pytest.approx(found[0]["final_excess"].values[calm], rel=1e-6)
+    for name in ("ntk", "standard"):
+        law = predict(MLP(64, 16, 3, 10, parametrization=name))["eta_max"]
+        assert law.window("lazy") == pytest.approx((0, 4e-3))
+        assert law.window("rich") == pytest.approx((40, 4e3))
+    assert predict(MLP(64, 16, 3, 10))["eta_max"].window("rich") == (10, 1e3)
+    low, high = Setting(network="mlp", width=16, parametrization="ntk", gamma=(4e-3, 4e3), device="cpu")._rates()
+    assert (low, high) == pytest.approx(tuple(10 ** np.array([np.floor(np.log10(16 * 0.3 * 1e-6)), np.ceil(np.log10(16 * 1e3 * 1e2))])))
