@@ -6,6 +6,7 @@ no sample of one batch reaches it does not say that none will.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,8 +76,12 @@ class Recipe:
         return (len(self.factors),) if self.horizons is None else self.horizons
 
 
+Watcher = Callable[[int, Parameters, torch.Tensor, Running, np.ndarray], None]
+
+
 @torch.no_grad()
-def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, eta: np.ndarray, seed: int) -> Trained:
+def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, eta: np.ndarray, seed: int,
+          watcher: Watcher | None = None) -> Trained:
     """Train P runs and return what became of them.
 
     Parameters
@@ -85,6 +90,8 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
     stack : of that module.
     gamma, eta : (P,).
     seed : of the stream.
+    watcher : called before every step, and after the last, with the steps taken, u, gamma and running statistics of the runs that are
+        still in the stack, and which these are; it may change none of them, nor the state of random numbers.
     """
     steps, runs, optimizer = len(recipe.factors), len(gamma), recipe.optimizer
     reference = next(module.parameters())
@@ -101,6 +108,8 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
         if step in looks.at:
             _draw_as_of(stack, seed, step)
             looks.look(step, u, g, running, alive)
+        if watcher is not None:
+            watcher(step, u, g, running, alive)
         x, y = batch(recipe, seed, step, reference)
         still.append(_resting(recipe, y, reference))
         _draw_as_of(stack, seed, step)
@@ -110,7 +119,7 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
             losses[step + 1 - len(kept):step + 1, alive] = torch.stack(kept).double().cpu().numpy()
             resting[step + 1 - len(still):step + 1] = torch.stack(still).double().cpu().numpy()
             kept, still = [], []
-            gone = _diverged(u, g, value)
+            gone = diverged(u, g, value)
             losses[step, alive[gone]] = np.nan
             if gone.all():
                 resting[step + 1:] = resting[step]
@@ -201,7 +210,7 @@ def _scales(gamma: np.ndarray, eta: np.ndarray, optimizer: Optimizer, like: torc
     return tuple(torch.tensor(v, dtype=like.dtype, device=like.device) for v in (gamma, rate))     # type: ignore[return-value]
 
 
-def _diverged(u: Parameters, gamma: torch.Tensor, value: torch.Tensor) -> np.ndarray:
+def diverged(u: Parameters, gamma: torch.Tensor, value: torch.Tensor) -> np.ndarray:
     """Return which runs have a loss that is not finite, or a parameter beyond 1e30 (or not finite)."""
     largest = torch.stack([d.flatten(1).abs().amax(1) for d in u.values()]).amax(0)
     return (~torch.isfinite(value) | ~(largest.double() * gamma.double() <= TOO_FAR)).cpu().numpy()
