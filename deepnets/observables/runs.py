@@ -14,9 +14,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from deepnets.difference import Centered
 from deepnets.precision import arithmetic
-from deepnets.propagation import by_pairs
 from deepnets.slots import slotted, statistics, trainable
 from deepnets.state import Parameters, Running
+from deepnets.vectorised import VectorisedStack
 from validation.misuse import Misuse, choose
 
 DTYPES = (torch.float64, torch.float32)
@@ -122,7 +122,8 @@ class Runs:
 
     def run(self, p: int) -> tuple[Parameters, float, Parameters]:
         """Return u, gamma and the drift of the running statistics of one run."""
-        drift = {} if self.running is None else self.running.drift
+        assert self.running is not None
+        drift = self.running.drift
         return {n: d[p] for n, d in self.u.items()}, float(self.gamma[p]), {n: d[p] for n, d in drift.items()}
 
     def theta(self, p: int) -> Parameters:
@@ -132,7 +133,7 @@ class Runs:
         return {n: held[n] + gamma * d for n, d in u.items()}
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
-        """Return f~ of inputs (n, ...), (P, n, ..., K), by pairs.
+        """Return f~ of inputs (n, ...), (P, n, ..., K), by pairs, all runs at once.
 
         Raises
         ------
@@ -140,8 +141,7 @@ class Runs:
         """
         x = self.given(x)
         with torch.no_grad(), arithmetic("float32", self.device):
-            told = map(self.run, range(len(self)))
-            return torch.stack([by_pairs(self.module, u, gamma, (x,), drift=drift)[0] for u, gamma, drift in told])
+            return VectorisedStack(self.module).outputs(self.u, self.gamma, x, self.running)
 
     @contextmanager
     def moved(self, p: int) -> Iterator[Any]:

@@ -18,6 +18,7 @@ from deepnets.state import Parameters
 from validation.misuse import Misuse, choose, whole
 
 METHODS = ("auto", "jacobian", "products")
+AMPLE = 1e9       # bytes of derivatives; more at a time are no faster
 AT_ONCE = 32      # samples whose derivatives are taken together, and columns of a kernel
 APART = {torch.float64: 1e-9, torch.float32: 1e-4}      # how far a sample's output may depend on the others, to be its own
 
@@ -75,8 +76,9 @@ class Tangent:
     def together(self, outputs: int, all_at_once: bool) -> int:
         """Return of how many outputs the derivatives fit into what is free: all of them or none, if they are wanted at once."""
         room = self._room()
-        fits = next((g for g in range(outputs, 0, -1) if self._bytes(g) <= room), 0)
-        return 0 if all_at_once and fits < outputs else fits
+        if all_at_once or self._bytes(1) > room:
+            return outputs if self._bytes(outputs) <= room else 0
+        return next(g for g in range(outputs, 0, -1) if g == 1 or self._bytes(g) <= min(room, AMPLE))
 
     def _jacobian(self, outputs: list[int]) -> torch.Tensor:
         """Return ``J sqrt(r)`` of these outputs, (n, outputs, parameters)."""
