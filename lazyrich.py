@@ -5,6 +5,7 @@ Every command is registered by its place as a string, so that `lazyrich --help` 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -156,6 +157,7 @@ def main(words: list[str] | None = None) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if code == INTERRUPTED:
+        gc.collect()        # what pools of processes hold of the system is given back, or its keeper complains of a leak
         os._exit(code)      # a kernel may still be running in another thread; nothing on disk waits for it
     sys.exit(code)
 

@@ -22,6 +22,7 @@ from deepnets.salvage import Failure
 from deepnets.slots import trainable
 from deepnets.stacks import stack_of
 from deepnets.tasks import Task, as_task
+from deepnets.threads import threads_for
 from deepnets.training import TOO_FAR, Recipe, Trained, batch, held_out, rate_width, rates, train
 from deepnets.trial import try_out
 from validation.misuse import Misuse, axis, between, choose, whole
@@ -224,8 +225,10 @@ class DeepExperiment:
         batch(recipe, seed, 0, next(module.parameters()))
         held_out(recipe, next(module.parameters()))
 
+        parameters = sum(p.numel() for p in module.parameters())
+
         def found(which: np.ndarray) -> dict[str, np.ndarray]:
-            with arithmetic(self.precision, self.device):
+            with arithmetic(self.precision, self.device), threads_for(parameters, self.batch_size, self.device):
                 return self._judged(train(module, stack, recipe, gammas[which], etas[which], seed))
         with arithmetic(self.precision, self.device):
             if not hasattr(self, "_need"):      # depends on no number: estimated for the first seed and tile alone

@@ -58,12 +58,14 @@ class Processes:
         pool, self._pools[slot] = self._pools[slot], None
         if pool is None:
             return
-        children = list((pool._processes or {}).values())
+        children, manager = list((pool._processes or {}).values()), pool._executor_manager_thread
         pool.shutdown(wait=False, cancel_futures=True)
         for child in children:
             child.terminate()
         for child in children:
             child.join(5)
+        if manager is not None:
+            manager.join(2)     # it holds the pool's semaphores
 
 
 def _context() -> Any:

@@ -269,3 +269,18 @@ def test_the_lazy_triangle_of_cross_entropy(depth):
     portrait = sweep(experiment, Plane.around(lambda g: 3 * g, LAZY, 1.5, 10))
     top = fit(locate(portrait, criterion="accuracy"), "eta_max", window=(LAZY[0], LAZY[-1]))
     assert top.exponent == pytest.approx(1, abs=0.1)
+
+
+def test_small_networks_take_one_thread(monkeypatch):
+    from deepnets import experiment
+
+    seen, ours, before = [], experiment.train, torch.get_num_threads()
+    monkeypatch.setattr(experiment, "train", lambda *a: seen.append(torch.get_num_threads()) or ours(*a))
+    torch.set_num_threads(2)
+    try:
+        dataclasses.replace(SMALL, seeds=(0,), steps=2).measure(GAMMA[:1], ETA[:1])
+        dataclasses.replace(SMALL, seeds=(0,), steps=2, network=MLP(64, 128, 3, 10)).measure(GAMMA[:1], ETA[:1])
+        assert seen == [1, 2]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
