@@ -128,10 +128,11 @@ def _measured(points: Points, k: int, part: str, which: str, block: str | Sequen
         raise Misuse(f"method 'dense' would make a matrix of {n} by {n}; {10 * DENSE} is the most, and 'lanczos' has no limit")
     columns = 2 * n if dense else basis_size(n, k, which) + min(n, 2 * k)
     curvature = Curvature(points, part, block, seed, columns)
+    former = _start(start, curvature)
     if dense:
         found = _dense(curvature.matrix(), k, which)
     else:
-        found = eigenpairs(curvature, curvature.like.new_empty((P, n)), k, which, tolerance, _start(start, curvature), seed)
+        found = eigenpairs(curvature, curvature.like.new_empty((P, n)), k, which, tolerance, former, seed)
     made = xr.Dataset({"eigenvalues": (("point", "eigenvalue"), found.values, {"units": UNITS}),
                        "residuals": (("point", "eigenvalue"), found.residuals, {"units": "the largest |eigenvalue| seen"}),
                        "converged": (("point",), found.converged)}, {"gamma": (("point",), points.gamma)})

@@ -232,8 +232,8 @@ def _told(apply: Map, vectors: torch.Tensor, products: int, tolerance: float, fi
 def quadrature(apply: Map, starts: torch.Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the Gauss quadratures of ``s^T f(A) s`` for Q vectors s of any length: nodes and weights, (Q, steps).
 
-    With m nodes it is exact for polynomials f of degree 2 m - 1 (Golub & Meurant 2010); the weights of each row sum to |s|^2. Rows of
-    fewer nodes, where the Krylov space ends, carry weights of zero.
+    With m nodes it is exact for polynomials f of degree 2 m - 1 (Golub & Meurant 2010); the weights of each row sum to |s|^2. Where
+    the Krylov space ends before, the nodes that are left share the weights of those that they repeat, or have none.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ import torch
 from deepnets.memory import _Living
 from deepnets.observables.points import Points
 
-FEW, MORE = 2, 4      # samples; what they differ by is what a sample takes
+FEW, MANY = 2, 32      # samples; as many as there are where they are without numbers
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,18 @@ def needs(products: Callable[[Points], Callable[..., Any]], points: Points, size
     points : P of them.
     sizes, shapes : of the parameters.
     """
+    B = len(points.x)
+    few, many = min(FEW, B), B
     try:
-        few, more = (_peak(products, points, sizes, shapes, samples, "meta") for samples in (FEW, MORE))
+        least, most = (_peak(products, points, sizes, shapes, samples, "meta") for samples in (few, many))
     except Exception:      # a module that insists on numbers
-        few, more = (_peak(products, points, sizes, shapes, samples, "cpu") for samples in (FEW, MORE))
-    sample = max(1, (more - few) // (MORE - FEW))
-    return Needs(sample, max(0, few - FEW * sample))
+        many = min(B, MANY)
+        least, most = (_peak(products, points, sizes, shapes, samples, "cpu") for samples in (few, many))
+    if many == few:
+        return Needs(-(-most // many), 0)
+    # the peak is the larger of several stages', each of which grows evenly: in between it lies below this line
+    sample = max(1, -(-(most - least) // (many - few)))
+    return Needs(sample, max(0, most - many * sample))
 
 
 def _peak(products: Callable[[Points], Callable[..., Any]], points: Points, sizes: Sequence[int], shapes: Sequence[torch.Size],
