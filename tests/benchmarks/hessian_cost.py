@@ -44,7 +44,8 @@ def batched(points, width, batch, repeats):
     gamma = np.logspace(-5, 0, points)
     u = {n: 0.3 * torch.randn(points, *p.shape, generator=source, dtype=torch.float64) for n, p in module.named_parameters()}
     together = Curvature(of_stack(module, u, gamma, (x, y), "mse", "module"))
-    alone = [Curvature(of_stack(module, {n: d[i:i + 1] for n, d in u.items()}, gamma[i:i + 1], (x, y), "mse", "module")) for i in range(points)]
+    alone = [Curvature(of_stack(module, {n: d[i:i + 1] for n, d in u.items()}, gamma[i:i + 1], (x, y), "mse", "module"))
+             for i in range(points)]
     made = together.points
     fresh = [afresh(made.module, {n: d[i] for n, d in made.u.items()}, float(gamma[i]), made.x, made.y, made.loss) for i in range(points)]
     v = torch.randn(points, together.n, generator=source, dtype=torch.float64)
@@ -83,9 +84,11 @@ def main(arguments=None):
           "|---|---|---|---|---|---|---|")
     for width, batch in ((8, 8),) if options.tiny else ((32, 32), (64, 32), (64, 128)):
         together, kept, fresh = 1e6 * batched(points, width, batch, repeats)
-        print(f"| {width} | {batch} | {together:.0f} | {kept:.0f} | {kept / together:.1f} | {fresh:.0f} | {fresh / together:.1f} |", flush=True)
+        print(f"| {width} | {batch} | {together:.0f} | {kept:.0f} | {kept / together:.1f} | {fresh:.0f} | {fresh / together:.1f} |",
+              flush=True)
     k, width, batch = (3, 40, 16) if options.tiny else (20, 280, 256)
-    print(f"\nTop {k} of the Hessian, batch {batch}\n\n| gamma | parameters | seconds | products | largest residual |\n|---|---|---|---|---|")
+    print(f"\nTop {k} of the Hessian, batch {batch}\n\n| gamma | parameters | seconds | products | largest residual |\n"
+          "|---|---|---|---|---|")
     for gamma, size, seconds, products, residual in top(k, width, batch):
         print(f"| {gamma:g} | {size} | {seconds:.2f} | {products} | {residual:.1e} |", flush=True)
 

@@ -248,10 +248,12 @@ def test_misuse():
     good = {"centered": centered, "u": u, "batch": (x, y)}
     for bad, match in [({"centered": module}, "centered"), ({"u": {"0.weight": u["0.weight"]}}, "u must be a dict"),
                        ({"u": {n: d[..., :1] for n, d in u.items()}}, "must have shape"),
-                       ({"u": {n: d * np.nan for n, d in u.items()}}, "finite"), ({"batch": x}, "batch"), ({"batch": (x, y[:3])}, "as many"),
+                       ({"u": {n: d * np.nan for n, d in u.items()}}, "finite"), ({"batch": x}, "batch"),
+                       ({"batch": (x, y[:3])}, "as many"),
                        ({"batch": (x, y + 7)}, "0 to 2"), ({"batch": (x, torch.ones(6, 2))}, "shape of the outputs"),
                        ({"loss": "hinge"}, "loss"), ({"k": 0}, "k must"), ({"part": "half"}, "part"), ({"which": "top"}, "which"),
-                       ({"block": "7"}, "block"), ({"block": []}, "at least one"), ({"seed": -1}, "seed"), ({"precision": "bf16"}, "precision"),
+                       ({"block": "7"}, "block"), ({"block": []}, "at least one"), ({"seed": -1}, "seed"),
+                       ({"precision": "bf16"}, "precision"),
                        ({"method": "arpack"}, "method"), ({"tolerance": 0.0}, "tolerance"), ({"start": u}, "start")]:
         with pytest.raises(Misuse, match=match):
             deepnets.spectrum(**(good | bad))

@@ -85,9 +85,8 @@ def test_misuse(measured):
             deepnets.density(centered, u, batch, **bad)
 
 
-def test_curvlinops_agrees(measured):
+def test_curvlinops_agrees():
     curvlinops = pytest.importorskip("curvlinops")
-    centered, u, (x, y), _ = measured
     module = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Tanh(), torch.nn.Linear(7, 3)).double()
     x = torch.randn(9, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     y = torch.arange(9) % 3
