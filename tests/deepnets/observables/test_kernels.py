@@ -1,5 +1,7 @@
 """Tangent kernels against explicit Jacobians, layer kernels against plain forward passes, and both against infinite width."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,10 @@ from scipy.integrate import dblquad
 from torch import nn
 
 import deepnets
+from deepnets.losses import as_loss
 from deepnets.observables import tangent
+from deepnets.stacks import stack_of
+from deepnets.state import Running, at_rest
 from tests.deepnets.observables.networks import SPECIFICATIONS, jacobian, moved
 from validation.misuse import Misuse
 
@@ -102,6 +107,34 @@ def test_running_statistics_are_those_training_left():
     rows = [torch.cat([g.reshape(-1) for g in torch.autograd.grad(plain(x)[a, 0], list(plain.parameters()))]) for a in range(8)]
     j = torch.stack(rows)
     close(deepnets.ntk(centered, x)[:, 0, :, 0], j @ j.T)
+
+
+def test_running_statistics_of_a_stack():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 6, bias=False), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 1, bias=False)).double()
+    x = 3 + 2 * torch.randn(8, 4, dtype=torch.float64)
+    centered, gamma = deepnets.Centered(module, 0.5), torch.tensor([0.5], dtype=torch.float64)
+    u, running = at_rest(module, 1), Running.of(module, 1)
+    with torch.no_grad():
+        for n, d in centered.coordinates().items():
+            u[n][0] = d.copy_(torch.randn_like(d))
+        centered(x)
+    stack_of(module).gradients(u, gamma, x, torch.zeros(8, 1, dtype=torch.float64), as_loss("mse"), running)
+    runs = deepnets.Runs(module, u, gamma, running)
+    close(deepnets.ntk(runs, x)[0], deepnets.ntk(centered, x))
+    close(deepnets.layer_kernels(runs, x).change[0], deepnets.layer_kernels(centered, x).change)
+    close(runs.outputs(x)[0], centered.eval()(x).detach())
+
+
+def test_a_network_in_single_precision_is_measured_in_double():
+    centered, u, x = moved("vit", 1e-6)
+    single = deepnets.Centered(copy.deepcopy(centered.module).float().requires_grad_(True), 1e-6)
+    double = deepnets.Centered(copy.deepcopy(single.module).double().requires_grad_(True), 1e-6)
+    u, x = {n: d.float() for n, d in u.items()}, x.float()
+    exact = deepnets.ntk(double, x.double(), {n: d.double() for n, d in u.items()})
+    close(deepnets.ntk(single, x, u), exact)
+    narrow = deepnets.Runs(single.module.requires_grad_(True), {n: d[None] for n, d in u.items()}, 1e-6, dtype=torch.float32)
+    assert 1e-12 < np.abs(deepnets.ntk(narrow, x)[0] - exact).max() / np.abs(exact).max() < 1e-5
 
 
 def test_tokens_and_stock_attention():

@@ -83,7 +83,7 @@ def test_stacks_of_kernels_and_what_does_not_vary():
     assert made.shape == (3, 3)
     assert made[0, 2] == pytest.approx(deepnets.cka(ks[0], ks[2], debiased=True))
     for debiased in (False, True):
-        assert np.isnan(deepnets.cka(np.full((6, 2), 0.1), features(0, 6), debiased))
+        assert np.isnan(deepnets.cka(np.tile(features(0)[:1], (6, 1)), features(0, 6), debiased))
         assert np.isnan(deepnets.cka(np.full((6, 6), 0.1), features(0, 6), debiased))
 
 
