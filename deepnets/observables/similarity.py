@@ -69,7 +69,6 @@ def _kernel(name: str, given: Any) -> np.ndarray:
     features = array.reshape(len(array), -1)
     features = features / max(np.abs(features).max(initial=0.0), np.finfo(float).tiny)
     features = features - features.mean(0)      # before the product: a common offset would cost it its digits
-    features = features * (np.abs(features).max(initial=0.0) > 8 * np.finfo(float).eps)
     return np.asarray(features @ features.T)
 
 
