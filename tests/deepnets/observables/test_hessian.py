@@ -13,7 +13,7 @@ from deepnets.observables.needs import Needs, _peak, needs
 from deepnets.observables.operators import Curvature
 from deepnets.observables.points import of_centered, of_stack
 from tests.benchmarks.hessian_cost import main as benchmark
-from tests.deepnets.observables.dense import hessian
+from tests.deepnets.observables.dense import flat, hessian, value
 from tests.deepnets.oracle import NETWORKS, cnn, mlp, random_u, vit
 from validation import Misuse
 
@@ -199,6 +199,32 @@ def test_what_is_measured_stays_as_it_is():
     assert all(torch.equal(v, before[n]) for n, v in centered.state_dict().items())
     assert apart(first.eigenvalues.values, second.eigenvalues.values) < 1e-9      # the same masks in every product
     assert centered.training
+    torch.rand(1)
+    again, other = (deepnets.spectrum(centered, None, (x, y), "mse", k=3, seed=s) for s in (0, 1))
+    assert apart(again.eigenvalues.values, second.eigenvalues.values) < 1e-9
+    assert apart(other.eigenvalues.values, second.eigenvalues.values) > 1e-3
+
+
+@pytest.mark.parametrize("method", ["pairs", "two_copy"])
+def test_running_statistics_are_those_that_were_left(method):
+    module, u, x, y = case(cnn, 1.0)
+    centered = deepnets.Centered(module.train(), 1.0, method)
+    coordinates = centered.coordinates()
+    with torch.no_grad():
+        for n, d in coordinates.items():
+            d.copy_(u[n])
+        for _ in range(20):
+            centered(x)
+    centered.eval()
+    v = {n: torch.randn(d.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64) for n, d in u.items()}
+    sides = []
+    for h in (1e-5, -1e-5):
+        with torch.no_grad():
+            for n, d in coordinates.items():
+                d.copy_(u[n] + h * v[n])
+        sides.append(flat(dict(enumerate(torch.autograd.grad(value(centered(x), y, "mse"), list(coordinates.values()))))))
+    found = Curvature(of_centered(centered, u, (x, y), "mse", "module"))(flat(v)[None])[0]
+    assert apart(found.numpy(), ((sides[0] - sides[1]) / 2e-5).numpy()) < 1e-6
 
 
 def test_batches_in_parts_add_up(monkeypatch):

@@ -71,11 +71,12 @@ def test_points_in_step_do_not_touch_each_other():
 
 def test_tiny_values_converge_as_large_ones_do():
     # an absolute tolerance would be content with anything here, and with either sign
-    values = np.r_[np.linspace(-1, -0.9, 5), np.linspace(-0.5, 0.5, 300), 0.8]
+    values = np.r_[np.linspace(-1, -0.9, 5), np.linspace(-0.5, 0.5, 300), 0.52]
     for size in (1e-12, 1.0, 1e12):
         A = rotated(size * values, 1)[None]
         found = eigenpairs(times(A), A[:, 0], 1, "largest")
-        assert found.values[0, 0] == pytest.approx(0.8 * size, rel=1e-6)
+        assert found.values[0, 0] == pytest.approx(0.52 * size, rel=1e-9)
+        assert found.converged.all()
 
 
 def test_what_has_not_converged_is_told():
