@@ -101,7 +101,8 @@ def kernel_alignment(kernel: Any, y: Any, norm: str = "nuclear", centred: bool =
     With several columns Y, ``tr(Y^T K Y)/(|K| |Y Y^T|_F)``: for one column that is eq. 24, and in the Frobenius norm it is the cosine of K
     and ``Y Y^T`` (centred: the alignment of Cortes et al. 2012). At most 1 in the nuclear and the Frobenius norm, at most ``sqrt(C)`` in
     the operator norm. One-hot rows contain the constant vector, along which features behind a ReLU lie from the start: ``y - y.mean(0)``
-    with an uncentred kernel leaves that share out, and shows what training adds. During a plateau of the loss Frobenius and operator norm may dip where the nuclear norm rises (Appendix P).
+    with an uncentred kernel leaves that share out, and shows what training adds. During a plateau of the loss Frobenius and
+    operator norm may dip where the nuclear norm rises (Appendix P).
 
     Parameters
     ----------
