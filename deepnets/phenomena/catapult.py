@@ -41,7 +41,8 @@ class Catapult:
         return f"catapult: the excess peaks at {self.peak:.4g} at step {self.at:g} and ends at {self.final:.3g}{seen}"
 
 
-def catapult(loss: Any, at_rest: Any = None, sharpness: Any = None, step: Any = None, rho: float = 0.5) -> Catapult:
+def catapult(loss: Any, at_rest: Any = None, sharpness: Any = None, step: Any = None, rho: float = 0.5,
+             least: float = 0.0) -> Catapult:
     """Tell whether a run was catapulted (Lewkowycz et al. 2020), as portraits do: peak excess above 1.05, last excess at most rho.
 
     Parameters
@@ -51,6 +52,7 @@ def catapult(loss: Any, at_rest: Any = None, sharpness: Any = None, step: Any = 
     sharpness : (S,), ``eta lambda/2`` at the steps `step`, as `measures.sharpness` gives it; None: not measured.
     step : (S,), from 0.
     rho : the excess at which a run counts as trained.
+    least : the least loss there can be: of targets that are probabilities, their mean entropy.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def catapult(loss: Any, at_rest: Any = None, sharpness: Any = None, step: Any = 
     'catapult: the excess peaks at 3 at step 1 and ends at 0.1'
     """
     between("rho", rho, 0, 1)
-    steps, excess = as_loss(loss, at_rest)
+    steps, excess = as_loss(loss, at_rest, least)
     seen = np.full(2, np.nan) if sharpness is None else as_looks("sharpness", sharpness, step)[1]
     top = int(np.argmax(excess))
     peak, final = float(excess[top]), float(excess[-1])

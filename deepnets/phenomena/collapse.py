@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from validation.collapse import CollapseFit, fit_collapse
+from validation.law import FitOutcome
 from validation.misuse import Misuse, axis, between, numbers, positive
 
 TOLERANCE = 0.1        # of the exponent
@@ -61,7 +62,7 @@ def collapse(loss: Any, gamma: Any, eta: Any, at_rest: Any = None, claimed: floa
     steps = np.unique(np.round(np.geomspace(1, len(losses) - 1, 200)).astype(int))
     fit = fit_collapse(excess[steps].T, rate[:, None] * steps, g)
     off = fit.exponent - claimed
-    return Collapse(fit, claimed, off, bool(abs(off) <= tolerance and fit.score <= TOGETHER))
+    return Collapse(fit, claimed, off, bool(fit.outcome is FitOutcome.FITTED and abs(off) <= tolerance and fit.score <= TOGETHER))
 
 
 def as_runs(loss: Any) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from deepnets.judging import WINDOW, excesses
-from validation.misuse import Misuse, numbers
+from validation.misuse import Misuse, between, numbers
 
 
 def as_curve(name: str, values: Any, least: int = 2) -> np.ndarray:
@@ -25,29 +25,31 @@ def as_curve(name: str, values: Any, least: int = 2) -> np.ndarray:
     return curve
 
 
-def as_loss(loss: Any, at_rest: Any) -> tuple[np.ndarray, np.ndarray]:
+def as_loss(loss: Any, at_rest: Any, least: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Return the steps taken and the excess there: of full batches, or, where the loss at rest is told, by ten-step means.
 
     Parameters
     ----------
     loss : (T + 1,), before every step and after the last.
     at_rest : (T + 1,), the loss of the zero output on the same batches; None: full batches, whose first loss it is.
+    least : the least loss there can be: of targets that are probabilities, their mean entropy.
 
     Returns
     -------
     steps (windows,), the middles of the windows; excess (windows,), infinite from where the run diverged.
     """
     curve = as_curve("loss", loss)
-    if curve[0] <= 0 or (curve[np.isfinite(curve)] < 0).any():
-        raise Misuse(f"loss must be above zero at the start and never below it, not {np.nanmin(curve):g}")
+    between("least", least, -np.inf, np.inf)
+    if curve[0] <= least:
+        raise Misuse(f"loss must start above the least there can be, {least:g}, not at {curve[0]:g}")
     curve = np.where(np.logical_and.accumulate(np.isfinite(curve)), curve, np.inf)
     if at_rest is None:
-        return np.arange(len(curve), dtype=np.float64), curve / curve[0]
+        return np.arange(len(curve), dtype=np.float64), (curve - least) / (curve[0] - least)
     rest = as_curve("at_rest", at_rest)
-    if rest.shape != curve.shape or not (rest > 0).all():
-        raise Misuse(f"at_rest must be above zero, one number for each of the {len(curve)} losses, not {at_rest!r}")
+    if rest.shape != curve.shape or not (rest > least).all():
+        raise Misuse(f"at_rest must be above the least loss, one number for each of the {len(curve)} losses, not {at_rest!r}")
     with np.errstate(over="ignore", invalid="ignore"):
-        excess = excesses(curve[:, None], rest)[:, 0]
+        excess = excesses(curve[:, None] - least, rest - least)[:, 0]
     return np.arange(len(excess)) + (min(WINDOW, len(curve)) - 1) / 2, excess
 
 

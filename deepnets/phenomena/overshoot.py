@@ -54,7 +54,7 @@ class Overshoot:
                 f"{self.linear_peak:.3g} and {self.linear_final:.3g}; the kernel ends at {self.kernel:.3g} of its first size")
 
 
-def overshoot(loss: Any, linear: Any, kernel: float, at_rest: Any = None, rho: float = 0.5) -> Overshoot:
+def overshoot(loss: Any, linear: Any, kernel: float, at_rest: Any = None, rho: float = 0.5, least: float = 0.0) -> Overshoot:
     """Tell what a peak of the loss is, by the linearised network's (gamma to 0 at the same ``eta/gamma^2``) and by the kernel's change.
 
     Separable classes have no least loss: logits overshoot, the loss peaks, and they go on growing in the right direction, with the kernel
@@ -66,6 +66,7 @@ def overshoot(loss: Any, linear: Any, kernel: float, at_rest: Any = None, rho: f
     kernel : the tangent kernel's last size over its first, as of `measures.kernel_size`.
     at_rest : (T + 1,), the loss of the zero output on the same batches, for ten-step means; None: full batches.
     rho : the excess at which a run counts as trained.
+    least : the least loss there can be: of targets that are probabilities, their mean entropy.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def overshoot(loss: Any, linear: Any, kernel: float, at_rest: Any = None, rho: f
     """
     between("rho", rho, 0, 1)
     ratio = float(positive("kernel", kernel))
-    (_, run), (_, straight) = as_loss(loss, at_rest), as_loss(linear, at_rest)
+    (_, run), (_, straight) = as_loss(loss, at_rest, least), as_loss(linear, at_rest, least)
     peak, final, linear_peak, linear_final = (float(v) for e in (run, straight) for v in (e.max(), e[-1]))
     fired = peak > CATAPULT_PEAK and final <= rho
     same = linear_final <= rho and abs(np.log10(linear_peak / peak)) <= ALIKE

@@ -44,6 +44,8 @@ def silent_alignment(loss: Any, alignment: Any, step: Any, at_rest: Any = None, 
                      rho: float = 0.5) -> SilentAlignment:
     """Tell whether a kernel had aligned with the labels before the loss fell by 10% of its fall (Atanasov et al. 2022; Appendix P).
 
+    Centre the targets first: the mean of one-hot rows is learnt before all else, and is itself 1/C of the loss of C balanced classes.
+
     Parameters
     ----------
     loss : (T + 1,), before every step and after the last.

@@ -22,7 +22,7 @@ class Stairs:
 
     Attributes
     ----------
-    at : the step of the steepest point of each drop, on log axes.
+    at : the step at which half of each drop is done, in the loss itself.
     factors : what each drop divides the loss by.
     fired : whether there are at least two.
     """
@@ -81,6 +81,10 @@ def stairs(loss: Any, at_rest: Any = None, steep: float = STEEP, fall: float = F
     y = np.interp(grid, x, np.log(np.maximum(excess[later], floor)))
     slope = -np.gradient(y, grid)
     edges = np.flatnonzero(np.diff(np.r_[False, slope > steep, False].astype(int))).reshape(-1, 2)      # [from, to) of each stretch
-    found = [(float(np.exp(grid[a + int(np.argmax(slope[a:b]))])), float(np.exp(y[max(a - 1, 0)] - y[min(b, GRID - 1)]))) for a, b in edges]
-    kept = [(t, f) for t, f in found if f >= fall]
-    return Stairs(tuple(t for t, _ in kept), tuple(f for _, f in kept), len(kept) > 1)
+    at, factors = [], []
+    for a, b in edges:
+        drop = np.exp(y[max(a - 1, 0):min(b, GRID - 1) + 1])
+        if drop[0] >= fall * drop[-1]:
+            factors.append(float(drop[0] / drop[-1]))
+            at.append(float(np.exp(grid[max(a - 1, 0) + int(np.argmax(drop <= (drop[0] + drop[-1]) / 2))])))
+    return Stairs(tuple(at), tuple(factors), len(at) > 1)
