@@ -58,7 +58,7 @@ class Processes:
         pool, self._pools[slot] = self._pools[slot], None
         if pool is None:
             return
-        children, manager = list((pool._processes or {}).values()), pool._executor_manager_thread
+        children, manager = list((pool._processes or {}).values()), getattr(pool, "_executor_manager_thread", None)
         pool.shutdown(wait=False, cancel_futures=True)
         for child in children:
             child.terminate()
