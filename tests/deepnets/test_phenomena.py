@@ -52,7 +52,7 @@ def doubtful():
 def test_watching_changes_no_run():
     e = experiment(deepnets.MLP(64, 16, 3, 10), DIGITS, steps=60, batch_size=16)
     gamma, eta = np.array([1e-3, 1.0, 1e-2, 1e2]), np.array([1e-5, 1e-1, 1e10, 10.0])      # the third diverges, and leaves the stack
-    seen = watch(e, gamma, eta, at=(0, 1, 30, 60), observe={"a": measures.alignment(), "k": measures.kernel_size()}, seed=3)
+    seen = watch(e, gamma, eta, at=(0, 1, 5, 30, 60), observe={"a": measures.alignment(), "k": measures.kernel_size()}, seed=3)
     module = e.theta_0(3)
     plain = train(module, stack_of(module), e.recipe(module), gamma, eta, 3)
     np.testing.assert_array_equal(seen.loss, plain.losses)
