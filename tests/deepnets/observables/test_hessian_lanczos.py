@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from deepnets.observables.lanczos import basis_size, eigenpairs, quadrature
@@ -42,9 +42,10 @@ def spectra(draw):
 @settings(max_examples=60, deadline=None)
 @given(spectra(), st.integers(1, 24), st.sampled_from(["largest", "smallest", "both"]), st.integers(0, 9))
 def test_values_do_not_depend_on_the_rotation(values, k, which, seed):
+    scale = np.abs(values).max()
+    assume(scale == 0 or scale > 1e-120)       # below it the squares in a norm are lost to float64
     A = torch.stack([rotated(values, seed), rotated(values, seed + 1)])
     found = eigenpairs(times(A), A[:, 0], k, which, tolerance=1e-8, seed=seed)
-    scale = np.abs(values).max()
     assert found.values.shape == (2, len(extremes(values, k, which)))
     assert found.converged.all()
     assert np.abs(found.values - extremes(values, k, which)).max() <= 1e-6 * scale
