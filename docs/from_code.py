@@ -124,7 +124,10 @@ def rooms(package: str) -> str:
 
 
 def api(package: str) -> str:
-    return "\n\n".join(f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```" for name in modules(package))
+    # what a package exports is indexed where it lives; some of it bears the name of its module
+    packages = {name.rpartition(".")[0] for name in modules(package)}
+    options = {name: "   :members:" + "\n   :no-index:" * (name in packages) for name in modules(package)}
+    return "\n\n".join(f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n{told}\n```" for name, told in options.items())
 
 
 def errata() -> str:
