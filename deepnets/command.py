@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +33,7 @@ def deep(
         No progress bar, no table.
     """
     from validation.assessment import assess
+    from validation.executors import cores
     from validation.progress import bar
     from validation.report import refuse_foreign, verdicts_json, write_report
     from validation.telling import draw, print_table, provenance_of, section
@@ -46,8 +46,7 @@ def deep(
     sweeping.check(experiment, target)
     refuse_foreign(folder)
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = cores if experiment.device == "cpu" else 1      # a GPU has one
+    workers = cores() if experiment.device == "cpu" else 1      # a GPU has one
     portrait = sweeping.run(experiment, plane, target, not quiet, workers, {"accuracy": setting.accuracy})
     edges, found = read(portrait, claims)
     regimes = [] if setting.no_trace else plan(portrait, claims)

@@ -35,7 +35,7 @@ def processes(workers: int | None = None, gpus: int | None = None) -> Callable[[
     """
     if gpus is not None:
         whole("gpus", gpus)
-    count = whole("workers", workers) if workers is not None else gpus or _cores()
+    count = whole("workers", workers) if workers is not None else gpus or cores()
     return lambda: Processes(count, gpus)
 
 
@@ -53,7 +53,7 @@ def dask(address: str | None = None, workers: int | None = None) -> Callable[[],
     """
     if address is not None and workers is not None:
         raise Misuse("workers must be left out where an address is given: that cluster has its own")
-    count = whole("workers", workers) if workers is not None else _cores()
+    count = whole("workers", workers) if workers is not None else cores()
     try:
         import distributed  # noqa: F401
     except ImportError:
@@ -215,5 +215,6 @@ def lost(error: BaseException) -> bool:
     return isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ in LOST
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
