@@ -14,6 +14,7 @@ import xarray as xr
 from torch import nn
 
 from deepnets import losses, optimizers, precision, schedules
+from deepnets.device import as_device
 from deepnets.judging import CATAPULT_PEAK, curve, curve_steps, judged
 from deepnets.memory import Need, at_once, estimate, in_pieces
 from deepnets.precision import DTYPES, arithmetic, as_precision
@@ -25,7 +26,7 @@ from deepnets.tasks import Task, as_task
 from deepnets.threads import threads_for
 from deepnets.training import TOO_FAR, Recipe, Trained, batch, held_out, rate_width, rates, train
 from deepnets.trial import try_out
-from validation.misuse import Misuse, axis, between, choose, whole
+from validation.misuse import Misuse, axis, between, whole
 from validation.outcome import Outcome
 from validation.plane import Plane
 from validation.portrait import REQUIRED, attributes, empty
@@ -103,7 +104,7 @@ class DeepExperiment:
                            ("seeds", _seeds(self.seeds)), ("curves", whole("curves", self.curves, 0)),
                            ("compile", as_compile(self.compile))):
             object.__setattr__(self, name, made)
-        object.__setattr__(self, "device", _device(self.device))
+        object.__setattr__(self, "device", as_device(self.device))
         as_precision(self.precision, self.device)
         if self.width is not None:
             whole("width", self.width)
@@ -284,12 +285,3 @@ def _seeds(seeds: Any) -> tuple[int, ...]:
     if len(set(made)) < len(made):
         raise Misuse(f"seeds must differ from one another, not {seeds!r}")
     return made
-
-
-def _device(device: Any) -> str:
-    """Return the name of a device that is there, or raise `Misuse`."""
-    count = torch.cuda.device_count()
-    there = ["cpu", *(["cuda"] if count else []), *(f"cuda:{i}" for i in range(count))]
-    if device == "auto":
-        return "cuda" if count else "cpu"
-    return str(choose("device", device, ["auto", *there]))
