@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -123,6 +123,48 @@ def status(path: Path) -> int:
     told = sweep_status(path)
     print(told)
     return CONTRADICTED if told.failed or told.damaged else DONE
+
+
+@app.command
+def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small", out: Path | None = None) -> int:
+    """Redraw a figure of the paper with the code of its page in the gallery; without a name, list them.
+
+    Its runs are kept in ~/.cache/lazyrich, or where the environment variable LAZYRICH_CACHE says, and made again only where something
+    that they depend on has changed. Exits with 1 if an assertion of the page does not hold.
+
+    Example: lazyrich figure 6 --out figures
+
+    Parameters
+    ----------
+    name
+        Its number in the paper, or its name in the list.
+    scale
+        small: minutes at most on two cores; paper: the paper's widths, data and steps, for a GPU.
+    out
+        The folder to write to; if not given, lazyrich-figures.
+    """
+    from importlib import import_module
+
+    from validation.figures import image
+    from validation.report import publish
+    from validation.store import check_writable
+
+    place = next(p for p in (Path(__file__).parent / "docs", Path(__file__).parent / "lazyrich_gallery") if (p / "gallery").is_dir())
+    if str(place) not in sys.path:
+        sys.path.insert(0, str(place))
+    shown = import_module("gallery.exhibit")
+    if name is None:
+        for path in dict.fromkeys(shown.names().values()):
+            print(f"{', '.join(n for n, p in shown.names().items() if p == path):>24}  {shown.title(path)}")
+        return DONE
+    folder = out or Path("lazyrich-figures")
+    check_writable(folder)
+    made = shown.exhibit(name, scale)
+    written = [publish(folder / f"{made.name}-{n}.png", image(f)).name for n, f in enumerate(made.figures, start=1)]
+    print(f"Written to {folder}: {', '.join(written)}")
+    if made.broken:
+        print(f"lazyrich: {made.broken}", file=sys.stderr)
+    return CONTRADICTED if made.broken else DONE
 
 
 def _theory(portrait: Any, rho: float | None) -> tuple[str, Any, dict[str, Any], float]:

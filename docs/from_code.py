@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import io
+import json
 import pkgutil
 import re
 import sys
@@ -216,7 +217,35 @@ def gallery_figures(block, block_vars, gallery_conf) -> str:
             texts.append(value.get_label())
             assert texts[-1], f"{block_vars['src_file']}: every figure needs a label"
             Path(paths[-1]).write_bytes(image(value))
+    _keep_findings(block_vars)
     return figure_rst(paths, gallery_conf["src_dir"], ". ".join(texts))
+
+
+def _keep_findings(block_vars) -> None:
+    """Write what a script has found so far beside its page, for the table of all figures."""
+    from gallery import Findings
+
+    target = Path(block_vars["target_file"]).with_suffix(".findings.json")
+    for value in block_vars["example_globals"].values():
+        if isinstance(value, Findings):
+            value.write(target)
+
+
+def findings() -> str:
+    """Return the table of all figures: what is claimed, what we found, and the verdict."""
+    from gallery.exhibit import names, title
+
+    generated = Path(__file__).parent / "gallery" / "generated"
+    rows = []
+    for path in dict.fromkeys(names().values()):
+        found = generated / f"{path.stem}.findings.json"
+        link = f"[{cell(title(path))}](gallery/generated/{path.stem}.rst)"
+        for row in json.loads(found.read_text()) if found.exists() else []:
+            low, high = row["interval"]
+            rows.append((link, row["figure"], cell(row["what"]), row["claim"], f"{row['measured']:.3g}",
+                         "" if low == high else f"{low:.3g} to {high:.3g}", row["verdict"]))
+            link = ""
+    return table(("page", "figure", "what", "claimed", "ours", "95% interval", "verdict"), rows) if rows else "Nothing was run."
 
 
 def render(app, maker) -> None:
@@ -226,7 +255,7 @@ def render(app, maker) -> None:
 
 
 def setup(app) -> dict:
-    for maker in (outcomes, variables, edges, prose, coverage, confirmed, rooms, api, errata, exponents, derivation):
+    for maker in (findings, outcomes, variables, edges, prose, coverage, confirmed, rooms, api, errata, exponents, derivation):
         render(app, maker)
     app.connect("autodoc-process-docstring", docstring)
     return {"parallel_read_safe": True}

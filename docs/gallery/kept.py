@@ -1,0 +1,91 @@
+"""Runs of networks that are made once: a function's result, kept under the digest of all that it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import xarray as xr
+
+import validation
+from validation.misuse import Misuse
+from validation.store import published
+
+PACKAGES = ("deepnets", "toymodels", "validation")
+
+
+def kept(measure: Callable[..., xr.Dataset], *arguments: Any, **named: Any) -> xr.Dataset:
+    """Return ``measure(*arguments, **named)``, or what it returned before.
+
+    The digest is of the function's source and that of functions of the script that it calls, the arguments as they print, and the
+    sources of the packages. So that nothing else can matter, a function that uses another name of its script is refused: numbers are
+    passed as arguments.
+
+    Results are netCDF files in the folder that the environment variable LAZYRICH_CACHE names, else in ~/.cache/lazyrich.
+    """
+    parts = [*_sources(measure), repr(arguments), repr(sorted(named.items())), _packages()]
+    if at := [part for part in parts if " at 0x" in part]:
+        raise Misuse(f"an argument of {measure.__name__} prints as a place in memory, which is another every time: {at[0][:200]}")
+    name = f"{measure.__name__}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}.nc"
+    path = _folder() / name
+    if path.exists():
+        return _read(path)
+    made = measure(*arguments, **named)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if "outcome" in made:
+        validation.save_portrait(made, path, overwrite=True)
+    else:
+        with published(path) as draft:
+            made.to_netcdf(draft, engine="scipy")
+    return _read(path)           # as it comes back, the first time too
+
+
+def _read(path: Path) -> xr.Dataset:
+    made = xr.load_dataset(path, engine="scipy")
+    return validation.open_portrait(path) if "outcome" in made else made
+
+
+def _folder() -> Path:
+    given = os.environ.get("LAZYRICH_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "lazyrich"
+
+
+def _sources(function: Any, seen: tuple[Any, ...] = ()) -> list[str]:
+    """Return a function's source and those of the functions of its script that it calls."""
+    if not isinstance(function, FunctionType) or function.__closure__:
+        raise Misuse(f"measure must be a function defined at the top of its script, not {function!r}")
+    found = [inspect.getsource(function)]
+    for name in _names(function.__code__):
+        value = function.__globals__.get(name)
+        ours = getattr(value, "__module__", "").partition(".")[0] in (*PACKAGES, "gallery")
+        if value is None or value in seen or isinstance(value, ModuleType) or ours:
+            continue
+        if isinstance(value, FunctionType) and value.__module__ == function.__module__:
+            found += _sources(value, (*seen, function))
+        elif not isinstance(value, type) and not callable(value):
+            raise Misuse(f"{function.__name__} uses {name}, which is no argument of it: what a kept run depends on is passed to it")
+    return found
+
+
+def _names(code: Any) -> set[str]:
+    """Return the names that code looks up, that of functions inside it too."""
+    inner = (constant for constant in code.co_consts if hasattr(constant, "co_names"))
+    return set(code.co_names).union(*map(_names, inner))
+
+
+@cache
+def _packages() -> str:
+    """Return a digest of the packages' sources and the versions of what they compute with."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        root = Path(inspect.getfile(__import__(package))).parent
+        for path in sorted(root.rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest() + " ".join(version(name) for name in ("numpy", "scipy", "torch"))
