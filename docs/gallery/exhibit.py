@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def exhibit(name: str, scale: str = "small") -> Exhibit:
     text, made = path.read_text(), Exhibit(path.stem.removeprefix("plot_").replace("_", "-"))
     space: dict[str, Any] = {"__name__": "__main__", "__file__": str(path), "scale": scale}
     starts = [0, *(m.start() for m in re.finditer(r"^# %%", text, re.MULTILINE)), len(text)]
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         above = "\n" * text.count("\n", 0, start)       # line numbers stay those of the file
         try:
             exec(compile(above + text[start:end], str(path), "exec", dont_inherit=True), space)

@@ -1,4 +1,4 @@
-"""What a page of the gallery claims and what was found, each with its numbers and a verdict; printed, and kept for the table of all figures."""
+"""What a page of the gallery claims and what was found, with numbers and verdicts; printed, and kept for the table of all figures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Finding:
     def sentence(self) -> str:
         """The finding in one line."""
         low, high = self.interval
-        return f"Figure {self.figure}: {self.what}: claimed {self.claim}, measured {self.measured:.3g} [{low:.3g}, {high:.3g}]: {self.verdict}"
+        ends = "" if low == high else f", {low:.3g} to {high:.3g} (95%)"
+        return f"{self.figure}: {self.what}: claimed {self.claim}, measured {self.measured:.3g}{ends}: {self.verdict}"
 
 
 def over_seeds(values: Any, level: float = 0.95) -> tuple[float, tuple[float, float]]:
