@@ -7,13 +7,12 @@ The paper claims that the one-parameter model trains between two edges, both of 
 :math:`\gamma^{2/L}`.
 """
 
-import sys
-from pathlib import Path
-
 import toymodels
 import validation
+from gallery import Findings
 from validation import figures
 
+found = Findings()
 plane = validation.Plane.log(gamma=(1e-5, 1e5), eta=(1e-12, 1e3), per_decade=(51, 34))
 experiments = {"(a) squared error": toymodels.ToyExperiment(toymodels.OneParameter(depth=5), loss="mse", steps=1000),
                "(b) cross-entropy": toymodels.ToyExperiment(toymodels.OneParameter(depth=5), loss="cross_entropy", steps=1000)}
@@ -29,9 +28,6 @@ for ax, (title, experiment) in zip(figure.subplots(1, 2), experiments.items(), s
     ax.set_title(title)
 figure.axes[0].get_legend().remove()   # the right one serves both
 
-if len(sys.argv) > 1 and sys.argv[1].endswith(".png"):   # the README's picture is made by this very script
-    Path(sys.argv[1]).write_bytes(figures.image(figure))
-
 # %%
 # The edges are bisected at more gammas, power laws are fitted where the theory's own local exponent has settled, and each is
 # judged against the predicted slope over the same gammas.
@@ -40,14 +36,13 @@ for title, experiment in experiments.items():
     predictions = toymodels.predict(experiment.model, experiment.loss, experiment.optimizer)
     edges = validation.trace(experiment, plane.gamma[::6], list(predictions))
     assessments = validation.assess(edges, predictions)
-    print(title)
-    for assessment in assessments:
-        print(" ", assessment.verdict.sentence)
+    for a in assessments:
+        found.judged(f"6{title[1]}", f"exponent of {a.edge}, {a.regime}", a.verdict)
     limits = {(a.edge, a.regime): a.limit for a in assessments}
-    assert all(a.verdict.outcome == "SUPPORTED" for a in assessments)
     assert limits["eta_max", "lazy"] == limits["eta_min", "lazy"] == 2
     assert limits["eta_min", "rich"] == 1
     assert limits["eta_max", "rich"] * experiment.model.depth == 2
+assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%
 # Measured edges, fits and predictions of the last of them, with what is left over in decades.

@@ -9,8 +9,10 @@ first rises above its start. (Its caption gives the lower edge an exponent that 
 
 import toymodels
 import validation
+from gallery import Findings
 from validation import figures
 
+found = Findings()
 experiment = toymodels.ToyExperiment(toymodels.TwoParameter(), loss="mse", steps=1000)
 plane = validation.Plane.log(gamma=(1e-3, 1e3), eta=(1e-7, 1e5), per_decade=(60, 30))
 portrait = validation.sweep(experiment, plane)
@@ -30,8 +32,8 @@ for ax, variable in zip(figure.subplots(1, 2), ("outcome", "peak_excess"), stric
 
 edges = validation.trace(experiment, plane.gamma[::12], list(predictions))
 assessments = validation.assess(edges, predictions)
-for assessment in assessments:
-    print(assessment.verdict.sentence)
+for a in assessments:
+    found.judged("8", f"exponent of {a.edge}, {a.regime}", a.verdict)
 limits = {(a.edge, a.regime): a.limit for a in assessments}
 assert all(a.verdict.outcome == "SUPPORTED" for a in assessments if a.edge != "eta_crit")
 assert not any(a.verdict.outcome == "CONTRADICTED" for a in assessments)
@@ -42,7 +44,7 @@ assert limits["eta_max", "rich"] == 1
 # Divergence is sharp, and its place is known in closed form: the largest distance of a bracket from it, in decades.
 
 verdict = validation.judge_curve(edges, "eta_div", predictions["eta_div"], tolerance=1e-6)
-print(verdict.sentence)
+found.judged("8", "eta_div off its formula, decades", verdict)
 assert verdict.outcome == "SUPPORTED"
 figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
 figure.set_label("The measured edges over richness on their predicted curves, and the residuals, hundredths of a decade or less")
