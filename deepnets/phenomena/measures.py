@@ -8,7 +8,6 @@ import numpy as np
 
 from deepnets.observables.alignment import NORMS, kernel_alignment
 from deepnets.observables.eigenvalues import spectra
-from deepnets.observables.kernels import layer_kernels
 from deepnets.phenomena.watching import Look, Observable
 from validation.misuse import Misuse, choose
 
@@ -19,11 +18,7 @@ def alignment(norm: str = "nuclear", centred: bool = False) -> Observable:
     """Return what measures the alignment with the targets of the kernel that the readout sees (eq. 24), as of `kernel_alignment`."""
     choose("norm", norm, NORMS)
 
-    def measure(look: Look) -> Any:
-        last = layer_kernels(look.runs, look.x).kernel.isel(layer=-1)
-        return kernel_alignment(last.values, look.y, norm, centred)
-
-    return measure
+    return lambda look: kernel_alignment(look.readout_kernel, look.y, norm, centred)
 
 
 def sharpness() -> Observable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import xarray as xr
 from torch import nn
 
 from deepnets.experiment import DeepExperiment
+from deepnets.observables.kernels import layer_kernels
 from deepnets.observables.runs import Runs
 from deepnets.precision import arithmetic
 from deepnets.stacks import stack_of
@@ -48,10 +50,15 @@ class Look:
     x: torch.Tensor
     y: torch.Tensor
 
-    @property
+    @cached_property
     def runs(self) -> Runs:
         """The runs as kernels and movement take them, in float64."""
         return Runs(self.module, self.u, torch.from_numpy(self.gamma), self.running)
+
+    @cached_property
+    def readout_kernel(self) -> np.ndarray:
+        """The kernel of what the readout sees, (P, n, n), as of `layer_kernels`."""
+        return np.asarray(layer_kernels(self.runs, self.x).kernel.isel(layer=-1).values)
 
 
 Observable = Callable[[Look], Any]

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import deepnets
+from deepnets.observables import traces
 from deepnets.observables.operators import Curvature
 from deepnets.observables.points import of_centered
 from tests.deepnets.observables.dense import hessian
@@ -40,6 +41,20 @@ def test_estimated_traces_scatter_as_their_errors_say(measured, method):
     assert 0.4 < np.sqrt((off**2).mean()) / np.sqrt((errors**2).mean()) < 2
     assert np.abs(off / errors).max() < 4.5
     assert found[0].attrs["products"] == 60
+
+
+@pytest.mark.parametrize(("method", "block"), [("exact", "9"), ("hutchinson", None), ("hutch++", None)])
+def test_traces_of_points_together_are_those_one_by_one(measured, method, block):
+    _, u, batch, _ = measured
+    module = cnn()[0].double()
+    gammas, moved = [1e-3, 1.0, 30.0], random_u(module, seed=1)
+    several = {n: torch.stack([u[n], moved[n], 0 * u[n]]) for n in u}
+    found = traces(module, several, gammas, batch, "cross_entropy", block=block, method=method)
+    for p, gamma in enumerate(gammas):
+        alone = deepnets.trace(deepnets.Centered(module, gamma, "pairs"), {n: d[p] for n, d in several.items()}, batch, "cross_entropy",
+                               block=block, method=method)
+        np.testing.assert_allclose(found.trace[p], alone.trace, rtol=1e-8)
+        np.testing.assert_allclose(found.error[p], alone.error, rtol=1e-6)
 
 
 def test_the_sketch_pays(measured):
