@@ -47,6 +47,12 @@ are read off a coarse portrait and traced where exponents are claimed. Needs the
 torch, numpy, scipy and xarray alone runs the same as `python -m deepnets`.
 
 Example: lazyrich deep --network cnn --loss cross_entropy --steps 1000 --seeds 3 --out cnn""")
+app.command("deepnets.diffusion.command:make_mnist1m", name="make-mnist1m", help="""\
+Train a diffusion model on digits and draw MNIST-1M of it: a million images, or as many as wanted.
+
+Needs the extra: pip install 'lazyrich[deep]', and for a million a GPU. Interrupted at any moment, the same command goes on.
+
+Example: lazyrich make-mnist1m --digits --count 1000 --steps 300 --width 16 --out tried""")
 app.command("toymodels.predict_command:predict", name="predict", help="""\
 The predicted edges and exponents of a model, as a table, LaTeX or JSON.
 

@@ -64,7 +64,7 @@ def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str) -> int:
     """Return the bytes that live at once, at most."""
     module = copy.deepcopy(module).to(device)
     stack, like, optimizer = stack_of(module), next(module.parameters()), recipe.optimizer
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), _Living(device) as living:
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), Living(device) as living:
         u, running, gamma = at_rest(module, runs), Running.of(module, runs), torch.ones(runs, dtype=like.dtype, device=device)
         memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
         samples = held_out(recipe, like)
@@ -79,7 +79,7 @@ def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str) -> int:
     return living.most
 
 
-class _Living(TorchDispatchMode):
+class Living(TorchDispatchMode):
     """Counts the bytes of the tensors made within it on a device that are alive, and the most that there were at once."""
 
     def __init__(self, device: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from deepnets.memory import _Living
+from deepnets.memory import Living
 from deepnets.observables.points import Points
 
 FEW, MANY = 2, 32      # samples; as many as there are where they are without numbers
@@ -62,7 +62,7 @@ def _peak(products: Callable[[Points], Callable[..., Any]], points: Points, size
                     y=like(points.y, samples), u={n: like(d) for n, d in points.u.items()},
                     drift={n: like(e) for n, e in points.drift.items()})
     P, dtype = len(points.gamma), next(iter(points.u.values())).dtype
-    with torch.enable_grad(), torch.random.fork_rng(devices=[]), _Living(device) as living:
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]), Living(device) as living:
         product = products(small)
         product([torch.zeros(P, n, dtype=dtype, device=device) for n in sizes], shapes)
     return living.most

@@ -24,6 +24,11 @@ INDEX, CLASSES, SIDE = "mnist1m.json", 10, 28
 HOW = "give the folder that holds its shards: mnist_1m('folder')"
 
 
+def shard_path(folder: Any, number: int) -> Path:
+    """Return where a shard lies."""
+    return Path(folder) / f"mnist1m-{whole('number', number, 0):05d}.npz"
+
+
 def write_shard(folder: Any, number: int, x: np.ndarray, y: np.ndarray) -> Path:
     """Write one shard and return its path; it appears whole or not at all.
 
@@ -37,7 +42,7 @@ def write_shard(folder: Any, number: int, x: np.ndarray, y: np.ndarray) -> Path:
     if x.dtype != np.uint8 or x.shape[1:] != (SIDE, SIDE) or y.shape != x.shape[:1] or len(x) == 0:
         raise Misuse(f"x must be uint8 (n, {SIDE}, {SIDE}) and y (n,), n at least 1, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
     y = labelled(y, CLASSES, "y").astype(np.uint8)
-    path = Path(folder) / f"mnist1m-{whole('number', number, 0):05d}.npz"
+    path = shard_path(folder, number)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:

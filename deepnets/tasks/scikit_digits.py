@@ -60,9 +60,8 @@ class Digits:
         return {"name": "digits", "elastic": self.elastic, "raw": self.raw}
 
 
-@lru_cache(maxsize=2)
-def _digits(raw: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return all digits in one fixed random order, those to be held out last."""
+def shuffled() -> tuple[np.ndarray, np.ndarray]:
+    """Return all digits (1797, 64), from 0 to 16, and their labels, in one fixed random order, those held out last."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -70,7 +69,13 @@ def _digits(raw: bool) -> tuple[torch.Tensor, torch.Tensor]:
 
     x, y = load_digits(return_X_y=True)
     order = generator(_SPLIT).permutation(len(x))
-    x, y = torch.from_numpy(x[order]), torch.from_numpy(y[order])
+    return x[order], y[order]
+
+
+@lru_cache(maxsize=2)
+def _digits(raw: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return all digits as `shuffled`, scaled."""
+    x, y = (torch.from_numpy(part) for part in shuffled())
     mean = torch.zeros(64) if raw else x[:-HELD_OUT].mean(0)
     x = x - mean
     return (x / x[:-HELD_OUT].square().mean().sqrt()).float(), y.long()
