@@ -14,9 +14,8 @@ from typing import Any
 
 import xarray as xr
 
-import validation
+from gallery.files import read, write
 from validation.misuse import Misuse
-from validation.store import published
 
 PACKAGES = ("deepnets", "toymodels", "validation")
 
@@ -36,20 +35,9 @@ def kept(measure: Callable[..., xr.Dataset], *arguments: Any, **named: Any) -> x
     name = f"{measure.__name__}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}.nc"
     path = _folder() / name
     if path.exists():
-        return _read(path)
-    made = measure(*arguments, **named)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if "outcome" in made:
-        validation.save_portrait(made, path, overwrite=True)
-    else:
-        with published(path) as draft:
-            made.to_netcdf(draft, engine="scipy")
-    return _read(path)           # as it comes back, the first time too
-
-
-def _read(path: Path) -> xr.Dataset:
-    made = xr.load_dataset(path, engine="scipy")
-    return validation.open_portrait(path) if "outcome" in made else made
+        return read(path)
+    write(measure(*arguments, **named), path)
+    return read(path)           # as it comes back, the first time too
 
 
 def _folder() -> Path:
