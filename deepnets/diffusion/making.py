@@ -12,7 +12,7 @@ from torch import nn
 
 from deepnets.diffusion.drawing import Drawing, check, write
 from deepnets.diffusion.originals import Originals
-from deepnets.diffusion.training import EVERY, Shown, Training, train
+from deepnets.diffusion.training import Shown, Training, train
 from deepnets.memory import GB, SAFE, Living, free
 from deepnets.tasks.mnist1m import CLASSES, SIDE, shard_path
 from deepnets.tasks.npz import member
@@ -31,7 +31,7 @@ def origin(originals: Originals, training: Training, drawing: Drawing) -> dict[s
 
 
 def make(originals: Originals, folder: Path, count: int, training: Training, drawing: Drawing, device: str = "cpu",
-         shown: Shown = False, every: float = EVERY) -> Path:
+         shown: Shown = False) -> Path:
     """Train a denoiser on the originals, draw `count` images of it into `folder`, and return the path of the index.
 
     Both go on from where they were interrupted.
@@ -40,7 +40,6 @@ def make(originals: Originals, folder: Path, count: int, training: Training, dra
     ----------
     originals, folder, count, training, drawing, device : see `train` and `deepnets.diffusion.drawing.write`.
     shown : how progress is, as of `validation.progress.bar`.
-    every : seconds between two writings of the state of the training.
 
     Raises
     ------
@@ -50,7 +49,7 @@ def make(originals: Originals, folder: Path, count: int, training: Training, dra
     check(folder, count, drawing, told)
     refuse_too_much(folder, count, training, drawing, originals.side, device)
     folder.mkdir(parents=True, exist_ok=True)
-    return write(train(originals, training, folder / STATE, device, shown, every), folder, count, drawing, told, shown)
+    return write(train(originals, training, folder / STATE, device, shown), folder, count, drawing, told, shown)
 
 
 def needs(training: Training, drawing: Drawing, side: int) -> tuple[int, int, int]:

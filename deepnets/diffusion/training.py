@@ -75,7 +75,7 @@ class Training:
 
 
 def train(originals: Originals, training: Training, path: Path | None = None, device: str = "cpu",
-          shown: Shown = False, every: float = EVERY) -> Denoiser:
+          shown: Shown = False) -> Denoiser:
     """Return a denoiser of the mean weights, trained on the originals; it goes on from the file of an earlier call.
 
     A step is a function of seed and number alone, so that on a CPU what was interrupted ends bit for bit as what was not.
@@ -86,7 +86,6 @@ def train(originals: Originals, training: Training, path: Path | None = None, de
     path : where the state is kept, whole or not at all; None: nowhere.
     device : a name as torch takes it.
     shown : how progress is, as of `validation.progress.bar`.
-    every : seconds between two writings.
 
     Raises
     ------
@@ -103,7 +102,7 @@ def train(originals: Originals, training: Training, path: Path | None = None, de
         while state.step < training.steps:
             state.take(x, y)
             advance()
-            if path is not None and time.monotonic() - written >= every and state.step < training.steps:
+            if path is not None and time.monotonic() - written >= EVERY and state.step < training.steps:
                 state.write(path, told)
                 written = time.monotonic()
     if path is not None:
