@@ -1,19 +1,17 @@
-"""A sheet of small grey pictures in rows and columns; knows no data."""
+"""A sheet of small grey pictures in rows and columns; knows no data, imports no matplotlib."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from validation.figures import blank
 from validation.misuse import Misuse
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-SIZE, GAP = 0.42, 2         # inches of a picture; pixels between two
+SIZE = 0.42      # inches of a picture
+Figure = Any     # matplotlib's; only validation.figures may name it
 
 
 def plot_sheet(pictures: Any, headings: Sequence[Any] = (), title: str = "") -> Figure:
@@ -35,14 +33,15 @@ def plot_sheet(pictures: Any, headings: Sequence[Any] = (), title: str = "") -> 
     rows, columns, height, width = pictures.shape
     if len(headings) not in (0, columns):
         raise Misuse(f"headings must be one for each of {columns} columns, not {len(headings)}")
-    page = np.zeros((rows, height + GAP, columns, width + GAP))
+    gap = max(1, width // 14)
+    page = np.zeros((rows, height + gap, columns, width + gap))
     page[:, :height, :, :width] = pictures.transpose(0, 2, 1, 3)
-    page = page.reshape(rows * (height + GAP), columns * (width + GAP))[:-GAP, :-GAP]
-    figure = blank(columns * SIZE + 0.3, rows * SIZE * height / width + 0.3 + 0.25 * bool(headings) + 0.3 * bool(title))
+    page = page.reshape(rows * (height + gap), columns * (width + gap))[:-gap, :-gap]
+    figure = blank(columns * SIZE, rows * SIZE * height / width + 0.25 * bool(len(headings)) + 0.25 * bool(title))
     ax = figure.add_subplot()
     ax.imshow(page, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
     ax.xaxis.tick_top()
-    ax.set_xticks([i * (width + GAP) + (width - 1) / 2 for i in range(len(headings))], [str(h) for h in headings])
+    ax.set_xticks([i * (width + gap) + (width - 1) / 2 for i in range(len(headings))], [str(h) for h in headings])
     ax.tick_params(length=0)
     ax.set_yticks([])
     ax.spines[:].set_visible(False)

