@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     from deepnets.observables import spectrum as spectrum
     from deepnets.observables import trace as trace
     from deepnets.observables import weight_movement as weight_movement
+    from deepnets.observed import observe as observe
     from deepnets.pairs import Unsupported as Unsupported
     from deepnets.scaling import predict as predict
 
 _ROOMS = {"Centered": "difference", "FellBack": "difference", "Unsupported": "pairs", "DeepExperiment": "experiment",
-          "predict": "scaling",
+          "predict": "scaling", "observe": "observed",
           **dict.fromkeys(("CNN", "MLP", "ResNet", "ResidualCNN", "ResidualMLP", "Transformer", "ViT", "parametrization_table"),
                           "networks"),
           **dict.fromkeys(("Runs", "activation_movement", "agreement", "cka", "correlation_in_time", "density", "effective_rank",
@@ -54,13 +55,14 @@ _ROOMS = {"Centered": "difference", "FellBack": "difference", "Unsupported": "pa
 __all__ = ["CNN", "MLP", "Centered", "DeepExperiment", "FellBack", "ResNet", "ResidualCNN", "ResidualMLP", "Runs", "Transformer",
            "Unsupported", "ViT", "activation_movement", "agreement", "cka", "coordinate_check", "correlation_in_time", "density",
            "depth_check", "effective_rank", "infinite_width_kernels", "kernel_alignment", "layer_kernels", "ntk", "ntk_product",
-           "ntk_spectrum", "parametrization_table", "predict", "spectra", "spectrum", "tasks", "trace", "transfer_check", "weight_movement"]
+           "ntk_spectrum", "observe", "parametrization_table", "phenomena", "predict", "spectra", "spectrum", "tasks", "trace",
+           "transfer_check", "weight_movement"]
 
 
 def __getattr__(name: str) -> Any:
     """Import torch when the first name is asked for."""
     if name in _ROOMS:
         return getattr(import_module(f"deepnets.{_ROOMS[name]}"), name)
-    if name == "tasks":
-        return import_module("deepnets.tasks")
+    if name in ("tasks", "phenomena"):
+        return import_module(f"deepnets.{name}")
     raise AttributeError(f"module 'deepnets' has no attribute {name!r}")

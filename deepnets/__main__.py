@@ -17,6 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 import xarray as xr
 
+from deepnets.observing import Observing
 from deepnets.reading import read, slug, theory_of, unclaimed
 from deepnets.setting import Setting
 from deepnets.tracing import plan, traced
@@ -35,7 +36,8 @@ def main(words: list[str] | None = None) -> int:
     try:
         told = vars(_parser().parse_args(words))
         out, overwrite = told.pop("out"), told.pop("overwrite")
-        return _run(Setting(**told), out, overwrite)
+        observing = Observing(**{field.name: told.pop(field.name) for field in fields(Observing)})
+        return _run(Setting(**told), observing, out, overwrite)
     except Misuse as error:
         print(f"deepnets: {error}", file=sys.stderr)
         return MISUSE
@@ -44,7 +46,7 @@ def main(words: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _run(setting: Setting, out: Path | None, overwrite: bool) -> int:
+def _run(setting: Setting, observing: Observing, out: Path | None, overwrite: bool) -> int:
     from validation.assessment import assess
 
     experiment, plane = setting.experiment(), setting.plane()
@@ -52,6 +54,10 @@ def _run(setting: Setting, out: Path | None, overwrite: bool) -> int:
     title, claims = theory_of(description)
     target = (out or Path(slug(description))).with_suffix(".nc")
     check_writable(target.parent)
+    if observing.names:
+        from deepnets import along
+
+        along.check(experiment, observing, target.with_name(f"{target.stem}-observed.nc"), overwrite)
     portrait = _swept(experiment, plane, target, overwrite, setting.accuracy)
     edges, found = read(portrait, claims)
     regimes = [] if setting.no_trace else plan(portrait, claims)
@@ -61,7 +67,12 @@ def _run(setting: Setting, out: Path | None, overwrite: bool) -> int:
     print(f"{title}\n{_brackets(edges)}")
     for assessment in assess(edges, found, setting.tolerance):
         print(assessment.verdict.sentence)
-    print("\n".join([*unclaimed(edges, found), f"Written to {target}"]))
+    said = unclaimed(edges, found)
+    if observing.names:
+        beside = target.with_name(f"{target.stem}-observed.nc")
+        seen, more = along.along(portrait, experiment, observing, beside, True, overwrite)
+        said += [*more, *([f"Observables written to {beside}"] if seen is not None else [])]
+    print("\n".join([*said, f"Written to {target}"]))
     return DONE
 
 
@@ -106,13 +117,22 @@ def _brackets(edges: xr.Dataset) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Return a parser whose options are the fields of `Setting`, with their texts."""
+    """Return a parser whose options are the fields of `Setting` and `Observing`, with their texts."""
     parser = argparse.ArgumentParser(prog="python -m deepnets", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
                                      description="Train networks over the plane of gamma and eta; tell edges, fits and verdicts; write "
                                                  "the portrait as netCDF. The same as `lazyrich deep`, without its dependencies.")
-    texts = dict(re.findall(r"^    (\w+)\n        (.+)$", Setting.__doc__ or "", re.MULTILINE))
-    hints = get_type_hints(Setting)
-    for field in fields(Setting):
+    for record in (Setting, Observing):
+        _add(parser, record)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the netCDF file; if not given, named after the experiment")
+    parser.add_argument("--overwrite", action="store_true", help="replace another experiment's portrait that lies in the way")
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, record: type) -> None:
+    """Add an option for each field of a record, with its text."""
+    texts = dict(re.findall(r"^    (\w+)\n        (.+)$", record.__doc__ or "", re.MULTILINE))
+    hints = get_type_hints(record)
+    for field in fields(record):
         option, how = f"--{field.name.replace('_', '-')}", {"default": field.default, "help": texts[field.name].replace("%", "%%")}
         kinds = [k for k in (get_args(hints[field.name]) if get_origin(hints[field.name]) in (Union, UnionType) else
                              (hints[field.name],)) if k is not type(None)]
@@ -125,9 +145,6 @@ def _parser() -> argparse.ArgumentParser:
             parser.add_argument(option, nargs=2, type=float, metavar=("LOW", "HIGH"), **how)
         else:
             parser.add_argument(option, type=kind, metavar=field.name.upper(), **how)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the netCDF file; if not given, named after the experiment")
-    parser.add_argument("--overwrite", action="store_true", help="replace another experiment's portrait that lies in the way")
-    return parser
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from deepnets.laws import laws
+from deepnets.observing import Observing
 from deepnets.reading import read, slug, theory_of, unclaimed
 from deepnets.setting import Setting
 from deepnets.tracing import plan, traced
@@ -16,6 +18,7 @@ from validation.sweeping import Sweeping, failed_tiles
 def deep(
     setting: Annotated[Setting, Parameter(name="*")] = Setting(),  # noqa: B008 - frozen
     sweeping: Annotated[Sweeping, Parameter(name="*")] = Sweeping(),  # noqa: B008 - frozen
+    observing: Annotated[Observing, Parameter(name="*")] = Observing(),  # noqa: B008 - frozen
     *,
     out: Path | None = None,
     strict: bool = False,
@@ -36,15 +39,19 @@ def deep(
     from validation.executors import cores
     from validation.progress import bar
     from validation.report import refuse_foreign, verdicts_json, write_report
-    from validation.telling import draw, print_table, provenance_of, section
+    from validation.telling import draw, draw_observed, print_table, provenance_of, section
 
     experiment, plane = setting.experiment(), setting.plane()
     description = experiment.describe()
     title, claims = theory_of(description)
     folder = out or Path("lazyrich-deep") / slug(description)
-    target = folder / f"{slug(description)}.zarr"
+    target, beside = folder / f"{slug(description)}.zarr", folder / f"{slug(description)}-observed.nc"
     sweeping.check(experiment, target)
     refuse_foreign(folder)
+    if observing.names:
+        from deepnets import along
+
+        along.check(experiment, observing, beside, sweeping.overwrite)
 
     workers = cores() if experiment.device == "cpu" else 1      # a GPU has one
     portrait = sweeping.run(experiment, plane, target, not quiet, workers, {"accuracy": setting.accuracy})
@@ -55,6 +62,10 @@ def deep(
             edges, found = traced(experiment, regimes, claims, advance)
     assessments, notes = assess(edges, found, setting.tolerance), unclaimed(edges, found)
     pictures = draw(target.with_suffix(""), title, portrait, edges, found, assessments, _drawn(portrait))
+    if observing.names:
+        seen, said = along.along(portrait, experiment, observing, beside, not quiet, sweeping.overwrite)
+        notes += said
+        pictures += draw_observed(target.with_suffix(""), title, seen, laws(description)) if seen is not None else []
     parts, provenance = [section(title, portrait, pictures, assessments, notes=notes)], provenance_of(portrait)
     write_report(folder / "report.html", f"lazyrich deep: {title}", parts, provenance)
     verdicts_json(folder / "verdicts.json", f"lazyrich deep: {title}", parts, provenance)

@@ -143,6 +143,17 @@ def blank(width: float, height: float, layout: Any = "constrained") -> Figure:
     return Figure(figsize=(width, height), layout=layout)
 
 
+def shades(values: np.ndarray) -> tuple[list[Any], Any]:
+    """Return a colour for each of the values (n,), light ones for the large, and what `Figure.colorbar` wants for them."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    low, high = float(np.min(values)), float(np.max(values))
+    scale = ScalarMappable(Normalize(low, high if high > low else low + 1), colormaps["viridis"].resampled(256))
+    return [scale.to_rgba(v) for v in np.asarray(values, dtype=float)], scale
+
+
 def image(figure: Figure, kind: str = "png", dpi: int = 150) -> bytes:
     """Return the figure as the bytes of a "png", "svg" or "pdf" file; the same figure gives the same bytes."""
     import matplotlib

@@ -97,6 +97,19 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
     return pictures
 
 
+def draw_observed(stem: Path, title: str, observed: xr.Dataset, laws: Mapping[str, Any]) -> list[Picture]:
+    """Write the figures of observables beside each other, ``stem-hessian.png``, ..., and return them for a report; `laws` are drawn in."""
+    from validation import figures
+    from validation.observedplot import observed_figures
+
+    pictures = []
+    for name, (figure, words) in observed_figures(observed, laws).items():
+        image = figures.image(figure)
+        publish(stem.with_name(f"{stem.name}-{name}.png"), image)
+        pictures.append(Picture(image, f"{title}: {words}", words[0].upper() + words[1:]))
+    return pictures
+
+
 def write(folder: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset, predictions: Mapping[str, Any],
           assessments: Sequence[Assessment], curves: Sequence[Verdict] = ()) -> None:
     """Write one portrait's figures, report.html and verdicts.json to a folder."""
