@@ -1,0 +1,61 @@
+"""Portraits of networks with the predicted slopes over them: each at the level of the edge that was measured; trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import validation
+from deepnets.reading import read
+from validation import Plane, Verdict, figures
+from validation.anchored import anchored
+
+WINDOWS = {"lazy": (1e-5, 1e-3), "rich": (1e1, 1e3)}
+
+
+def band(gamma: Any, start: Callable[[np.ndarray], Any], decades: float, per_decade: int) -> Plane:
+    """Return a plane of as many rates for every gamma, from near ``start(gamma)`` upward, all on one lattice."""
+    gamma = np.asarray(gamma, dtype=float)
+    first = np.floor(np.log10(start(gamma)) * per_decade)
+    return Plane(gamma, 10 ** ((first[:, None] + np.arange(round(decades * per_decade) + 1)) / per_decade))
+
+
+def strip(line: Callable[[np.ndarray], Any], regime: str, decades: float = 0.4, per_decade: int = 10) -> Plane:
+    """Return a narrow plane about one edge's line, such as `side_by_side` draws them, over the regime's gammas."""
+    return Plane.around(line, np.geomspace(*WINDOWS[regime], 5), decades, per_decade)
+
+
+def slope(portrait: xr.Dataset, claims: Mapping[str, Any], edge: str, regime: str, tolerance: float = 0.1) -> Verdict:
+    """Return the verdict on an edge's exponent from a narrow portrait about it; the seeds and cells make the interval."""
+    edges, _ = read(portrait, claims)
+    return validation.judge(validation.fit(edges, edge, window=WINDOWS[regime]), float(claims[edge].exponent(regime)), tolerance)
+
+
+def side_by_side(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]], variable: str | None = None,
+                 height: float = 4.4) -> tuple[Any, dict[str, dict[str, Any]]]:
+    """Draw portraits of networks with the slopes that the theory claims; return the figure, and by title its lines, by edge.
+
+    Only exponents are claimed: each line is drawn over the gammas of its fit, at the level of the edge there.
+
+    Parameters
+    ----------
+    panels : by title, a portrait of a `deepnets.DeepExperiment` and the claims, as from `deepnets.predict`.
+    variable : as of `validation.plot_portrait`.
+    height : of the figure, in inches.
+    """
+    figure = figures.blank(4.4 * len(panels) + (0 if variable else 1.6), height)
+    lines, entries = {}, {}
+    for ax, (title, (portrait, claims)) in zip(np.ravel(figure.subplots(1, len(panels))), panels.items(), strict=True):
+        edges, claims = read(portrait, claims)
+        lines[title] = anchored(claims, validation.assess(edges, claims))
+        validation.plot_portrait(portrait, lines[title], variable, ax)
+        ax.set_title(title)
+        if legend := ax.get_legend():
+            entries |= dict(zip([text.get_text() for text in legend.get_texts()], legend.legend_handles, strict=True))
+            legend.remove()
+    figure.legend(entries.values(), entries.keys(), frameon=False,
+                  **({"loc": "outside lower center", "ncols": len(entries)} if variable else {"loc": "outside right center"}))
+    return figure, lines
