@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from deepnets.state import Parameters, Running
 from validation.misuse import Misuse, choose, numbers
 
 PRECISIONS = ("module", "float64")
+COUNTED: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()      # what products took, by the module that was measured
 TRIED = 16      # samples on which the first call is made: it tells the outputs, and `Centered` checks itself with it
 
 
@@ -35,6 +37,7 @@ class Points:
     x, y : (batch, ...), the targets as `Loss.target` gives them.
     loss : a `Loss`.
     method : "pairs", or "two_copy" or "float64" as of `Centered`.
+    counted : what products with the network took when they were counted before, for `Curvature`; None: they are counted each time.
     """
 
     module: nn.Module
@@ -45,6 +48,7 @@ class Points:
     y: torch.Tensor
     loss: Loss
     method: str = "pairs"
+    counted: dict[Any, Any] | None = field(default=None, repr=False)
 
     @property
     def coupled(self) -> bool:
@@ -119,6 +123,7 @@ def of_stack(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, lo
     if not free:
         raise Misuse(f"module must have trainable floating-point parameters; {type(module).__name__} has none")
     shapes = {n: (len(gammas), *p.shape) for n, p in free.items()}
+    counted = COUNTED.setdefault(module, {})
     module = copy.deepcopy(module)
     if precision == "float64":
         module.double()
@@ -133,7 +138,7 @@ def of_stack(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, lo
     with torch.no_grad(), torch.random.fork_rng([like.device.index] if like.is_cuda else []):
         first = {n: d[0] for n, d in placed.items()}
         outputs = _outputs(by_pairs(module, first, float(gammas[0]), (x[:TRIED],), drift={n: e[0] for n, e in drift.items()})[0])
-    return Points(module, placed, gammas, drift, x, _target(loss, y, outputs, like), loss)
+    return Points(module, placed, gammas, drift, x, _target(loss, y, outputs, like), loss, counted=counted)
 
 
 def _placed(u: Any, shapes: Mapping[str, tuple[int, ...]], like: torch.Tensor) -> Parameters:
