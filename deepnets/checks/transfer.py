@@ -9,6 +9,7 @@ import numpy as np
 
 from deepnets.checks.family import family
 from deepnets.checks.flatness import Check, checked, judge_flat
+from deepnets.experiment import DeepExperiment
 from deepnets.tasks import Task
 from validation.comparison import optimum
 from validation.misuse import Misuse, axis, between
@@ -48,18 +49,29 @@ def transfer_check(network_of_width: Callable[[int], Any], task: Task, widths: S
     Misuse : naming the argument, its value and what is allowed.
     """
     gamma, tolerance = between("gamma", gamma, 0, np.inf), between("tolerance", tolerance, 0, np.inf)
-    grid = axis("eta", gamma**2 * np.logspace(0, 3, 31) if eta is None else eta)
-    if grid.size < LEAST_RATES:
-        raise Misuse(f"eta must hold at least {LEAST_RATES} rates, not {grid.size}")
+    grid = default_rates("eta", eta, gamma)
     experiments = family(network_of_width, "width", widths, task, rate_width,
                          {"steps": 100, "seeds": (0, 1, 2, 3), "batch_size": 64} | training)
+    return moves_of_best(experiments, "width", gamma, grid, tolerance)
+
+
+def default_rates(name: str, eta: Any, gamma: float) -> np.ndarray:
+    """Return the rates asked for, or ``gamma**2`` times 1 to 1000, ten a decade; `Misuse`, naming the argument, of fewer than five."""
+    grid = axis(name, gamma**2 * np.logspace(0, 3, 31) if eta is None else eta)
+    if grid.size < LEAST_RATES:
+        raise Misuse(f"{name} must hold at least {LEAST_RATES} rates, not {grid.size}")
+    return grid
+
+
+def moves_of_best(experiments: dict[int, DeepExperiment], size: str, gamma: float, grid: np.ndarray, tolerance: float) -> Check:
+    """Return how the best eta of a grid moves with the experiments' size, "width" or "blocks"."""
     seeds = next(iter(experiments.values())).seeds
     final = np.stack([e.measure(np.array([gamma]), grid)["final_excess"].transpose("seed", "gamma", "eta").values[:, 0]
-                      for e in experiments.values()], 1)                                    # (seed, width, eta)
+                      for e in experiments.values()], 1)                                    # (seed, n, eta)
     best = np.array([[_best(grid, curve) for curve in row] for row in final])
-    verdict = judge_flat("best eta", "width", np.array(list(experiments), float), best, tolerance, base=2,
+    verdict = judge_flat("best eta", size, np.array(list(experiments), float), best, tolerance, base=2,
                          missing=f"no best eta inside the grid, {grid[0]:g} to {grid[-1]:g}")
-    return checked("transfer", "width", experiments, seeds, {"best eta": verdict}, "decades a doubling", {"best eta": best})
+    return checked("transfer", size, experiments, seeds, {"best eta": verdict}, "decades a doubling", {"best eta": best})
 
 
 def _best(eta: np.ndarray, loss: np.ndarray) -> float:

@@ -78,8 +78,9 @@ class Curvature:
         if room is None:
             room = int(SAFE[self.like.device.type] * free(device))
         room -= columns * self.P * self.n * self.like.element_size()
-        x, loss = self.points.x, self.points.loss.name
-        known = (self.part, tuple(self.names), self.P, x.shape, x.dtype, self.like.dtype, device, loss, self.points.method, self.points.coupled)
+        x, points = self.points.x, self.points
+        known = (self.part, tuple(self.names), self.P, x.shape, x.dtype, self.like.dtype, device, points.loss.name, points.method,
+                 points.coupled)
         counted = {} if self.points.counted is None else self.points.counted
         if known not in counted:      # looks at one network in time ask again and again
             counted[known] = needs(lambda points: _Graph(points, self.names, self.part, 1.0).product, self.points, self.sizes, self.shapes)

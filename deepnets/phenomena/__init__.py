@@ -8,8 +8,10 @@ from deepnets.phenomena.overshoot import Kind, Overshoot, beside_linearised, ove
 from deepnets.phenomena.sharpening import Sharpening, sharpening
 from deepnets.phenomena.silent_alignment import SilentAlignment, silent_alignment
 from deepnets.phenomena.stairs import Stairs, stairs
+from deepnets.phenomena.super_consistency import SuperConsistency, super_consistency
+from deepnets.phenomena.together import Together, together
 from deepnets.phenomena.watching import Look, watch
 
 __all__ = ["Catapult", "Collapse", "Kind", "LazyConsistency", "Look", "Overshoot", "Sharpening", "SilentAlignment", "Stairs",
-           "beside_linearised", "catapult", "collapse", "lazy_consistency", "measures", "overshoot", "sharpening", "silent_alignment",
-           "stairs", "watch"]
+           "SuperConsistency", "Together", "beside_linearised", "catapult", "collapse", "lazy_consistency", "measures", "overshoot",
+           "sharpening", "silent_alignment", "stairs", "super_consistency", "together", "watch"]
