@@ -123,6 +123,52 @@ def memory_peak(device):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+@dataclass(frozen=True)
+class Size:
+    """Points along each axis, the network, the batch, the steps of the plane, and those that are run."""
+
+    points: int
+    network: MLP
+    batch: int
+    total: int
+    steps: int
+
+    @property
+    def floor(self):
+        """Operations of the products of one step of the plane."""
+        return operations(self.network, self.batch, self.points**2)
+
+
+def size(device, tiny=False, steps=None):
+    """The plane, or a tiny one."""
+    points, network, batch, total = (3, MLP(20, 32, 3, 10), 16, 20) if tiny else (21, MLP(784, 512, 3, 10), 256, 1000)
+    return Size(points, network, batch, total, min(total, steps or (total if device.startswith("cuda") or tiny else 3)))
+
+
+def precisions(device):
+    """Those that a device has."""
+    return ("float32", *(["tf32"] if device.startswith("cuda") else []), "bf16", "float64")
+
+
+def timed(of, precision, device):
+    """What a plane takes in one precision, by name, and the function that trains it for so many steps."""
+    gamma, relative = (x.reshape(-1) for x in np.meshgrid(np.logspace(-5, 5, of.points), np.logspace(-6, -3, of.points), indexing="ij"))
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    network = of.network
+    made = DeepExperiment(network, Drawn(network.in_features, network.out_features, device), steps=of.total, batch_size=of.batch,
+                          precision=precision, device=device)
+    trained = trainer(made, gamma, relative * np.minimum(gamma**2, gamma ** (2 / 3)))
+    trained(min(3, of.steps))
+    begin = time.perf_counter()
+    trained(of.steps)
+    seconds = (time.perf_counter() - begin) / (of.steps + 1)           # one more loss is measured after the last step
+    return {"step_seconds": seconds, "run_steps_per_second": len(gamma) / seconds, "peak_memory": memory_peak(device),
+            "share_of_floor": of.floor / peak(device, precision) / seconds, "plane_seconds": of.total * seconds,
+            "asked_seconds": ASKED[precision]}, trained
+
+
 def main(arguments=None):
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -132,32 +178,19 @@ def main(arguments=None):
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args(arguments)
     cuda = options.device.startswith("cuda")
-    points, network, batch, total = (3, MLP(20, 32, 3, 10), 16, 20) if options.tiny else (21, MLP(784, 512, 3, 10), 256, 1000)
-    steps = min(total, options.steps or (total if cuda or options.tiny else 3))
-    gamma, relative = (x.reshape(-1) for x in np.meshgrid(np.logspace(-5, 5, points), np.logspace(-6, -3, points), indexing="ij"))
-    eta = relative * np.minimum(gamma**2, gamma ** (2 / 3))
-    floor = operations(network, batch, len(gamma))
-    print(f"{points} x {points} runs of {network.in_features}-{network.width}-{network.width}-{network.out_features}, batch {batch}, "
-          f"{total} steps ({steps} run) on {torch.cuda.get_device_name(options.device) if cuda else 'the CPU'}; "
-          f"{floor / 1e9:.3g} GFLOP a step\n")
+    of = size(options.device, options.tiny, options.steps)
+    print(f"{of.points} x {of.points} runs of {of.network.in_features}-{of.network.width}-{of.network.width}-{of.network.out_features}, "
+          f"batch {of.batch}, {of.total} steps ({of.steps} run) on {torch.cuda.get_device_name(options.device) if cuda else 'the CPU'}; "
+          f"{of.floor / 1e9:.3g} GFLOP a step\n")
     print("| precision | ms a step | run-steps/s | share of the floor | peak GB | plane, s | asked, s |\n|---|---|---|---|---|---|---|")
-    for precision in ("float32", *(["tf32"] if cuda else []), "bf16", "float64"):
-        if cuda:
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats(options.device)
-        made = DeepExperiment(network, Drawn(network.in_features, network.out_features, options.device), steps=total, batch_size=batch,
-                              precision=precision, device=options.device)
-        trained = trainer(made, gamma, eta)
-        trained(min(3, steps))
-        begin = time.perf_counter()
-        trained(steps)
-        seconds = (time.perf_counter() - begin) / (steps + 1)          # one more loss is measured after the last step
-        print(f"| {precision} | {1e3 * seconds:.3g} | {len(gamma) / seconds:.3g} | {floor / peak(options.device, precision) / seconds:.0%} "
-              f"| {memory_peak(options.device) / 1e9:.2f} | {total * seconds:.3g} | {ASKED[precision]} |", flush=True)
+    for precision in precisions(options.device):
+        row, trained = timed(of, precision, options.device)
+        print(f"| {precision} | {1e3 * row['step_seconds']:.3g} | {row['run_steps_per_second']:.3g} | {row['share_of_floor']:.0%} "
+              f"| {row['peak_memory'] / 1e9:.2f} | {row['plane_seconds']:.3g} | {row['asked_seconds']} |", flush=True)
         if options.profile:
             kinds = [torch.profiler.ProfilerActivity.CPU] + ([torch.profiler.ProfilerActivity.CUDA] if cuda else [])
             with torch.profiler.profile(activities=kinds) as profile:
-                trained(min(20, steps))
+                trained(min(20, of.steps))
             print("\n" + profile.key_averages().table(sort_by="self_device_time_total" if cuda else "self_cpu_time_total", row_limit=20))
 
 
