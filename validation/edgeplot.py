@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from validation.brackets import conditions
 from validation.outcome import Outcome
 from validation.palette import COLOURS, INK, SYMBOLS, label_decades
 
@@ -30,13 +31,13 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
     gamma = np.broadcast_to(edges["gamma"].values.astype(float), eta.shape[:-1]).ravel()
     low, high = (eta.sel(bound=b).values.ravel() for b in ("lower", "upper"))
     fits = [f for f in fits if np.isfinite(f.exponent)]   # an undecided fit has no line
-    steps, rho = int(edges.attrs.get("steps", 1000)), float(edges.attrs.get("rho", 0.01))
+    steps, rho = conditions(edges)
 
     def reference(g: np.ndarray) -> np.ndarray:
         """Return what residuals are taken from: the prediction, else the first fit, else 1."""
         if prediction is not None:
             with np.errstate(all="ignore"):
-                return np.asarray(prediction(g, steps, rho), dtype=float)
+                return np.asarray(prediction(g, steps or 1000, 0.01 if rho is None else rho), dtype=float)
         return fits[0](g) if fits else np.ones_like(g)
 
     fine = np.geomspace(gamma.min(), gamma.max(), 401)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from validation.brackets import conditions
 from validation.misuse import Misuse
 from validation.outcome import Outcome
 from validation.palette import COLOURS, DASHES, SYMBOLS, label_decades
@@ -67,8 +68,9 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
     label_decades(ax, "x", "y")
     handles = _draw_outcomes(ax, picture, mesh) if name == "outcome" else _draw_variable(ax, picture, mesh, name)
     ax.set_title(", ".join(f"{dim} {value}" for dim, value in chosen.items()), fontsize="medium")
-    handles += _draw_predictions(ax, predictions or {}, int(chosen.get("horizon", portrait.attrs.get("steps", 1000))),
-                                 float(portrait.attrs.get("rho", 0.01)), width=1.5 if name == "outcome" else 0.8)
+    steps, rho = conditions(picture)
+    handles += _draw_predictions(ax, predictions or {}, steps or 1000, 0.01 if rho is None else rho,
+                                 width=1.5 if name == "outcome" else 0.8)
     if handles and name == "outcome":
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
     elif handles:   # the colour bar stands on the right

@@ -159,6 +159,24 @@ def test_a_prediction_out_of_sight_gets_no_label():
     assert not ax.get_lines()
 
 
+def test_a_horizon_that_was_selected_is_the_one_predicted_for():
+    """The attribute `steps` still lists them all."""
+    asked = []
+
+    def curve(gamma, steps, rho):
+        asked.append((steps, rho))
+        return np.asarray(gamma) ** 2
+
+    stack = xr.concat([synthetic(), synthetic()], xr.Variable("horizon", [100, 700])).assign_attrs(steps=[100, 700], rho=0.2)
+    one = stack.sel(horizon=100)
+    figures.plot_portrait(one, {"eta_max": curve}, ax=axes())
+    gamma = one.gamma.values
+    edges = xr.Dataset({"eta": (("edge", "gamma", "bound"), np.stack([gamma**2, 2 * gamma**2], -1)[None])},
+                       {"edge": ["eta_max"], "gamma": gamma, "bound": ["lower", "upper"], "horizon": 100}, one.attrs)
+    figures.plot_edges(edges, predictions={"eta_max": curve})
+    assert set(asked) == {(100, 0.2)}
+
+
 def test_horizons_show_the_last_and_seeds_the_first():
     one, two = synthetic(), synthetic()
     two["outcome"] = two["outcome"] * 0 + 2
