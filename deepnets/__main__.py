@@ -53,11 +53,12 @@ def _run(setting: Setting, observing: Observing, out: Path | None, overwrite: bo
     description = experiment.describe()
     title, claims = theory_of(description)
     target = (out or Path(slug(description))).with_suffix(".nc")
-    check_writable(target.parent)
+    beside = target.with_name(f"{target.stem}-observed.nc")
     if observing.names:
         from deepnets import along
 
-        along.check(experiment, observing, target.with_name(f"{target.stem}-observed.nc"), overwrite)
+        along.check(experiment, observing, beside, overwrite)
+    check_writable(target.parent)
     portrait = _swept(experiment, plane, target, overwrite, setting.accuracy)
     edges, found = read(portrait, claims)
     regimes = [] if setting.no_trace else plan(portrait, claims)
@@ -69,7 +70,6 @@ def _run(setting: Setting, observing: Observing, out: Path | None, overwrite: bo
         print(assessment.verdict.sentence)
     said = unclaimed(edges, found)
     if observing.names:
-        beside = target.with_name(f"{target.stem}-observed.nc")
         seen, more = along.along(portrait, experiment, observing, beside, True, overwrite)
         said += [*more, *([f"Observables written to {beside}"] if seen is not None else [])]
     print("\n".join([*said, f"Written to {target}"]))

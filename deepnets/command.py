@@ -46,12 +46,12 @@ def deep(
     title, claims = theory_of(description)
     folder = out or Path("lazyrich-deep") / slug(description)
     target, beside = folder / f"{slug(description)}.zarr", folder / f"{slug(description)}-observed.nc"
-    sweeping.check(experiment, target)
-    refuse_foreign(folder)
     if observing.names:
         from deepnets import along
 
         along.check(experiment, observing, beside, sweeping.overwrite)
+    sweeping.check(experiment, target)
+    refuse_foreign(folder)
 
     workers = cores() if experiment.device == "cpu" else 1      # a GPU has one
     portrait = sweeping.run(experiment, plane, target, not quiet, workers, {"accuracy": setting.accuracy})

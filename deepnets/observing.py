@@ -53,7 +53,7 @@ class Observing:
     def __post_init__(self) -> None:
         if self.observe is None:
             if self.observe_at is not None or self.observe_samples is not None:
-                raise Misuse("observe-at and observe-samples go with --observe, which names what is observed: " + ", ".join(NAMES))
+                raise Misuse("observe_at and observe_samples go with observe, which names what is observed: " + ", ".join(NAMES))
             return
         named(self.names)
         if self.observe_samples is not None:

@@ -30,7 +30,9 @@ def spectrum(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any 
 
     ``H = G + R``: Gauss-Newton part ``G = J^T L'' J`` with ``J = df~/du``, and residual part ``R = sum_i (dL/df~_i) d^2 f~_i/du^2``. As
     ``theta = theta_0 + gamma u``, the Hessian in theta is ``gamma**-2`` times this one; in u it is of order one in the lazy regime. The
-    loss is the mean over the batch as the losses define it ("mse": half the squared error, averaged over outputs too).
+    loss is the mean over the batch as the losses define it ("mse": half the squared error, averaged over outputs too), and the module is in
+    its own mode: in training mode normalised by the batch, since it is that loss whose curvature meets 2/eta. Kernels are of the function
+    in evaluation mode, as of `deepnets.Runs`; call ``module.eval()`` for curvature to go with them.
 
     Parameters
     ----------

@@ -26,8 +26,9 @@ DTYPES = (torch.float64, torch.float32)
 class Runs:
     """P networks ``f~_p = (f(theta_0 + gamma_p u_p) - f(theta_0))/gamma_p`` of one module, to be looked at.
 
-    They are copies, in evaluation mode (no dropout; running statistics where there are some). What takes a `Centered` takes these too, and
-    puts a dimension of runs first.
+    They are copies, in evaluation mode (no dropout; running statistics where there are some): kernels and movement are of a function of one
+    sample. The Hessian is of the loss that is trained, and `spectrum` leaves the module in its own mode. What takes a `Centered` takes
+    these too, and puts a dimension of runs first.
 
     Attributes
     ----------

@@ -28,6 +28,8 @@ def ntk(network: Centered | Runs, x: torch.Tensor, u: Mapping[str, torch.Tensor]
         rates: Rates = None, method: str = "auto") -> np.ndarray:
     """Return the empirical neural tangent kernel ``K[a, i; b, j] = <d f~_i(x_a)/du, d f~_j(x_b)/du>`` on a batch.
 
+    The network is in evaluation mode, as of `deepnets.Runs`, where `deepnets.spectrum` leaves it in its own.
+
     Parameters
     ----------
     network : a `Centered`, or `Runs`, one kernel for each.

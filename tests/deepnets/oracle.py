@@ -1,4 +1,4 @@
-"""An oracle that shares nothing with the package: two float64 copies, and below gamma = 1e-6 the forward derivative."""
+"""An oracle that shares nothing with the package: two float64 copies, and below gamma = 1e-6 the forward derivative; a short training."""
 
 import copy
 import warnings
@@ -7,6 +7,10 @@ import torch
 from torch import nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from deepnets.losses import MSE
+from deepnets.stacks import stack_of
+from deepnets.state import at_rest
 
 
 def theta(module):
@@ -46,6 +50,24 @@ def random_u(module, seed=0, size=0.3):
     """A u as large as `size` in every entry."""
     generator = torch.Generator().manual_seed(seed)
     return {n: size * torch.randn(p.shape, generator=generator, dtype=p.dtype) for n, p in module.named_parameters()}
+
+
+def moved_readout(spec, seed, x, y, optimizer, eta):
+    """What the readout reads at theta_0, and after three steps at gamma = 1 with the specification's rates ("sgd" or "adam", of signs)."""
+    module, seen = spec.build(seed), []
+    module.readout.register_forward_pre_hook(lambda _, read: seen.append(read[0].detach()))
+    module(x)
+    stack, u = stack_of(module), at_rest(module, 1)
+    for _ in range(3):
+        gradient = stack.gradients(u, torch.ones(1), x, y, MSE())[1]
+        for r in spec.scalings():
+            g = gradient[r.name] if optimizer == "sgd" else gradient[r.name].sign()
+            u[r.name] = u[r.name] - eta * getattr(r, optimizer) * g
+    with torch.no_grad():
+        for n, p in module.named_parameters():
+            p += u[n][0]
+    module(x)
+    return seen[0], seen[-1]
 
 
 def distance(a, b):

@@ -73,6 +73,31 @@ def test_another_experiment_is_not_overwritten_unasked(written, capsys):
     assert open_portrait(stem).identical(before)
 
 
+def test_observables_are_kept_beside_the_portrait_drawn_and_told(tmp_path, capsys):
+    words = ["--width", "4", "--steps", "20", "--rho", "0.97", "--gamma", "1e-3", "1e-1", "--eta", "1e-6", "10", "--per-decade", "2",
+             "--no-trace", "--device", "cpu", "--workers", "1", "--out", tmp_path / "out"]
+    assert run("deep", *words, "--observe", "weights,rank", "--observe-at", "0,5,T") == 0
+    told = capsys.readouterr()
+    stem, flat = "mlp-l3-digits-mse-sgd-t20", " ".join(told.out.split())
+    beside = tmp_path / "out" / f"{stem}-observed.nc"
+    assert {f"{stem}-observed.nc", f"{stem}-weights.png", f"{stem}-rank.png"} <= {p.name for p in beside.parent.iterdir()}
+    assert "Observed, at the best rates without a catapult of 5 gammas from 0.001 to 0.1: catapults: in 0 of 5 runs" in flat
+    assert "observing: 3/3 looks" in told.err
+    report = (beside.parent / "report.html").read_text()
+    assert "Observed, at the best rates" in report
+    assert report.count("data:image/png") == 5
+    before = beside.read_bytes()
+    assert run("deep", *words, "--observe", "rank", "--observe-at", "0,5,T") == 0
+    told = capsys.readouterr()
+    assert beside.read_bytes() == before
+    assert "observing: " not in told.err
+    assert run("deep", *words, "--observe", "rank", "--observe-at", "0,T") == 2
+    told = capsys.readouterr().err
+    assert "observed.at: given [0, 20], stored [0, 5, 20]; choose another place with --out, or replace it with --overwrite" in told
+    assert run("deep", *words, "--observe", "rank", "--observe-at", "0,T", "--overwrite", "--quiet") == 0
+    assert beside.read_bytes() != before
+
+
 def test_the_grid_alone_and_the_table(tmp_path, capsys):
     words = ["--width", "8", "--steps", "20", "--gamma", "1e-3", "1e-2", "--eta", "1e-6", "1e-4", "--per-decade", "2", "--device", "cpu"]
     assert run("deep", "--network", "vit", "--task", "digits", "--no-trace", *words, "--out", tmp_path) == 0
@@ -86,6 +111,8 @@ def test_the_grid_alone_and_the_table(tmp_path, capsys):
     (["--seeds", "x"], "seeds"), (["--gamma", "1"], "gamma"), (["--tolerance", "0"], "tolerance"),
     (["--task", "mnist", "--data", "/nowhere"], "/nowhere"),
     (["--network", "cnn", "--task", "teacher"], "images"), (["--per-decade", "0"], "per_decade"), (["--loss", "hinge"], "hinge"),
+    (["--observe", "hessain"], "'hessian', 'gauss-newton', 'residual'"), (["--observe-at", "3"], "go with observe"),
+    (["--observe", "rank", "--observe-at", "301"], "at most T = 300"), (["--observe", "sharpness", "--optimizer", "adam"], "sharpness out"),
 ])
 def test_misuse_exits_with_2_says_why_and_writes_nothing(words, named, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

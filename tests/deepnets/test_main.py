@@ -12,6 +12,7 @@ import pytest
 
 import lazyrich
 from deepnets import __main__ as front
+from deepnets.observing import Observing
 from deepnets.setting import Setting
 from validation import open_portrait
 
@@ -46,6 +47,16 @@ def test_on_a_bare_machine(tmp_path):
         assert name in portrait.attrs
     assert portrait["outcome"].dtype == np.int8
     assert [p.name for p in tmp_path.iterdir()] == ["plane.nc"]
+
+
+def test_observables_on_a_bare_machine(tmp_path):
+    words = ["--width", "4", "--steps", "20", "--rho", "0.97", "--gamma", "1e-3", "1e-1", "--eta", "1e-6", "10", "--per-decade", "2",
+             "--no-trace", "--device", "cpu", "--out", "plane.nc", "--observe", "weights,alignment", "--observe-at", "0,T"]
+    told = run(tmp_path, *words, "--observe-samples", "16")
+    assert told.returncode == 0, told.stderr
+    assert "Observed, at the best rates" in told.stdout
+    assert "Observables written to plane-observed.nc" in told.stdout
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["plane-observed.nc", "plane.nc"]
 
 
 def test_the_file_is_the_sweep_and_lazyrich_judges_it(tmp_path, capsys):
@@ -126,6 +137,6 @@ def test_every_option_has_its_text(capsys):
     with pytest.raises(SystemExit):
         front.main(["--help"])
     told = capsys.readouterr().out
-    for name in Setting.__dataclass_fields__:
+    for name in [*Setting.__dataclass_fields__, *Observing.__dataclass_fields__]:
         assert f"--{name.replace('_', '-')}" in told
     assert "the number of weight matrices" in told

@@ -11,7 +11,8 @@ import torch
 import deepnets
 from deepnets import CNN, MLP, Centered, DeepExperiment, ResidualCNN, ResidualMLP, ResNet, Transformer, ViT, parametrization_table, tasks
 from deepnets.losses import MSE
-from deepnets.stacks import VectorisedStack, at_rest, stack_of
+from deepnets.stacks import VectorisedStack, at_rest
+from tests.deepnets.oracle import moved_readout
 
 SPECS = {
     "mlp": MLP(64, 16, 3, 3, bias=True),
@@ -127,23 +128,11 @@ def moved(spec, width, optimizer, eta):
     sizes, changes = [], []
     spec = replace(spec, width=width)
     for seed in range(2):
-        module, seen = spec.build(seed), []
         x = inputs(spec, 8)
-        y = torch.randn(module(x).shape, generator=torch.Generator().manual_seed(1))
-        module.readout.register_forward_pre_hook(lambda _, read, seen=seen: seen.append(read[0].detach()))
-        module(x)
-        stack, u = stack_of(module), at_rest(module, 1)
-        for _ in range(3):
-            gradient = stack.gradients(u, torch.ones(1), x, y, MSE())[1]
-            for r in spec.scalings():
-                g = gradient[r.name] if optimizer == "sgd" else gradient[r.name].sign()
-                u[r.name] = u[r.name] - eta * getattr(r, optimizer) * g
-        with torch.no_grad():
-            for n, p in module.named_parameters():
-                p += u[n][0]
-        module(x)
-        sizes.append(float(seen[0].square().mean().sqrt()))
-        changes.append(float((seen[-1] - seen[0]).square().mean().sqrt()))
+        y = torch.randn(spec.build(seed)(x).shape, generator=torch.Generator().manual_seed(1))
+        start, end = moved_readout(spec, seed, x, y, optimizer, eta)
+        sizes.append(float(start.square().mean().sqrt()))
+        changes.append(float((end - start).square().mean().sqrt()))
     return np.mean(sizes), np.mean(changes)
 
 

