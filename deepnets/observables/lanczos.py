@@ -20,6 +20,7 @@ TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}
 LOOK_EVERY = 10        # steps between looks at the Ritz values
 AFRESH = 6             # steps with a new vector before it may be said that nothing is left
 NEARLY = 0.02          # of the last wanted value: as well as the first value that is not wanted must be known
+LITTLE = 0.5           # of a product: less than this beside the basis, and it is made orthogonal once more
 BROKEN = 1e-13         # a new direction shorter than this, beside the largest eigenvalue, is rounding (times eps/2e-16)
 RESTARTED = 1e-2       # of noise in a start from former eigenvectors: what they lack is to be found too
 
@@ -163,13 +164,16 @@ class _Basis:
         self._turn(w)
 
     def _cleared(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what is left of w beside the basis, orthogonalised twice, and its components in it."""
+        """Return what is left of w beside the basis, orthogonalised again where little is left, and its components in it."""
         V = self.vectors[:, :self.size]
         total = torch.zeros((self.P, self.size), dtype=torch.float64, device=w.device)
         for _ in range(2):
+            before = w.norm(dim=1)
             h = torch.bmm(V, w[:, :, None])
             w = w - torch.bmm(V.mT, h)[:, :, 0]
             total += h[:, :, 0].double()
+            if (w.norm(dim=1) > LITTLE * before).all():      # rounding has left 1/LITTLE of it in the basis, at most
+                break
         return w, total
 
     def _turn(self, w: torch.Tensor) -> None:

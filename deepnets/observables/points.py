@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.func import vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from deepnets.difference import Centered
 from deepnets.losses import Loss, as_loss
@@ -60,16 +61,48 @@ class Points:
         return replace(self, x=self.x[part], y=self.y[part])
 
     def outputs(self, u: Parameters) -> torch.Tensor:
-        """Return f~ at other u, (P, batch, ..., K), differentiable in them."""
-        if len(self.gamma) > 1 and self.method == "pairs":
-            gamma = torch.tensor(self.gamma).to(next(iter(u.values())))
-            return vmap(lambda d, g, e: by_pairs(self.module, d, g, (self.x,), drift=e)[0], randomness="same")(u, gamma, self.drift)
-        return torch.stack([self._one({n: d[p] for n, d in u.items()}, p) for p in range(len(self.gamma))])
+        """Return f~ at other u, (P, batch, ..., K), differentiable in them.
 
-    def _one(self, u: Parameters, p: int) -> torch.Tensor:
+        Of pairs the values are propagated and the derivatives are the moved network's: ``f~ + (f(theta) - f(theta))/gamma``, a difference
+        that is 0 without rounding. No digit is lost at any gamma, and products cost 0.6 of those through pairs. What draws random numbers
+        is differentiated as it is propagated: the moved network would draw others.
+        """
+        if self.method != "pairs":
+            return torch.stack([self._copied({n: d[p] for n, d in u.items()}, p) for p in range(len(self.gamma))])
+        before = _drawn(self.x)
+        with torch.no_grad():
+            values = self._each(self._propagated, u)
+        if all(map(torch.equal, before, _drawn(self.x))):
+            moved = self._each(self._moved, u)
+            return values + (moved - moved.detach())
+        _draw_from(self.x, before)
+        return self._each(self._propagated, u)
+
+    def _each(self, one: Callable[..., torch.Tensor], u: Parameters) -> torch.Tensor:
+        """Return ``one(u, gamma, drift)`` of all points."""
+        if len(self.gamma) == 1:
+            return one({n: d[0] for n, d in u.items()}, float(self.gamma[0]), {n: e[0] for n, e in self.drift.items()})[None]
+        gamma = torch.tensor(self.gamma).to(next(iter(u.values())))
+        return vmap(one, randomness="same")(u, gamma, self.drift)
+
+    def _propagated(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
+        """Return f~ by pairs."""
+        made: torch.Tensor = by_pairs(self.module, u, gamma, (self.x,), drift=drift)[0]
+        return made
+
+    def _moved(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
+        """Return ``f(theta_0 + gamma u)/gamma``; a gamma so small that it might overflow makes no second derivatives that count."""
+        held = dict(self.module.named_parameters()) | dict(self.module.named_buffers())
+        like = next(iter(u.values()))
+        gamma = torch.as_tensor(gamma, dtype=like.dtype, device=like.device).clamp_min(torch.finfo(like.dtype).tiny ** 0.5)
+        theta = {n: held[n].detach() + gamma * d for n, d in (u | drift).items()}
+        counted = {n: b.clone() for n, b in self.module.named_buffers() if n not in drift}
+        with slotted(self.module, theta | counted), sdpa_kernel(SDPBackend.MATH):      # fused attention has no second derivatives
+            made: torch.Tensor = self.module(self.x)
+        return made / gamma
+
+    def _copied(self, u: Parameters, p: int) -> torch.Tensor:
         gamma, drift = float(self.gamma[p]), {n: e[p] for n, e in self.drift.items()}
-        if self.method == "pairs":
-            return by_pairs(self.module, u, gamma, (self.x,), drift=drift)[0]
         return by_copies(self.module, u, gamma, (self.x,), drift=drift, dtype=torch.float64 if self.method == "float64" else None)[0]
 
     def losses(self, f: torch.Tensor) -> torch.Tensor:
@@ -139,6 +172,18 @@ def of_stack(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, lo
         first = {n: d[0] for n, d in placed.items()}
         outputs = _outputs(by_pairs(module, first, float(gammas[0]), (x[:TRIED],), drift={n: e[0] for n, e in drift.items()})[0])
     return Points(module, placed, gammas, drift, x, _target(loss, y, outputs, like), loss, counted=counted)
+
+
+def _drawn(x: torch.Tensor) -> list[torch.Tensor]:
+    """Return the states of the random generators that a network on x's device draws from."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(x.device)] if x.is_cuda else [])]
+
+
+def _draw_from(x: torch.Tensor, states: list[torch.Tensor]) -> None:
+    """Set them back."""
+    torch.set_rng_state(states[0])
+    if x.is_cuda:
+        torch.cuda.set_rng_state(states[1], x.device)
 
 
 def _placed(u: Any, shapes: Mapping[str, tuple[int, ...]], like: torch.Tensor) -> Parameters:

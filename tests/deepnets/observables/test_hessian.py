@@ -227,6 +227,13 @@ def test_running_statistics_are_those_that_were_left(method):
     assert apart(found.numpy(), ((sides[0] - sides[1]) / 2e-5).numpy()) < 1e-6
 
 
+def test_products_through_masks_are_those_of_two_copies():
+    module, u, x, y = case(mlp, 1.0)
+    module, u = nn.Sequential(nn.Dropout(0.5), module).train(), {f"1.{n}": d for n, d in u.items()}
+    pairs, copies = (deepnets.spectrum(deepnets.Centered(module, 1.0, m), u, (x, y), "mse", k=5) for m in ("pairs", "two_copy"))
+    assert apart(pairs.eigenvalues.values, copies.eigenvalues.values) < 1e-9
+
+
 def test_batches_in_parts_add_up(monkeypatch):
     module, u, x, y = case(vit, 1.0, n=11)
     points = of_centered(deepnets.Centered(module, 1.0), u, (x, y), "mse", "module")
