@@ -52,6 +52,8 @@ def side_by_side(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]], var
         edges, claims = read(portrait, claims)
         lines[title] = anchored(claims, validation.assess(edges, claims))
         validation.plot_portrait(portrait, lines[title], variable, ax)
+        if variable and "eta_value" in portrait:
+            _whiten(ax, portrait)
         ax.set_title(title)
         if legend := ax.get_legend():
             entries |= dict(zip([text.get_text() for text in legend.get_texts()], legend.legend_handles, strict=True))
@@ -59,3 +61,14 @@ def side_by_side(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]], var
     figure.legend(entries.values(), entries.keys(), frameon=False,
                   **({"loc": "outside lower center", "ncols": len(entries)} if variable else {"loc": "outside right center"}))
     return figure, lines
+
+
+def _whiten(ax: Any, portrait: xr.Dataset) -> None:
+    """Leave white what lies beyond the rates that were run: the grey ground of a coloured portrait stands for what diverged."""
+    g, eta = portrait["gamma"].values, portrait["eta_value"].transpose("gamma", "eta").values
+    half = np.sqrt(eta[:, 1] / eta[:, 0])
+    sides = np.concatenate([ax.get_xlim()[:1], np.sqrt(g[1:] * g[:-1]), ax.get_xlim()[1:]])
+    low, high = ax.get_ylim()
+    for ends, rim in ((eta[:, 0] / half, low), (eta[:, -1] * half, high)):
+        ax.stairs(ends, sides, baseline=rim, fill=True, color="white", lw=0)
+    ax.set_ylim(low, high)
