@@ -91,7 +91,45 @@ def checksums() -> str:
     return table(("file of Fashion-MNIST, decompressed", "SHA-256"), [(f"`{name}`", f"`{told}`") for name, told in FASHION_SHA256.items()])
 
 
+def observables() -> str:
+    """Return the observables that `--observe` names."""
+    from deepnets.observing import NAMES
+
+    return table(("name", "what it measures"), [(f"`{name}`", cell(words)) for name, words in NAMES.items()])
+
+
+def observed_variables() -> str:
+    """Return the variables of observed runs, measured on a network of a few units while the page is built."""
+    import deepnets
+
+    x, y = deepnets.tasks.digits().batch(0, 0, 64)
+    few = deepnets.tasks.from_loader([(x[:, 20:28], y % 3)], [(x[:, 20:28], y % 3)])
+    experiment = deepnets.DeepExperiment(deepnets.MLP(8, 6, 3, 3), deepnets.tasks.full_batch(few), steps=4, batch_size=32, device="cpu")
+    told = deepnets.observe(experiment, [1e-2, 1.0], [1e-4, 1e-2], at=range(5), names="all", k=3)
+
+    def dims(variable) -> str:
+        return ", ".join(str(d) for d in variable.dims if d not in ("seed", "step", "run"))
+
+    return table(("variable", "what it is", "dims", "units"), [
+        (f"`{name}`", cell(v.attrs["long_name"]), dims(v), cell(v.attrs["units"])) for name, v in told.data_vars.items()])
+
+
+def detectors() -> str:
+    """Return the detectors of phenomena: what each asks for, and what its record holds."""
+    from dataclasses import fields
+
+    from deepnets import phenomena
+
+    def row(name: str) -> tuple[str, str, str]:
+        made = getattr(phenomena, name)
+        record = getattr(phenomena, inspect.signature(made).return_annotation)
+        return f"`{name}`", prose(f"{made.__module__}:{name}").split("\n\n")[0], ", ".join(f"`{f.name}`" for f in fields(record))
+
+    names = ("catapult", "overshoot", "silent_alignment", "sharpening", "stairs", "collapse", "lazy_consistency")
+    return table(("detector", "what it tells", "its record holds"), [row(name) for name in names])
+
+
 def setup(app) -> dict:
-    for maker in (network_exponents, specifications, parametrization, tasks, checksums):
+    for maker in (network_exponents, specifications, parametrization, tasks, checksums, observables, observed_variables, detectors):
         render(app, maker)
     return {"parallel_read_safe": True}
