@@ -234,6 +234,7 @@ def _keep_findings(block_vars) -> None:
 def findings() -> str:
     """Return the table of all figures: what is claimed, what we found, and the verdict."""
     from gallery.exhibit import names, title
+    from gallery.findings import in_words
 
     generated = Path(__file__).parent / "gallery" / "generated"
     rows = []
@@ -241,9 +242,7 @@ def findings() -> str:
         found = generated / f"{path.stem}.findings.json"
         link = f"[{cell(title(path))}](gallery/generated/{path.stem}.rst)"
         for row in json.loads(found.read_text()) if found.exists() else []:
-            low, high = row["interval"]
-            rows.append((link, row["figure"], cell(row["what"]), row["claim"], f"{row['measured']:.3g}",
-                         "" if low == high else f"{low:.3g} to {high:.3g}", row["verdict"]))
+            rows.append((link, row["figure"], cell(row["what"]), row["claim"], *in_words(row["measured"], row["interval"]), row["verdict"]))
             link = ""
     return table(("page", "figure", "what", "claimed", "ours", "95% interval", "verdict"), rows) if rows else "Nothing was run."
 

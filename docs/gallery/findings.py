@@ -29,9 +29,18 @@ class Finding:
     @property
     def sentence(self) -> str:
         """The finding in one line."""
-        low, high = self.interval
-        ends = "" if low == high else f", {low:.3g} to {high:.3g} (95%)"
-        return f"{self.figure}: {self.what}: claimed {self.claim}, measured {self.measured:.3g}{ends}: {self.verdict}"
+        number, ends = in_words(self.measured, self.interval)
+        return f"{self.figure}: {self.what}: claimed {self.claim}, measured {number}{f', {ends} (95%)' if ends else ''}: {self.verdict}"
+
+
+def in_words(measured: float, interval: Sequence[float]) -> tuple[str, str]:
+    """Return a number and its interval as text, with as many digits as tell its ends apart; the interval of an exact number is empty."""
+    low, high = interval
+    digits = 3
+    if 0 < high - low < math.inf:
+        digits = math.floor(math.log10(max(abs(low), abs(high)))) - math.floor(math.log10(high - low)) + 2
+    measured, low, high = (f"{x:.{min(max(digits, 3), 8)}g}" for x in (measured, low, high))    # type: ignore[assignment]
+    return str(measured), "" if interval[0] == interval[1] else f"{low} to {high}"
 
 
 def over_seeds(values: Any, level: float = 0.95) -> tuple[float, tuple[float, float]]:
