@@ -173,6 +173,44 @@ def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small
     return CONTRADICTED if made.broken else DONE
 
 
+@app.command
+def campaign(*, scale: Literal["full", "tiny"] = "full", device: str = "auto", data: Path | None = None, out: Path | None = None,
+             only: tuple[str, ...] = (), minutes: float = float("inf"), dry_run: bool = False) -> int:
+    """Measure the paper's planes again on a GPU, in pieces of minutes; what is measured is kept in docs/data/campaign.
+
+    Belongs to a clone of the repository. The same as `python docs/data/campaign.py`, which a bare machine can run. Exits with 1 if a
+    piece fails; the others are measured all the same.
+
+    Example: lazyrich campaign --dry-run
+
+    Parameters
+    ----------
+    scale
+        full: for a GPU, some hours in all; tiny: shows on two cores in minutes that all of it works.
+    device
+        auto (a GPU if there is one), cpu, cuda or cuda:1.
+    data
+        The folder of Fashion-MNIST's four files; if not given, the usual places.
+    out
+        Where results go; if not given, docs/data/campaign.
+    only
+        Pieces whose names begin so, such as b or b-mlp-L3.
+    minutes
+        Begin no part after so many.
+    dry_run
+        Estimates of time and memory; nothing is run.
+    """
+    from importlib import import_module
+
+    from validation.misuse import Misuse
+
+    place = Path(__file__).parent / "docs" / "data"
+    if not (place / "campaign.py").exists():
+        raise Misuse("the campaign belongs to a clone of the repository, and this is an installation without one")
+    sys.path.insert(0, str(place))
+    return int(import_module("campaign").campaign(scale, device, data, out, only, minutes, dry_run))
+
+
 def _theory(portrait: Any, rho: float | None) -> tuple[str, Any, dict[str, Any], float]:
     """Return a portrait's title, its edges, the predictions that its own description calls for, and the tolerance usual with them."""
     import json

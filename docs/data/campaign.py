@@ -26,16 +26,21 @@ from validation.misuse import Misuse
 DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
 
 
-def pieces(scale: str, device: str, data: str | None = None) -> Iterator[Piece]:
-    """Yield the campaign's pieces, most telling first."""
+def pieces(scale: str, device: str, data: str | None = None, shapes: bool = False) -> Iterator[Piece]:
+    """Yield the campaign's pieces, most telling first; with `shapes` they can be estimated where there are no pictures, and not run."""
+    from dataclasses import replace
+
     from pieces.consistency import consistency
     from pieces.curvature import curvature
     from pieces.phenomena import phenomena
     from pieces.portraits import portraits
     from pieces.scale import SCALES
+    from pieces.shapes import Shapes
     from pieces.speed import speed
 
     size = SCALES[scale](data)
+    if shapes:
+        size = replace(size, images=Shapes)
     for part in (speed, portraits, curvature, consistency, phenomena):
         yield from part(size, device)
 
@@ -87,7 +92,14 @@ def campaign(scale: str = "full", device: str = "auto", data: Path | None = None
 
     absent = dry_run and device == "auto" and as_device(device) == "cpu"         # estimates are for a GPU, also where there is none
     device, folder = as_device(device), out or HERE / "campaign"
-    chosen = list(pieces(scale, device, None if data is None else str(data)))
+    path = None if data is None else str(data)
+    try:
+        chosen = list(pieces(scale, device, path))
+    except Misuse:
+        if not dry_run or data is not None:
+            raise
+        print("The pictures are not at hand: what is done cannot be told, all of it is estimated.\n")
+        chosen = list(pieces(scale, device, shapes=True))
     if only:
         if unknown := [o for o in only if not any(p.name.startswith(o) for p in chosen)]:
             raise Misuse(f"only must be the beginnings of names, such as {chosen[0].name}, not {', '.join(unknown)}; "

@@ -57,7 +57,7 @@ def full(path: str | None) -> Scale:
     """Return the sizes for a GPU: Fashion-MNIST, in the usual places or at a path."""
     return Scale("full", lambda: tasks.fashion_mnist(path), width=512, channels=32, batch=256, steps=1000, seeds=3, gammas=4, rates=10,
                  decades=3, parts=4, curvature=(0, 10, 30, 100, 300, 1000), gammas_of_curvature=17, top=20, probe=256,
-                 widths=(64, 128, 256, 512, 1024), channel_widths=(8, 16, 32, 64, 128), depths=(2, 4, 8, 16), scan=None, looks=None,
+                 widths=(64, 128, 256, 512, 1024), channel_widths=(8, 16, 32, 64), depths=(2, 4, 8, 16), scan=None, looks=None,
                  wide=1024, blocks=3, stages=(2, 2, 2, 2), compile="auto")
 
 

@@ -1,0 +1,128 @@
+"""What the campaign's files say: each file's claims, judged from what it holds; trains nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from deepnets.reading import TOLERANCE, theory_of
+from deepnets.reading import read as edges_of
+from gallery.files import read
+from validation import Verdict, edges_from_brackets, fit, judge
+from validation.assessment import assess
+
+RICH, LAZY = (10.0, 1e4), (1e-4, 1e-2)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of one experiment: what is claimed of it, what was measured, and on what.
+
+    `key` names an exponent of an edge, (loss, optimizer, L, edge, regime), so that witnesses can be laid side by side; else it is None.
+    """
+
+    name: str
+    figure: str
+    what: str
+    claimed: float
+    measured: float
+    interval: tuple[float, float]
+    outcome: str
+    device: str
+    key: tuple[str, str, int | None, str, str] | None = None
+
+
+def rows(folder: Path) -> Iterator[Row]:
+    """Yield what the files of a folder say, seeds of one experiment taken together."""
+    together: dict[str, list[xr.Dataset]] = {}
+    for path in sorted(folder.glob("*.nc")):
+        together.setdefault(path.stem.partition("-seed")[0], []).append(read(path))
+    for name, found in together.items():
+        kind = found[0].attrs["item"]
+        if "outcome" in found[0]:
+            yield from _edges(name, xr.concat(found, "seed", combine_attrs="override"))
+        elif kind == "a":
+            yield from _speed(name, found[0])
+        elif kind == "g":
+            yield from _consistency(name, found[0])
+        elif "hessian" in found[0]:
+            yield from _curvature(name, found[0])
+        elif "moved" in found[0]:
+            yield from _movement(name, found[0])
+
+
+def _edges(name: str, portrait: xr.Dataset) -> Iterator[Row]:
+    attrs = portrait.attrs
+    description = json.loads(attrs["description"])
+    edges, claims = edges_of(portrait, theory_of(description)[1])
+    network = description["network"]
+    depth = network.get("depth") or (network.get("convolutions", 0) + network.get("dense", 0)) or None
+    for a in assess(edges, claims, TOLERANCE):
+        schedule = "" if description["schedule"]["name"] == "constant" else f", {description['schedule']['name'].replace('_', ' and ')}"
+        yield _row(name, attrs, f"{a.edge}, {a.regime}{schedule}", a.verdict,
+                   None if schedule else (description["loss"], description["optimizer"]["name"], depth, a.edge, a.regime))
+
+
+def _speed(name: str, data: xr.Dataset) -> Iterator[Row]:
+    for precision in data["precision"].values:
+        at = data.sel(precision=precision)
+        seconds, asked = float(at.plane_seconds), float(at.asked_seconds)
+        what = f"seconds of the plane in {precision}; {float(at.share_of_floor):.0%} of the device's arithmetic"
+        yield Row(name, "", what, asked, seconds, (seconds, seconds), "SUPPORTED" if seconds <= asked else "CONTRADICTED",
+                  data.attrs["device"])
+
+
+def _consistency(name: str, data: xr.Dataset) -> Iterator[Row]:
+    for verdict in data["verdict"].values:
+        at = data.sel(verdict=verdict)
+        low, high = (float(end) for end in at.interval)
+        words = {"sharpness": "decades that sharpness is apart", "best eta": "decades a doubling that the best eta moves"}[str(verdict)]
+        yield Row(name, data.attrs["figure"], words, 0.0, float(at.measured), (low, high), str(at.outcome_of.values), data.attrs["device"])
+
+
+def _curvature(name: str, data: xr.Dataset) -> Iterator[Row]:
+    """The sharpness in theta at the end: gamma**-2 where lazy, gamma**(-2/L) where rich; and R ~ gamma in units of u at the start."""
+    gamma, last = data["gamma"].values, data["hessian"].isel(step=-1, hessian_0=0, hessian_1=0)
+    in_theta = last / gamma**2
+    for regime, window, claim in (("lazy", LAZY, -2.0), ("rich", RICH, -2 / 3)):
+        if (told := _power(in_theta, gamma, window, claim)) is not None:
+            yield _row(name, data.attrs, f"sharpness at the end, {regime}", told)
+    first = data["residual"].isel(step=0, residual_0=0, residual_1=0)
+    if (told := _power(np.abs(first), gamma, (LAZY[0], RICH[1]), 1.0)) is not None:
+        yield _row(name, data.attrs, "the residual part in u at the start, over gamma", told)
+
+
+def _movement(name: str, data: xr.Dataset) -> Iterator[Row]:
+    """The movement of the second matrix, of each gamma's rates that of the least final loss."""
+    depth = data.sizes["moved_1"]
+    final = data["loss"].isel(time=slice(-10, None)).mean("time").values                     # (seed, run)
+    gammas = np.unique(data["gamma"].values)
+    best = np.array([[runs[np.nanargmin(np.where(np.isfinite(row[runs]), row[runs], np.inf))] for runs in
+                      (np.flatnonzero(data["gamma"].values == g) for g in gammas)] for row in final])
+    for norm, word in enumerate(("nuclear", "Frobenius", "operator")):
+        size = data["moved"].isel(step=0, moved_0=norm, moved_1=1).values
+        chosen = xr.DataArray(np.take_along_axis(size, best, axis=1), dims=("seed", "run"))
+        if (told := _power(chosen, gammas, RICH, 1 / depth)) is not None:
+            yield _row(name, data.attrs, f"movement of the second matrix, {word} norm, rich", told)
+
+
+def _power(values: xr.DataArray, gamma: np.ndarray, window: tuple[float, float], claim: float) -> Verdict | None:
+    """Return the verdict on a power of gamma of values (seed, run), None where fewer than four gammas lie in the window."""
+    seeds = values.sizes["seed"]
+    sizes, gammas = values.transpose("seed", "run").values, np.tile(gamma, seeds)
+    there = np.isfinite(sizes.ravel()) & (sizes.ravel() > 0) & (gammas >= window[0]) & (gammas <= window[1])
+    if len(np.unique(gammas[there])) < 4:
+        return None
+    kept = sizes.ravel()[there]
+    points = edges_from_brackets(gammas[there], kept * 0.995, kept * 1.005, "value", np.repeat(np.arange(seeds), len(gamma))[there])
+    return judge(fit(points, "value", window=window), claim, TOLERANCE)
+
+
+def _row(name: str, attrs: dict, what: str, verdict: Verdict, key: tuple | None = None) -> Row:
+    return Row(name, attrs["figure"], what, verdict.claimed, verdict.measured, verdict.interval, verdict.outcome.value, attrs["device"],
+               key)
