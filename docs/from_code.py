@@ -244,7 +244,7 @@ def findings() -> str:
         for row in json.loads(found.read_text()) if found.exists() else []:
             rows.append((link, row["figure"], cell(row["what"]), row["claim"], *in_words(row["measured"], row["interval"]), row["verdict"]))
             link = ""
-    return table(("page", "figure", "what", "claimed", "ours", "95% interval", "verdict"), rows) if rows else "Nothing was run."
+    return table(("page", "figure", "what", "claimed", "ours", "interval", "verdict"), rows) if rows else "Nothing was run."
 
 
 def render(app, maker) -> None:

@@ -168,6 +168,11 @@ def test_seeds_give_the_interval_of_students_t():
     assert row.verdict == "SUPPORTED"
 
 
+def test_a_finding_is_told_in_one_line():
+    row = Findings().bounded("3a", "slope", 0.5, (0.4, 0.6), 0, 1)
+    assert row.sentence == "3a: slope: claimed 0 to 1, measured 0.5, interval 0.4 to 0.6: SUPPORTED"
+
+
 def test_one_seed_decides_nothing_and_a_count_is_exact():
     assert over_seeds([2.0]) == (2.0, (-np.inf, np.inf))
     assert Findings().within("1", "a count", 3, 0, 2).verdict == "CONTRADICTED"

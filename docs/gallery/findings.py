@@ -30,7 +30,7 @@ class Finding:
     def sentence(self) -> str:
         """The finding in one line."""
         number, ends = in_words(self.measured, self.interval)
-        return f"{self.figure}: {self.what}: claimed {self.claim}, measured {number}{f', {ends} (95%)' if ends else ''}: {self.verdict}"
+        return f"{self.figure}: {self.what}: claimed {self.claim}, measured {number}{f', interval {ends}' if ends else ''}: {self.verdict}"
 
 
 def in_words(measured: float, interval: Sequence[float]) -> tuple[str, str]:
