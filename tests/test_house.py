@@ -185,4 +185,7 @@ def test_the_wheel_holds_every_room(tmp_path):
     wanted = set(sources.stdout.split()) or {str(p.relative_to(ROOT)) for p in modules(ROOT).values()}
     assert wanted <= held
     assert "validation/report.html.j2" in held
-    assert {n.partition("/")[0] for n in held} == {*ROOMS[:3], "lazyrich.py"}
+    gallery = {f"lazyrich_gallery/{p.relative_to(ROOT / 'docs')}" for p in (ROOT / "docs" / "gallery").rglob("*.py")
+               if "generated" not in p.parts}
+    assert gallery <= held
+    assert {n.partition("/")[0] for n in held} == {*ROOMS[:3], "lazyrich.py", "lazyrich_gallery"}
