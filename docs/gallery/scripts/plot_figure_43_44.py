@@ -1,0 +1,104 @@
+r"""
+Figures 43 and 44: agreement of learned functions, at the end and in time
+=========================================================================
+
+Further pairs of networks, and how the correlation of their outputs on a test set develops: the paper finds lazy networks at one all
+along, rich ones together in the end, and lazy and rich ones apart. Here they are MLPs of three layers on scikit-learn's digits.
+The networks of a seed share initial weights and batches; across seeds they share nothing.
+"""
+
+import numpy as np
+import xarray as xr
+
+import deepnets
+from deepnets import phenomena
+from gallery import Findings, kept, over_seeds, shades
+from validation import figures
+
+scale = globals().get("scale", "small")
+width, batch_size, steps, seeds = {"small": (64, 32, 1000, 3), "paper": (512, 256, 10_000, 3)}[scale]
+found = Findings()
+
+
+def outputs(look):
+    """The outputs on held-out samples, (run, sample, class)."""
+    return look.runs.outputs(look.x).numpy()
+
+
+def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
+    """Return outputs on held-out digits of every seed, look and gamma, and the labels."""
+    digits = deepnets.tasks.digits()
+    experiment = deepnets.DeepExperiment(network, digits, steps=steps, batch_size=batch_size)
+    gamma, at = np.asarray(gamma), np.unique(np.geomspace(3, steps, 16).round().astype(int)).tolist()
+    eta = np.where(gamma < 1, lazy * gamma**2, rich * gamma ** (2 / network.depth))
+    x, y = digits.held_out()
+    runs = [phenomena.watch(experiment, gamma, eta, at, {"f": outputs}, seed, (x, y)) for seed in range(seeds)]
+    return xr.concat(runs, "seed").drop_vars(["loss", "at_rest"]).assign(labels=("f_0", y.numpy()))
+
+
+gamma = np.array([1e-4, 1e-3, 1e-2, 1e2, 10**2.5, 1e3])
+run = kept(measure, deepnets.MLP(64, width, 3, 10), steps, batch_size, gamma.tolist(), 30.0, 20.0, seeds)
+labels = run.labels.values.astype(int)
+f = run.f.transpose("seed", "step", "run", "f_0", "f_1").values
+on_class = f[..., np.arange(len(labels)), labels]                            # (seed, step, run, sample)
+
+# %%
+# At the end, each network against each. Above the diagonal the value on the correct class, below it the correlation with its interval
+# over seeds.
+
+
+def agreement(a, b):
+    """Return the correlation of values (seed, sample), its interval over seeds, and Fisher's z of each seed."""
+    z = [np.arctanh(np.corrcoef(one, other)[0, 1]) for one, other in zip(a, b, strict=True)]
+    mean, interval = over_seeds(z)
+    return np.tanh(mean), np.tanh(interval), np.array(z)
+
+
+SHOWN = (0, 2, 3, 5)
+figure = figures.blank(9, 5)
+figure.set_label("Each network's output on the correct class against each other's: lines among lazy ones, clouds between lazy and rich")
+for row, i in enumerate(SHOWN):
+    for column, j in enumerate(SHOWN):
+        ax = figure.add_subplot(4, 4, 4 * row + column + 1, xlim=(-0.4, 1.6), ylim=(-0.4, 1.6), xticks=[0, 1], yticks=[0, 1])
+        ax.tick_params(labelbottom=row == 3, labelleft=column == 0)
+        if i < j:
+            ax.plot(on_class[0, -1, j], on_class[0, -1, i], ".", color=shades(3)[0 if j < 3 else 2 if i > 2 else 1], ms=2.5)
+        elif i == j:
+            ax.text(0.5, 0.5, rf"$\gamma = 10^{{{np.log10(gamma[i]):g}}}$", transform=ax.transAxes, ha="center", va="center")
+        else:
+            r, (low, high), _ = agreement(on_class[:, -1, i], on_class[:, -1, j])
+            ax.text(0.5, 0.5, f"r = {r:.3f}\n{low:.3f} to {high:.3f}", transform=ax.transAxes, ha="center", va="center", fontsize="small")
+
+# %%
+# In time, between networks that have taken equally many steps. Lazy networks are one throughout. On their plateau rich networks still
+# follow their first gradients, which all of a seed share; they part while they drop one after the other, and come together when all have
+# dropped. A lazy and a rich one part for good. Of networks with other initial weights the rich agree better than the lazy, which are far
+# from their infinite width here.
+
+KINDS = {r"lazy, $10^{-4}$ and $10^{-2}$": (0, 2), r"rich, $10^2$ and $10^3$": (3, 5), r"lazy $10^{-3}$, rich $10^{2.5}$": (1, 4)}
+second = figures.blank(11, 4.2)
+second.set_label("Correlations of outputs on the correct class over steps: one between lazy networks, rising late between rich ones")
+within, across = second.subplots(1, 2, sharey=True)
+z = {}
+for (name, (i, j)), colour, style in zip(KINDS.items(), shades(3), ("o-", "s--", "^:"), strict=True):
+    z[name] = np.array([agreement(on_class[:, t, i], on_class[:, t, j])[2] for t in range(len(run.step))])         # (step, seed)
+    apart = np.array([agreement(on_class[:, t, i], np.roll(on_class[:, t, j], 1, 0))[2] for t in range(len(run.step))])
+    for ax, values in ((within, np.tanh(z[name])), (across, np.tanh(apart))):
+        ax.errorbar(run.step, values.mean(1), values.std(1, ddof=1), fmt=style, color=colour, ms=4, lw=1.2, capsize=2, label=name)
+    z[name + ", across seeds"] = apart
+within.set(xscale="log", xlabel=r"steps $t$", ylabel="correlation on the correct class", ylim=(-0.2, 1.05), title="same initial weights")
+across.set(xscale="log", xlabel=r"steps $t$", title="other initial weights and batches")
+across.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1), title=r"$\gamma$")
+
+lazy, rich, mixed = KINDS
+for figure_number, what, values, low, high in (
+        ("43", "lazy and lazy, at the end", z[lazy][-1], 0.99, 1), ("43", "rich and rich, at the end", z[rich][-1], 0.8, 1),
+        ("44", "lazy and lazy, least of all times", z[lazy].min(0), 0.95, 1)):
+    mean, interval = over_seeds(values)
+    found.bounded(figure_number, f"correlation, {what}", np.tanh(mean), np.tanh(interval), low, high)
+for name, kind in (("rich and rich", rich), ("lazy and lazy", lazy)):
+    found.bounded("43", f"Fisher z of {name} less that of lazy and rich, at the end", *over_seeds(z[kind][-1] - z[mixed][-1]), low=0)
+found.bounded("43", "Fisher z of rich and rich less that of lazy and lazy, at the end, other initial weights",
+              *over_seeds(z[rich + ", across seeds"][-1] - z[lazy + ", across seeds"][-1]), low=0)
+assert all(row.verdict == "SUPPORTED" for row in found.rows[:-1])
+assert found.rows[-1].verdict != "CONTRADICTED"
