@@ -48,9 +48,18 @@ def scripts(tmp_path, monkeypatch):
 
 def titled(path):
     """The numbers in a page's title, and those in the name of its file."""
-    told = re.match(r"Figures? ([\d, and]+)(?:$|:)", exhibit.title(path))
+    told = re.match(r"Figures? ((?:\d+|, | and | to )+)(?:$|:)", exhibit.title(path))
     named = re.fullmatch(r"plot_figure((?:_\d+)+)", path.stem)
-    return (re.findall(r"\d+", told[1]) if told else [], [n.lstrip("0") for n in named[1].split("_")[1:]] if named else [])
+    ends = [re.findall(r"\d+", part) for part in re.split(", | and ", told[1])] if told else []
+    return ([str(n) for end in ends for n in range(int(end[0]), int(end[-1]) + 1)],
+            [n.lstrip("0") for n in named[1].split("_")[1:]] if named else [])
+
+
+@pytest.mark.parametrize(("title", "numbers"), [("Figure 6: one", "6"), ("Figures 17, 18 and 19: more", "17 18 19"), ("Table 1: all", ""),
+                                                ("Figures 17 to 22: a range", "17 18 19 20 21 22"), ("Figure 45", "45")])
+def test_a_title_s_numbers_are_read(tmp_path, title, numbers):
+    path = script(tmp_path, "x", f'"""\n{title}\n{"=" * len(title)}\n"""\n')
+    assert titled(path) == (numbers.split(), [])
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
