@@ -1,0 +1,113 @@
+r"""
+Figure 2: online losses and final accuracies across richness
+============================================================
+
+(a) The paper claims that a rich network's online loss falls by a steeper power of time than a lazy one's, and no steeper yet when
+:math:`\gamma` grows beyond some threshold; very large :math:`\gamma` begin with a long plateau. (b) Given time, a larger :math:`\gamma`
+generalises as well as :math:`\gamma = 1` or better, with marginal returns past some point.
+
+Its network is a CNN on CIFAR-5M, at the second largest rate that converges. Here a smaller CNN sees scikit-learn's digits, every sample
+warped anew, for far fewer steps, at the best rate.
+"""
+
+import numpy as np
+import xarray as xr
+
+import deepnets
+import validation
+from deepnets import phenomena
+from gallery import Findings, kept, shades
+from validation import figures
+from validation.palette import label_decades
+
+scale = globals().get("scale", "small")
+channels, batch_size, steps, seeds = {"small": (16, 16, 1200, 3), "paper": (64, 256, 20_000, 3)}[scale]
+cnn = deepnets.CNN((1, 8, 8), channels, 10)
+found = Findings()
+
+# %%
+# The line of the best rate is :math:`\eta = c\,\gamma^2` where lazy and :math:`c\,\gamma^{2/L}` where rich, :math:`L = 4`. Its two
+# prefactors are those of the least final loss at :math:`\gamma = 10^{-2}` and :math:`10`, with a seed that is not used again.
+
+
+def scan(network, steps, batch_size, factors):
+    """Return the loss over that at rest, mean of the last twenty steps, over regime and prefactor."""
+    experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(elastic=True), steps=steps, batch_size=batch_size)
+    gamma, power = np.repeat([1e-2, 10.0], len(factors)), np.repeat([2, 2 / network.depth], len(factors))
+    run = phenomena.watch(experiment, gamma, np.tile(factors, 2) * gamma**power, at=(0,), observe={}, seed=100)
+    end = run.loss[-20:].mean("time") / run.at_rest[-20:].mean("time")
+    return xr.Dataset({"excess": (("regime", "factor"), end.values.reshape(2, -1))}, {"factor": factors})
+
+
+factors = np.logspace(1, 2, 5)
+end = kept(scan, cnn, steps // 3, batch_size, factors.tolist()).excess
+lazy, rich = (float(c) for c in factors[end.fillna(np.inf).argmin("factor").values])
+print(f"c = {lazy:.3g} lazy, {rich:.3g} rich")
+
+# %%
+
+
+def accuracy(look):
+    """The share of held-out digits whose largest output is that of their class, (run,)."""
+    return (look.runs.outputs(look.x).argmax(-1) == look.y.argmax(-1)).double().mean(-1).numpy()
+
+
+def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
+    """Return losses over those at rest, and accuracies, of every seed, step and gamma."""
+    digits = deepnets.tasks.digits(elastic=True)
+    experiment = deepnets.DeepExperiment(network, digits, steps=steps, batch_size=batch_size)
+    gamma, at = np.asarray(gamma), [steps // 10, 3 * steps // 10, steps]
+    eta = np.where(gamma < 1, lazy * gamma**2, rich * gamma ** (2 / network.depth))
+    runs = [phenomena.watch(experiment, gamma, eta, at, {"accuracy": accuracy}, seed, digits.held_out()) for seed in range(seeds)]
+    return xr.concat([run.assign(loss=run.loss / run.at_rest) for run in runs], "seed")
+
+
+gamma = np.logspace(-3, 3, 7)
+run = kept(measure, cnn, steps, batch_size, gamma.tolist(), lazy, rich, seeds)
+loss = run.loss.transpose("seed", "run", "time").values[..., 1:]
+t = 1 + np.arange(steps)
+
+# %%
+# Slopes over the last decade of time, fitted for each seed, with the interval over seeds. The warps do not make a second digit of one:
+# how steep the lines are says something of these data alone, that they differ is the claim. The
+# threshold cannot be seen yet: in so short a time a larger :math:`\gamma` is still making up for its longer plateau, and steeper for that.
+
+slopes = {g: [validation.fit_loss_slope(one, t, (steps / 10, steps)).exponent for one in loss[:, i]] for i, g in enumerate(gamma[:6])}
+found.within("2a", "slope of the loss at gamma = 10 less that at 1e-3", np.subtract(slopes[10], slopes[1e-3]), high=-0.1)
+found.within("2a", "slope of the loss at gamma = 1e-2 less that at 1e-3", np.subtract(slopes[1e-2], slopes[1e-3]), -0.05, 0.05)
+found.within("2a", "slope of the loss at gamma = 100 less that at 10", np.subtract(slopes[100], slopes[10]), -0.1, 0.1)
+assert [row.verdict for row in found.rows[:2]] == ["SUPPORTED"] * 2
+assert found.rows[2].measured < 0
+
+# %%
+# Accuracies on held-out digits, which are not warped, with the standard deviation over seeds.
+
+tall = run.accuracy.transpose("seed", "step", "run").values
+found.within("2b", "last accuracy at gamma = 100 less that at 1", tall[:, -1, 5] - tall[:, -1, 3], low=-0.03)
+found.within("2b", "last accuracy at gamma = 100 less that at 1e-3", tall[:, -1, 5] - tall[:, -1, 0], low=0)
+found.within("2b", f"accuracy at gamma = 1000 less that at 1, after {steps // 10} steps", tall[:, 0, 6] - tall[:, 0, 3], high=-0.05)
+assert all(row.verdict != "CONTRADICTED" for row in found.rows[3:])
+assert found.rows[-1].verdict == "SUPPORTED"
+
+bins = np.unique(np.geomspace(1, steps + 1, 45).astype(int))
+centres = np.sqrt(bins[:-1] * (bins[1:] - 1))
+figure = figures.blank(12.5, 4.6)
+figure.set_label("Left, losses over steps: lazy ones flat, rich ones a plateau, then steep. Right, accuracy over richness at three times")
+left, right = figure.subplots(1, 2)
+for i, (g, colour) in enumerate(zip(gamma, shades(len(gamma)), strict=True)):
+    means = np.add.reduceat(loss[:, i].mean(0), bins[:-1] - 1) / np.diff(bins)
+    left.loglog(centres, means, color=colour, ls=("-", "--")[i % 2], lw=1.5, label=rf"$10^{{{np.log10(g):.0f}}}$")
+for g, above in ((1e-3, 1.12), (10.0, 0.8)):
+    power, at = np.mean(slopes[g]), np.array([steps / 10, steps])
+    level = above * loss[:, int(np.argmin(abs(gamma - g))), steps // 3:].mean() * (at / (0.63 * steps)) ** power
+    left.plot(at, level, color="0.2", lw=0.9, ls=(0, (2, 2)))
+    left.annotate(rf"$t^{{{power:.2f}}}$", (1.08 * at[1], level[1]), va="center")
+left.set(xlabel=r"steps $t$", ylabel=r"loss $\mathcal{L}/\mathcal{L}(0)$", title="(a)", xlim=(0.8, 3 * steps), ylim=(0.08, 1.3))
+label_decades(left, "x")
+left.legend(frameon=False, loc="lower left", title=r"$\gamma$", ncols=2)
+for look, (colour, mark) in enumerate(zip(shades(3), "o^s", strict=True)):
+    right.errorbar(gamma, tall[:, look].mean(0), tall[:, look].std(0, ddof=1), fmt=mark + "-", color=colour, capsize=2, lw=1.2,
+                   label=f"{int(run.step[look])} steps")
+right.set(xscale="log", xlabel=r"richness $\gamma$", ylabel="held-out accuracy", ylim=(0, 1), title="(b)")
+label_decades(right, "x")
+right.legend(frameon=False, loc="lower left")
