@@ -23,15 +23,16 @@ def band(gamma: Any, start: Callable[[np.ndarray], Any], decades: float, per_dec
     return Plane(gamma, 10 ** ((first[:, None] + np.arange(round(decades * per_decade) + 1)) / per_decade))
 
 
-def strip(line: Callable[[np.ndarray], Any], regime: str, decades: float = 0.4, per_decade: int = 10) -> Plane:
-    """Return a narrow plane about one edge's line, such as `side_by_side` draws them, over the regime's gammas."""
-    return Plane.around(line, np.geomspace(*WINDOWS[regime], 5), decades, per_decade)
+def strip(line: Callable[[np.ndarray], Any], window: tuple[float, float], decades: float = 0.4, per_decade: int = 10) -> Plane:
+    """Return a narrow plane about one edge's line, such as `side_by_side` draws them, over the window's gammas."""
+    return Plane.around(line, np.geomspace(*window, 5), decades, per_decade)
 
 
 def slope(portrait: xr.Dataset, claims: Mapping[str, Any], edge: str, regime: str, tolerance: float = 0.1) -> Verdict:
     """Return the verdict on an edge's exponent from a narrow portrait about it; the seeds and cells make the interval."""
     edges, _ = read(portrait, claims)
-    return validation.judge(validation.fit(edges, edge, window=WINDOWS[regime]), float(claims[edge].exponent(regime)), tolerance)
+    window = float(portrait["gamma"][0]), float(portrait["gamma"][-1])
+    return validation.judge(validation.fit(edges, edge, window=window), float(claims[edge].exponent(regime)), tolerance)
 
 
 def side_by_side(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]], variable: str | None = None,

@@ -15,7 +15,7 @@ import toymodels
 import validation
 from gallery import Findings, kept
 from gallery.exponents import exponents
-from gallery.portraits import band, side_by_side, slope, strip
+from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
 from validation import Outcome, figures
 from validation.palette import COLOURS, label_decades
 
@@ -116,7 +116,7 @@ for panel, loss in (("1c", "mse"), ("1d", "cross_entropy")):
         if loss == "mse" or row.regime == "rich":
             found.judged(panel, f"{row.edge}, {row.regime}, MLP, L = 3, digits", verdict)
 for edge in ("eta_crit", "eta_max"):
-    near = trained(1, strip(lines[names[1]][edge], "lazy"))
+    near = trained(1, strip(lines[names[1]][edge], WINDOWS["lazy"]))
     found.judged("1d", f"{edge}, lazy, CNN, L = 3, digits", slope(near, claims[1], edge, "lazy"))
 assert all(row.verdict == "SUPPORTED" for row in found.rows if "CNN" not in row.what)
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows)

@@ -13,7 +13,7 @@ import deepnets
 import validation
 from gallery import Findings, kept
 from gallery.exponents import exponents
-from gallery.portraits import band, side_by_side, slope, strip
+from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
 from validation import figures
 from validation.palette import SYMBOLS
 
@@ -53,7 +53,7 @@ figure.set_label("Two phase portraits of networks trained with warm-up and cosin
 # the plateau is long. The longer runs below do not show it.
 
 for edge, regime in (("eta_crit", "lazy"), ("eta_max", "lazy"), ("eta_max", "rich")):
-    near = scheduled("cross_entropy", strip(lines[names["cross_entropy"]][edge], regime), 3)
+    near = scheduled("cross_entropy", strip(lines[names["cross_entropy"]][edge], WINDOWS[regime]), 3)
     found.judged("10b", f"{edge}, {regime}, cross-entropy, MLP, L = 3, warm-up and cosine",
                  slope(near, claims["cross_entropy"], edge, regime))
 assert [row.verdict for row in found.rows[:2]] == ["SUPPORTED"] * 2

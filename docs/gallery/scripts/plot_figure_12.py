@@ -13,7 +13,7 @@ import deepnets
 import validation
 from gallery import Findings, kept
 from gallery.exponents import exponents
-from gallery.portraits import band, side_by_side, slope, strip
+from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
 from validation import figures
 from validation.palette import SYMBOLS
 
@@ -53,7 +53,7 @@ figure.set_label("Two phase portraits of networks trained with Adam: a band of t
 
 for panel, loss in (("12a", "mse"), ("12b", "cross_entropy")):
     for regime in ("lazy", "rich"):
-        near = trained(loss, strip(lines[names[loss]]["eta_max"], regime), 3)
+        near = trained(loss, strip(lines[names[loss]]["eta_max"], WINDOWS[regime]), 3)
         found.judged(panel, f"eta_max, {regime}, {names[loss][4:]}, MLP, L = {network.depth}, Adam", slope(near, claims, "eta_max", regime))
 
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows)

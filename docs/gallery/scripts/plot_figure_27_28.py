@@ -15,7 +15,7 @@ import deepnets
 import validation
 from deepnets import phenomena
 from gallery import Findings, kept, shades
-from gallery.portraits import band, side_by_side, slope, strip
+from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
 from validation import figures
 from validation.palette import label_decades
 
@@ -94,7 +94,7 @@ figure.set_label("Final accuracies for two batch sizes over richness and learnin
 # a factor of nearly two where rich.
 
 for regime, low, high in (("lazy", -0.15, 0.15), ("rich", 0, np.inf)):
-    near = strip(lines[names[sizes[1]]]["eta_max"], regime, 0.6)
+    near = strip(lines[names[sizes[1]]]["eta_max"], WINDOWS[regime], 0.6)
     tops = {}
     for panel, batch in zip("ab", sizes, strict=True):
         portrait = trained(batch, near, 3)
