@@ -12,7 +12,7 @@ copyright = "The lazyrich authors"   # no year: a rebuild should not change the 
 version = release = installed("lazyrich")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx_gallery.gen_gallery", "from_code",
-              "from_networks"]
+              "from_networks", "from_campaign"]
 exclude_patterns = ["_build", "tables", "gallery/scripts", "gallery/generated/*.ipynb", "gallery/generated/*.py",
                     "sg_execution_times.rst"]
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
