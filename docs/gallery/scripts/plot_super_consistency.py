@@ -1,0 +1,130 @@
+r"""
+Super-consistency: sharpness in time at every width
+===================================================
+
+Noci et al. (arXiv 2402.17457) claim that learning rates transfer under muP because the sharpness, the largest eigenvalue of the Hessian,
+is the same in time at every width, and that neither holds under the NTK parametrization: there wider networks learn features less, and
+their curvature grows less.
+
+Here sharpness is :math:`S = N\eta\lambda/2`, so that :math:`S = 1` is the edge of stability, and its curves are :math:`s` decades apart:
+the standard deviation over widths of :math:`\log_{10} S`, late in training, from which what seeds scatter is taken off
+(`deepnets.phenomena.together`). The interval is the jackknife's over seeds. Widths count as together where :math:`s \le 0.1`. How far the
+best :math:`\eta` moves is told by `deepnets.transfer_check`; `deepnets.phenomena.super_consistency` does both in one call.
+
+The networks: an MLP of ReLUs, a ResNet without norms and a Vision Transformer on scikit-learn's digits, and a causal Transformer on the
+bytes of an English text (a page of scikit-learn's documentation). All at :math:`\gamma = 1`, SGD. Under the NTK parametrization
+:math:`\gamma` and :math:`\eta` are kept as they are at the smallest width, which in muP's units is the line
+:math:`\gamma \propto N^{-1/2}`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import sklearn
+import xarray as xr
+
+import deepnets
+from deepnets import phenomena
+from gallery import Findings, kept, over_seeds, shades
+from validation import figures
+from validation.palette import label_decades
+
+scale = globals().get("scale", "small")
+found = Findings()
+written = str(Path(sklearn.__file__).parent / "datasets" / "descr" / "twenty_newsgroups.rst")
+
+# %%
+# Each row: architecture, widths, the rate that is watched, steps, samples, parametrizations. The rates are a few times below
+# the best, at which every width sits on the edge of stability and looks alike. At the small scale the best rate is looked for with the
+# MLP alone, and the NTK parametrization is measured with the MLP and the language model.
+
+if scale == "small":
+    rows = (("MLP", (16, 32, 64, 128), 8.0, 60, 32, ("mup", "ntk"), True),
+            ("ResNet", (4, 8, 12), 10.0, 20, 8, ("mup",), False),
+            ("ViT", (16, 32, 64), 0.5, 20, 8, ("mup",), False),
+            ("language model", (8, 16, 32), 0.04, 20, 8, ("mup", "ntk"), False))
+else:
+    rows = (("MLP", (64, 128, 256, 512, 1024), 8.0, 1000, 128, ("mup", "ntk"), True),
+            ("ResNet", (16, 32, 64, 128), 10.0, 1000, 128, ("mup", "ntk"), True),
+            ("ViT", (64, 128, 256, 512), 0.5, 1000, 128, ("mup", "ntk"), True),
+            ("language model", (64, 128, 256, 512), 0.04, 1000, 64, ("mup", "ntk"), True))
+seeds = {"MLP": 4}      # of others 3
+
+
+def network(architecture, width, parametrization):
+    """Return the specification."""
+    if architecture == "MLP":
+        return deepnets.MLP(64, width, 3, 10, parametrization=parametrization)
+    if architecture == "ResNet":
+        return deepnets.ResNet((1, 8, 8), width, 10, blocks=(1,), norm="none", parametrization=parametrization)
+    if architecture == "ViT":
+        return deepnets.ViT((1, 8, 8), width, 10, blocks=1, mlp_ratio=2, parametrization=parametrization)
+    return deepnets.Transformer(256, 16, width, blocks=1, mlp_ratio=2, parametrization=parametrization)
+
+
+def measure(architecture, parametrization, widths, eta, steps, batch, seeds, scanned, path):
+    """Return sharpness (seed, width, step) and, if scanned, the best eta (seed, width), in muP's units at the smallest width."""
+    words = architecture == "language model"
+    task = deepnets.tasks.text(path, context=16) if words else deepnets.tasks.digits()
+    unit = widths[0] if parametrization == "ntk" else 1      # gamma**2 and eta of muP's 1, at the smallest width
+    how = {"steps": steps, "batch_size": batch, "loss": "cross_entropy" if words else "mse"}
+    at = [0, steps // 2, 3 * steps // 4, steps]
+    rows = []
+    for seed in range(seeds):
+        runs = [phenomena.watch(deepnets.DeepExperiment(network(architecture, n, parametrization), task, **how), unit**0.5, unit * eta, at,
+                                {"sharpness": phenomena.measures.sharpness()}, seed).sharpness.isel(run=0, drop=True) for n in widths]
+        rows.append(xr.concat(runs, "width"))
+    made = xr.Dataset({"sharpness": xr.concat(rows, "seed").transpose("seed", "width", "step")}, {"width": list(widths)})
+    if scanned:
+        check = deepnets.transfer_check(lambda n: network(architecture, n, parametrization), task, widths, unit**0.5,
+                                        unit * eta * np.logspace(-0.2, 1.6, 13), seeds=tuple(range(seeds)), **how)
+        made["best"] = (("seed", "width"), check.data["value"].values[0] / unit)
+    return made
+
+
+runs = {(row[0], p): kept(measure, row[0], p, *row[1:5], seeds.get(row[0], 3), row[6], written) for row in rows for p in row[5]}
+
+# %%
+# How far apart the curves are, and how far the best rate moves.
+
+apart = {key: phenomena.together(run.sharpness) for key, run in runs.items()}
+for (name, parametrization), one in apart.items():
+    label = "muP" if parametrization == "mup" else "NTK"
+    found.bounded("super-consistency", f"{name}, {label}: decades between widths", one.spread, one.interval,
+                  **({"high": 0.1} if parametrization == "mup" else {"low": 0.1}))
+for (name, parametrization), run in runs.items():
+    if "best" in run:
+        doublings = np.log2(run.width.values)
+        moved = [np.polyfit(doublings, np.log10(best), 1)[0] for best in run.best.values]
+        found.bounded("super-consistency", f"{name}, {'muP' if parametrization == 'mup' else 'NTK'}: best eta, decades a doubling",
+                      *over_seeds(moved), **({"low": -0.05, "high": 0.05} if parametrization == "mup" else {"low": 0.05}))
+
+# %%
+# The MLP's curves are together under muP and fan out under NTK as it sharpens; its best rate stays under the one and moves under the other.
+# The language model's curves are further apart under NTK than under muP too, but from the first step on: at this rate its curvature hardly
+# changes in so few steps, and this says nothing of its growth (at 0.1, where it does grow, a first look with four seeds decided nothing).
+# Of the ResNet and the ViT so few steps of so narrow networks decide nothing either: what is told is an upper bound.
+
+assert all(row.verdict == "SUPPORTED" for row in found.rows if row.what.startswith("MLP, NTK"))
+assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
+assert all(apart[name, "mup"].spread < apart[name, "ntk"].spread for name in ("MLP", "language model"))
+
+# %%
+
+figure = figures.blank(12, 3.4)
+figure.set_label("Sharpness over steps for several widths and four architectures: curves under muP lie together, under NTK they fan out")
+axes = figure.subplots(1, len(rows), sharey=True)
+for ax, row in zip(axes, rows, strict=True):
+    for parametrization, style in (("mup", "o-"), ("ntk", "s:")):
+        if (row[0], parametrization) not in runs:
+            continue
+        run = runs[row[0], parametrization]
+        for n, colour in zip(row[1], shades(len(row[1])), strict=True):
+            ax.semilogy(run.step, 10 ** np.log10(run.sharpness.sel(width=n)).mean("seed"), style, color=colour, ms=3.5, lw=1.3)
+    ax.set(title=f"{row[0]}, $N = {row[1][0]}$ to ${row[1][-1]}$", xlabel="step $t$")
+    ax.title.set_fontsize(10)
+    label_decades(ax, "y")
+axes[0].set_ylabel(r"$S = N\eta\lambda/2$")
+for style, label in (("o-", "muP"), ("s:", "NTK")):
+    axes[1].plot([], [], style, color="0.3", ms=3.5, lw=1.3, label=label)
+axes[1].legend(frameon=False, loc="lower left", title="dark to light: $N$ grows")
