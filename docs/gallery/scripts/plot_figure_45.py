@@ -19,7 +19,8 @@ from validation import figures
 from validation.palette import label_decades
 
 scale = globals().get("scale", "small")
-width, channels, steps, seeds = {"small": (64, 16, (600, 1000), 3), "paper": (512, 64, (10_000, 20_000), 3)}[scale]
+width, channels, batch, steps, seeds = {"small": (64, 16, (32, 16), (600, 1000), 3),
+                                        "paper": (512, 64, (256, 256), (10_000, 20_000), 3)}[scale]
 networks = {f"MLP, L = {depth}": deepnets.MLP(64, width, depth, 10) for depth in (2, 3, 4)}
 networks["CNN, L = 4"] = deepnets.CNN((1, 8, 8), channels, 10)
 found = Findings()
@@ -34,8 +35,8 @@ def trained(network, steps, batch, gamma, eta, observe, seed):
 
 # %%
 # The line of the best rate is :math:`\eta = c\,\gamma^2` where lazy and :math:`c\,\gamma^{2/L}` where rich. Its two prefactors are those
-# of the least final loss at :math:`\gamma = 10^{-2}` and :math:`10^2`, on a grid of four a
-# decade, with a seed that is not used again.
+# of the least final loss at :math:`\gamma = 10^{-2}` and :math:`10^2`, on a grid of four a decade, with a seed that is
+# not used again.
 
 
 def scan(network, steps, batch, factors):
@@ -49,7 +50,7 @@ def scan(network, steps, batch, factors):
 factors = np.logspace(1, 2, 5)
 best = {}
 for name, network in networks.items():
-    end = kept(scan, network, 400, 32, factors.tolist()).excess
+    end = kept(scan, network, 400, batch["CNN" in name], factors.tolist()).excess
     best[name] = [float(c) for c in factors[end.fillna(np.inf).argmin("factor").values]]
     print(f"{name}: c = {best[name][0]:.3g} lazy, {best[name][1]:.3g} rich")
 
@@ -73,7 +74,7 @@ gamma = np.r_[np.logspace(-4, 0, 5), np.logspace(1, 3, 5)]
 NORMS = ("Frobenius", "spectral", "nuclear")
 sizes = {}
 for name, network in networks.items():
-    run = kept(measure, network, steps["CNN" in name], 32, seeds, gamma.tolist(), *best[name])
+    run = kept(measure, network, steps["CNN" in name], batch["CNN" in name], seeds, gamma.tolist(), *best[name])
     size = run.moved.isel(step=0).rename(moved_0="norm", moved_1="layer").where(run.excess <= 0.5)
     sizes[name] = size.assign_coords(norm=["nuclear", "Frobenius", "spectral"], layer=1 + np.arange(network.depth))
 
