@@ -6,6 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))   # for from_code
 
+from gallery.kept import packages
+
 project = "lazyrich"
 author = "The lazyrich authors"
 copyright = "The lazyrich authors"   # no year: a rebuild should not change the pages
@@ -23,7 +25,12 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"           # the annotations stand in the source; the docstrings tell shapes and meaning
 autodoc_preserve_defaults = True
 
+# A page is made again where its script has changed, and all of them where the packages have; their runs are kept by digest besides.
+made_with = Path(__file__).parent / "gallery" / "generated" / "packages.digest"
+stale = not made_with.exists() or made_with.read_text() != packages()
+
 sphinx_gallery_conf = {
+    "run_stale_examples": stale,
     "examples_dirs": "gallery/scripts",
     "gallery_dirs": "gallery/generated",
     "filename_pattern": "plot_",
@@ -47,3 +54,12 @@ html_sidebars = {"**": []}            # a handful of pages: the bar on top is en
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": False, "show_prev_next": False, "navbar_align": "left",
                       "secondary_sidebar_items": ["page-toc"], "footer_start": ["copyright"], "footer_end": []}
+
+
+def setup(app):
+    """Note, once the gallery is made, what it was made with."""
+    def noted(app):
+        made_with.parent.mkdir(parents=True, exist_ok=True)
+        made_with.write_text(packages())
+
+    app.connect("builder-inited", noted, priority=1000)      # after sphinx-gallery's own

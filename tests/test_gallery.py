@@ -301,7 +301,7 @@ def test_other_packages_are_another_run(space, monkeypatch):
 
     names = space.names()
     kept(names.counted, space.diary, (1, 2))
-    monkeypatch.setattr(room, "_packages", lambda: "others")
+    monkeypatch.setattr(room, "packages", lambda: "others")
     kept(names.counted, space.diary, (1, 2))
     assert space.made() == 2
 

@@ -29,7 +29,7 @@ def kept(measure: Callable[..., xr.Dataset], *arguments: Any, **named: Any) -> x
 
     Results are netCDF files in the folder that the environment variable LAZYRICH_CACHE names, else in ~/.cache/lazyrich.
     """
-    parts = [*_sources(measure), repr(arguments), repr(sorted(named.items())), _packages()]
+    parts = [*_sources(measure), repr(arguments), repr(sorted(named.items())), packages()]
     if at := [part for part in parts if " at 0x" in part]:
         raise Misuse(f"an argument of {measure.__name__} prints as a place in memory, which is another every time: {at[0][:200]}")
     name = f"{measure.__name__}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}.nc"
@@ -69,7 +69,7 @@ def _names(code: Any) -> set[str]:
 
 
 @cache
-def _packages() -> str:
+def packages() -> str:
     """Return a digest of the packages' sources and the versions of what they compute with."""
     digest = hashlib.sha256()
     for package in PACKAGES:
