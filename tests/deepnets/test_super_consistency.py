@@ -175,6 +175,7 @@ def test_other_networks(architecture, tmp_path):
         (tmp_path / "a.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 200)
         task = tasks.text(tmp_path / "a.txt", context=16)
         how |= {"loss": "cross_entropy"}
+        rates = np.logspace(-1.5, 1, 9)
 
     def of(parametrization):
         return {"resnet": lambda n: ResNet((1, 8, 8), n, 10, blocks=(1,), norm="none", parametrization=parametrization),
@@ -184,5 +185,4 @@ def test_other_networks(architecture, tmp_path):
 
     mup = super_consistency(of("mup"), task, (8, 16, 32, 64), scan=rates, **how)
     ntk = super_consistency(of("ntk"), task, (8, 16, 32, 64), gamma=8**0.5, scan=8 * rates, **how)
-    print("RES", mup.sentence, ntk.sentence)
     assert mup.together.spread < ntk.together.spread
