@@ -22,7 +22,7 @@ from validation.palette import COLOURS, label_decades
 scale = globals().get("scale", "small")
 if scale == "small":
     mlp, cnn, tasks = deepnets.MLP(64, 32, 3, 10), deepnets.CNN((1, 8, 8), 16, 10, 1, 2), (deepnets.tasks.digits(),) * 2
-    steps, batch, per_decade = 300, (32, 16), (4, 2)
+    steps, batch, per_decade = 300, (32, 16), (3, 2)
 else:
     mlp, cnn = deepnets.MLP(64, 512, 3, 10), deepnets.CNN((3, 32, 32), 64, 10, 2, 2)
     tasks, steps, batch, per_decade = (deepnets.tasks.digits(elastic=True), deepnets.tasks.photographs()), 1000, (128, 128), (8, 8)
@@ -102,7 +102,7 @@ def trained(which, plane):
 claims = [deepnets.predict(mlp, "mse"), deepnets.predict(cnn, "cross_entropy")]
 names = ["(c) MLP, squared error", "(d) CNN, cross-entropy"]
 planes = [band(np.logspace(-5, 5, 21), lambda g: np.minimum(g**2, 0.3 * g), 4, per_decade[0]),
-          band(np.logspace(-5, 3, 17), lambda g: 0.5 * np.minimum(g**2, 0.1 * g), 6, per_decade[1])]
+          band(np.logspace(-5, 2, 15), lambda g: 0.5 * np.minimum(g**2, 0.1 * g), 6, per_decade[1])]
 figure, lines = side_by_side({names[i]: (trained(i, planes[i]), claims[i]) for i in (0, 1)}, "final_accuracy", height=5)
 figure.set_label("Final accuracies of an MLP and a CNN over richness and learning rate, high between lines of the predicted slopes")
 

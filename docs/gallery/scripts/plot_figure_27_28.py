@@ -30,7 +30,7 @@ found = Findings()
 
 # %%
 # Figure 27: the loss over time at :math:`\gamma = 1` and one rate, small beside the largest of Figure 28. The weights at the start are the
-# same for every :math:`B`; thin lines are single steps, thick ones means of 25 steps over three seeds.
+# same for every :math:`B`. On the left are single steps, on the right means of 25 steps and three seeds.
 
 
 def curves(network, task, steps, batch, gamma, eta, seeds):
