@@ -31,6 +31,7 @@ stale = not made_with.exists() or made_with.read_text() != packages()
 
 sphinx_gallery_conf = {
     "run_stale_examples": stale,
+    "parallel": 2,
     "examples_dirs": "gallery/scripts",
     "gallery_dirs": "gallery/generated",
     "filename_pattern": "plot_",
