@@ -152,7 +152,10 @@ def _depth(network: Any) -> int | None:
 def _unit(network: Any) -> float:
     """Return the gamma of a network that is muP's 1."""
     told = network if isinstance(network, Mapping) else network.describe() if callable(getattr(network, "describe", None)) else {}
-    return float(np.sqrt(told["width"])) if told.get("parametrization") in ("ntk", "standard") else 1.0
+    if told.get("parametrization") not in ("ntk", "standard"):
+        return 1.0
+    stages = len(told["blocks"]) if told.get("name") == "resnet" else 1       # each has twice the channels of the one before
+    return float(np.sqrt(told["width"] * 2 ** (stages - 1)))
 
 
 def _over(numerator: int, depth: int | None) -> Fraction | None:

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import toymodels
-from deepnets import CNN, MLP, DeepExperiment, ResidualMLP, tasks
+from deepnets import CNN, MLP, DeepExperiment, ResidualMLP, ResNet, ViT, parametrization_table, tasks
 from deepnets.reading import apex, read, slug, theory_of, unclaimed, words
 from deepnets.scaling import plain_depth, predict
 from deepnets.setting import Setting
@@ -197,3 +197,12 @@ def test_another_parametrization_has_another_unit_of_gamma():
     assert predict(MLP(64, 16, 3, 10))["eta_max"].window("rich") == (10, 1e3)
     low, high = Setting(network="mlp", width=16, parametrization="ntk", gamma=(4e-3, 4e3), device="cpu")._rates()
     assert (low, high) == pytest.approx(tuple(10 ** np.array([np.floor(np.log10(16 * 0.3 * 1e-6)), np.ceil(np.log10(16 * 1e3 * 1e2))])))
+
+
+@pytest.mark.parametrize("network", [MLP(64, 16, 3, 10, parametrization="ntk"), CNN((1, 8, 8), 8, 10, parametrization="ntk"),
+                                     ResNet((1, 8, 8), 8, 10, parametrization="standard"), ViT((1, 8, 8), 16, 10, parametrization="ntk")],
+                         ids=lambda n: type(n).__name__)
+def test_the_unit_of_gamma_is_the_root_of_what_the_readout_sums_over(network):
+    assert predict(network)["eta_max"].unit ** 2 == pytest.approx(parametrization_table(network).width)
+    readout = network.scalings()[-1]
+    assert readout.shape[1] == parametrization_table(network).width
