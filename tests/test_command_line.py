@@ -236,7 +236,7 @@ def test_help_imports_none_of_the_rooms():
         assert name in out
 
 
-@pytest.mark.parametrize("command", ["toy", "deep", "predict", "judge"])
+@pytest.mark.parametrize("command", ["toy", "deep", "predict", "judge", "figure", "campaign", "make-mnist1m"])
 def test_every_command_has_help_with_an_example(command, capsys):
     assert run(command, "--help") == 0
     assert f"lazyrich {command}" in capsys.readouterr().out.split("Example", 1)[1]
