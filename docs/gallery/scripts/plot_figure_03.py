@@ -28,17 +28,21 @@ found = Findings()
 # wrong by about the square of that.
 
 
-def measure(depth, width, steps, samples, seed, gamma, rate, at, k):
-    """Train on a line, and return the largest eigenvalues after some numbers of steps: k[0] on the way, and k[1] at the end."""
+def measure(depth, width, steps, samples, seed, gamma, rate, at, k, every=1):
+    """Train on a line, and return the largest eigenvalues after some steps: k[1] at the end, k[0] of some runs on the way."""
     task = tasks.digits(raw=True)
     experiment = deepnets.DeepExperiment(deepnets.MLP(64, width, depth, 10), task, steps=steps, batch_size=64)
     gamma = np.asarray(gamma)
     eta = np.where(gamma < 1, 14 * gamma**2, rate * gamma ** (2 / depth))
 
     def largest(look):
-        told = deepnets.spectra(look.module, look.u, look.gamma, (look.x, look.y), "mse", k[look.step == at[-1]], precision="float64",
-                                tolerance=1e-2).eigenvalues.values
-        return np.pad(told / look.gamma[:, None] ** 2, ((0, 0), (0, k[1] - told.shape[1])), constant_values=np.nan)
+        last = look.step == at[-1]
+        some = np.flatnonzero(last | (look.which % every == 0))
+        told = deepnets.spectra(look.module, {n: d[some] for n, d in look.u.items()}, look.gamma[some], (look.x, look.y), "mse", k[last],
+                                precision="float64", tolerance=1e-2).eigenvalues.values
+        made = np.full((len(look.which), k[1]), np.nan)
+        made[some, :told.shape[1]] = told / look.gamma[some, None] ** 2
+        return made
 
     return phenomena.watch(experiment, gamma, eta, at, {"largest": largest}, seed, samples=task.batch(10**6, 0, samples))
 
@@ -47,7 +51,7 @@ gammas = np.logspace(-3, 3, 13)
 rich = gammas[gammas >= 10]
 times = np.unique(np.geomspace(1, steps, 9).astype(int)).tolist()
 late = [steps * 3 // 4, steps * 7 // 8, steps]
-ends = [kept(measure, 3, width, steps, samples, 0, gammas.tolist(), 24, [0, *times[:-1], *late], (1, 20))]
+ends = [kept(measure, 3, width, steps, samples, 0, gammas.tolist(), 24, [0, *times[:-1], *late], (1, 20), every=2)]
 ends += [kept(measure, 3, width, steps, samples, seed, [*gammas[gammas < 0.05], *rich], 24, late, (1, 1)) for seed in range(1, seeds)]
 both = [kept(measure, 3, width, steps, samples, seed, [1e-2, 1e2], 24, [0, *times] if seed == 0 else [0, steps], (20, 20))
         for seed in range(seeds)]
@@ -58,7 +62,7 @@ both = [kept(measure, 3, width, steps, samples, seed, [1e-2, 1e2], 24, [0, *time
 
 
 def exponent(runs, low, high):
-    """Fit the power of gamma of the largest eigenvalue, the geometric mean of its last three looks."""
+    """Fit the power of gamma of the largest eigenvalue, the geometric mean of what its last three looks saw."""
     size = np.concatenate([np.exp(np.log(run.largest[:, :, 0]).isel(step=slice(-3, None)).mean("step")) for run in runs])
     where = np.concatenate([run.gamma.values for run in runs])
     which = np.repeat(np.arange(len(runs)), [run.sizes["run"] for run in runs])

@@ -94,7 +94,7 @@ def watched(network, steps, seed, gamma, eta, looks):
     return phenomena.watch(experiment, gamma, eta, looks, {"alignment": measures.alignment(), "sharpness": measures.sharpness()}, seed)
 
 
-looks = sorted({*range(0, 60, 6), *range(60, steps + 1, steps // 10), steps})
+looks = sorted({*range(0, 60, 7), *range(60, steps + 1, steps // 6), steps})
 aligned = {name: [kept(watched, network, steps, seed, [1e2, 1e-2], [40 * 100 ** (2 / 3), 3e-3], looks) for seed in range(seeds)]
            for name, network in networks.items()}
 second = figures.blank(11, 4.2)

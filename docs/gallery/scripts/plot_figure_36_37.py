@@ -8,7 +8,8 @@ al. is an event of the kernel: the loss grows until the kernel falls, and traini
 network tells, whose kernel cannot fall: it is trained beside each run, at :math:`\gamma = 10^{-10}` and the same
 :math:`\eta/\gamma^2`.
 
-The paper's networks learn MNIST-1M and CIFAR-5M; ours learn 64 of scikit-learn's digits, all of them in every step.
+The paper's networks learn MNIST-1M and CIFAR-5M; ours learn 64 of scikit-learn's digits, all of them in every step. (Catapults of a CNN
+under squared error are in Figure 4.)
 """
 
 import numpy as np
@@ -23,8 +24,9 @@ from validation.palette import label_decades
 scale = globals().get("scale", "small")
 width, channels, stream, blocks, steps, seeds = {"small": (32, 8, 8, 1, 300, 3), "paper": (512, 64, 192, 3, 10_000, 3)}[scale]
 found = Findings()
-networks = {"MLP": deepnets.MLP(64, width, 3, 10), "CNN": deepnets.CNN((1, 8, 8), channels, 10, convolutions=1),
-            "ViT": deepnets.ViT((1, 8, 8), stream, 10, blocks=blocks)}
+vit = deepnets.ViT((1, 8, 8), stream, 10, blocks=blocks)
+squares = {"MLP": deepnets.MLP(64, width, 3, 10), "ViT": vit}
+crosses = {"CNN": deepnets.CNN((1, 8, 8), channels, 10, convolutions=1), "ViT": vit}
 
 # %%
 # The sharpness at the start gives the rate :math:`\eta_{\mathrm{crit}} \propto \gamma^2` at which a quadratic would cease to train. Under
@@ -78,10 +80,10 @@ def growth(runs):
 
 gammas = np.logspace(-3, -1.5, 4)
 square = {name: [kept(measure, network, "mse", steps, seed, gammas.tolist(), 10**0.1, 2) for seed in range(seeds)]
-          for name, network in networks.items()}
-figure = figures.blank(12, 4.2)
+          for name, network in squares.items()}
+figure = figures.blank(10, 4.2)
 figure.set_label("Excess over time under squared error: it rises by gamma to the minus two and falls again; linearised networks only rise")
-for ax, (name, runs) in zip(figure.subplots(1, 3), square.items(), strict=True):
+for ax, (name, runs) in zip(figure.subplots(1, 2), square.items(), strict=True):
     curves(ax, runs[0])
     top = max(o.peak for o in told(runs[0]))
     ax.set(title=f"Figure 36: {name}, squared error", ylabel=r"$\mathcal{L}/\mathcal{L}_0$", ylim=(1e-2, 3 * top))
@@ -109,10 +111,10 @@ assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 smaller = np.logspace(-5, -3.5, 4)
 cross = {name: [kept(measure, network, "cross_entropy", steps, seed, smaller.tolist(), 0.01, 1) for seed in range(seeds)]
-         for name, network in networks.items()}
-second = figures.blank(12, 4.2)
+         for name, network in crosses.items()}
+second = figures.blank(10, 4.2)
 second.set_label("Excess over time under cross-entropy: peaks like one over gamma, and linearised networks trace the same curves")
-for ax, (name, runs) in zip(second.subplots(1, 3), cross.items(), strict=True):
+for ax, (name, runs) in zip(second.subplots(1, 2), cross.items(), strict=True):
     curves(ax, runs[0])
     ax.set(title=f"Figure 37: {name}, cross-entropy", ylabel=r"$\mathcal{L}/\mathcal{L}_0$", ylim=(1e-4, None))
     ax.legend(frameon=False, fontsize="small", loc="lower left")
@@ -127,5 +129,5 @@ for name, runs in cross.items():
     found.within("37", f"{name}: runs that are kernel catapults", sum(o.kind == phenomena.Kind.KERNEL for o in seen), 0, 0)
     overshot = sum(o.kind == phenomena.Kind.LINEAR for o in seen)
     print(f"   {overshot} of {len(seen)} are linear overshoot, the others undecided")
-    assert overshot >= len(seen) / 2
+    assert overshot >= 0.75 * len(seen)
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
