@@ -80,19 +80,22 @@ assert [row.verdict for row in found.rows[:2]] == ["SUPPORTED"] * 2
 assert found.rows[2].measured < 0
 
 # %%
-# Accuracies on held-out digits, which are not warped, with the standard deviation over seeds.
+# Accuracies on held-out digits, which are not warped, with the standard deviation over seeds. At :math:`\gamma = 100` it comes in the end
+# above that of a lazy network. Whether it is as good as at :math:`\gamma = 1`, within three in a hundred, so few steps and seeds do not
+# decide; at :math:`\gamma = 1000` it is far behind at first.
 
 tall = run.accuracy.transpose("seed", "step", "run").values
 found.within("2b", "last accuracy at gamma = 100 less that at 1", tall[:, -1, 5] - tall[:, -1, 3], low=-0.03)
 found.within("2b", "last accuracy at gamma = 100 less that at 1e-3", tall[:, -1, 5] - tall[:, -1, 0], low=0)
 found.within("2b", f"accuracy at gamma = 1000 less that at 1, after {steps // 10} steps", tall[:, 0, 6] - tall[:, 0, 3], high=-0.05)
 assert all(row.verdict != "CONTRADICTED" for row in found.rows[3:])
+assert found.rows[4].measured > 0
 assert found.rows[-1].verdict == "SUPPORTED"
 
 bins = np.unique(np.geomspace(1, steps + 1, 45).astype(int))
 centres = np.sqrt(bins[:-1] * (bins[1:] - 1))
 figure = figures.blank(12.5, 4.6)
-figure.set_label("Left, losses over steps: lazy ones flat, rich ones a plateau, then steep. Right, accuracy over richness at three times")
+figure.set_label("Left, losses over steps: lazy slow, rich steep after a plateau. Right, accuracy over richness at three times")
 left, right = figure.subplots(1, 2)
 for i, (g, colour) in enumerate(zip(gamma, shades(len(gamma)), strict=True)):
     means = np.add.reduceat(loss[:, i].mean(0), bins[:-1] - 1) / np.diff(bins)

@@ -50,7 +50,8 @@ loss = np.square(f - np.eye(10)[labels]).sum(-1).mean(-1)                   # (s
 LAZY, RICH = (0, 1), (4, 5)
 
 # %%
-# The pairs, with the correlation of the values on the correct class. Its interval is over seeds, by Fisher's z. Marks are digits.
+# The pairs, with the correlation of the values on the correct class. Its interval is over seeds, by Fisher's z. Marks are digits. Lazy
+# networks are nearly the same function; rich ones agree less than that, and more than a lazy with a rich one.
 
 
 def on_class(seed, look, i):
@@ -74,8 +75,9 @@ for name, pair in pairs.items():
     found.bounded("5a", f"correlation on the correct class, {name}", np.tanh(mean), np.tanh(interval), low, high)
 found.bounded("5a", "Fisher z of rich and rich less that of lazy and rich",
               *over_seeds(np.subtract(z["rich and rich"], z["lazy and rich"])), low=0)
-assert all(row.verdict == "SUPPORTED" for row in found.rows[:3])
-assert found.rows[3].verdict != "CONTRADICTED"
+assert all(row.verdict == "SUPPORTED" for row in found.rows[:2])
+assert not any(row.verdict == "CONTRADICTED" for row in found.rows[2:4])
+assert found.rows[0].interval[0] > found.rows[1].interval[1] > found.rows[1].measured > found.rows[2].measured
 
 figure = figures.blank(12, 4.2)
 figure.set_label("One network's values on the correct class against another's: a line for two lazy ones, else clouds")
@@ -90,8 +92,8 @@ for ax, (one, other) in zip(axes, ((LAZY[0], LAZY[1]), RICH, (LAZY[0], RICH[1]))
     ax.set(xlabel=rf"$\tilde f$ on the class, $\gamma = {gamma[one]:g}$", ylabel=rf"$\tilde f$ on the class, $\gamma = {gamma[other]:g}$")
 
 # %%
-# The centred alignment of the last layer's kernel with the labels, at the end and half-way there in log time. That a larger
-# :math:`\gamma` does slightly better cannot be told here: the seeds scatter more than that.
+# The centred alignment of the last layer's kernel with the labels, after 30 steps, at the end, and half-way between in log time. That a
+# larger :math:`\gamma` does slightly better cannot be told here: the seeds scatter more than that.
 
 alignment = run.alignment.transpose("seed", "step", "run").values
 end = alignment[:, -1]

@@ -4,7 +4,7 @@ Figure 6: one parameter, depth 5
 
 The paper claims that the one-parameter model trains between two edges, both of which go as :math:`\gamma^2` where it is lazy,
 :math:`\gamma \ll 1`, and that where it is rich, :math:`\gamma \gg 1`, the lower edge goes as :math:`\gamma` and the upper one as
-:math:`\gamma^{2/L}`.
+:math:`\gamma^{2/L}`. Under cross-entropy, it claims, a lazy model above its upper edge does not diverge until :math:`\eta \sim \gamma`.
 """
 
 import toymodels
@@ -20,11 +20,12 @@ experiments = {"(a) squared error": toymodels.ToyExperiment(toymodels.OneParamet
 # %%
 # What becomes of every run, with the predicted edges over it. Nothing in the lines is fitted.
 
-figure = figures.blank(11.5, 4.4)
+figure, portraits = figures.blank(11.5, 4.4), {}
 figure.set_label("Two phase portraits over richness and learning rate, with a band of converged runs between the predicted edges")
 for ax, (title, experiment) in zip(figure.subplots(1, 2), experiments.items(), strict=True):
     predictions = toymodels.predict(experiment.model, experiment.loss, experiment.optimizer)
-    validation.plot_portrait(validation.sweep(experiment, plane), predictions, ax=ax)
+    portraits[title] = validation.sweep(experiment, plane)
+    validation.plot_portrait(portraits[title], predictions, ax=ax)
     ax.set_title(title)
 figure.axes[0].get_legend().remove()   # the right one serves both
 
@@ -42,6 +43,12 @@ for title, experiment in experiments.items():
     assert limits["eta_max", "lazy"] == limits["eta_min", "lazy"] == 2
     assert limits["eta_min", "rich"] == 1
     assert limits["eta_max", "rich"] * experiment.model.depth == 2
+
+# %%
+# Where the lazy model begins to diverge under cross-entropy is read from the portrait.
+
+first = validation.fit(validation.locate(portraits["(b) cross-entropy"]), "eta_div", window=(1e-5, 1e-2))
+found.judged("6b", "exponent of the first rate that diverges, lazy", validation.judge(first, 1))
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%

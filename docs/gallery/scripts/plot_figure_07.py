@@ -89,8 +89,8 @@ figure = plot_sheet(np.stack(columns, 1), [*range(10), "", *range(10)],
 figure.set_label("Eight drawn digits of each class on the left, eight real ones on the right: they look alike")
 
 # %%
-# A network that is trained on drawn digits names unseen real ones nearly as well as one that is trained on real digits: it loses about
-# five in a hundred. And what is drawn are no copies: images lie further from the nearest original than unseen digits do. Further,
+# A network that is trained on drawn digits names unseen real ones nearly as well as one that is trained on real digits: it loses some
+# six in a hundred. And what is drawn are no copies: images lie further from the nearest original than unseen digits do. Further,
 # for after some seconds of training the strokes are still rough.
 
 named, learnt, usual = run.accuracy.values.T
