@@ -2,9 +2,9 @@ r"""
 Figure 9: two parameters, cross-entropy
 =======================================
 
-Where the model is lazy, catapults reach far higher under cross-entropy: up to :math:`c^*\gamma` instead of :math:`\gamma^2`, a
-triangle in the plane. Within it lies a smaller one, black in the paper's figure, of runs that have not settled when training
-ends: its upper edge is predicted here, beyond the paper, and falls as the training grows longer.
+The paper claims that where the model is lazy catapults reach far higher under cross-entropy, up to a rate that goes as :math:`\gamma`
+instead of :math:`\gamma^2`: a triangle in the plane. Within it lies a smaller one, black in the paper's figure, of runs that would converge
+in more steps. Beyond the paper the prefactor of the one's upper edge is predicted here, :math:`c^*\gamma`, and where the other ends.
 """
 
 import toymodels

@@ -50,7 +50,7 @@ figure.set_label("Two phase portraits of networks trained with warm-up and cosin
 # %%
 # About three edges of the right portrait, narrow bands with ten rates a decade and three seeds tell the exponents. The rich
 # :math:`\eta_{\max}` comes out somewhat too steep, and its interval does not decide: of 300 steps a warm-up takes enough to matter where
-# the plateau is long. The longer runs below do not show it.
+# the plateau is long. Longer runs of the same network, under squared error, do not show it (below).
 
 for edge, regime in (("eta_crit", "lazy"), ("eta_max", "lazy"), ("eta_max", "rich")):
     near = scheduled("cross_entropy", strip(lines[names["cross_entropy"]][edge], WINDOWS[regime]), 3)

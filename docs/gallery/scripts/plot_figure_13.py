@@ -55,6 +55,7 @@ for ax, panel, degree in zip(figure.subplots(1, 2, sharex=True, sharey=True), "a
     found.within(f"13{panel}", f"decades between the losses of N = {widths[-2]} and {widths[-1]}, over time", far[widths[-2]], high=0.1)
     nearer = np.log10(far[widths[0]] / far[widths[-2]])
     found.within(f"13{panel}", f"decades by which N = {widths[-2]} is nearer to N = {widths[-1]} than N = {widths[0]} is", nearer, low=0)
+assert all(row.measured > 0 for row in found.rows)
 figure.axes[0].set_ylabel("loss over the loss at the start")
 figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
 

@@ -48,7 +48,7 @@ figure.set_label("Accuracy over richness and rate for a ConvNet and two transfor
 for ax, (name, (network, taken)) in zip(figure.subplots(1, 3), networks.items(), strict=True):
     run = kept(portrait, network, task, taken, batch, gamma.tolist(), rates.tolist())
     validation.plot_portrait(run, variable="final_accuracy", ax=ax)
-    ax.set_title(f"{name}, T = {taken}")
+    ax.set_title(f"{name}, $T = {taken}$")
 
 # %%
 # How sharp is the cut-off? Accuracy over the rate at :math:`\gamma = 1`, three seeds.

@@ -2,8 +2,8 @@ r"""
 Figures 23 and 24: depth
 ========================
 
-The paper claims that depth changes the plane in one way alone: where rich, the largest rate goes as :math:`\gamma^{2/L}`. So at
-:math:`L = 2` networks of any richness can be optimized, and from :math:`L = 3` on there is a triangle, the smaller the deeper the network.
+Where rich, the paper's largest rate goes as :math:`\gamma^{2/L}`. It claims that so only networks of :math:`L = 2` can be optimized at
+any richness; from :math:`L = 3` on there is a triangle, the smaller the deeper the network.
 The paper's networks are MLPs on MNIST-1M, :math:`T = 1000`; here they are MLPs of ReLUs on scikit-learn's digits.
 """
 

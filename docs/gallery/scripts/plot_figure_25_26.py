@@ -27,7 +27,7 @@ gamma = (1e-2, 1.0, 10.0)
 found = Findings()
 
 # %%
-# The rates span three decades about a line, :math:`\gamma^2` where lazy and :math:`\gamma^{2/3}` where rich; where blocks are added as they
+# The rates span three decades below a line, :math:`\gamma^2` where lazy and :math:`\gamma^{2/3}` where rich; where blocks are added as they
 # are, the line sinks with them.
 
 
@@ -67,10 +67,11 @@ for parametrization, number in figure_of.items():
                   **({"low": 0.1} if parametrization == "mup" else {"low": -0.1, "high": 0.1}))
 
 # %%
-# Under muP the largest rate sinks with the depth at every richness, most of all where the network is lazy, so that its exponent in
+# Under muP the largest rate sinks with the depth at every richness, least where the network is richest, so that its exponent in
 # :math:`\gamma` changes too. Under Depth-muP it stays where it is as far as brackets of a quarter of a decade tell.
 
 assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "25")
+assert found.rows[2].interval[0] > found.rows[1].measured
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows if row.figure == "26")
 
 # %%
@@ -81,7 +82,7 @@ axes = figure.subplots(1, 2, sharey=True)
 for ax, (parametrization, number) in zip(axes, figure_of.items(), strict=True):
     for n, colour, mark in zip(blocks, shades(len(blocks)), "os^Dv", strict=False):
         ax.loglog(gamma, 10 ** edge[parametrization, n].mean(0), mark + "-", color=colour, ms=5, lw=1.3, label=f"{n} block{'s' * (n > 1)}")
-    ax.set(title=f"Figure {number}: {label_of[parametrization]}", xlabel=r"$\gamma$")
+    ax.set(title=f"Figure {number}: {label_of[parametrization]}", xlabel=r"richness $\gamma$")
     label_decades(ax, "x", "y")
 axes[0].set_ylabel(r"$\eta_{\max}$")
 axes[1].legend(frameon=False, loc="lower right")

@@ -59,7 +59,7 @@ figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, loc="o
 # %%
 # How far from the limit a run is: the largest distance of its loss, at any time, from that at :math:`\gamma = 10^{-6}`. Smooth networks
 # come closer in proportion to :math:`\gamma`. A ReLU's kinks are crossed by some sample at any :math:`\gamma`: its curves come closer
-# more slowly, and are within a hundredth of the first loss at :math:`10^{-3}` all the same.
+# more slowly, and are within two hundredths of the first loss at :math:`10^{-3}` all the same.
 
 distances = {}
 for name, loss in losses.items():

@@ -83,7 +83,8 @@ for name, network in networks.items():
         found.within("30", f"{name}: power of gamma in t at the first drop", slope(g, drop), claimed - 0.1, claimed + 0.1)
 
 # %%
-# The same asked of whole curves, until half of the loss is gone: in which :math:`\eta t/\gamma^a` do they fall together best?
+# The same asked of whole curves, until half of the loss is gone: in which :math:`\eta t/\gamma^a` do they fall together best? Again a is
+# nearer to 1 from three layers on than with two.
 
 for name in networks:
     g, eta = gamma[name][-5:], runs[name].eta.values[-5:]
@@ -93,10 +94,12 @@ for name in networks:
     found.within("30", f"{name}: a of the time eta t/gamma^a in which early curves collapse", [fit.exponent for fit in fits], 0.9, 1.1)
 
 outcomes = {row.what: row.verdict for row in found.rows}
-assert outcomes["MLP, L = 2: power of gamma in tau at the first drop"] == "CONTRADICTED"
+assert outcomes["MLP, L = 2: power of gamma in tau at the first drop"] != "SUPPORTED"
 assert all(outcomes[f"{name}: power of gamma in tau at the first drop"] == "SUPPORTED" for name in list(networks)[1:])
 assert all(outcome == "SUPPORTED" for what, outcome in outcomes.items() if "ln gamma" in what or "in t " in what)
 assert not any(outcome == "CONTRADICTED" for what, outcome in outcomes.items() if "L = 2" not in what)
+two, *more = (abs(row.measured - 1) for row in found.rows if "collapse" in row.what)
+assert max(more) < two
 
 figure = figures.blank(13, 5)
 figure.set_label("Losses of rich networks over rescaled time and over steps: early they coincide in the first, late in the second")
@@ -109,17 +112,17 @@ for column, name in zip(axes.T, networks, strict=True):
             t = 5 + np.arange(losses[name].shape[-1])
             ax.semilogx(unit[i] * t, losses[name][0, i], color=colour, ls=("-", "--")[i % 2], lw=1.3,
                         label=rf"$10^{{{np.log10(gamma[name][i]):g}}}$")
-    column[0].set(title=name, xlabel=r"$\tau = \eta t/\gamma$", ylim=(0, 1.1))
-    column[1].set(xlabel=r"steps $t$")
+    column[0].set(title=f"30: {name}", xlabel=r"$\tau = \eta t/\gamma$", ylim=(0, 1.1))
+    column[1].set(title=f"31: {name}", xlabel=r"steps $t$")
 for row in axes:
     row[0].set_ylabel(r"loss $\mathcal{L}/\mathcal{L}(0)$")
 for ax in axes[0, 1:]:
     ax.legend(frameon=False, loc="lower left", title=r"$\gamma$", fontsize="small", ncols=2)
 
 # %%
-# Late: the last losses at :math:`\gamma = 10^2`, over those at :math:`\gamma = 1`, and the accuracies at the end. Networks of larger
-# :math:`\gamma` come later; those that are still near their plateau are not competitive, although the largest of their ten
-# tiny outputs is by then often the right one.
+# Late: the last losses at :math:`\gamma = 10^2`, over those at :math:`\gamma = 1`, and the accuracies at the end. The MLPs' losses are the
+# same to a half; the CNN's differ between seeds by more than that. Networks of larger :math:`\gamma` come later; those that are still near
+# their plateau are not competitive, although the largest of their ten tiny outputs is by then often the right one.
 
 for name in networks:
     last = losses[name][..., -100:].mean(-1)
@@ -134,6 +137,7 @@ for name in networks:
                  told[:, 0, -1] - told[:, 0, one], high=-0.05)
 
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows if row.figure in ("31", "32"))
+assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "31" and "MLP" in row.what)
 assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "32" and "1e-3" not in row.what)
 
 second = figures.blank(13, 3.8)

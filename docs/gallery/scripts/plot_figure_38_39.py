@@ -2,9 +2,9 @@ r"""
 Figures 38 and 39: other scalings of the rate
 =============================================
 
-The paper claims that where rich no other scaling than :math:`\eta \sim \gamma^{2/L}` serves: along :math:`\gamma^{3/L}` training diverges
-from some :math:`\gamma` on, whatever the number of steps, and along :math:`\gamma^{2/(L+1)}` it stays stable and trains less far. The
-paper's networks are an MLP of :math:`L = 3` on MNIST-1M and a CNN of :math:`L = 4` on CIFAR-5M; here both are MLPs of ReLUs on
+The paper claims that where rich other scalings than :math:`\eta \sim \gamma^{2/L}` serve worse: along :math:`\gamma^{3/L}` training
+diverges from some :math:`\gamma` on, whatever the number of steps, and along :math:`\gamma^{2/(L+1)}` it stays stable and trains less
+far. The paper's networks are an MLP of :math:`L = 3` on MNIST-1M and a CNN of :math:`L = 4` on CIFAR-5M; here both are MLPs of ReLUs on
 scikit-learn's digits.
 """
 

@@ -140,17 +140,20 @@ axes[1].set_ylabel("alignment, nuclear norm")
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
 
 # %%
-# The paper warns of other norms. With kernels as they are, all three rise on the plateau. With the mean over the samples taken off,
-# the nuclear norm's still rises, the operator norm's has fallen below its start when the loss begins to fall.
+# The paper warns of other norms. With kernels as they are, all three rise on the plateau, on average over seeds. With the mean over the
+# samples taken off, the nuclear norm's does not fall (it rises, by hardly more than seeds scatter); the operator norm's has fallen below
+# its start when the loss begins to fall.
 
 last = {norm: [t.gained for t in told[1][norm]] for norm in NORMS}
 for norm in ("nuclear, centred", "operator, centred"):
     low, high = (1, np.inf) if norm.startswith("nuclear") else (0, 1)
     growth("42", f"ViT, gamma = 100: alignment at the loss's fall, over the first, {norm} kernels", last[norm], low, high)
-assert all(row.verdict == "SUPPORTED" for row in found.rows[-2:])
+assert found.rows[-2].verdict != "CONTRADICTED"
+assert found.rows[-1].verdict == "SUPPORTED"
+assert all(np.log(last[norm]).mean() > 0 for norm in NORMS if "centred" not in norm)
 
 figure = figures.blank(10, 3.6)
-figure.set_label("Alignments of the ViT in six norms over steps: the centred operator norm's dips, the nuclear one's rises")
+figure.set_label("Alignments of the ViT in six norms over steps: the centred operator norm's dips, the nuclear one's does not")
 for ax, centred in zip(figure.subplots(1, 2, sharey=True), (False, True), strict=True):
     for norm, colour, style in zip(("nuclear", "Frobenius", "operator"), shades(3), ("-", "--", ":"), strict=True):
         for s, seen in enumerate(run[norm + (", centred" if centred else "")].values[:, :, 1]):

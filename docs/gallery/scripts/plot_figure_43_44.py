@@ -68,6 +68,8 @@ for row, i in enumerate(SHOWN):
         else:
             r, (low, high), _ = agreement(on_class[:, -1, i], on_class[:, -1, j])
             ax.text(0.5, 0.5, f"r = {r:.3f}\n{low:.3f} to {high:.3f}", transform=ax.transAxes, ha="center", va="center", fontsize="small")
+figure.supxlabel(r"$\tilde f$ on the class, network of the column", fontsize="medium")
+figure.supylabel(r"$\tilde f$ on the class, network of the row", fontsize="medium")
 
 # %%
 # In time, between networks that have taken equally many steps. Lazy networks are one throughout. On their plateau rich networks still
@@ -98,7 +100,9 @@ for figure_number, what, values, low, high in (
     found.bounded(figure_number, f"correlation, {what}", np.tanh(mean), np.tanh(interval), low, high)
 for name, kind in (("rich and rich", rich), ("lazy and lazy", lazy)):
     found.bounded("43", f"Fisher z of {name} less that of lazy and rich, at the end", *over_seeds(z[kind][-1] - z[mixed][-1]), low=0)
+assert (z[rich].min(0) < z[rich][-1]).all()
+assert (z[mixed][-1] < z[mixed][0]).all()
 found.bounded("43", "Fisher z of rich and rich less that of lazy and lazy, at the end, other initial weights",
               *over_seeds(z[rich + ", across seeds"][-1] - z[lazy + ", across seeds"][-1]), low=0)
 assert all(row.verdict == "SUPPORTED" for row in found.rows[:-1])
-assert found.rows[-1].verdict != "CONTRADICTED"
+assert found.rows[-1].measured > 0

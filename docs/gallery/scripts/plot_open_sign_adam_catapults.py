@@ -142,7 +142,7 @@ left.minorticks_off()
 left.set(xlabel=r"$\eta/\gamma$", ylabel="kernel over its start", title="SignSGD, risen runs")
 middle_ax.loglog(gammas, edge.mean("bound"), "o", color="0.15", ms=3, label="traced")
 middle_ax.loglog(gammas[gammas < 1], gammas[gammas < 1], "--", color="0.4", label=r"$\gamma$")
-middle_ax.loglog(gammas[gammas > 1], 0.46 * gammas[gammas > 1] ** 0.5, "-.", color="0.4", label=r"$\gamma^{1/2}$")
+middle_ax.loglog(gammas[gammas > 1], 0.46 * gammas[gammas > 1] ** 0.5, "-.", color="0.4", label=r"$0.46\,\gamma^{1/2}$")
 middle_ax.set(xlabel=r"$\gamma$", ylabel=r"$\eta_{\rm crit}$", title="Adam, T = 1000")
 label_decades(middle_ax, "x", "y")
 for ((beta2, loss), rows), colour, mark in zip(shares.items(), shades(3), "os^", strict=True):
