@@ -20,7 +20,7 @@ from deepnets.observables.operators import Curvature
 from deepnets.observables.points import of_stack
 from deepnets.observables.similarity import agreement
 from deepnets.observing import USUAL, named, usual_steps
-from deepnets.phenomena.watching import watch
+from deepnets.phenomena.watching import steps_of, watch
 from deepnets.state import at_rest
 from deepnets.tasks.stream import checked
 from validation.experiment import digest
@@ -76,7 +76,8 @@ def observe(experiment: DeepExperiment, gamma: Any, eta: Any, at: Sequence[int] 
     if etas.shape not in (gammas.shape, (1,)):
         raise Misuse(f"eta must be one number, or one for each of the {len(gammas)} gammas, not of shape {etas.shape}")
     etas = np.broadcast_to(etas, gammas.shape)
-    steps = usual_steps(experiment.horizons[-1]) if at is None else tuple(at)
+    T = experiment.horizons[-1]
+    steps = usual_steps(T) if at is None else steps_of(at, T)
     batch, same = probe(experiment, samples)
     wanted = offered(experiment, names, batch)
     together = fitting(experiment, wanted, len(gammas), batch, k)
@@ -93,7 +94,7 @@ def observe(experiment: DeepExperiment, gamma: Any, eta: Any, at: Sequence[int] 
     description = describe(experiment, gammas, etas, steps, samples, k)
     told.attrs = provenance() | experiment.rules() | {
         "description": json.dumps(description, sort_keys=True), "digest": digest(description), "names": ",".join(wanted),
-        "samples": len(batch[0]), "steps": experiment.horizons[-1], "same_batch": int(same), "measured_in": "float64"}
+        "samples": len(batch[0]), "steps": T, "same_batch": int(same), "measured_in": "float64"}
     return detected(told)
 
 
@@ -102,6 +103,8 @@ def describe(experiment: DeepExperiment, gamma: np.ndarray, eta: np.ndarray, at:
     if isinstance(samples, tuple | list):
         marks = [hashlib.sha256(np.ascontiguousarray(t.detach().cpu().numpy()).tobytes()).hexdigest()[:16] for t in samples]
         samples = {"given": marks}
+    elif samples is not None:
+        samples = int(samples)
     return experiment.describe() | {"observed": {"gamma": gamma.tolist(), "eta": eta.tolist(), "at": list(at), "samples": samples, "k": k,
                                                  "of_seeds": list(experiment.seeds)}}
 

@@ -165,7 +165,7 @@ def _agreement(axes: Any, observed: xr.Dataset, laws: Any) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks(few + 0.5, [f"{gamma[i]:.2g}" for i in few])
     ax.set(xlabel="log₁₀ γ", ylabel="log₁₀ γ", title=f"agreement after step {int(observed['step'][-1])}", aspect="equal")
-    ax.figure.colorbar(painted, ax=ax, label="correlation", extend="min" if np.nanmin(last) < 0 else "neither")
+    ax.figure.colorbar(painted, ax=ax, label="correlation", extend="min" if (last < 0).any() else "neither")
 
 
 # observable: the variables of which one must be there, panels, what draws it, and what it shows

@@ -33,10 +33,7 @@ class Check:
     @property
     def outcome(self) -> VerdictOutcome:
         """SUPPORTED if every quantity's verdict is, CONTRADICTED if one is, else UNDECIDED."""
-        found = {v.outcome for v in self.verdicts.values()}
-        if VerdictOutcome.CONTRADICTED in found:
-            return VerdictOutcome.CONTRADICTED
-        return VerdictOutcome.SUPPORTED if found == {VerdictOutcome.SUPPORTED} else VerdictOutcome.UNDECIDED
+        return of_all(self.verdicts.values())
 
     @property
     def verdict(self) -> Verdict:
@@ -62,6 +59,14 @@ class Check:
                 f"{self.verdict.tolerance:g} ({self.unit})\n{'':<{column}}{'slope':>9}{'95% interval':>20}  verdict")
         return "\n".join([head, *(f"{q:<{column}}{v.measured:>9.3f}{f'{v.interval[0]:.3f} to {v.interval[1]:.3f}':>20}  {v.outcome}"
                                   for q, v in self.verdicts.items())])
+
+
+def of_all(verdicts: Iterable[Verdict]) -> VerdictOutcome:
+    """Return SUPPORTED if every verdict is, CONTRADICTED if one is, else UNDECIDED."""
+    found = {v.outcome for v in verdicts}
+    if VerdictOutcome.CONTRADICTED in found:
+        return VerdictOutcome.CONTRADICTED
+    return VerdictOutcome.SUPPORTED if found == {VerdictOutcome.SUPPORTED} else VerdictOutcome.UNDECIDED
 
 
 def judge_flat(quantity: str, size: str, sizes: np.ndarray, values: np.ndarray, tolerance: float, base: float = 10.0,

@@ -10,12 +10,12 @@ import numpy as np
 import xarray as xr
 
 from deepnets.checks.family import family
-from deepnets.checks.flatness import Check
+from deepnets.checks.flatness import Check, of_all
 from deepnets.checks.transfer import default_rates, moves_of_best
 from deepnets.experiment import DeepExperiment
 from deepnets.phenomena import measures
 from deepnets.phenomena.together import LEAST_SEEDS, TOLERANCE, Together, together
-from deepnets.phenomena.watching import watch
+from deepnets.phenomena.watching import steps_of, watch
 from deepnets.tasks import Task
 from validation.misuse import Misuse, between, choose
 from validation.verdict import Verdict, VerdictOutcome
@@ -49,10 +49,7 @@ class SuperConsistency:
     @property
     def outcome(self) -> VerdictOutcome:
         """SUPPORTED where the curves fall together and the best eta stays, CONTRADICTED where one of them surely does not."""
-        found = {v.outcome for v in self.verdicts.values()}
-        if VerdictOutcome.CONTRADICTED in found:
-            return VerdictOutcome.CONTRADICTED
-        return VerdictOutcome.SUPPORTED if found == {VerdictOutcome.SUPPORTED} else VerdictOutcome.UNDECIDED
+        return of_all(self.verdicts.values())
 
     @property
     def fired(self) -> bool:
@@ -123,7 +120,8 @@ def super_consistency(network_of_size: Callable[[int], Any], task: Task, sizes: 
         raise Misuse(f"seeds must hold at least {LEAST_SEEDS}, over which there is an interval, not {first.seeds!r}")
     if first.optimizer.power != 2:
         raise Misuse(f"optimizer must be one that has sharpness in units of 2/eta, SGD or momentum, not {first.optimizer.name!r}")
-    steps = tuple(np.unique(np.linspace(0, first.horizons[-1], LOOKS).round().astype(int)).tolist()) if at is None else at
+    T = first.horizons[-1]
+    steps = steps_of(np.unique(np.linspace(0, T, LOOKS).round()) if at is None else at, T)
     transfer = moves_of_best(experiments, size, gamma, grid, transfer_tolerance)
     curves = _watched(experiments, size, gamma, _below(transfer, grid) if eta is None else eta, steps)
     apart = together(curves.sharpness, tolerance, what=f"sharpness, {size} {sizes[0]} to {sizes[-1]}, eta {curves.attrs['eta']:.3g}")

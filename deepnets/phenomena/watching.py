@@ -100,7 +100,7 @@ def watch(experiment: DeepExperiment, gamma: Any, eta: Any, at: Sequence[int], o
         raise Misuse(f"experiment must be a deepnets.DeepExperiment, not {type(experiment).__name__}")
     gammas, etas = _runs(gamma, eta)
     T = experiment.horizons[-1]
-    steps = _steps(at, T)
+    steps = steps_of(at, T)
     if not isinstance(observe, Mapping) or not all(isinstance(n, str) and callable(f) for n, f in observe.items()):
         raise Misuse(f"observe must be functions by name, not {observe!r}")
     if taken := {"loss", "at_rest", "gamma", "eta", "step", "time", "run"} & set(observe):
@@ -148,7 +148,8 @@ def _runs(gamma: Any, eta: Any) -> tuple[np.ndarray, np.ndarray]:
     return g.copy(), rate.copy()
 
 
-def _steps(at: Any, T: int) -> tuple[int, ...]:
+def steps_of(at: Any, T: int) -> tuple[int, ...]:
+    """Return the numbers of steps after which to look, or raise `Misuse`: increasing, whole, from 0 to T."""
     steps = numbers("at", at)
     if (steps.ndim != 1 or not len(steps) or (steps != np.round(steps)).any() or (np.diff(steps) <= 0).any()
             or not 0 <= steps[0] <= steps[-1] <= T):

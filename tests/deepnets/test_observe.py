@@ -87,6 +87,12 @@ def test_the_numbers_are_those_of_the_observables_themselves(told):
     np.testing.assert_allclose(seen.agreement.values[np.ix_(alive, alive)], agreement(f, y).correct, rtol=1e-10)
 
 
+def test_numbers_of_numpy_will_do():
+    seen = deepnets.observe(experiment(steps=2), [1.0], 0.1, at=np.array([0, 2]), names=("weights",), samples=np.int64(20))
+    assert seen.step.values.tolist() == [0, 2]
+    assert seen.attrs["samples"] == 20
+
+
 def test_at_the_start_nothing_has_moved_and_what_diverged_is_nan(told):
     start = told.sel(step=0)
     assert (start.kernel_change == 0).all()
@@ -150,7 +156,7 @@ def test_what_an_experiment_does_not_have_is_left_out_or_refused(tmp_path):
 @pytest.mark.parametrize(("wrong", "match"), [
     ({"gamma": [2.0, 1.0]}, "gamma"), ({"eta": [1.0, 2.0, 3.0]}, "eta"), ({"names": "hessain"}, "observe must be one of"),
     ({"names": ()}, "at least one"), ({"at": (0, 31)}, "at must"), ({"samples": 1}, "samples"), ({"k": 0}, "k must"),
-    ({"experiment": 3}, "experiment"), ({"samples": torch.ones(3)}, "task must give"),
+    ({"at": 5}, "at must"), ({"experiment": 3}, "experiment"), ({"samples": torch.ones(3)}, "task must give"),
 ])
 def test_misuse(wrong, match):
     with pytest.raises(Misuse, match=match):
@@ -287,6 +293,8 @@ def test_a_figure_of_each_observable(told):
     for figure, words in made.values():
         assert words
         assert image(figure, dpi=40).startswith(b"\x89PNG")
+    alone = told.isel(run=[0], other=[0])
+    assert image(observed_figures(alone.assign(agreement=alone.agreement * np.nan))["agreement"][0], dpi=40).startswith(b"\x89PNG")
     only = observed_figures(planted(-2, -2 / 3), laws(experiment().describe()))
     assert list(only) == ["hessian", "weights"]
     lines = {line.get_label(): line for line in only["hessian"][0].axes[0].get_lines()}

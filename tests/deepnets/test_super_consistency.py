@@ -154,6 +154,12 @@ def test_runs_that_diverge_and_rates_at_the_rim_are_undecided():
         super_consistency(mlp("mup"), DIGITS, (4, 6, 8, 10), scan=np.logspace(-2, -1, 5), **how)
 
 
+def test_looks_that_cannot_be_are_told_before_rates_are_scanned(monkeypatch):
+    monkeypatch.setattr(DeepExperiment, "measure", None)
+    with pytest.raises(Misuse, match="at must"):
+        super_consistency(mlp("mup"), DIGITS, (4, 6, 8, 10), device="cpu", steps=1, batch_size=2, at=(0, 200))
+
+
 @pytest.mark.parametrize(("change", "named"), [
     ({"sizes": (8, 16, 32)}, "sizes"), ({"size": "heads"}, "size"), ({"gamma": 0}, "gamma"), ({"eta": -1.0}, "eta"),
     ({"scan": (1, 2)}, "scan"), ({"seeds": (0, 1)}, "seeds"), ({"optimizer": "adam"}, "optimizer"), ({"tolerance": 0}, "tolerance"),
