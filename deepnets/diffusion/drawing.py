@@ -132,7 +132,8 @@ def check(folder: Path, count: int, drawing: Drawing, origin: Mapping[str, Any])
         raise Misuse(f"{folder} holds shards, and no readable {RECORD} that tells how they were drawn; choose another folder") from None
     if other := difference(json.loads(json.dumps(origin)), stored):
         raise Misuse(f"{folder} holds shards that were drawn otherwise: {other}; choose another folder")
-    if len(there) > len(list(_shards(count, drawing.shard))):
+    wanted = {shard_path(folder, number): n for number, n in _shards(count, drawing.shard)}
+    if any(member(path, "x").shape[0] > wanted.get(path, 0) for path in there):
         raise Misuse(f"count must be at least what {folder} holds already, not {count}; choose another folder")
 
 

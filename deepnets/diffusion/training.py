@@ -65,7 +65,7 @@ class Training:
     def denoiser(self, side: int) -> Denoiser:
         """Return the denoiser as it begins: the same on every machine."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+            torch.default_generator.manual_seed(self.seed)       # torch.manual_seed would seed a GPU's too
             return Denoiser(side, self.width, CLASSES)
 
     def describe(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def train(originals: Originals, training: Training, path: Path | None = None, de
 
     Raises
     ------
-    Misuse : the file is no state of a denoiser, or that of another training.
+    Misuse : the file is no state of a denoiser, or that of another training; the training diverges, of which nothing is kept.
     """
     told = {"originals": originals.describe(), "training": training.describe()}
     state = _State(training, originals.side, device)
@@ -105,6 +105,7 @@ def train(originals: Originals, training: Training, path: Path | None = None, de
             if path is not None and time.monotonic() - written >= EVERY and state.step < training.steps:
                 state.write(path, told)
                 written = time.monotonic()
+    state.check()
     if path is not None:
         state.write(path, told)
     return state.mean.eval().requires_grad_(False)
@@ -138,8 +139,14 @@ class _State:
             torch._foreach_lerp_(list(self.mean.parameters()), list(self.denoiser.parameters()), 1 - decay)
         self.step += 1
 
+    def check(self) -> None:
+        """Raise `Misuse` where the weights are not finite: bytes of what they draw would be black images, and nobody told."""
+        if not all(bool(p.isfinite().all()) for p in self.mean.parameters()):
+            raise Misuse(f"rate must be smaller than {self.training.rate:g}: by step {self.step} the training has diverged")
+
     def write(self, path: Path, told: dict[str, Any]) -> None:
         """Write the state, whole or not at all."""
+        self.check()
         stream = io.BytesIO()
         torch.save({"format": FORMAT, "told": told, "step": self.step, "denoiser": self.denoiser.state_dict(),
                     "mean": self.mean.state_dict(), "optimizer": self.optimizer.state_dict()}, stream)

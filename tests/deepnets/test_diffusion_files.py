@@ -139,8 +139,16 @@ def test_more_images_may_follow_and_the_old_stay(made, tmp_path):
     after = files(tmp_path)
     assert after["mnist1m.json"] == files(made)["mnist1m.json"] != before["mnist1m.json"]
     assert all(after[n] == before[n] for n in before if n.endswith("npz"))
-    with pytest.raises(Misuse, match=r"count must be at least what .* holds already, not 20"):
+    for fewer in (20, 45):
+        with pytest.raises(Misuse, match=f"count must be at least what .* holds already, not {fewer}"):
+            make(from_digits(), tmp_path, fewer, SMALL, FEW)
+
+
+def test_a_training_that_diverges_is_told_and_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "noised", lambda x, e, phi: (x, e * np.inf))
+    with pytest.raises(Misuse, match=r"rate must be smaller than 0.0005: by step 8"):
         make(from_digits(), tmp_path, 20, SMALL, FEW)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("words", "message"), [
