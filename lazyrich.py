@@ -163,6 +163,7 @@ def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small
         for path in dict.fromkeys(shown.names().values()):
             print(f"{', '.join(n for n, p in shown.names().items() if p == path):>24}  {shown.title(path)}")
         return DONE
+    shown.script(name)
     folder = out or Path("lazyrich-figures")
     check_writable(folder)
     made = shown.exhibit(name, scale)

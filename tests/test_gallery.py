@@ -138,8 +138,9 @@ def test_a_broken_assertion_is_told_by_its_line_and_by_the_exit_code(scripts, tm
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["figure-99-1.png"]
 
 
-def test_an_unknown_figure_is_refused_with_the_list(capsys):
-    assert lazyrich.run(["figure", "99"]) == 2
+def test_an_unknown_figure_is_refused_with_the_list(capsys, tmp_path):
+    assert lazyrich.run(["figure", "99", "--out", str(tmp_path / "out")]) == 2
+    assert not (tmp_path / "out").exists()
     told = capsys.readouterr().err
     assert "99" in told
     assert {"6", "45", "open-momentum-edges"} <= set(re.findall(r"[\w-]+", told))
@@ -233,6 +234,7 @@ import validation
 from gallery import kept
 
 LENGTH = 3
+MODEL = toymodels.OneParameter(2)
 
 
 def doubled(x):
@@ -254,6 +256,14 @@ def portrait(diary, per_decade):
 
 def careless(x):
     return xr.Dataset({"z": x * LENGTH})
+
+
+def hidden(x):
+    return xr.Dataset({"z": x * MODEL.depth})
+
+
+def usual(diary, x=LENGTH):
+    return counted(diary, [x])
 '''
 
 
@@ -296,6 +306,19 @@ def test_another_source_is_another_run_also_of_what_is_called(space, old, new):
     assert after.z.values.tolist() == ([4, 7] if "3" in new else [1, 3])
 
 
+def test_another_default_is_another_run(space):
+    for text in (KEEPS, KEEPS.replace("LENGTH = 3", "LENGTH = 4")):
+        kept(space.names(text).usual, space.diary)
+    assert space.made() == 2
+
+
+def test_arrays_count_in_full(space):
+    names, many = space.names(), np.zeros(2000)
+    for x in (many, np.where(np.arange(2000) == 1000, 1.0, many), np.ones(2), np.array([1, 1 + 1e-12])):
+        kept(names.counted, space.diary, x)
+    assert space.made() == 4
+
+
 def test_other_packages_are_another_run(space, monkeypatch):
     room = importlib.import_module("gallery.kept")       # `gallery.kept` is the function
 
@@ -322,6 +345,8 @@ def test_what_is_no_argument_is_refused(space):
     names = space.names()
     with pytest.raises(Misuse, match="careless uses LENGTH, which is no argument of it"):
         kept(names.careless, 1)
+    with pytest.raises(Misuse, match="hidden uses MODEL, which is no argument of it"):
+        kept(names.hidden, 1)
     with pytest.raises(Misuse, match="measure must be a function defined at the top of its script"):
         kept(np.mean, 1)
     with pytest.raises(Misuse, match="prints as a place in memory"):

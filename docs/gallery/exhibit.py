@@ -41,17 +41,22 @@ def title(path: Path) -> str:
     return re.search(r'^r?"""\n?(.+)$', path.read_text(), re.MULTILINE)[1]     # type: ignore[index]
 
 
+def script(name: str) -> Path:
+    """Return the script of a figure, or raise `Misuse` with the names that there are."""
+    scripts = names()
+    if name not in scripts:
+        raise Misuse(f"figure must be one of {', '.join(scripts)}, not {name!r}")
+    return scripts[name]
+
+
 def exhibit(name: str, scale: str = "small") -> Exhibit:
     """Run the script of a figure, block by block as the site does, at a scale that the script reads as `scale`.
 
     An assertion of the page that does not hold ends it, and is told in `broken`; what was drawn until then is kept.
     """
-    scripts = names()
-    if name not in scripts:
-        raise Misuse(f"figure must be one of {', '.join(scripts)}, not {name!r}")
+    path = script(name)
     if scale not in SCALES:
         raise Misuse(f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
-    path = scripts[name]
     text, made = path.read_text(), Exhibit(path.stem.removeprefix("plot_").replace("_", "-"))
     space: dict[str, Any] = {"__name__": "__main__", "__file__": str(path), "scale": scale}
     starts = [0, *(m.start() for m in re.finditer(r"^# %%", text, re.MULTILINE)), len(text)]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from gallery.files import read, write
@@ -23,13 +25,14 @@ PACKAGES = ("deepnets", "toymodels", "validation")
 def kept(measure: Callable[..., xr.Dataset], *arguments: Any, **named: Any) -> xr.Dataset:
     """Return ``measure(*arguments, **named)``, or what it returned before.
 
-    The digest is of the function's source and that of functions of the script that it calls, the arguments as they print, and the
-    sources of the packages. So that nothing else can matter, a function that uses another name of its script is refused: numbers are
-    passed as arguments.
+    The digest is of the function's source and that of functions of the script and the gallery that it calls, their defaults, the
+    arguments as they print, in full, and the sources of the packages. So that nothing else can matter, a function that uses another name
+    of its script is refused: numbers are passed as arguments.
 
     Results are netCDF files in the folder that the environment variable LAZYRICH_CACHE names, else in ~/.cache/lazyrich.
     """
-    parts = [*_sources(measure), repr(arguments), repr(sorted(named.items())), packages()]
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):        # arrays in full: digits are not rounded, nothing is left out
+        parts = [*_sources(measure), repr(arguments), repr(sorted(named.items())), packages()]
     if at := [part for part in parts if " at 0x" in part]:
         raise Misuse(f"an argument of {measure.__name__} prints as a place in memory, which is another every time: {at[0][:200]}")
     name = f"{measure.__name__}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}.nc"
@@ -46,18 +49,17 @@ def _folder() -> Path:
 
 
 def _sources(function: Any, seen: tuple[Any, ...] = ()) -> list[str]:
-    """Return a function's source and those of the functions of its script that it calls."""
+    """Return the source and the defaults of a function, and those of the functions of its script and of the gallery that it calls."""
     if not isinstance(function, FunctionType) or function.__closure__:
         raise Misuse(f"measure must be a function defined at the top of its script, not {function!r}")
-    found = [inspect.getsource(function)]
-    for name in _names(function.__code__):
+    found = [inspect.getsource(function), repr(function.__defaults__), repr(function.__kwdefaults__)]
+    for name in sorted(_names(function.__code__)):       # sets of text have another order in every process
         value = function.__globals__.get(name)
-        ours = getattr(value, "__module__", "").partition(".")[0] in (*PACKAGES, "gallery")
-        if value is None or value in seen or isinstance(value, ModuleType) or ours:
+        if value is None or isinstance(value, ModuleType | type) or any(value is s for s in (*seen, function)):
             continue
-        if isinstance(value, FunctionType) and value.__module__ == function.__module__:
+        if isinstance(value, FunctionType) and (value.__module__ == function.__module__ or value.__module__.startswith("gallery.")):
             found += _sources(value, (*seen, function))
-        elif not isinstance(value, type) and not callable(value):
+        elif not isinstance(value, FunctionType | BuiltinFunctionType):
             raise Misuse(f"{function.__name__} uses {name}, which is no argument of it: what a kept run depends on is passed to it")
     return found
 
