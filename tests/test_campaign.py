@@ -80,6 +80,8 @@ def test_the_list_holds_every_item_and_figure():
 def test_a_name_that_is_none(capsys):
     assert campaign.main(["--scale", "tiny", "--only", "z"]) == 2
     assert "b-mlp-L3-mse-seed0" in capsys.readouterr().err
+    assert campaign.main(["--scale", "full", "--device", "cpu", "--data", "nowhere", "--only", "z"]) == 2
+    assert "b-mlp-L3-mse-seed0" in capsys.readouterr().err
 
 
 def test_the_front_door_leads_there(capsys, tmp_path):

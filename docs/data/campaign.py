@@ -96,19 +96,24 @@ def campaign(scale: str = "full", device: str = "auto", data: Path | None = None
     try:
         chosen = list(pieces(scale, device, path))
     except Misuse:
+        chosen = list(pieces(scale, device, shapes=True))
+        _named(chosen, only)        # a name that there is not is told before files that there are not
         if not dry_run or data is not None:
             raise
         print("The pictures are not at hand: what is done cannot be told, all of it is estimated.\n")
-        chosen = list(pieces(scale, device, shapes=True))
-    if only:
-        if unknown := [o for o in only if not any(p.name.startswith(o) for p in chosen)]:
-            raise Misuse(f"only must be the beginnings of names, such as {chosen[0].name}, not {', '.join(unknown)}; "
-                         f"there are {', '.join(p.name for p in chosen)}")
-        chosen = [p for p in chosen if p.name.startswith(tuple(only))]
+    chosen = _named(chosen, only)
     if dry_run:
         print(plan(chosen, folder, H200 if absent else machine(device)))
         return DONE
     return run(chosen, folder, device, minutes)
+
+
+def _named(chosen: list[Piece], only: Sequence[str]) -> list[Piece]:
+    """Return the pieces whose names begin as told, all where nothing is."""
+    if unknown := [o for o in only if not any(p.name.startswith(o) for p in chosen)]:
+        raise Misuse(f"only must be the beginnings of names, such as {chosen[0].name}, not {', '.join(unknown)}; "
+                     f"there are {', '.join(p.name for p in chosen)}")
+    return [p for p in chosen if p.name.startswith(tuple(only))] if only else chosen
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

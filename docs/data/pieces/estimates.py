@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from functools import cache
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode, bmm_flop
@@ -66,25 +65,16 @@ class Step:
 
 def step(experiment: DeepExperiment) -> Step:
     """Return what one step of an experiment takes."""
-    return _step(repr(experiment), _Hidden(experiment))
+    name = repr(experiment)         # many parts are of experiments that print alike and are no hashable objects
+    if name not in _STEPS:
+        _STEPS[name] = _step(experiment)
+    return _STEPS[name]
 
 
-class _Hidden:
-    """An argument that a cache does not look at."""
-
-    def __init__(self, held: DeepExperiment) -> None:
-        self.held = held
-
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    def __hash__(self) -> int:
-        return 0
+_STEPS: dict[str, Step] = {}
 
 
-@cache
-def _step(name: str, hidden: _Hidden) -> Step:
-    experiment = hidden.held
+def _step(experiment: DeepExperiment) -> Step:
     module = experiment.theta_0(experiment.seeds[0]).cpu()
     recipe = experiment.recipe(module)
     x, y = batch(recipe, 0, 0, next(module.parameters()))

@@ -86,10 +86,13 @@ def _consistency(name: str, data: xr.Dataset) -> Iterator[Row]:
 
 
 def _curvature(name: str, data: xr.Dataset) -> Iterator[Row]:
-    """The sharpness in theta at the end: gamma**-2 where lazy, gamma**(-2/L) where rich; and R ~ gamma in units of u at the start."""
+    """Sharpness in theta at the end: gamma**-2 where lazy, gamma**(-2/L), L = 3, where rich; and R ~ gamma in units of u at the start."""
     gamma, last = data["gamma"].values, data["hessian"].isel(step=-1, hessian_0=0, hessian_1=0)
     in_theta = last / gamma**2
-    for regime, window, claim in (("lazy", LAZY, -2.0), ("rich", RICH, -2 / 3)):
+    claims = [("lazy", LAZY, -2.0)]
+    if "mlp" in name:        # skips mix depths: of them nothing is claimed where rich, as of deepnets.scaling
+        claims.append(("rich", RICH, -2 / 3))
+    for regime, window, claim in claims:
         if (told := _power(in_theta, gamma, window, claim)) is not None:
             yield _row(name, data.attrs, f"sharpness at the end, {regime}", told)
     first = data["residual"].isel(step=0, residual_0=0, residual_1=0)
