@@ -262,6 +262,10 @@ def hidden(x):
     return xr.Dataset({"z": x * MODEL.depth})
 
 
+def both(diary):
+    return counted(diary, [doubled(2)])
+
+
 def usual(diary, x=LENGTH):
     return counted(diary, [x])
 '''
@@ -309,6 +313,16 @@ def test_another_source_is_another_run_also_of_what_is_called(space, old, new):
 def test_another_default_is_another_run(space):
     for text in (KEEPS, KEEPS.replace("LENGTH = 3", "LENGTH = 4")):
         kept(space.names(text).usual, space.diary)
+    assert space.made() == 2
+
+
+def test_the_order_of_names_makes_no_other_run(space, monkeypatch):
+    room = importlib.import_module("gallery.kept")
+    names, text = space.names(), room._names
+    for turned in (False, True):         # as sets of text have another order in every process
+        monkeypatch.setattr(room, "_names", lambda code, turned=turned: sorted(text(code), reverse=turned))
+        kept(names.usual, space.diary)
+        kept(names.both, space.diary)
     assert space.made() == 2
 
 

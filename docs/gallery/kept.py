@@ -54,7 +54,7 @@ def _sources(function: Any, seen: tuple[Any, ...] = ()) -> list[str]:
         raise Misuse(f"measure must be a function defined at the top of its script, not {function!r}")
     found = [inspect.getsource(function), repr(function.__defaults__), repr(function.__kwdefaults__)]
     for name in sorted(_names(function.__code__)):       # sets of text have another order in every process
-        value = function.__globals__.get(name)
+        value = inspect.unwrap(function.__globals__.get(name))      # what a cached function caches
         if value is None or isinstance(value, ModuleType | type) or any(value is s for s in (*seen, function)):
             continue
         if isinstance(value, FunctionType) and (value.__module__ == function.__module__ or value.__module__.startswith("gallery.")):
