@@ -1,4 +1,4 @@
-"""How many of torch's threads a training on a CPU takes: one where sharing small products costs more than it brings; knows no training."""
+"""How many of torch's threads small products on a CPU take: one where sharing them costs more than it brings; knows no training."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ SMALL = 500_000       # parameters times samples of a step: below it two threads
 
 
 @contextmanager
-def threads_for(parameters: int, samples: int, device: str) -> Iterator[None]:
+def threads_for(parameters: int, samples: int, device: str, small: int = SMALL) -> Iterator[None]:
     """Let torch use one thread for the length of the block, if a step is small and on a CPU."""
     before = torch.get_num_threads()
-    if device != "cpu" or before == 1 or parameters * samples >= SMALL:
+    if device != "cpu" or before == 1 or parameters * samples >= small:
         yield
         return
     torch.set_num_threads(1)

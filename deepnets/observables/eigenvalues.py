@@ -15,10 +15,12 @@ from deepnets.observables.lanczos import WHICH, Eigenpairs, basis_size, eigenpai
 from deepnets.observables.operators import Curvature, chosen
 from deepnets.observables.points import Points, of_centered, of_stack
 from deepnets.state import Running
+from deepnets.threads import threads_for
 from validation.misuse import Misuse, choose, whole
 
 METHODS = ("auto", "dense", "lanczos")
 DENSE = 1000      # parameters, up to which one matrix is made whole; of P points where P n^3 is not larger
+SMALL = 50_000_000      # parameters times samples of all points: below it two threads gain seconds, and where cores are busy lose minutes
 UNITS = "loss per u^2; times gamma^-2: loss per theta^2"
 
 
@@ -36,7 +38,7 @@ def spectrum(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any 
 
     Parameters
     ----------
-    centered : the network; it is differentiated as it evaluates itself, by pairs or by two copies, and left as it is.
+    centered : the network; f~ is as it evaluates itself, by pairs or by two copies. It is left as it is.
     u : by the wrapped module's parameter names; None: where `centered` is.
     batch : (x, y), inputs (B, ...) and targets, numbers (B, ..., K) or class indices (B, ...).
     loss : "mse", "cross_entropy", or a loss of `deepnets.losses`.
@@ -129,12 +131,13 @@ def _measured(points: Points, k: int, part: str, which: str, block: str | Sequen
     if method == "dense" and n > 10 * DENSE:
         raise Misuse(f"method 'dense' would make a matrix of {n} by {n}; {10 * DENSE} is the most, and 'lanczos' has no limit")
     columns = 2 * n if dense else basis_size(n, k, which) + min(n, 2 * k)
-    curvature = Curvature(points, part, block, seed, columns)
-    former = _start(start, curvature)
-    if dense:
-        found = _dense(curvature.matrix(), k, which)
-    else:
-        found = eigenpairs(curvature, curvature.like.new_empty((P, n)), k, which, tolerance, former, seed)
+    with threads_for(P * n, len(points.x), points.u[names[0]].device.type, SMALL):
+        curvature = Curvature(points, part, block, seed, columns)
+        former = _start(start, curvature)
+        if dense:
+            found = _dense(curvature.matrix(), k, which)
+        else:
+            found = eigenpairs(curvature, curvature.like.new_empty((P, n)), k, which, tolerance, former, seed)
     made = xr.Dataset({"eigenvalues": (("point", "eigenvalue"), found.values, {"units": UNITS}),
                        "residuals": (("point", "eigenvalue"), found.residuals, {"units": "the largest |eigenvalue| seen"}),
                        "converged": (("point",), found.converged)}, {"gamma": (("point",), points.gamma)})

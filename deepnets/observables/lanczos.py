@@ -197,7 +197,8 @@ class _Basis:
 
     def ritz(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return Ritz values (P, j), ascending, their coordinates (P, j, j), residuals (P, j), and the largest |value| so far (P, 1)."""
-        values, mixed = np.linalg.eigh(self.projected[:, :self.size, :self.size].cpu().numpy())
+        # torch's: numpy's takes threads of its own, which wait for each other where cores are busy
+        values, mixed = (x.numpy() for x in torch.linalg.eigh(self.projected[:, :self.size, :self.size].cpu()))
         residual = self.beta.cpu().numpy()[:, None] * np.abs(mixed[:, -1, :])
         self.largest = np.maximum(self.largest, np.abs(values).max(1, keepdims=True))
         return values, mixed, residual, self.largest

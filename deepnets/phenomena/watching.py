@@ -19,6 +19,7 @@ from deepnets.precision import arithmetic
 from deepnets.stacks import stack_of
 from deepnets.state import Parameters, Running
 from deepnets.tasks.stream import checked, placed
+from deepnets.threads import threads_for
 from deepnets.training import batch, diverged, train
 from validation.misuse import Misuse, numbers, positive, whole
 
@@ -129,7 +130,8 @@ def watch(experiment: DeepExperiment, gamma: Any, eta: Any, at: Sequence[int], o
             held = seen.setdefault(name, np.full((len(steps), len(gammas), *values.shape[1:]), np.nan))
             held[steps.index(step), which] = values
 
-    with torch.random.fork_rng(devices=[like.device] if like.is_cuda else []), arithmetic(experiment.precision, experiment.device):
+    with (torch.random.fork_rng(devices=[like.device] if like.is_cuda else []), arithmetic(experiment.precision, experiment.device),
+          threads_for(sum(p.numel() for p in module.parameters()), experiment.batch_size, experiment.device)):
         trained = train(module, stack, recipe, gammas, etas, seed, look)
     made: dict[str, Any] = {"loss": (("time", "run"), trained.losses), "at_rest": ("time", trained.at_rest)}
     for name in observe:

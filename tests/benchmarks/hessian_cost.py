@@ -2,8 +2,9 @@
 
     python tests/benchmarks/hessian_cost.py [--tiny]
 
-Best of several repetitions, interleaved, on the machine's CPU and as many threads as torch takes. One by one is done twice: as `spectrum`
-does it, its graph kept from product to product, and afresh with `torch.func`'s forward-over-reverse, as a script would.
+Best of several repetitions, interleaved, on the machine's CPU and as many threads as torch takes (`spectrum` takes one for its 1e5
+parameters: a second brings little where it is free, and where it is not the two wait for each other). One by one is done twice: as
+`spectrum` does it, its graph kept from product to product, and afresh with `torch.func`'s forward-over-reverse, as a script would.
 """
 
 import argparse

@@ -234,6 +234,19 @@ def test_products_through_masks_are_those_of_two_copies():
     assert apart(pairs.eigenvalues.values, copies.eigenvalues.values) < 1e-9
 
 
+def test_small_products_take_one_thread_and_give_the_others_back(monkeypatch):
+    module, u, x, y = case(mlp, 1.0)
+    seen, ours, before = [], Curvature.__call__, torch.get_num_threads()
+    monkeypatch.setattr(Curvature, "__call__", lambda *a: seen.append(torch.get_num_threads()) or ours(*a))
+    torch.set_num_threads(2)
+    try:
+        deepnets.spectrum(deepnets.Centered(module, 1.0), u, (x, y), "mse", k=2, method="lanczos")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+
+
 def test_batches_in_parts_add_up(monkeypatch):
     module, u, x, y = case(vit, 1.0, n=11)
     points = of_centered(deepnets.Centered(module, 1.0), u, (x, y), "mse", "module")
