@@ -93,7 +93,7 @@ for ax, (name, runs) in zip(figure.subplots(1, 2), square.items(), strict=True):
 # %%
 # Under squared error it is the kernel. Every loss peaks, by :math:`\gamma^{-2}` (with a wobble: the loss doubles in each step, and the peak
 # is one of them); the kernel falls to about 0.8 of its size, and the loss comes down again, the largest not yet to its end at the last
-# step. The linearised network's goes on growing.
+# step (the ViT's over a second, lower peak). The linearised network's goes on growing.
 
 for name, runs in square.items():
     seen = [o for run in runs for o in told(run)]
