@@ -86,8 +86,8 @@ found.within("4a", f"MLP: catapults at gamma = 10, of {12 * seeds} runs", count,
 
 # %%
 # At :math:`\gamma = 100` and :math:`\eta = 40 \gamma^{2/3}`, of a grid by factors of 2 that with the least final loss: the alignment of the
-# last hidden kernel in the nuclear norm (Appendix P), and the sharpness. The CNN's
-# alignment grows before the drop in each of three seeds, and they differ too much to tell by how much.
+# last hidden kernel in the nuclear norm (Appendix P), and the sharpness. The CNN's alignment grows before the drop in each of three
+# seeds, and they differ too much to tell by how much.
 
 
 def watched(network, steps, seed, gamma, eta, looks):
