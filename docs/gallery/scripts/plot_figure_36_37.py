@@ -26,7 +26,7 @@ width, channels, stream, blocks, steps, seeds = {"small": (32, 8, 8, 1, 300, 3),
 found = Findings()
 vit = deepnets.ViT((1, 8, 8), stream, 10, blocks=blocks)
 squares = {"MLP": deepnets.MLP(64, width, 3, 10), "ViT": vit}
-crosses = {"CNN": deepnets.CNN((1, 8, 8), channels, 10, convolutions=1), "ViT": vit}
+crosses = {"MLP": squares["MLP"], "CNN": deepnets.CNN((1, 8, 8), channels, 10, convolutions=1), "ViT": vit}
 
 # %%
 # The sharpness at the start gives the rate :math:`\eta_{\mathrm{crit}} \propto \gamma^2` at which a quadratic would cease to train. Under
@@ -112,9 +112,9 @@ assert all(row.verdict == "SUPPORTED" for row in found.rows)
 smaller = np.logspace(-5, -3.5, 4)
 cross = {name: [kept(measure, network, "cross_entropy", steps, seed, smaller.tolist(), 0.01, 1) for seed in range(seeds)]
          for name, network in crosses.items()}
-second = figures.blank(10, 4.2)
+second = figures.blank(12, 4.2)
 second.set_label("Excess over time under cross-entropy: peaks like one over gamma, and linearised networks trace the same curves")
-for ax, (name, runs) in zip(second.subplots(1, 2), cross.items(), strict=True):
+for ax, (name, runs) in zip(second.subplots(1, 3), cross.items(), strict=True):
     curves(ax, runs[0])
     ax.set(title=f"Figure 37: {name}, cross-entropy", ylabel=r"$\mathcal{L}/\mathcal{L}_0$", ylim=(1e-4, None))
     ax.legend(frameon=False, fontsize="small", loc="lower left")
