@@ -116,7 +116,7 @@ def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping
     drawn = [e for e in drawn if e in spoken_of] or drawn
     if not drawn:
         raise Misuse("edges must hold at least one bracket with a known end; every one is censored on both sides")
-    columns = min(len(drawn), 3)
+    columns = 2 if len(drawn) == 4 else min(len(drawn), 3)
     blocks = -(-len(drawn) // columns)
     # laid out in inches: matplotlib's own layout measures every tick's text, and takes as long as the drawing
     width, height, legend = columns * (PANEL[0] + MARGIN) + 0.2, blocks * BLOCK + 0.45, 0.45

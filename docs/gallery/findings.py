@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from validation import Verdict
+from validation.misuse import Misuse
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Findings:
     def bounded(self, figure: str, what: str, measured: float, interval: Sequence[float], low: float = -math.inf,
                 high: float = math.inf) -> Finding:
         """Add a number with an interval of its own, of which the claim is a range."""
+        if not (math.isfinite(low) or math.isfinite(high)):
+            raise Misuse("low or high must be given: a claim that every number meets is none")
         left, right = map(float, interval)
         if low <= left and right <= high:
             verdict = "SUPPORTED"

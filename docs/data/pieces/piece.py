@@ -15,6 +15,7 @@ import torch
 import xarray as xr
 
 from gallery.files import read, write
+from validation.misuse import Misuse
 from validation.provenance import provenance
 
 PARTS = ".parts"       # of the folder of results: what is done of pieces that are not
@@ -105,8 +106,11 @@ class Piece:
 def _is(path: Path, digest: str) -> bool:
     if not path.exists():
         return False
-    with xr.open_dataset(path, engine="scipy") as held:
-        return held.attrs.get("digest") == digest
+    try:
+        with xr.open_dataset(path, engine="scipy") as held:
+            return bool(held.attrs.get("digest") == digest)
+    except Exception as error:        # whatever scipy and xarray raise on a broken file means one thing
+        raise Misuse(f"{path} cannot be read ({type(error).__name__}); move it away, and it is measured again") from error
 
 
 def _machine(device: str) -> dict[str, Any]:

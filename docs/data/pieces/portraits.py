@@ -63,7 +63,7 @@ def _piece(item: str, name: str, figure: str, what: str, experiment: DeepExperim
     gamma = np.logspace(-5, 5, 10 * per_decade + 1)
     plane = Plane.around(_middle(experiment), gamma, scale.decades, max(1, scale.rates // coarser))
     cut = np.array_split(np.arange(len(gamma)), scale.parts)
-    parts = tuple(Part(f"gamma{i}", partial(_swept, experiment, plane, rows), partial(_cost, experiment, plane, len(rows)))
+    parts = tuple(Part(f"gamma{i}of{len(cut)}", partial(_swept, experiment, plane, rows), partial(_cost, experiment, plane, len(rows)))
                   for i, rows in enumerate(cut))
     return Piece(item, name, figure, what, {"experiment": experiment.describe(), "plane": plane.digest}, parts, along="gamma")
 
