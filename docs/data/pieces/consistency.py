@@ -29,15 +29,14 @@ def consistency(scale: Scale, device: str) -> Iterator[Piece]:
     data, inputs, K = task.describe()["name"].replace("_", "-"), int(np.prod(task.in_shape)), task.out_features
     shape = image(task.in_shape)
     channels, blocks = scale.channel_widths, min(2, scale.blocks)
-    patch = max(1, shape[1] // 7)
-    text = deepnets.tasks.text(topics.__file__, context=16 if scale.name == "tiny" else 64)
+    text = deepnets.tasks.text(topics.__file__, context=4 if scale.name == "tiny" else 64)
     families: tuple[tuple[str, str, str, Task, Callable[[int, str], Any], tuple[int, ...], tuple[str, ...]], ...] = (
         ("mlp", "17-22", f"MLP, L = 3, {data}", task, lambda n, p: deepnets.MLP(inputs, n, 3, K, parametrization=p), scale.widths,
          ("mup", "ntk")),
         ("residual-cnn", "super-consistency", f"residual CNN, {data}; stands in for CIFAR", task,
          lambda n, p: deepnets.ResidualCNN(shape, n, out_features=K, blocks=blocks, parametrization=p), channels, ("depth_mup", "ntk")),
         ("vit", "super-consistency", f"ViT, {data}; stands in for CIFAR", task,
-         lambda n, p: deepnets.ViT(shape, n, out_features=K, patch=patch, blocks=blocks, heads=2, parametrization=p), channels,
+         lambda n, p: deepnets.ViT(shape, n, out_features=K, patch=scale.patch, blocks=blocks, heads=2, parametrization=p), channels,
          ("depth_mup", "ntk")),
         ("transformer", "super-consistency", "language model of the bytes of Python's manual; stands in for WikiText", text,
          lambda n, p: deepnets.Transformer(256, text.in_shape[0], n, blocks=blocks, heads=2, parametrization=p), channels,

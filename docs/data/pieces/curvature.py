@@ -13,7 +13,7 @@ from deepnets.phenomena import Look
 from pieces.piece import Piece
 from pieces.portraits import image
 from pieces.scale import Scale
-from pieces.watched import optimal_line, over_seeds
+from pieces.watched import RATE, optimal_line, over_seeds
 
 PER_EIGENVALUE = 6        # products that Lanczos takes for each
 
@@ -31,7 +31,7 @@ def curvature(scale: Scale, device: str) -> Iterator[Piece]:
                                                ("residual", residual, "mse", "35", "residual CNN under Depth-muP, MSE")):
         experiment = DeepExperiment(network, task, loss, steps=scale.steps, batch_size=scale.batch, device=device,
                                     compile=scale.compile)
-        eta = optimal_line(gamma, 3, 0.3)
+        eta = optimal_line(gamma, 3, RATE)
         description = {"experiment": experiment.describe(), "gamma": gamma.tolist(), "eta": eta.tolist(), "at": scale.curvature,
                        "top": scale.top, "probe": scale.probe, "seeds": scale.seeds}
         parts = over_seeds(experiment, gamma.tolist(), eta.tolist(), scale.curvature, observe, scale.seeds, scale.probe,

@@ -12,7 +12,7 @@ from deepnets import DeepExperiment
 from deepnets.phenomena import Look, measures
 from pieces.piece import Piece
 from pieces.scale import Scale
-from pieces.watched import optimal_line, over_seeds
+from pieces.watched import RATE, optimal_line, over_seeds
 
 
 def phenomena(scale: Scale, device: str) -> Iterator[Piece]:
@@ -33,14 +33,14 @@ def phenomena(scale: Scale, device: str) -> Iterator[Piece]:
     for depth in (2, 3, 4):
         network, gamma = deepnets.MLP(inputs, scale.wide, depth, K), np.logspace(-2, 4, 13)
         yield piece(f"alignment-L{depth}", "4, 40, 41", f"MLP of width {scale.wide}, L = {depth}, {data}: alignment, sharpness",
-                    DeepExperiment(network, task, **wide), gamma, optimal_line(gamma, depth, 0.5), early, aligned, products=8)
+                    DeepExperiment(network, task, **wide), gamma, optimal_line(gamma, depth, RATE), early, aligned, products=8)
     # a full batch of whitened samples: the singular directions are learnt one after the other
     yield piece("stairs", "4", "linear network, teacher of four singular values, full batch", DeepExperiment(
         deepnets.MLP(4, min(scale.wide, 256), 3, 4, nonlinearity="linear"), deepnets.tasks.linear(samples=64),
         **wide | {"steps": 2 * T, "batch_size": 64}), np.array([1e-1, 1e4]), np.array([1e-2, 1e3]), (0,), aligned)
     for depth in (2, 3, 4):
         gamma = np.tile(np.logspace(-4, 4, 17), 4)         # four rates each: of those that train the best counts
-        eta = optimal_line(gamma, depth, 1.0) * np.repeat([0.1, 0.3, 1.0, 3.0], 17)
+        eta = optimal_line(gamma, depth, RATE) * np.repeat([0.1, 0.3, 1.0, 3.0], 17)
         yield piece(f"movement-L{depth}", "45", f"MLP of width {scale.wide}, L = {depth}, {data}: movement of the weights",
                     DeepExperiment(deepnets.MLP(inputs, scale.wide, depth, K), task, **wide), gamma, eta, (T,), {"moved": _moved})
 

@@ -48,7 +48,7 @@ def portraits(scale: Scale, device: str) -> Iterator[Piece]:
     yield from cnn("d", "warmup-cosine", "10", "MSE, warm-up and cosine decay", schedule="warmup_cosine")
     yield from cnn("d", "adam", "12", "MSE, Adam", optimizer="adam")
     small: dict[str, Any] = {"seeds": 1, "coarser": 4, "loss": "cross_entropy"}
-    vit = deepnets.ViT(shape, scale.channels, out_features=K, patch=max(1, shape[1] // 7), blocks=scale.blocks, heads=1)
+    vit = deepnets.ViT(shape, scale.channels, out_features=K, patch=scale.patch, blocks=scale.blocks, heads=1)
     yield from made("e", "vit", "14", f"ViT of {scale.blocks} blocks, cross-entropy; stands in for TinyImageNet", vit, **small)
     resnet = deepnets.ResNet(shape, max(4, scale.channels // 4), out_features=K, blocks=scale.stages)
     yield from made("e", "resnet18", "25, 26", f"ResNet, blocks {scale.stages}, cross-entropy; stands in for CIFAR-5M", resnet, **small)

@@ -23,7 +23,7 @@ class Scale:
     widths, channel_widths, depths : whose consistency is looked at, after `looks` steps; `scan` are the rates among which the best is
         looked for. None: the usual.
     wide : of the MLPs whose alignment and movement are.
-    blocks, stages : of the ViT, and of the ResNet's four stages.
+    blocks, patch, stages : of the ViT, and of the ResNet's four stages.
     compile : as of `DeepExperiment`.
     """
 
@@ -49,6 +49,7 @@ class Scale:
     looks: tuple[int, ...] | None
     wide: int
     blocks: int
+    patch: int
     stages: tuple[int, int, int, int]
     compile: bool | str
 
@@ -58,14 +59,14 @@ def full(path: str | None) -> Scale:
     return Scale("full", lambda: tasks.fashion_mnist(path), width=512, channels=32, batch=256, steps=1000, seeds=3, gammas=4, rates=10,
                  decades=3, parts=4, curvature=(0, 10, 30, 100, 300, 1000), gammas_of_curvature=17, top=20, probe=256,
                  widths=(64, 128, 256, 512, 1024), channel_widths=(8, 16, 32, 64), depths=(2, 4, 8, 16), scan=None, looks=None,
-                 wide=1024, blocks=3, stages=(2, 2, 2, 2), compile="auto")
+                 wide=1024, blocks=3, patch=4, stages=(2, 2, 2, 2), compile="auto")
 
 
 def tiny(path: str | None) -> Scale:
     """Return the sizes that show that all of it works; digits of scikit-learn, whatever the path."""
-    return Scale("tiny", tasks.digits, width=8, channels=4, batch=8, steps=12, seeds=2, gammas=1, rates=1, decades=2, parts=2,
-                 curvature=(12,), gammas_of_curvature=3, top=1, probe=16, widths=(4, 6, 8, 12), channel_widths=(4, 6, 8, 12),
-                 depths=(1, 2, 3, 4), scan=(0.01, 0.1, 1.0, 10.0, 100.0), looks=(0, 12), wide=8, blocks=1, stages=(1, 1, 1, 1),
+    return Scale("tiny", tasks.digits, width=8, channels=4, batch=8, steps=8, seeds=2, gammas=1, rates=1, decades=1, parts=2,
+                 curvature=(8,), gammas_of_curvature=3, top=1, probe=16, widths=(4, 6, 8, 12), channel_widths=(2, 4, 6, 8),
+                 depths=(1, 2, 3, 4), scan=(0.01, 0.1, 1.0, 10.0, 100.0), looks=(8,), wide=8, blocks=1, patch=4, stages=(1, 1, 1, 1),
                  compile=False)
 
 

@@ -17,6 +17,7 @@ from validation import Verdict, edges_from_brackets, fit, judge
 from validation.assessment import assess
 
 RICH, LAZY = (10.0, 1e4), (1e-4, 1e-2)
+TRAINED = 0.5
 
 
 @dataclass(frozen=True)
@@ -101,15 +102,16 @@ def _curvature(name: str, data: xr.Dataset) -> Iterator[Row]:
 
 
 def _movement(name: str, data: xr.Dataset) -> Iterator[Row]:
-    """The movement of the second matrix, of each gamma's rates that of the least final loss."""
+    """The movement of the second matrix, of each gamma's rates that of the least final loss, where half of the loss is gone."""
     depth = data.sizes["moved_1"]
     final = data["loss"].isel(time=slice(-10, None)).mean("time").values                     # (seed, run)
     gammas = np.unique(data["gamma"].values)
     best = np.array([[runs[np.nanargmin(np.where(np.isfinite(row[runs]), row[runs], np.inf))] for runs in
                       (np.flatnonzero(data["gamma"].values == g) for g in gammas)] for row in final])
+    trained = np.take_along_axis(final, best, axis=1) < TRAINED * data["at_rest"].isel(time=slice(-10, None)).mean("time").values[:, None]
     for norm, word in enumerate(("nuclear", "Frobenius", "operator")):
         size = data["moved"].isel(step=0, moved_0=norm, moved_1=1).values
-        chosen = xr.DataArray(np.take_along_axis(size, best, axis=1), dims=("seed", "run"))
+        chosen = xr.DataArray(np.where(trained, np.take_along_axis(size, best, axis=1), np.nan), dims=("seed", "run"))
         if (told := _power(chosen, gammas, RICH, 1 / depth)) is not None:
             yield _row(name, data.attrs, f"movement of the second matrix, {word} norm, rich", told)
 

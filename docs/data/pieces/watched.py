@@ -14,6 +14,8 @@ from deepnets.phenomena import Look, watch
 from pieces import estimates
 from pieces.piece import Cost, Part
 
+RATE = 10.0        # of the line on which runs are looked at: on digits a sixth of the lazy eta_crit, and trained where rich
+
 
 def over_seeds(experiment: DeepExperiment, gamma: Sequence[float], eta: Sequence[float], at: Sequence[int],
                observe: Mapping[str, Callable[[Look], Any]], seeds: int, probe: int, products: int = 0) -> tuple[Part, ...]:
