@@ -1,10 +1,10 @@
 r"""
-Super-consistency: sharpness in time at every width
-===================================================
+Super-consistency: sharpness in time at every width and depth
+=============================================================
 
 Noci et al. (arXiv 2402.17457) claim that learning rates transfer under muP because the sharpness, the largest eigenvalue of the Hessian,
-is the same in time at every width, and that neither holds under the NTK parametrization: there wider networks learn features less, and
-their curvature grows less.
+is the same in time at every width, under Depth-muP at every depth, and that neither holds under the NTK parametrization: there wider
+networks learn features less, and their curvature grows less.
 
 Here sharpness is :math:`S = N\eta\lambda/2`, so that :math:`S = 1` is the edge of stability, and its curves are :math:`s` decades apart:
 the standard deviation over widths of :math:`\log_{10} S`, late in training, from which what seeds scatter is taken off
@@ -128,3 +128,42 @@ axes[0].set_ylabel(r"$S = N\eta\lambda/2$")
 for style, label in (("o-", "muP"), ("s:", "NTK")):
     axes[1].plot([], [], style, color="0.3", ms=3.5, lw=1.3, label=label)
 axes[1].legend(frameon=False, loc="lower left", title="dark to light: $N$ grows")
+
+# %%
+# Depth: a residual MLP under Depth-muP, whose branches are scaled down by the root of their number, and under muP, which leaves them as
+# they are; :math:`\gamma = 1`. Each is watched at a rate below the best of all of its depths. Depths count as together where
+# :math:`s \le 0.2`.
+
+
+def in_depth(parametrization, width, blocks, eta, steps, batch, seeds):
+    """Return sharpness (seed, blocks, step) of residual MLPs."""
+    at, rows = [0, steps // 2, 3 * steps // 4, steps], []
+    for seed in range(seeds):
+        runs = [phenomena.watch(deepnets.DeepExperiment(deepnets.ResidualMLP(64, width, n, 10, parametrization=parametrization),
+                                                        deepnets.tasks.digits(), steps=steps, batch_size=batch), 1.0, eta, at,
+                                {"sharpness": phenomena.measures.sharpness()}, seed).sharpness.isel(run=0, drop=True) for n in blocks]
+        rows.append(xr.concat(runs, "blocks"))
+    return xr.Dataset({"sharpness": xr.concat(rows, "seed").transpose("seed", "blocks", "step")}, {"blocks": list(blocks)})
+
+
+width, blocks, steps, batch = {"small": (24, (2, 3, 5, 8), 40, 32), "paper": (256, (2, 4, 8, 16), 1000, 128)}[scale]
+deep = {p: kept(in_depth, p, width, blocks, eta, steps, batch, 3) for p, eta in (("depth_mup", 6.0), ("mup", 0.6))}
+spread = {p: phenomena.together(run.sharpness, 0.2) for p, run in deep.items()}
+for p, label, claim in (("depth_mup", "Depth-muP", {"high": 0.2}), ("mup", "muP", {"low": 0.2})):
+    found.bounded("super-consistency", f"residual MLP, {label}: decades between depths", spread[p].spread, spread[p].interval, **claim)
+assert spread["depth_mup"].spread < spread["mup"].interval[0]
+assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
+
+# %%
+# Under Depth-muP depths are closer together than under muP, where deeper networks are sharper from the start.
+
+second = figures.blank(8, 3.4)
+second.set_label("Sharpness over steps for several depths: under Depth-muP curves lie together, under muP deeper networks are sharper")
+for ax, (p, title) in zip(second.subplots(1, 2, sharey=True), (("depth_mup", "Depth-muP"), ("mup", "muP")), strict=True):
+    for n, colour in zip(blocks, shades(len(blocks)), strict=True):
+        ax.semilogy(deep[p].step, 10 ** np.log10(deep[p].sharpness.sel(blocks=n)).mean("seed"), "o-", color=colour, ms=3.5, lw=1.3,
+                    label=f"{n} blocks")
+    ax.set(title=title, xlabel="step $t$")
+    label_decades(ax, "y")
+second.axes[0].set_ylabel(r"$S = N\eta\lambda/2$")
+second.legend(*second.axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
