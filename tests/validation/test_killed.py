@@ -80,7 +80,7 @@ def check(store, log, whole):
 
 @pytest.mark.parametrize(("executor", "mains", "kills"), [
     ("serial", 1.0, KILLS), ("processes", 0.3, KILLS), pytest.param("dask", 0.1, KILLS, marks=pytest.mark.slow),
-    pytest.param("submitit", 0.15, 3, marks=pytest.mark.slow), pytest.param("submitit", 0.15, KILLS, marks=[pytest.mark.slow, PATIENT])])
+    pytest.param("submitit", 0.15, 1, marks=pytest.mark.slow), pytest.param("submitit", 0.15, KILLS, marks=[pytest.mark.slow, PATIENT])])
 def test_killed_again_and_again(tmp_path, whole, executor, mains, kills):
     if executor in ("dask", "submitit"):
         pytest.importorskip({"dask": "distributed"}.get(executor, executor))
