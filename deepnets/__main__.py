@@ -68,11 +68,10 @@ def _run(setting: Setting, observing: Observing, out: Path | None, overwrite: bo
     print(f"{title}\n{_brackets(edges)}")
     for assessment in assess(edges, found, setting.tolerance):
         print(assessment.verdict.sentence)
-    said = unclaimed(edges, found)
+    print("\n".join([*unclaimed(edges, found), f"Written to {target}"]))
     if observing.names:
         seen, more = along.along(portrait, experiment, observing, beside, True, overwrite)
-        said += [*more, *([f"Observables written to {beside}"] if seen is not None else [])]
-    print("\n".join([*said, f"Written to {target}"]))
+        print("\n".join([*more, *([f"Observables written to {beside}"] if seen is not None else [])]))
     return DONE
 
 

@@ -12,6 +12,7 @@ from deepnets.observing import Observing
 from deepnets.reading import read, slug, theory_of, unclaimed
 from deepnets.setting import Setting
 from deepnets.tracing import plan, traced
+from validation.misuse import Misuse
 from validation.sweeping import Sweeping, failed_tiles
 
 
@@ -52,6 +53,7 @@ def deep(
         along.check(experiment, observing, beside, sweeping.overwrite)
     sweeping.check(experiment, target)
     refuse_foreign(folder)
+    refused: Misuse | None = None
 
     workers = cores() if experiment.device == "cpu" else 1      # a GPU has one
     portrait = sweeping.run(experiment, plane, target, not quiet, workers, {"accuracy": setting.accuracy})
@@ -63,7 +65,10 @@ def deep(
     assessments, notes = assess(edges, found, setting.tolerance), unclaimed(edges, found)
     pictures = draw(target.with_suffix(""), title, portrait, edges, found, assessments, _drawn(portrait))
     if observing.names:
-        seen, said = along.along(portrait, experiment, observing, beside, not quiet, sweeping.overwrite)
+        try:
+            seen, said = along.along(portrait, experiment, observing, beside, not quiet, sweeping.overwrite)
+        except Misuse as error:      # a portrait that has grown may have other best rates than those observed before: the rest is told
+            refused, seen, said = error, None, [f"nothing is observed: {error}"]
         notes += said
         pictures += draw_observed(target.with_suffix(""), title, seen, laws(description)) if seen is not None else []
     parts, provenance = [section(title, portrait, pictures, assessments, notes=notes)], provenance_of(portrait)
@@ -72,6 +77,8 @@ def deep(
     if not quiet:
         print_table(title, assessments)
         print("\n".join([*notes, f"Written to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir() if p.name[0] != "."))]))
+    if refused is not None:
+        raise refused
     failed = failed_tiles(portrait, target)
     return 1 if failed or (strict and any(a.verdict.outcome == "CONTRADICTED" for a in assessments)) else 0
 

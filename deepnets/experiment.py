@@ -14,6 +14,7 @@ import xarray as xr
 from torch import nn
 
 from deepnets import losses, optimizers, precision, schedules
+from deepnets.beforehand import check_samples, check_steps, check_weights
 from deepnets.device import as_device
 from deepnets.judging import CATAPULT_PEAK, curve, curve_steps, judged
 from deepnets.memory import Need, at_once, estimate, in_pieces
@@ -165,6 +166,21 @@ class DeepExperiment:
                 "eta_max_of": "lowest" if self.optimizer.name == "signsgd" else "highest",
                 "device": self.device, **precision.describe(self.precision, self.device)}
 
+    def check(self) -> None:
+        """Refuse, before anything is trained or written, what cannot be trained: `validation.sweep` asks for it before it makes a store.
+
+        Raises
+        ------
+        Misuse : a batch, a network or losses of so many steps that do not fit into memory; what `measure` refuses of network and task.
+        Unsupported : the network's operation that differences cannot be propagated through.
+        """
+        check_samples("batch_size", self.batch_size, self.task)
+        check_steps("steps", self.horizons[-1])
+        check_weights(self._build, self.seeds[0], DTYPES[self.precision], self.device)
+        with torch.random.fork_rng(devices=[self.device] if self.device.startswith("cuda") else []):
+            module = self.theta_0(self.seeds[0])
+            self._at_once(module, self.recipe(module))
+
     def measure(self, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
         """Train at every (gamma, eta) with every seed and return the portrait.
 
@@ -231,11 +247,15 @@ class DeepExperiment:
         def found(which: np.ndarray) -> dict[str, np.ndarray]:
             with arithmetic(self.precision, self.device), threads_for(parameters, self.batch_size, self.device):
                 return self._judged(train(module, stack, recipe, gammas[which], etas[which], seed))
+        return found, len(gammas), self._at_once(module, recipe)
+
+    def _at_once(self, module: nn.Module, recipe: Recipe) -> int:
+        """Return how many runs are trained at once, or raise `Misuse` where none fits."""
         with arithmetic(self.precision, self.device):
             if not hasattr(self, "_need"):      # depends on no number: estimated for the first seed and tile alone
                 object.__setattr__(self, "_need", estimate(module, recipe))
             fit = at_once(module, recipe, self.device, self._need)
-        return found, len(gammas), min(fit, ON_A_CORE) if self.device == "cpu" else fit
+        return min(fit, ON_A_CORE) if self.device == "cpu" else fit
 
     def _judged(self, trained: Trained) -> dict[str, np.ndarray]:
         """Return the portrait's variables for P runs, (horizon, P) and (step, P)."""
@@ -259,12 +279,15 @@ class DeepExperiment:
 
     def theta_0(self, seed: int) -> nn.Module:
         """Return the network of a seed at theta_0, of this experiment's dtype and on its device, known to let differences through."""
-        made = self.network.build(seed) if hasattr(self.network, "build") else self.network(seed)
+        made = self._build(seed)
         if not isinstance(made, nn.Module):
             raise Misuse(f"network must give a torch.nn.Module, but for seed {seed} it gave {made!r}")
         module = made.to(device=self.device, dtype=DTYPES[self.precision])
         try_out(module, self.task, seed)
         return module
+
+    def _build(self, seed: int) -> Any:
+        return self.network.build(seed) if hasattr(self.network, "build") else self.network(seed)
 
 
 def _steps(steps: Any) -> int | tuple[int, ...]:

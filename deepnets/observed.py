@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from deepnets.beforehand import check_samples
 from deepnets.detected import detected
 from deepnets.experiment import ON_A_CORE, DeepExperiment
 from deepnets.looks import PARTS, Measuring
@@ -33,8 +34,9 @@ LARGEST = 12      # eigenvalues: ten classes' outliers, and what comes after the
 PROBE = 0         # the seed with which the batch to look at is drawn from the task's stream, whatever the seed of a run
 
 
-def observe(experiment: DeepExperiment, gamma: Any, eta: Any, at: Sequence[int] | None = None, names: Sequence[str] | str = USUAL,
-            samples: Any = None, k: int = LARGEST, progress: bool | Callable[[Progress], None] = False) -> xr.Dataset:
+def observe(experiment: DeepExperiment, gamma: Any, eta: Any, at: Sequence[int] | None = None,
+            names: Sequence[str] | str | None = None, samples: Any = None, k: int = LARGEST,
+            progress: bool | Callable[[Progress], None] = False) -> xr.Dataset:
     """Train a run at each gamma, with each of the experiment's seeds, and measure observables after chosen numbers of steps.
 
     Parameters
@@ -42,7 +44,8 @@ def observe(experiment: DeepExperiment, gamma: Any, eta: Any, at: Sequence[int] 
     experiment : how they are trained, as its portraits are.
     gamma, eta : (P,), gamma increasing; a number of eta serves all. `deepnets.along.best` gives those of a portrait.
     at : increasing numbers of steps from 0 to T; None: 0 and two a decade up to T.
-    names : which of `deepnets.observing.NAMES`, or "all"; they are measured in float64.
+    names : which of `deepnets.observing.NAMES`, measured in float64; "all", or None for the usual ones, hessian, sharpness, alignment and
+        weights: those of them that the experiment has.
     samples : the batch that all looks share, (x, y), or how many samples of the task's stream; None: 128 (the batch size, if that is
         larger), and the training's own batch if it is the same at every step.
     k : how many eigenvalues.
@@ -118,23 +121,24 @@ def probe(experiment: DeepExperiment, samples: Any) -> tuple[tuple[torch.Tensor,
         return checked(task, samples, "samples"), same
     if samples is None:
         samples = size if same else max(SAMPLES, size)
-    return checked(task, task.batch(PROBE, 0, whole("samples", samples, 2)), "batch()"), same
+    check_samples("samples", whole("samples", samples, 2), task)
+    return checked(task, task.batch(PROBE, 0, samples), "batch()"), same
 
 
-def offered(experiment: DeepExperiment, names: Sequence[str] | str, batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[str, ...]:
-    """Return the observables of these names; of "all", and of the usual ones, those that this experiment has.
+def offered(experiment: DeepExperiment, names: Sequence[str] | str | None, batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[str, ...]:
+    """Return the observables of these names; of "all", and of the usual ones (None), those that this experiment has.
 
     Raises
     ------
     Misuse : an unknown name; one that this experiment does not have.
     """
-    told = [names] if isinstance(names, str) else list(names)
+    told = [names] if isinstance(names, str) else list(USUAL if names is None else names)
     wanted, without = named(told), {}
     if experiment.optimizer.power != 2:
         without["sharpness"] = f"in units of 2/eta it is SGD's and momentum's, not {experiment.optimizer.name}'s"
     if batch[1].ndim > 1 + batch[1].is_floating_point():
         without |= dict.fromkeys(("alignment", "agreement"), "it wants one target for each sample, and this task tells each place")
-    for name in without if "all" not in told and tuple(told) != USUAL else ():
+    for name in without if "all" not in told and names is not None else ():
         if name in wanted:
             raise Misuse(f"observe must leave {name} out: {without[name]}")
     return tuple(n for n in wanted if n not in without)

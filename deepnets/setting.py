@@ -32,6 +32,7 @@ NETWORKS: dict[str, dict[str, int]] = {
 }
 SYNTHETIC: dict[str, tuple[int, ...]] = {"single-index": (2,), "multi-index": (), "teacher": ()}     # the arguments after dim
 FROM_FILES = ("fashion-mnist", "mnist", "mnist-1m", "cifar5m", "cifar10", "tiny-imagenet", "text")
+MANY = 10_000       # seeds: more of them are a seed that wants a comma
 EXTRA = "networks need torch and scikit-learn: pip install 'lazyrich[deep]'"
 
 
@@ -232,4 +233,6 @@ def seeds_of(text: str) -> tuple[int, ...]:
     """Return the seeds that a text names: "3" is 0, 1, 2, and "4,7" or "4," are themselves."""
     if not re.fullmatch(r"\d+|(\d+,)+\d*", text) or text == "0":
         raise Misuse(f"seeds must be how many, such as 3, or which, such as 0,4,7, not {text!r}")
+    if text.isdigit() and int(text) > MANY:
+        raise Misuse(f"seeds must be at most {MANY} in number, not {text}; the one seed {text} is told as {text},")
     return tuple(range(int(text))) if text.isdigit() else tuple(int(s) for s in text.split(",") if s)

@@ -19,6 +19,8 @@ class Experiment(Protocol):
     Three class attributes may be added: ``tile`` (rows, columns), the piece of a plane that `sweep` asks for at once;
     ``scan_per_decade``, the least number of rates a decade at which `trace` may scan (combs and fringes need a fine one);
     ``sections``, the number of rates inside a bracket that `trace` asks for at once (1: bisection, the fewest runs).
+    And a method ``check()``, which raises `Misuse` where nothing can be trained: `sweep` asks before it makes a store, if it is this
+    machine that measures.
     """
 
     def describe(self) -> dict[str, Any]:
@@ -34,6 +36,14 @@ def as_experiment(experiment: Any) -> Experiment:
     """Return `experiment` if it has the two methods; otherwise raise `Misuse`."""
     if isinstance(experiment, type) or not isinstance(experiment, Experiment):
         raise Misuse(f"experiment must have describe() and measure(gamma, eta), as ToyExperiment has, not {experiment!r}")
+    return experiment
+
+
+def checked(experiment: Any) -> Any:
+    """Return `experiment` if its own ``check()``, where it has one, lets it pass."""
+    check = getattr(experiment, "check", None)
+    if callable(check):
+        check()
     return experiment
 
 

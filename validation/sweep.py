@@ -17,7 +17,7 @@ import xarray as xr
 
 from validation.building import plain
 from validation.executors import Workers
-from validation.experiment import as_experiment, digest
+from validation.experiment import as_experiment, checked, digest
 from validation.growing import Growing, Moved
 from validation.held import Held
 from validation.measuring import seeds_of
@@ -83,6 +83,8 @@ def sweep_points(experiment: Any, plane: Plane, wanted: np.ndarray | None, store
     as_experiment(experiment)
     if not isinstance(plane, Plane):
         raise Misuse(f"plane must be a validation.Plane, not {plane!r}")
+    if store is not None and executor is None and not Path(store).exists():
+        checked(experiment)
     description = experiment.describe()
     attrs = {"description": json.dumps(description, sort_keys=True), "digest": digest(description), "plane": plane.digest} | provenance()
     layout = Layout(plane, getattr(experiment, "tile", TILE), seeds_of(experiment))

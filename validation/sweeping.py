@@ -15,7 +15,7 @@ from typing import Any
 import xarray as xr
 
 from validation.building import plain, told
-from validation.experiment import digest
+from validation.experiment import checked, digest
 from validation.growing import Growing
 from validation.misuse import Misuse, whole
 from validation.opening import check_experiment
@@ -73,10 +73,12 @@ class Sweeping:
         return self.cluster is not None or (self.workers or 1) > 1
 
     def check(self, experiment: Any, target: Path) -> None:
-        """Refuse a folder that cannot be written, or another experiment's portrait in the way, by its metadata alone.
+        """Refuse what cannot be trained, a folder that cannot be written, another experiment's portrait in the way, by its metadata alone.
 
         What reads more would start zarr's threads; this may come before a fork.
         """
+        if self.cluster in (None, "local") and not target.exists():
+            checked(experiment)
         check_writable(target.parent)
         if target.exists() and not self.overwrite:
             description = experiment.describe()

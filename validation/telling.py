@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from validation.anchored import anchored
@@ -76,7 +77,7 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
     ----------
     stem : the files' path without an ending.
     variables : of the portrait, one figure each, with the predicted edges drawn over it (exponents without a level at the measured
-        one); then one of the edges.
+        one); then one of the edges, if any was seen.
     """
     from validation import figures
 
@@ -88,7 +89,7 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
         image = figures.image(figures.portrait_figure(portrait, predictions, variable, title))
         publish(stem.with_name(stem.name + suffix + ".png"), image)
         pictures.append(Picture(image, f"{title}: {what} over gamma and eta, with the predicted edges", what.capitalize()))
-    if edges is not None and assessments:
+    if edges is not None and assessments and np.isfinite(edges["eta"]).any():
         figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
         image = figures.image(figure)
         publish(stem.with_name(stem.name + "-edges.png"), image)

@@ -96,6 +96,14 @@ def test_observables_are_kept_beside_the_portrait_drawn_and_told(tmp_path, capsy
     assert "observed.at: given [0, 20], stored [0, 5, 20]; choose another place with --out, or replace it with --overwrite" in told
     assert run("deep", *words, "--observe", "rank", "--observe-at", "0,T", "--overwrite", "--quiet") == 0
     assert beside.read_bytes() != before
+    # a plane that grows has other best rates than those that were observed: all but the observables is told all the same
+    before, wider = beside.read_bytes(), [w if w != "1e-1" else "1" for w in words]
+    assert run("deep", *wider, "--observe", "rank", "--observe-at", "0,T") == 2
+    told = capsys.readouterr()
+    assert "observed.gamma: given" in told.err
+    assert "nothing is observed: " in told.out
+    assert beside.read_bytes() == before
+    assert open_portrait(beside.parent / f"{stem}.zarr")["gamma"].values[-1] == 1
 
 
 def test_the_grid_alone_and_the_table(tmp_path, capsys):
@@ -113,6 +121,9 @@ def test_the_grid_alone_and_the_table(tmp_path, capsys):
     (["--network", "cnn", "--task", "teacher"], "images"), (["--per-decade", "0"], "per_decade"), (["--loss", "hinge"], "hinge"),
     (["--observe", "hessain"], "'hessian', 'gauss-newton', 'residual'"), (["--observe-at", "3"], "go with observe"),
     (["--observe", "rank", "--observe-at", "301"], "at most T = 300"), (["--observe", "sharpness", "--optimizer", "adam"], "sharpness out"),
+    (["--batch-size", "1000000000000"], "1000000000000 samples need"), (["--steps", "1000000000000"], "losses of one run need"),
+    (["--width", "10000000"], "100000740000000 parameters need"), (["--seeds", "1000000000"], "1000000000,"),
+    (["--observe", "rank", "--observe-samples", "1000000000000"], "samples need"),
 ])
 def test_misuse_exits_with_2_says_why_and_writes_nothing(words, named, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -214,3 +225,16 @@ def test_the_default_plane_supports_the_theory(loss):
     # with cross-entropy this edge of one seed scatters by 0.03 decade over a decade and a half: a coarse plane may not decide
     assert str(top.outcome) == "SUPPORTED" if loss == "mse" else top.outcome != "CONTRADICTED"
     assert top.measured == pytest.approx(2 / 3, abs=0.1)
+
+
+def test_where_every_tile_fails_it_says_so_and_where_to_look(tmp_path, monkeypatch, capsys):
+    from deepnets import experiment
+
+    def broken(*_):
+        raise ValueError("broken")
+
+    monkeypatch.setattr(experiment, "batch", broken)
+    assert run("deep", *SMALL, "--workers", "1", "--no-trace", "--out", tmp_path) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "4 tiles failed; `lazyrich sweep status" in told
+    assert "--retry-failed" in told

@@ -171,3 +171,39 @@ def test_a_gpus_tile_is_a_whole_plane():
 def test_a_device_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(Misuse, match=r"device must be one of 'auto', 'cpu'.*, not 'cuda:99'"):
         dataclasses.replace(SMALL, device="cuda:99")
+
+
+@pytest.mark.parametrize(("wrong", "named"), [
+    ({"batch_size": 10**12}, r"batch_size .* 1000000000000 samples need 2\.64e\+05 GB"), ({"steps": 10**13}, "steps .* 8e[+]04 GB"),
+    ({"steps": (10, 10**13)}, "steps"), ({"network": MLP(64, 10**7, 3, 10)}, r"network .* 100000740000000 parameters need 4e\+05 GB"),
+    ({"network": lambda seed: nn.Linear(64, 10**13)}, "network"), ({"network": lambda seed: nn.Linear(64, 11)}, "tensor of shape"),
+])
+def test_what_can_never_be_trained_is_refused_before_a_store_is_made(wrong, named, tmp_path):
+    made = dataclasses.replace(SMALL, **wrong)
+    with pytest.raises(Misuse, match=named):
+        sweep(made, Plane(GAMMA, ETA), store=tmp_path / "p.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_to_be_checked_is_no_training_and_leaves_random_numbers_as_they_are():
+    made = dataclasses.replace(SMALL, network=lambda seed: Constant())
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    made.check()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class Reads(nn.Module):
+    """Looks at its numbers while it is built."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+        self.scale = float(self.layer.weight.detach().norm().item())
+
+    def forward(self, x):
+        return self.layer(x) / self.scale
+
+
+def test_a_network_that_reads_its_numbers_is_built_in_earnest():
+    dataclasses.replace(SMALL, network=lambda seed: Reads()).check()

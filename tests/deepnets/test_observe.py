@@ -139,6 +139,9 @@ def test_what_an_experiment_does_not_have_is_left_out_or_refused(tmp_path):
     seen = deepnets.observe(adam, [1.0], 1e-3, at=(0,), names="all", samples=6, k=2)
     assert "sharpness" not in seen
     assert "hessian" in seen
+    assert observed.offered(adam, None, observed.probe(adam, 6)[0]) == ("hessian", "alignment", "weights")
+    with pytest.raises(Misuse, match="adam"):
+        deepnets.observe(adam, [1.0], 1e-3, names=("hessian", "sharpness", "alignment", "weights"))
     with pytest.raises(Misuse, match="adam"):
         deepnets.observe(adam, [1.0], 1e-3, names=("sharpness",))
     (tmp_path / "text").write_text("it was the best of times, it was the worst of times. " * 40)
