@@ -1,5 +1,6 @@
 """The site's configuration: built offline, warnings as errors, numbers and tables from the code itself."""
 
+import hashlib
 import sys
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -25,9 +26,13 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"           # the annotations stand in the source; the docstrings tell shapes and meaning
 autodoc_preserve_defaults = True
 
-# A page is made again where its script has changed, and all of them where the packages have; their runs are kept by digest besides.
-made_with = Path(__file__).parent / "gallery" / "generated" / "packages.digest"
-stale = not made_with.exists() or made_with.read_text() != packages()
+# A page is made again where its script has changed, and all of them where the packages, what the scripts share or what a GPU has measured
+# have; their runs are kept by digest besides.
+HERE = Path(__file__).parent
+shared = sorted([*HERE.glob("gallery/*.py"), *HERE.glob("data/**/*.nc")])
+made_of = hashlib.sha256(b"".join([packages().encode(), *(path.name.encode() + path.read_bytes() for path in shared)])).hexdigest()
+made_with = HERE / "gallery" / "generated" / "packages.digest"
+stale = not made_with.exists() or made_with.read_text() != made_of
 
 sphinx_gallery_conf = {
     "run_stale_examples": stale,
@@ -61,6 +66,6 @@ def setup(app):
     """Note, once the gallery is made, what it was made with."""
     def noted(app):
         made_with.parent.mkdir(parents=True, exist_ok=True)
-        made_with.write_text(packages())
+        made_with.write_text(made_of)
 
     app.connect("builder-inited", noted, priority=1000)      # after sphinx-gallery's own

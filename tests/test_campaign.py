@@ -15,6 +15,8 @@ DATA = Path(__file__).parent.parent / "docs" / "data"
 sys.path.append(str(DATA))
 
 import campaign  # noqa: E402
+from gallery.campaigned import on_a_gpu  # noqa: E402
+from gallery.files import read, write  # noqa: E402
 from pieces.estimates import H200  # noqa: E402
 from pieces.piece import Cost, Part, Piece  # noqa: E402
 from pieces.verdicts import rows  # noqa: E402
@@ -89,6 +91,20 @@ def test_the_front_door_leads_there(capsys, tmp_path):
     assert (tmp_path / "b-mlp-L3-mse-seed0.nc").exists()
     assert lazyrich.run(["campaign", "--scale", "tiny", "--only", "b-mlp-L3-mse-seed0", "--out", str(tmp_path), "--dry-run"]) == 0
     assert "| done |" in capsys.readouterr().out
+
+
+def test_portraits_of_a_gpu_stand_beside_the_pages_own(tmp_path, capsys):
+    assert campaign.main(["--scale", "tiny", "--device", "cpu", "--out", str(tmp_path), "--only", "b-mlp-L", "a-"]) == 0
+    assert on_a_gpu("1c", folder=tmp_path) is None          # a CPU's are none
+    assert "Not measured on a GPU yet" in capsys.readouterr().out
+    for path in tmp_path.glob("*.nc"):
+        write(read(path).assign_attrs(device="NVIDIA of a test"), path)
+    titles = [ax.get_title() for ax in on_a_gpu("1c", folder=tmp_path).axes]
+    assert titles == ["MLP of width 8\nL = 3, MSE, digits"]
+    figure = on_a_gpu("1c", "23", folder=tmp_path)
+    assert len(figure.axes) == 4
+    assert figure.get_label().startswith("4 portraits that the campaign measured on NVIDIA of a test")
+    assert on_a_gpu("2", folder=tmp_path) is None
 
 
 @pytest.mark.slow

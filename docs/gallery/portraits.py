@@ -45,11 +45,16 @@ def side_by_side(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]], var
     ----------
     panels : by title, a portrait of a `deepnets.DeepExperiment` and the claims, as from `deepnets.predict`.
     variable : as of `validation.plot_portrait`.
-    height : of the figure, in inches.
+    height : of a row of at most three panels, in inches.
     """
-    figure = figures.blank(4.4 * len(panels) + (0 if variable else 1.6), height)
+    down = -(-len(panels) // 3)
+    across = -(-len(panels) // down)
+    figure = figures.blank(4.4 * across + (0 if variable else 1.6), height * down)
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    for spare in axes[len(panels):]:
+        spare.remove()
     lines, entries = {}, {}
-    for ax, (title, (portrait, claims)) in zip(np.ravel(figure.subplots(1, len(panels))), panels.items(), strict=True):
+    for ax, (title, (portrait, claims)) in zip(axes, panels.items(), strict=False):
         edges, claims = read(portrait, claims)
         lines[title] = anchored(claims, validation.assess(edges, claims))
         validation.plot_portrait(portrait, lines[title], variable, ax)

@@ -11,6 +11,7 @@ import xarray as xr
 
 import deepnets
 from deepnets import DeepExperiment
+from deepnets.reading import LOSSES
 from deepnets.scaling import plain_depth
 from pieces import estimates
 from pieces.piece import Cost, Part, Piece
@@ -33,7 +34,7 @@ def portraits(scale: Scale, device: str) -> Iterator[Piece]:
 
     def mlp(depth: int, loss: str, figure: str) -> Iterator[Piece]:
         network = deepnets.MLP(inputs, scale.width, depth, K)
-        yield from made("b", f"mlp-L{depth}-{loss}", figure, f"MLP of width {scale.width}, L = {depth}, {loss}", network, loss=loss)
+        yield from made("b", f"mlp-L{depth}-{loss}", figure, f"MLP of width {scale.width}, L = {depth}, {LOSSES[loss]}", network, loss=loss)
 
     def cnn(item: str, name: str, figure: str, words: str, **training: Any) -> Iterator[Piece]:
         network = deepnets.CNN(shape, scale.channels, out_features=K)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from deepnets.reading import TOLERANCE, theory_of
 from deepnets.reading import read as edges_of
-from gallery.files import read
+from gallery.campaigned import portrait_of, together
 from validation import Verdict, edges_from_brackets, fit, judge
 from validation.assessment import assess
 
@@ -40,13 +40,10 @@ class Row:
 
 def rows(folder: Path) -> Iterator[Row]:
     """Yield what the files of a folder say, seeds of one experiment taken together."""
-    together: dict[str, list[xr.Dataset]] = {}
-    for path in sorted(folder.glob("*.nc")):
-        together.setdefault(path.stem.partition("-seed")[0], []).append(read(path))
-    for name, found in together.items():
+    for name, found in together(folder):
         kind = found[0].attrs["item"]
         if "outcome" in found[0]:
-            yield from _edges(name, xr.concat(found, "seed", combine_attrs="override"))
+            yield from _edges(name, portrait_of(found))
         elif kind == "a":
             yield from _speed(name, found[0])
         elif kind == "g":

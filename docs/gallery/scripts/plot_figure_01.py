@@ -14,6 +14,7 @@ import deepnets
 import toymodels
 import validation
 from gallery import Findings, kept
+from gallery.campaigned import on_a_gpu
 from gallery.exponents import exponents
 from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
 from validation import Outcome, figures
@@ -120,3 +121,8 @@ for edge in ("eta_crit", "eta_max"):
     found.judged("1d", f"{edge}, lazy, CNN, L = 3, digits", slope(near, claims[1], edge, "lazy"))
 assert all(row.verdict == "SUPPORTED" for row in found.rows if "CNN" not in row.what)
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
+
+# %%
+# At full size, on a GPU and on Fashion-MNIST, where :doc:`the campaign </campaign>` has measured it.
+
+figure = on_a_gpu("1c", "1d")

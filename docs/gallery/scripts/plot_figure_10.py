@@ -12,6 +12,7 @@ import numpy as np
 import deepnets
 import validation
 from gallery import Findings, kept
+from gallery.campaigned import on_a_gpu
 from gallery.exponents import exponents
 from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
 from validation import figures
@@ -94,3 +95,8 @@ for mark, colour, label in (("o", "0.45", "constant rate"), ("s", "#1a5fa3", "wa
     figure.axes[0].plot([], [], mark, color=colour, ms=5, label=label)
 figure.axes[0].plot([], [], color="black", lw=1, ls=(0, (6, 2)), label="predicted")
 figure.legend(loc="outside lower center", ncols=3, frameon=False)
+
+# %%
+# At full size, on a GPU and on Fashion-MNIST, where :doc:`the campaign </campaign>` has measured it.
+
+figure = on_a_gpu("10")

@@ -18,6 +18,7 @@ import xarray as xr
 import deepnets
 import validation
 from gallery import Findings, kept, shades
+from gallery.campaigned import on_a_gpu
 from validation import figures
 from validation.palette import label_decades
 
@@ -107,3 +108,8 @@ found.within("15", "accuracy at large rates, temperature 16 over 1/16: gain", ho
 found.within("15", "accuracy at large rates, temperature 16 over 1: gain", hot - warm, low=0)
 assert found.rows[2].verdict == "SUPPORTED"
 assert found.rows[3].verdict != "CONTRADICTED"
+
+# %%
+# At full size, on a GPU and on Fashion-MNIST, where :doc:`the campaign </campaign>` has measured it.
+
+figure = on_a_gpu("14")

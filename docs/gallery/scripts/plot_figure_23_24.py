@@ -14,6 +14,7 @@ import deepnets
 import validation
 from deepnets import phenomena
 from gallery import Findings, kept, shades
+from gallery.campaigned import on_a_gpu
 from gallery.exponents import exponents
 from gallery.portraits import band, side_by_side
 from validation import figures
@@ -114,3 +115,8 @@ for depth in depths:
     print(f"L = {depth}: {dropped[depth]:g} of {rich.sizes['run']} rich curves lose half of the loss")
 assert dropped[2] == 5 > dropped[4]
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
+
+# %%
+# At full size, on a GPU and on Fashion-MNIST, where :doc:`the campaign </campaign>` has measured it.
+
+figure = on_a_gpu("23")

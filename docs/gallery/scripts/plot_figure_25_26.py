@@ -17,6 +17,7 @@ import xarray as xr
 import deepnets
 import validation
 from gallery import Findings, kept, over_seeds, shades
+from gallery.campaigned import on_a_gpu
 from validation import figures
 from validation.palette import label_decades
 
@@ -86,3 +87,8 @@ for ax, (parametrization, number) in zip(axes, figure_of.items(), strict=True):
     label_decades(ax, "x", "y")
 axes[0].set_ylabel(r"$\eta_{\max}$")
 axes[1].legend(frameon=False, loc="lower right")
+
+# %%
+# At full size, on a GPU and on Fashion-MNIST, where :doc:`the campaign </campaign>` has measured it.
+
+figure = on_a_gpu("25", "26")
