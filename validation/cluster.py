@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,14 @@ class JobQueue:
             self._engine.update_parameters(**parameters)
         except (RuntimeError, NameError, ValueError, TypeError, OSError) as error:
             raise Misuse(f"slurm: {error}") from error
-        self._jobs: list[Any] = []
+        self._jobs: list[Job] = []
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Job:
         """Hand over a job."""
-        job = self._engine.submit(function, *arguments)
+        made = self._engine.submit(function, *arguments)
+        if self._engine.cluster == "local":
+            made._results_timeout_s = 0         # a disk of this machine shows what was written at once
+        job = Job(made)
         self._jobs = [j for j in self._jobs if not j.done()] + [job]
         return job
 
@@ -120,3 +124,36 @@ class JobQueue:
             if not job.done():
                 with contextlib.suppress(Exception):
                     job.cancel()
+
+
+class Job:
+    """A job of submitit's, asked for its outcome once: each time it waits 15 s for the file of one that was lost, and the sweep with it."""
+
+    def __init__(self, job: Any) -> None:
+        self._job = job
+
+    def done(self) -> bool:
+        """Return whether it has ended, in whatever way."""
+        return bool(self._job.done())
+
+    def cancel(self) -> None:
+        """Call it off."""
+        self._job.cancel()
+
+    def exception(self) -> Exception | None:
+        """Return what it raised, or how it was lost; None where it did its work."""
+        return self._outcome[1]
+
+    def result(self) -> Any:
+        """Return its value, or raise what `exception` returns."""
+        value, error = self._outcome
+        if error is not None:
+            raise error
+        return value
+
+    @cached_property
+    def _outcome(self) -> tuple[Any, Exception | None]:
+        try:
+            return self._job.result(), None
+        except Exception as error:
+            return None, error

@@ -12,6 +12,7 @@ import xarray as xr
 
 from tests.validation.sleepers import PLANE, Sleeper, lines
 from validation import Misuse, Plane, open_portrait, sweep, sweep_status
+from validation.cluster import Job
 from validation.executors import Workers, dask, processes, slurm
 from validation.sweep import TilesFailed
 
@@ -64,6 +65,33 @@ def test_jobs(whole, tmp_path):
     queue = slurm(tmp_path / "jobs", tiles_per_job=8, jobs=2, cluster="local", timeout_min=5)
     same(sweep(Sleeper(), HALF, executor=queue, store=tmp_path / "p.zarr"), whole)
     assert len(list((tmp_path / "jobs").glob("*_submitted.pkl"))) == 2
+
+
+@pytest.mark.parametrize("outcome", [7, RuntimeError("lost")])
+def test_a_job_is_asked_for_its_outcome_once(outcome):
+    asked = []
+
+    class Slow:
+        def done(self):
+            return True
+
+        def result(self):
+            asked.append(1)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+    job = Job(Slow())
+    for _ in range(3):
+        assert job.done()
+        if isinstance(outcome, Exception):
+            assert job.exception() is outcome
+            with pytest.raises(RuntimeError, match="lost"):
+                job.result()
+        else:
+            assert job.exception() is None
+            assert job.result() == 7
+    assert asked == [1]
 
 
 class Breaking:

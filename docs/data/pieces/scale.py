@@ -64,9 +64,9 @@ def full(path: str | None) -> Scale:
 
 def tiny(path: str | None) -> Scale:
     """Return the sizes that show that all of it works; digits of scikit-learn, whatever the path."""
-    return Scale("tiny", tasks.digits, width=8, channels=4, batch=8, steps=8, seeds=2, gammas=1, rates=1, decades=1, parts=2,
-                 curvature=(8,), gammas_of_curvature=3, top=1, probe=16, widths=(4, 6, 8, 12), channel_widths=(2, 4, 6, 8),
-                 depths=(1, 2, 3, 4), scan=(0.01, 0.1, 1.0, 10.0, 100.0), looks=(8,), wide=8, blocks=1, patch=4, stages=(1, 1, 1, 1),
+    return Scale("tiny", tasks.digits, width=8, channels=4, batch=8, steps=6, seeds=2, gammas=1, rates=1, decades=1, parts=2,
+                 curvature=(6,), gammas_of_curvature=3, top=1, probe=16, widths=(4, 6, 8, 12), channel_widths=(2, 4, 6, 8),
+                 depths=(1, 2, 3, 4), scan=(0.01, 0.1, 1.0, 10.0, 100.0), looks=(6,), wide=8, blocks=1, patch=4, stages=(1, 1, 1, 1),
                  compile=False)
 
 
