@@ -16,8 +16,9 @@ from gallery.campaigned import portrait_of, together
 from validation import Verdict, edges_from_brackets, fit, judge
 from validation.assessment import assess
 
-RICH, LAZY = (10.0, 1e4), (1e-4, 1e-2)
+RICH, LAZY = (10.0, 1e4), (1e-4, 1e-2)      # of what is no edge: as far as it is measured, without the decades about 1 where regimes cross
 TRAINED = 0.5
+POINT = 0.005       # relative: of values that are no brackets; the seeds scatter by far more
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _power(values: xr.DataArray, gamma: np.ndarray, window: tuple[float, float],
     if len(np.unique(gammas[there])) < 4:
         return None
     kept = sizes.ravel()[there]
-    points = edges_from_brackets(gammas[there], kept * 0.995, kept * 1.005, "value", np.repeat(np.arange(seeds), len(gamma))[there])
+    points = edges_from_brackets(gammas[there], kept * (1 - POINT), kept * (1 + POINT), "value", np.repeat(np.arange(seeds), len(gamma))[there])
     return judge(fit(points, "value", window=window), claim, TOLERANCE)
 
 
