@@ -124,7 +124,7 @@ def status(path: Path) -> int:
     path
         The store, a zarr folder.
     """
-    from validation.ledger import sweep_status
+    from validation.storage.ledger import sweep_status
 
     told = sweep_status(path)
     print(told)

@@ -13,9 +13,9 @@ from deepnets.experiment import DeepExperiment
 from deepnets.laws import fits, laws
 from deepnets.observed import LARGEST, describe, fitting, observe, offered, probe
 from deepnets.observing import A_DECADE, Observing, named
-from validation.observed import open_observed, save_observed, stored
 from validation.outcome import Outcome
 from validation.portrait import rates
+from validation.storage.observed import open_observed, save_observed, stored
 
 
 def best(portrait: xr.Dataset, per_decade: int = A_DECADE) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from deepnets.scaling import predict, window
 from validation.edges import edges_from_brackets
-from validation.law import PowerLawFit
+from validation.fits.law import PowerLawFit
 from validation.powerlaw import fit
 from validation.prediction import REGIMES
 

@@ -15,7 +15,7 @@ import xarray as xr
 
 from deepnets.scaling import Exponents, predict, window
 from validation.edges import locate
-from validation.law import FitOutcome
+from validation.fits.law import FitOutcome
 from validation.powerlaw import fit
 
 THRESHOLD = 0.8         # the accuracy at which a run counts as trained, where nothing else is told

@@ -57,8 +57,8 @@ def first_line(name: str) -> str:
 
 
 def outcomes() -> str:
+    from validation.drawing.palette import COLOURS
     from validation.outcome import PRECEDENCE, Outcome
-    from validation.palette import COLOURS
 
     rows = [(f'<span style="background:{COLOURS[o]};border:1px solid #888">&emsp;</span>', f"`{o.label}`", f"{int(o)}",
              cell(o.sentence)) for o in sorted(Outcome)]

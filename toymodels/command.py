@@ -19,7 +19,7 @@ from validation.plane import Plane
 from validation.sweeping import Sweeping, failed_tiles
 
 MOST = 10_000             # points an axis
-SHARED = ("toymodels.kernels", "toymodels.summary", "validation.assessment", "validation.edgeplot", "zarr.codecs", "jinja2")
+SHARED = ("toymodels.kernels", "toymodels.summary", "validation.assessment", "validation.drawing.edgeplot", "zarr.codecs", "jinja2")
 LONG = 30_000             # T of figure 9: the catapult triangle takes its time
 TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
 

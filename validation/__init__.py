@@ -22,16 +22,16 @@ from validation.trace import trace
 
 if TYPE_CHECKING:
     from validation.assessment import Assessment, assess, assess_curves
-    from validation.broken import BrokenFit, fit_broken
     from validation.collapse import CollapseFit, fit_collapse
     from validation.comparison import Optimum, compare, optimum
     from validation.figures import plot_portrait
-    from validation.horizons import fit_horizons
-    from validation.law import PowerLawFit
-    from validation.ledger import SweepStatus, sweep_status
+    from validation.fits.broken import BrokenFit, fit_broken
+    from validation.fits.horizons import fit_horizons
+    from validation.fits.law import PowerLawFit
+    from validation.fits.slope import fit_loss_slope
     from validation.powerlaw import fit
-    from validation.refinement import refined_sweep
-    from validation.slope import fit_loss_slope
+    from validation.storage.ledger import SweepStatus, sweep_status
+    from validation.tiling.refinement import refined_sweep
     from validation.verdict import Verdict, VerdictOutcome, judge, judge_curve
 
 __all__ = [
@@ -43,11 +43,10 @@ __all__ = [
 
 # scipy's optimizers and matplotlib take half a second each to import: whoever only sweeps or predicts does not wait for them
 _LATER = {
-    "assessment": ("Assessment", "assess", "assess_curves"),
-    "broken": ("BrokenFit", "fit_broken"), "collapse": ("CollapseFit", "fit_collapse"),
-    "comparison": ("Optimum", "compare", "optimum"), "figures": ("plot_portrait",), "horizons": ("fit_horizons",),
-    "law": ("PowerLawFit",), "ledger": ("SweepStatus", "sweep_status"), "powerlaw": ("fit",), "refinement": ("refined_sweep",),
-    "slope": ("fit_loss_slope",),
+    "assessment": ("Assessment", "assess", "assess_curves"), "collapse": ("CollapseFit", "fit_collapse"),
+    "comparison": ("Optimum", "compare", "optimum"), "figures": ("plot_portrait",), "fits.broken": ("BrokenFit", "fit_broken"),
+    "fits.horizons": ("fit_horizons",), "fits.law": ("PowerLawFit",), "fits.slope": ("fit_loss_slope",), "powerlaw": ("fit",),
+    "storage.ledger": ("SweepStatus", "sweep_status"), "tiling.refinement": ("refined_sweep",),
     "verdict": ("Verdict", "VerdictOutcome", "judge", "judge_curve"),
 }
 _ROOM = {name: room for room, names in _LATER.items() for name in names}

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.brackets import rows
-from validation.law import undecided
+from validation.fits.brackets import rows
+from validation.fits.law import undecided
 from validation.misuse import Misuse, between
 from validation.powerlaw import PowerLawFit, fit
 from validation.prediction import REGIMES, Prediction

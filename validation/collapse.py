@@ -14,7 +14,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import minimize_scalar
 from scipy.special import stdtrit
 
-from validation.law import NOTHING, FitOutcome
+from validation.fits.law import NOTHING, FitOutcome
 from validation.misuse import Misuse, axis
 
 GRID = 256          # points of log tau

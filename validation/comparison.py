@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 from scipy.special import stdtrit
 
-from validation.brackets import SAME, Rows, brackets, rows
-from validation.likelihood import fit_line
+from validation.fits.brackets import SAME, Rows, brackets, rows
+from validation.fits.likelihood import fit_line
 from validation.misuse import Misuse, axis
 
 

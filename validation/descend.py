@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.blank import unrun
 from validation.experiment import as_experiment, digest
 from validation.misuse import Misuse, axis, between, whole
 from validation.outcome import Outcome
@@ -16,6 +15,7 @@ from validation.plane import Plane
 from validation.portrait import conform
 from validation.progress import bar
 from validation.provenance import provenance
+from validation.storage.blank import unrun
 
 
 def descend(experiment: Any, gamma: Any, eta: tuple[float, float] = (1e-12, 1e12), per_decade: int = 8, below: float = 3,

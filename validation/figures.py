@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from validation.brackets import conditions
+from validation.drawing.palette import COLOURS, DASHES, SYMBOLS, label_decades
+from validation.fits.brackets import conditions
 from validation.misuse import Misuse
 from validation.outcome import Outcome
-from validation.palette import COLOURS, DASHES, SYMBOLS, label_decades
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -108,7 +108,7 @@ def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping
     if "eta" not in edges or not {"edge", "gamma", "bound"} <= set(edges["eta"].dims):
         raise Misuse("edges must hold a variable 'eta' over (edge, gamma, bound), "
                      f"not {dict(edges.sizes)} with {', '.join(map(repr, edges.data_vars)) or 'no variables'}")
-    from validation.edgeplot import draw_edge
+    from validation.drawing.edgeplot import draw_edge
 
     fits, verdicts, predictions = list(fits), list(verdicts), dict(predictions or {})
     drawn = [str(e) for e in edges["edge"].values if np.isfinite(edges["eta"].sel(edge=e)).any()]

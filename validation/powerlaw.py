@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.brackets import Rows, conditions, pair, rows
-from validation.law import NOTHING, FitOutcome, PowerLawFit, undecided
-from validation.likelihood import feasible_slopes, fit_line
+from validation.fits.brackets import Rows, conditions, pair, rows
+from validation.fits.law import NOTHING, FitOutcome, PowerLawFit, undecided
+from validation.fits.likelihood import feasible_slopes, fit_line
+from validation.fits.windows import straight_stretch
 from validation.misuse import Misuse
-from validation.windows import straight_stretch
 
 __all__ = ["FitOutcome", "PowerLawFit", "fit", "fit_rows"]
 
@@ -39,7 +39,7 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
     Returns
     -------
     PowerLawFit : exponent with 95% and 90% intervals; unless `deterministic`, those of the interval-censored likelihood's
-        profile (see `validation.likelihood.fit_line`).
+        profile (see `validation.fits.likelihood.fit_line`).
 
     Raises
     ------

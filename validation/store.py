@@ -13,10 +13,10 @@ from typing import Any
 
 import xarray as xr
 
-from validation.building import told
-from validation.growing import Growing
 from validation.misuse import Misuse
 from validation.portrait import VARIABLES, conform
+from validation.storage.building import told
+from validation.storage.growing import Growing
 
 NETCDF = ".nc"
 COMPLETE = "complete"      # an attribute: every chunk was written, so that a missing one is damage and not "unrun"

@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.building import plain
 from validation.executors import Workers
 from validation.experiment import as_experiment, checked, digest
-from validation.growing import Growing, Moved
-from validation.held import Held
-from validation.measuring import seeds_of
 from validation.misuse import Misuse
-from validation.opening import extended, opened, part
 from validation.plane import Plane
 from validation.provenance import provenance
-from validation.rounds import Round
-from validation.tiles import Layout, Status
+from validation.storage.building import plain
+from validation.storage.growing import Growing, Moved
+from validation.storage.held import Held
+from validation.storage.opening import extended, opened, part
+from validation.tiling.measuring import seeds_of
+from validation.tiling.rounds import Round
+from validation.tiling.tiles import Layout, Status
 
 TILE = (16, 16)      # of an experiment that does not say what it likes to be asked for at once
 

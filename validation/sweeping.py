@@ -14,13 +14,13 @@ from typing import Any
 
 import xarray as xr
 
-from validation.building import plain, told
 from validation.experiment import checked, digest
-from validation.growing import Growing
 from validation.misuse import Misuse, whole
-from validation.opening import check_experiment
 from validation.options import Whole
 from validation.plane import Plane
+from validation.storage.building import plain, told
+from validation.storage.growing import Growing
+from validation.storage.opening import check_experiment
 from validation.store import check_writable
 
 
@@ -101,8 +101,8 @@ class Sweeping:
         ------
         Misuse : the store is another experiment's, or its plane is not part of this one, and `overwrite` is not given.
         """
-        from validation.refinement import refined_sweep
         from validation.sweep import TilesFailed, sweep
+        from validation.tiling.refinement import refined_sweep
 
         if self.overwrite:
             _clear(target, digest(experiment.describe()), None if self.refine else plane.digest)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.anchored import anchored
 from validation.assessment import Assessment
+from validation.drawing.anchored import anchored
 from validation.report import MARKS, Picture, Row, Section, publish, verdicts_json, write_report
 from validation.verdict import Verdict
 
@@ -101,7 +101,7 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
 def draw_observed(stem: Path, title: str, observed: xr.Dataset, laws: Mapping[str, Any]) -> list[Picture]:
     """Write the figures of observables beside each other, ``stem-hessian.png``, ..., and return them for a report; `laws` are drawn in."""
     from validation import figures
-    from validation.observedplot import observed_figures
+    from validation.drawing.observedplot import observed_figures
 
     pictures = []
     for name, (figure, words) in observed_figures(observed, laws).items():

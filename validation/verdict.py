@@ -18,10 +18,10 @@ import numpy as np
 import xarray as xr
 from scipy.special import stdtrit
 
-from validation.brackets import Rows, conditions, rows
-from validation.density import DENSEST, how_much_denser
-from validation.law import FitOutcome, PowerLawFit, undecided
-from validation.likelihood import feasible_slopes, fit_line
+from validation.fits.brackets import Rows, conditions, rows
+from validation.fits.density import DENSEST, how_much_denser
+from validation.fits.law import FitOutcome, PowerLawFit, undecided
+from validation.fits.likelihood import feasible_slopes, fit_line
 from validation.misuse import Misuse, between, numbers
 from validation.powerlaw import fit_rows
 from validation.prediction import REGIMES, Prediction

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import stdtrit
 
-from validation.law import FitOutcome, PowerLawFit, undecided
+from validation.fits.law import FitOutcome, PowerLawFit, undecided
 from validation.verdict import Verdict, VerdictOutcome, judge
 
 

@@ -74,9 +74,9 @@ def make_mnist1m(
         from deepnets.memory import GB
     except ImportError as error:
         raise Misuse(f"{EXTRA} ({error})") from None
+    from validation.drawing.sheet import plot_sheet
     from validation.figures import image
     from validation.report import publish
-    from validation.sheet import plot_sheet
     from validation.store import check_writable
 
     device = as_device(device)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from validation.collapse import CollapseFit, fit_collapse
-from validation.law import FitOutcome
+from validation.fits.law import FitOutcome
 from validation.misuse import Misuse, axis, between, numbers, positive
 
 TOLERANCE = 0.1        # of the exponent

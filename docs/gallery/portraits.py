@@ -11,7 +11,7 @@ import xarray as xr
 import validation
 from deepnets.reading import read
 from validation import Plane, Verdict, figures
-from validation.anchored import anchored
+from validation.drawing.anchored import anchored
 
 WINDOWS = {"lazy": (1e-5, 1e-3), "rich": (1e1, 1e3)}
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.validation.sleepers import Sleeper
 from validation import Plane, sweep
-from validation.chunks import put
 from validation.executors import dask, processes
+from validation.storage.chunks import put
 
 TILES = Plane.log((1e-3, 1e3), (1e-4, 1e4), per_decade=(10, 16))       # 61 x 129: 21 x 33 tiles of 3 x 4
 THOUSAND = Plane.log((1e-3, 1e3), (1e-4, 1e4), per_decade=(20, 12))    # 121 x 97: 41 x 25 tiles, a thousand and some

@@ -13,8 +13,8 @@ from deepnets.observables import agreement, effective_rank, kernel_norm, layer_k
 from deepnets.observing import NAMES, Observing, named, usual_steps
 from deepnets.phenomena import measures, watch
 from validation import Misuse
-from validation.observed import open_observed, save_observed
-from validation.observedplot import DRAWN, observed_figures
+from validation.drawing.observedplot import DRAWN, observed_figures
+from validation.storage.observed import open_observed, save_observed
 
 DIGITS = tasks.digits()
 GAMMA, ETA = np.array([1e-3, 1.0, 30.0]), np.array([3e-6, 1e33, 30.0])      # the second diverges

@@ -14,8 +14,8 @@ from deepnets.reading import apex, read, slug, theory_of, unclaimed, words
 from deepnets.scaling import plain_depth, predict
 from deepnets.setting import Setting
 from validation import Misuse, Plane, assess, edges_from_brackets, judge
-from validation.anchored import anchored
 from validation.assessment import assess_curves
+from validation.drawing.anchored import anchored
 from validation.portrait import empty
 from validation.powerlaw import fit
 

@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 from validation.collapse import fit_collapse
+from validation.fits.slope import fit_loss_slope
 from validation.misuse import Misuse
-from validation.slope import fit_loss_slope
 
 GAMMA = np.logspace(1, 3, 8)
 TIME = np.arange(1, 4001.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from validation.likelihood import fit_line
+from validation.fits.likelihood import fit_line
 from validation.powerlaw import fit
 from validation.verdict import judge
 

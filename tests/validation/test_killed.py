@@ -15,8 +15,8 @@ import xarray as xr
 
 from tests.validation.sleepers import PLANE, Sleeper, lines, run
 from validation import open_portrait, sweep
-from validation.opening import opened
-from validation.tiles import Layout, Status
+from validation.storage.opening import opened
+from validation.tiling.tiles import Layout, Status
 
 KILLS = 22
 # a job of submitit's takes seconds to start, and each kill costs two: as often as the others only where there is time
@@ -25,7 +25,7 @@ PATIENT = pytest.mark.skipif(not os.environ.get("LAZYRICH_PATIENT"), reason="tak
 
 def context():
     made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["tests.validation.sleepers", "validation.opening", "zarr.codecs", "numcodecs"])
+    made.set_forkserver_preload(["tests.validation.sleepers", "validation.storage.opening", "zarr.codecs", "numcodecs"])
     return made
 
 
@@ -123,7 +123,7 @@ def swept(plane, store, log):
 
 
 def attrs_of(store):
-    from validation.building import told
+    from validation.storage.building import told
 
     attrs = told(store)
     return {k: attrs[k] for k in ("description", "digest")}

@@ -10,7 +10,7 @@ from scipy.optimize import linprog, minimize
 from scipy.stats import linregress, norm
 from scipy.stats import t as student
 
-from validation.likelihood import bracket_mass, feasible_slopes, fit_line
+from validation.fits.likelihood import bracket_mass, feasible_slopes, fit_line
 from validation.misuse import Misuse
 from validation.powerlaw import FitOutcome, fit
 

@@ -122,7 +122,8 @@ def _power(values: xr.DataArray, gamma: np.ndarray, window: tuple[float, float],
     if len(np.unique(gammas[there])) < 4:
         return None
     kept = sizes.ravel()[there]
-    points = edges_from_brackets(gammas[there], kept * (1 - POINT), kept * (1 + POINT), "value", np.repeat(np.arange(seeds), len(gamma))[there])
+    of_seed = np.repeat(np.arange(seeds), len(gamma))[there]
+    points = edges_from_brackets(gammas[there], kept * (1 - POINT), kept * (1 + POINT), "value", of_seed)
     return judge(fit(points, "value", window=window), claim, TOLERANCE)
 
 

@@ -18,7 +18,7 @@ from gallery.campaigned import on_a_gpu
 from gallery.exponents import exponents
 from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
 from validation import Outcome, figures
-from validation.palette import COLOURS, label_decades
+from validation.drawing.palette import COLOURS, label_decades
 
 scale = globals().get("scale", "small")
 if scale == "small":

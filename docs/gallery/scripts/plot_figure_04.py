@@ -17,7 +17,7 @@ from deepnets import phenomena, tasks
 from deepnets.phenomena import measures
 from gallery import Findings, kept, shades
 from validation import figures
-from validation.palette import label_decades
+from validation.drawing.palette import label_decades
 
 scale = globals().get("scale", "small")
 width, channels, steps, seeds = {"small": (64, 16, 400, 3), "paper": (512, 64, 10_000, 3)}[scale]

@@ -17,7 +17,7 @@ import deepnets
 from deepnets import diffusion
 from deepnets.tasks.images import opened
 from gallery import Findings, kept
-from validation.sheet import plot_sheet
+from validation.drawing.sheet import plot_sheet
 
 scale = globals().get("scale", "small")
 source, count = {"small": ("digits", 1000), "paper": ("mnist", 60_000)}[scale]

@@ -16,7 +16,7 @@ from gallery.campaigned import on_a_gpu
 from gallery.exponents import exponents
 from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
 from validation import figures
-from validation.palette import SYMBOLS
+from validation.drawing.palette import SYMBOLS
 
 scale = globals().get("scale", "small")
 if scale == "small":

@@ -16,7 +16,7 @@ from deepnets import phenomena
 from gallery import Findings, kept, shades
 from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
 from validation import figures
-from validation.palette import label_decades
+from validation.drawing.palette import label_decades
 
 scale = globals().get("scale", "small")
 if scale == "small":

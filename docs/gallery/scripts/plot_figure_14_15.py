@@ -20,7 +20,7 @@ import validation
 from gallery import Findings, kept, shades
 from gallery.campaigned import on_a_gpu
 from validation import figures
-from validation.palette import label_decades
+from validation.drawing.palette import label_decades
 
 scale = globals().get("scale", "small")
 if scale == "paper":

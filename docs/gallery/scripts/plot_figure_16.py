@@ -14,7 +14,7 @@ import deepnets
 from deepnets import phenomena
 from gallery import Findings, kept, shades
 from validation import figures
-from validation.palette import label_decades
+from validation.drawing.palette import label_decades
 
 scale = globals().get("scale", "small")
 if scale == "paper":

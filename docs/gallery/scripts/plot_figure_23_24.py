@@ -18,7 +18,7 @@ from gallery.campaigned import on_a_gpu
 from gallery.exponents import exponents
 from gallery.portraits import band, side_by_side
 from validation import figures
-from validation.palette import label_decades
+from validation.drawing.palette import label_decades
 
 scale = globals().get("scale", "small")
 if scale == "small":

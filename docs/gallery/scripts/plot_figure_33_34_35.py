@@ -16,7 +16,7 @@ import validation
 from deepnets import phenomena, tasks
 from gallery import Findings, kept, shades
 from validation import figures
-from validation.palette import label_decades
+from validation.drawing.palette import label_decades
 
 scale = globals().get("scale", "small")
 width, channels, residual, steps, seeds = {"small": (32, 8, 32, 600, 3), "paper": (512, 64, 256, 10_000, 3)}[scale]

@@ -16,7 +16,7 @@ import deepnets
 from deepnets import phenomena
 from gallery import Findings, kept, shades
 from validation import figures
-from validation.palette import label_decades
+from validation.drawing.palette import label_decades
 
 scale = globals().get("scale", "small")
 width, channels, batch, steps, seeds = {"small": (64, 16, (32, 16), (600, 1000), 3),

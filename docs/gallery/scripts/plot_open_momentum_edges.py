@@ -18,7 +18,7 @@ import toymodels
 import validation
 from gallery import Findings, shades
 from validation import figures
-from validation.palette import label_decades
+from validation.drawing.palette import label_decades
 
 found = Findings()
 betas = (0.0, 0.5, 0.9, 0.99)

@@ -20,7 +20,7 @@ import validation
 from gallery import Findings, shades
 from toymodels.theory.catapult import balance
 from validation import figures
-from validation.palette import label_decades
+from validation.drawing.palette import label_decades
 
 found = Findings()
 model = toymodels.TwoParameter()

@@ -16,7 +16,7 @@ import toymodels
 import validation
 from gallery import Findings, shades
 from validation import figures
-from validation.palette import label_decades
+from validation.drawing.palette import label_decades
 
 found = Findings()
 model = toymodels.TwoParameter()

@@ -20,7 +20,7 @@ from gallery import Findings, shades
 from gallery.exponents import exponents
 from toymodels import OneParameter, TwoParameter
 from validation import figures
-from validation.palette import SYMBOLS
+from validation.drawing.palette import SYMBOLS
 
 found = Findings()
 LOSSES = {"mse": "MSE", "cross_entropy": "cross-entropy"}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from validation import Misuse, Plane
-from validation.tiles import Key, Layout, absent, places, rectangles
+from validation.tiling.tiles import Key, Layout, absent, places, rectangles
 
 PLANES = st.builds(lambda n, m, own: Plane(np.geomspace(1, 3, n), np.geomspace(1, 2, m) * (np.arange(1, n + 1)[:, None] if own else 1.0)),
                    st.integers(1, 9), st.integers(1, 9), st.booleans())

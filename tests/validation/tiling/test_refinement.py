@@ -7,7 +7,7 @@ import xarray as xr
 from tests.validation.sleepers import PLANE, Sleeper, lines
 from toymodels import OneParameter, ToyExperiment, TwoParameter
 from validation import Misuse, Plane, locate, open_portrait, refined_sweep, sweep, sweep_status
-from validation.refinement import doubled
+from validation.tiling.refinement import doubled
 
 COARSE = Plane.log((1e-3, 1e3), (1e-8, 1e6), per_decade=4)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from validation.bootstrap import bootstrap
+from validation.fits.bootstrap import bootstrap
 from validation.misuse import Misuse
 from validation.powerlaw import fit
 

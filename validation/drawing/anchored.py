@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from validation.assessment import Assessment
-from validation.law import FitOutcome
+from validation.fits.law import FitOutcome
 from validation.prediction import Prediction
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from validation import Misuse
+from validation.drawing.sheet import plot_sheet
 from validation.figures import image
-from validation.sheet import plot_sheet
 
 
 def test_every_picture_stands_in_its_row_and_column():

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from validation.brackets import conditions
+from validation.drawing.palette import COLOURS, INK, SYMBOLS, label_decades
+from validation.fits.brackets import conditions
 from validation.outcome import Outcome
-from validation.palette import COLOURS, INK, SYMBOLS, label_decades
 
 if TYPE_CHECKING:
     import xarray as xr

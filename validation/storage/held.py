@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.blank import unrun
 from validation.misuse import Misuse
-from validation.tiles import Key, Layout, Status
+from validation.storage.blank import unrun
+from validation.tiling.tiles import Key, Layout, Status
 
 
 class Held:
-    """What has been measured of a layout so far; the same verbs as `validation.growing.Growing`."""
+    """What has been measured of a layout so far; the same verbs as `validation.storage.growing.Growing`."""
 
     def __init__(self, layout: Layout, attrs: dict[str, Any], template: xr.Dataset | None = None) -> None:
         self.layout = layout

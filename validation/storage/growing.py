@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.building import LEDGER, VERSION, build, plain, quiet, retell, taking_the_place_of, told
-from validation.chunks import DRAFT, Damaged, Field, get, put
-from validation.held import Held, differing
-from validation.locking import locked
 from validation.misuse import Misuse
 from validation.outcome import Outcome
 from validation.plane import Plane
-from validation.tiles import Key, Layout, Status
+from validation.storage.building import LEDGER, VERSION, build, plain, quiet, retell, taking_the_place_of, told
+from validation.storage.chunks import DRAFT, Damaged, Field, get, put
+from validation.storage.held import Held, differing
+from validation.storage.locking import locked
+from validation.tiling.tiles import Key, Layout, Status
 
 OWN = ("store_version", "tile", "seeds_apart", "provisional", "coordinates")     # attributes that are the store's, not the portrait's
 
@@ -33,7 +33,7 @@ class Moved(Exception):
 
 
 class Growing:
-    """The store at a path; see `validation.opening` for who makes it."""
+    """The store at a path; see `validation.storage.opening` for who makes it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -8,18 +8,18 @@ from typing import Any
 
 import xarray as xr
 
-from validation.blank import unrun
-from validation.building import plain, recover, told
 from validation.experiment import digest
-from validation.growing import Growing, grow, sweep_out
-from validation.held import Held
-from validation.locking import locked
 from validation.misuse import Misuse
 from validation.outcome import Outcome
 from validation.plane import Plane
 from validation.portrait import empty
+from validation.storage.blank import unrun
+from validation.storage.building import plain, recover, told
+from validation.storage.growing import Growing, grow, sweep_out
+from validation.storage.held import Held
+from validation.storage.locking import locked
 from validation.store import open_portrait
-from validation.tiles import Layout, Status, absent, places
+from validation.tiling.tiles import Layout, Status, absent, places
 
 
 def opened(path: Path, layout: Layout, attrs: dict[str, Any]) -> Growing | Held:

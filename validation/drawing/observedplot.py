@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from validation.drawing.palette import label_decades
 from validation.figures import blank, shades
-from validation.palette import label_decades
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from validation.brackets import SAME, pair
-from validation.law import FitOutcome, PowerLawFit, undecided
+from validation.fits.brackets import SAME, pair
+from validation.fits.law import FitOutcome, PowerLawFit, undecided
 from validation.misuse import Misuse, choose, whole
 
 BINS_PER_DECADE = 5

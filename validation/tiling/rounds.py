@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.chunks import Damaged
 from validation.executors import Workers, lost
-from validation.growing import Growing
-from validation.held import Held
-from validation.measuring import Raised, Request, attempted, attempted_there, measured, measured_there, packed
 from validation.misuse import Misuse
 from validation.outcome import Outcome
 from validation.progress import bar
 from validation.provenance import provenance
-from validation.tiles import Key, Layout, Piece, Status, places
+from validation.storage.chunks import Damaged
+from validation.storage.growing import Growing
+from validation.storage.held import Held
+from validation.tiling.measuring import Raised, Request, attempted, attempted_there, measured, measured_there, packed
+from validation.tiling.tiles import Key, Layout, Piece, Status, places
 
 TRIES = 2            # a tile that raises so often is given up
 DEATHS = 3           # and one that so many workers died of, with no other tile beside it

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from validation.building import told
-from validation.chunks import Damaged
-from validation.growing import Growing
 from validation.misuse import Misuse
+from validation.storage.building import told
+from validation.storage.chunks import Damaged
+from validation.storage.growing import Growing
 from validation.store import open_portrait
-from validation.tiles import Status
+from validation.tiling.tiles import Status
 
 
 @dataclass(frozen=True)

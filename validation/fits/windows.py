@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from validation.brackets import Rows
-from validation.likelihood import feasible_slopes, least_squares
+from validation.fits.brackets import Rows
+from validation.fits.likelihood import feasible_slopes, least_squares
 
 DRIFT = 0.04       # the local exponent may change this much over a window: +- 0.02 about its middle
 SHORTEST = 4       # gammas

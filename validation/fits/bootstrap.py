@@ -13,8 +13,8 @@ import numpy as np
 import xarray as xr
 from scipy.special import stdtrit
 
-from validation.brackets import brackets, rows
-from validation.law import FitOutcome, PowerLawFit, undecided
+from validation.fits.brackets import brackets, rows
+from validation.fits.law import FitOutcome, PowerLawFit, undecided
 from validation.misuse import whole
 from validation.powerlaw import fit
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.building import plain
 from validation.edges import Rules, rows
-from validation.growing import Growing
 from validation.misuse import between, whole
 from validation.outcome import Outcome
 from validation.plane import Plane
+from validation.storage.building import plain
+from validation.storage.growing import Growing
 from validation.sweep import sweep_points
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import minimize
 
-from validation.brackets import Rows, rows
-from validation.law import FitOutcome
-from validation.likelihood import Brackets, least_squares
+from validation.fits.brackets import Rows, rows
+from validation.fits.law import FitOutcome
+from validation.fits.likelihood import Brackets, least_squares
 from validation.misuse import Misuse, choose
 
 FLOOR = 0.29          # of a bracket, the least scatter believed when models are compared: 1/sqrt(12), a cell's own

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
-from validation.law import PowerLawFit
+from validation.fits.law import PowerLawFit
 
 DENSEST = 1000.0             # denser grids than this are not worth naming
 

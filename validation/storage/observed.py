@@ -11,7 +11,7 @@ import xarray as xr
 
 from validation.experiment import digest
 from validation.misuse import Misuse
-from validation.opening import check_experiment
+from validation.storage.opening import check_experiment
 from validation.store import published
 
 KIND = "observed"      # the attribute that tells these files from others, with the version of their layout

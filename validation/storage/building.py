@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.blank import blank
-from validation.chunks import CODECS, put
 from validation.misuse import Misuse
-from validation.tiles import Layout
+from validation.storage.blank import blank
+from validation.storage.chunks import CODECS, put
+from validation.tiling.tiles import Layout
 
 VERSION = 1
 LEDGER = "tiles"            # the group that holds the tiles' status, and the notes on those that failed

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from validation.broken import fit_broken
+from validation.fits.broken import fit_broken
 from validation.misuse import Misuse
 
 GAMMA = np.logspace(-5, 5, 41)

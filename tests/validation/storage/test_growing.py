@@ -13,12 +13,12 @@ import xarray as xr
 
 from tests.validation.sleepers import PLANE, Seeded, Sleeper, lines
 from validation import Misuse, Plane, open_portrait, save_portrait, sweep, sweep_status
-from validation.building import retell, told
-from validation.growing import Growing
-from validation.opening import opened
 from validation.progress import Progress
-from validation.rounds import TilesDamaged
-from validation.tiles import Key, Layout, Status
+from validation.storage.building import retell, told
+from validation.storage.growing import Growing
+from validation.storage.opening import opened
+from validation.tiling.rounds import TilesDamaged
+from validation.tiling.tiles import Key, Layout, Status
 
 HALF = Plane(PLANE.gamma[:13], PLANE.eta[3:30])
 

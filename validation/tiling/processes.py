@@ -73,7 +73,7 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["validation.measuring", "validation.processes"])
+    context.set_forkserver_preload(["validation.tiling.measuring", "validation.tiling.processes"])
     return context
 
 
