@@ -40,6 +40,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery/scripts",
     "gallery_dirs": "gallery/generated",
     "filename_pattern": "plot_",
+    "within_subsection_order": "from_code.GalleryOrder",      # the default sorts by the length of the code
     "image_scrapers": ("from_code.gallery_figures",),
     "download_all_examples": False,
     "show_memory": False,
