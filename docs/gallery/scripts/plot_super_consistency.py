@@ -118,8 +118,8 @@ for (name, parametrization), one in scanned.items():
 # %%
 # Under muP the curves of the MLP, the ResNet and the ViT are together; those of the MLP and the ViT fan out under NTK. (Of the ResNet and
 # the ViT a first look, with 20 steps and three seeds, decided nothing.) The language model's curves are together, and apart under NTK, from
-# the first step on: at 0.04 its curvature hardly changes in 20 steps. At 0.15 and over 80 steps it sharpens, the more the wider it is: under
-# muP too its widths come out more than a tenth apart, though the interval does not decide, and further yet under NTK.
+# the first step on: at 0.04 its curvature hardly changes in 20 steps. At 0.15 and over 80 steps it sharpens, the more the wider it is:
+# under muP too its widths come out more than a tenth apart, though the interval does not decide, and further yet under NTK.
 #
 # Under NTK the best rate moves, of the MLP, the ViT and the language model. Under muP that of the MLP stays; of the other three the
 # intervals reach beyond a twentieth of a decade a doubling, and decide nothing.
