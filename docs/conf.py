@@ -41,6 +41,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery/generated",
     "filename_pattern": "plot_",
     "within_subsection_order": "from_code.GalleryOrder",      # the default sorts by the length of the code
+    "capture_repr": (),                  # what a page has to say it prints; the value of its last line is most often a legend
     "image_scrapers": ("from_code.gallery_figures",),
     "download_all_examples": False,
     "show_memory": False,
