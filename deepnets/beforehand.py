@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from deepnets.memory import GB, SAFE, free
+from deepnets.memory import GB, room
 from deepnets.tasks import Task
 from deepnets.tasks.stream import drawn
 from validation.misuse import Misuse
@@ -41,6 +41,6 @@ def check_weights(build: Callable[[int], Any], seed: int, dtype: torch.dtype, de
 
 
 def _fits(name: str, count: int, need: int, what: str, device: str = "cpu") -> None:
-    room = int(SAFE[torch.device(device).type] * free(device))
-    if need > room:
-        raise Misuse(f"{name} must fit into memory, and {count} {what} need {need / GB:.3g} GB where {room / GB:.3g} GB are free")
+    there = room(device)
+    if need > there:
+        raise Misuse(f"{name} must fit into memory, and {count} {what} need {need / GB:.3g} GB where {there / GB:.3g} GB are free")

@@ -118,6 +118,11 @@ def free(device: str) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def room(device: str) -> int:
+    """Return the bytes that may be used of those that are free on a device."""
+    return int(SAFE[torch.device(device).type] * free(device))
+
+
 def at_once(module: nn.Module, recipe: Recipe, device: str, need: Need) -> int:
     """Return how many runs fit into what is free on the device, at least one.
 
@@ -130,10 +135,10 @@ def at_once(module: nn.Module, recipe: Recipe, device: str, need: Need) -> int:
     ------
     Misuse : not even one fits; the message says what it needs, what is free, and which batch size would fit.
     """
-    room = int(SAFE[torch.device(device).type] * free(device))
-    if need.of(1) > room:
-        raise Misuse(_too_much(module, recipe, need, room))
-    return (room - need.shared) // need.run
+    there = room(device)
+    if need.of(1) > there:
+        raise Misuse(_too_much(module, recipe, need, there))
+    return (there - need.shared) // need.run
 
 
 def _too_much(module: nn.Module, recipe: Recipe, need: Need, room: int) -> str:

@@ -5,7 +5,8 @@ import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))   # for from_code
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))   # for from_code
 
 from gallery.kept import packages
 
@@ -28,7 +29,6 @@ autodoc_preserve_defaults = True
 
 # A page is made again where its script has changed, and all of them where the packages, what the scripts share or what a GPU has measured
 # have; their runs are kept by digest besides.
-HERE = Path(__file__).parent
 shared = sorted([*HERE.glob("gallery/*.py"), *HERE.glob("data/**/*.nc")])
 made_of = hashlib.sha256(b"".join([packages().encode(), *(path.name.encode() + path.read_bytes() for path in shared)])).hexdigest()
 made_with = HERE / "gallery" / "generated" / "packages.digest"

@@ -13,7 +13,7 @@ from torch import nn
 from deepnets.diffusion.drawing import Drawing, check, write
 from deepnets.diffusion.originals import Originals
 from deepnets.diffusion.training import Shown, Training, train
-from deepnets.memory import GB, SAFE, Living, free
+from deepnets.memory import GB, Living, room
 from deepnets.tasks.mnist1m import CLASSES, SIDE, shard_path
 from deepnets.tasks.npz import member
 from validation.misuse import Misuse
@@ -71,10 +71,10 @@ def needs(training: Training, drawing: Drawing, side: int) -> tuple[int, int, in
 def refuse_too_much(folder: Path, count: int, training: Training, drawing: Drawing, side: int, device: str) -> None:
     """Raise `Misuse` if the memory of the device or the disk will not do."""
     _, learning, drawn = needs(training, drawing, side)
-    room = SAFE[torch.device(device).type] * free(device)
+    usable = room(device)
     for what, need, name in (("training", learning, "batch_size"), ("drawing", drawn, "at_once")):
-        if need > room:
-            raise Misuse(f"out of memory: {what} needs about {need / GB:.3g} GB, and {room / GB:.3g} GB are free: a smaller width or "
+        if need > usable:
+            raise Misuse(f"out of memory: {what} needs about {need / GB:.3g} GB, and {usable / GB:.3g} GB are free: a smaller width or "
                          f"{name} needs less")
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     bytes_free = shutil.disk_usage(there).free + sum(p.stat().st_size for p in folder.glob("mnist1m-*.npz"))
