@@ -32,14 +32,14 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
-app.command("toymodels.command:toy", name="toy", help="""\
+app.command("toymodels.cli:toy", name="toy", help="""\
 Simulate a toy model over the plane, find its edges, fit, judge against the theory, draw.
 
 By default the paper's figure 6: one parameter, L = 5, T = 1000, both losses. --model two gives figures 8 and 9, --optimizer signsgd \
 figure 11. Written are, for each loss, the portrait (zarr) and its figures, and for all of them report.html and verdicts.json.
 
 Example: lazyrich toy --depth 3 --loss mse --gamma 1e-3 1e3 --out three""")
-app.command("deepnets.command:deep", name="deep", help="""\
+app.command("deepnets.cli:deep", name="deep", help="""\
 Train a network over the plane, find its edges, fit, judge against the theory's exponents, draw.
 
 The same as `toy`, for networks. By default an MLP of L = 3 and width 32 on scikit-learn's digits, about a minute on two cores. The edges \
@@ -47,13 +47,13 @@ are read off a coarse portrait and traced where exponents are claimed. Needs the
 torch, numpy, scipy and xarray alone runs the same as `python -m deepnets`.
 
 Example: lazyrich deep --network cnn --loss cross_entropy --steps 1000 --seeds 3 --out cnn""")
-app.command("deepnets.diffusion.command:make_mnist1m", name="make-mnist1m", help="""\
+app.command("deepnets.diffusion.cli:make_mnist1m", name="make-mnist1m", help="""\
 Train a diffusion model on digits and draw MNIST-1M of it: a million images, or as many as wanted.
 
 Needs the extra: pip install 'lazyrich[deep]', and for a million a GPU. Interrupted at any moment, the same command goes on.
 
 Example: lazyrich make-mnist1m --digits --count 1000 --steps 300 --width 16 --out tried""")
-app.command("toymodels.predict_command:predict", name="predict", help="""\
+app.command("toymodels.predict_cli:predict", name="predict", help="""\
 The predicted edges and exponents of a model, as a table, LaTeX or JSON.
 
 Without --model, the paper's Table 1 and Appendix F, with prefactors.
@@ -80,12 +80,12 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     out
         A folder for report.html, verdicts.json and the figures; if not given, only the table is printed.
     """
-    from validation.assessment import assess, assess_curves
-    from validation.misuse import Misuse
-    from validation.report import refuse_foreign
-    from validation.store import check_writable, open_portrait
-    from validation.telling import print_curves, print_table, write
-    from validation.verdict import VerdictOutcome
+    from validation.arguments import Misuse
+    from validation.judging.assessment import assess, assess_curves
+    from validation.judging.verdict import VerdictOutcome
+    from validation.reporting.html import refuse_foreign
+    from validation.reporting.summary import print_curves, print_table, write
+    from validation.storage.files import check_writable, open_portrait
 
     portrait = open_portrait(path)
     title, edges, predictions, usual = _theory(portrait, rho)
@@ -124,7 +124,7 @@ def status(path: Path) -> int:
     path
         The store, a zarr folder.
     """
-    from validation.storage.ledger import sweep_status
+    from validation.storage.status import sweep_status
 
     told = sweep_status(path)
     print(told)
@@ -151,9 +151,9 @@ def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small
     """
     from importlib import import_module
 
-    from validation.figures import image
-    from validation.report import publish
-    from validation.store import check_writable
+    from validation.plotting.figures import image
+    from validation.reporting.html import publish
+    from validation.storage.files import check_writable
 
     place = next(p for p in (Path(__file__).parent / "docs", Path(__file__).parent / "lazyrich_gallery") if (p / "gallery").is_dir())
     if str(place) not in sys.path:
@@ -203,7 +203,7 @@ def campaign(*, scale: Literal["full", "tiny"] = "full", device: str = "auto", d
     """
     from importlib import import_module
 
-    from validation.misuse import Misuse
+    from validation.arguments import Misuse
 
     place = Path(__file__).parent / "docs" / "data"
     if not (place / "campaign.py").exists():
@@ -216,8 +216,8 @@ def _theory(portrait: Any, rho: float | None) -> tuple[str, Any, dict[str, Any],
     """Return a portrait's title, its edges, the predictions that its own description calls for, and the tolerance usual with them."""
     import json
 
+    from validation.arguments import Misuse
     from validation.edges import locate
-    from validation.misuse import Misuse
 
     try:
         description = json.loads(portrait.attrs["description"])
@@ -226,15 +226,15 @@ def _theory(portrait: Any, rho: float | None) -> tuple[str, Any, dict[str, Any],
         raise Misuse("the portrait's attributes must hold the JSON description of its experiment, with its witness; "
                      f"they hold {', '.join(map(str, portrait.attrs)) or 'nothing'}") from None
     if witness == "toy":
-        from toymodels.command import theory_of
+        from toymodels.cli import theory_of
 
         title, predictions = theory_of(description)
         return title, locate(portrait, rho=rho), predictions, 0.05
     if witness == "deep":
-        from deepnets import reading
+        from deepnets import network_edges
 
-        title, claims = reading.theory_of(description)
-        return title, *reading.read(portrait, claims, rho), reading.TOLERANCE
+        title, claims = network_edges.theory_of(description)
+        return title, *network_edges.read(portrait, claims, rho), network_edges.TOLERANCE
     raise Misuse(f"the portrait's witness must be 'toy' or 'deep', not {witness!r}: no theory is known for it")
 
 

@@ -17,16 +17,15 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 import xarray as xr
 
-from deepnets.observing import Observing
-from deepnets.reading import read, slug, theory_of, unclaimed
-from deepnets.setting import Setting
-from deepnets.tracing import plan, traced
+from deepnets.cli_options import Setting
+from deepnets.network_edges import plan, read, slug, theory_of, traced, unclaimed
+from deepnets.observation.selection import Observing
+from validation.arguments import Misuse
 from validation.experiment import digest
-from validation.misuse import Misuse
 from validation.plane import Plane
 from validation.progress import bar
-from validation.store import check_writable, open_portrait, save_portrait
-from validation.sweep import sweep
+from validation.storage.files import check_writable, open_portrait, save_portrait
+from validation.sweeping.run_sweep import sweep
 
 DONE, MISUSE, INTERRUPTED = 0, 2, 130
 
@@ -47,7 +46,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _run(setting: Setting, observing: Observing, out: Path | None, overwrite: bool) -> int:
-    from validation.assessment import assess
+    from validation.judging.assessment import assess
 
     experiment, plane = setting.experiment(), setting.plane()
     description = experiment.describe()
@@ -55,9 +54,9 @@ def _run(setting: Setting, observing: Observing, out: Path | None, overwrite: bo
     target = (out or Path(slug(description))).with_suffix(".nc")
     beside = target.with_name(f"{target.stem}-observed.nc")
     if observing.names:
-        from deepnets import along
+        from deepnets.observation import best_rates
 
-        along.check(experiment, observing, beside, overwrite)
+        best_rates.check(experiment, observing, beside, overwrite)
     check_writable(target.parent)
     portrait = _swept(experiment, plane, target, overwrite, setting.accuracy)
     edges, found = read(portrait, claims)
@@ -70,7 +69,7 @@ def _run(setting: Setting, observing: Observing, out: Path | None, overwrite: bo
         print(assessment.verdict.sentence)
     print("\n".join([*unclaimed(edges, found), f"Written to {target}"]))
     if observing.names:
-        seen, more = along.along(portrait, experiment, observing, beside, True, overwrite)
+        seen, more = best_rates.along(portrait, experiment, observing, beside, True, overwrite)
         print("\n".join([*more, *([f"Observables written to {beside}"] if seen is not None else [])]))
     return DONE
 

@@ -14,20 +14,18 @@ import xarray as xr
 from torch import nn
 
 from deepnets import losses, optimizers, precision, schedules
-from deepnets.beforehand import check_samples, check_steps, check_weights
-from deepnets.device import as_device
-from deepnets.judging import CATAPULT_PEAK, curve, curve_steps, judged
+from deepnets.batched.graph import as_compile
+from deepnets.batched.stack import stack_of
+from deepnets.centered.functional import trainable
+from deepnets.device import as_device, threads_for
+from deepnets.failed_runs import Failure
 from deepnets.memory import Need, at_once, estimate, in_pieces
 from deepnets.precision import DTYPES, arithmetic, as_precision
-from deepnets.recording import as_compile
-from deepnets.salvage import Failure
-from deepnets.slots import trainable
-from deepnets.stacks import stack_of
+from deepnets.preflight import check_samples, check_steps, check_weights, try_out
+from deepnets.run_outcomes import CATAPULT_PEAK, curve, curve_steps, judged
 from deepnets.tasks import Task, as_task
-from deepnets.threads import threads_for
 from deepnets.training import TOO_FAR, Recipe, Trained, batch, held_out, rate_width, rates, train
-from deepnets.trial import try_out
-from validation.misuse import Misuse, axis, between, whole
+from validation.arguments import Misuse, axis, between, whole
 from validation.outcome import Outcome
 from validation.plane import Plane
 from validation.portrait import REQUIRED, attributes, empty

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 
 @dataclass(frozen=True)

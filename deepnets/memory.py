@@ -16,11 +16,11 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from deepnets.salvage import Failure, salvaged
-from deepnets.stacks import stack_of
-from deepnets.state import Running, at_rest
+from deepnets.batched.stack import stack_of
+from deepnets.batched.state import Running, at_rest
+from deepnets.failed_runs import Failure, salvaged
 from deepnets.training import Recipe, batch, held_out
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 T = TypeVar("T")
 # Of what is free. A GPU's products want room of their own; the C library's allocator keeps up to as much again as is in use.

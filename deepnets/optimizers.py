@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from validation.misuse import Misuse, between
+from validation.arguments import Misuse, between
 
 
 @dataclass(frozen=True)

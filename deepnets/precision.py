@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.autograd.function import FunctionCtx
 
-from validation.misuse import Misuse, choose
+from validation.arguments import Misuse, choose
 
 DTYPES = {"auto": torch.float32, "float32": torch.float32, "float64": torch.float64, "tf32": torch.float32, "bf16": torch.float32}
 _narrow: ContextVar[bool] = ContextVar("narrow", default=False)      # each thread has its own

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from deepnets.evaluation import HeldOut
+from deepnets.batched.stack import Stack
+from deepnets.batched.state import Parameters, Running, at_rest
+from deepnets.held_out import HeldOut
 from deepnets.losses import Loss
 from deepnets.optimizers import Optimizer
-from deepnets.stacks import Stack
-from deepnets.state import Parameters, Running, at_rest
 from deepnets.tasks import Task
-from deepnets.tasks.stream import checked, drawn, placed
+from deepnets.tasks.task import checked, drawn, placed
 
 LOOK_EVERY = 25          # steps between looks for runs that have diverged
 WORTH_LEAVING = 1 / 8    # the share of the stack that must have diverged before it is packed anew

@@ -57,8 +57,8 @@ def first_line(name: str) -> str:
 
 
 def outcomes() -> str:
-    from validation.drawing.palette import COLOURS
     from validation.outcome import PRECEDENCE, Outcome
+    from validation.plotting.style import COLOURS
 
     rows = [(f'<span style="background:{COLOURS[o]};border:1px solid #888">&emsp;</span>', f"`{o.label}`", f"{int(o)}",
              cell(o.sentence)) for o in sorted(Outcome)]
@@ -132,8 +132,8 @@ def api(package: str) -> str:
 
 
 def errata() -> str:
-    from toymodels.theory.errata import errata as items
-    from toymodels.theory.errata import page
+    from toymodels.theory.misprints import errata as items
+    from toymodels.theory.misprints import page
 
     blind = [item.where for item in items() if not item.verify()]
     if blind:
@@ -162,7 +162,7 @@ def exponents(depth: str) -> str:
 def derivation(what: str) -> str:
     """Return the steps from a model's definition to its edges, each as sympy returned it; `what` is "one 5 mse sgd" or "two mse sgd"."""
     from toymodels import OneParameter, TwoParameter
-    from toymodels.theory.derivation import derivation as steps
+    from toymodels.theory.derivation_steps import derivation as steps
 
     *model, loss, optimizer = what.split()
     chosen = TwoParameter() if model == ["two"] else OneParameter(depth=int(model[1]))
@@ -222,7 +222,7 @@ def gallery_figures(block, block_vars, gallery_conf) -> str:
     from matplotlib.figure import Figure
     from sphinx_gallery.scrapers import figure_rst
 
-    from validation.figures import image
+    from validation.plotting.figures import image
 
     paths, texts = [], []
     for value in list(block_vars["example_globals"].values()):

@@ -39,9 +39,9 @@ def specified(kind: str, **more):
 
 def specifications() -> str:
     import deepnets.networks
+    from deepnets.cli_options import NETWORKS
     from deepnets.networks.parametrization import PARAMETRIZATIONS
-    from deepnets.setting import NETWORKS
-    from validation.misuse import Misuse
+    from validation.arguments import Misuse
 
     def taken(kind: str, name: str) -> bool:
         try:
@@ -67,12 +67,13 @@ def parametrization(what: str) -> str:
 def tasks() -> str:
     """Return the tasks, each with what it is and where its data come from."""
     import deepnets.tasks
-    from deepnets.tasks import cifar, idx_images, mnist1m, tiny_images
+    from deepnets.tasks import cifar, mnist1m_files, mnist_files, tiny_imagenet_files
 
     sources = {
         "digits": "scikit-learn ships them", "photographs": "scikit-image and scikit-learn ship them",
-        "fashion_mnist": idx_images.FASHION_HOW, "mnist": idx_images.MNIST_HOW, "mnist_1m": mnist1m.HOW, "cifar10": cifar.CIFAR10_HOW,
-        "cifar5m": cifar.CIFAR5M_HOW, "tiny_imagenet": tiny_images.HOW, "text": "any text of your own in UTF-8"}
+        "fashion_mnist": mnist_files.FASHION_HOW, "mnist": mnist_files.MNIST_HOW, "mnist_1m": mnist1m_files.HOW,
+        "cifar10": cifar.CIFAR10_HOW,
+        "cifar5m": cifar.CIFAR5M_HOW, "tiny_imagenet": tiny_imagenet_files.HOW, "text": "any text of your own in UTF-8"}
     names = [n for n in deepnets.tasks.__all__ if n.islower() and n not in ("as_task", "from_loader", "full_batch")]
 
     def row(name: str) -> tuple[str, str, str]:
@@ -86,14 +87,14 @@ def tasks() -> str:
 
 
 def checksums() -> str:
-    from deepnets.tasks.idx_images import FASHION_SHA256
+    from deepnets.tasks.mnist_files import FASHION_SHA256
 
     return table(("file of Fashion-MNIST, decompressed", "SHA-256"), [(f"`{name}`", f"`{told}`") for name, told in FASHION_SHA256.items()])
 
 
 def observables() -> str:
     """Return the observables that `--observe` names."""
-    from deepnets.observing import NAMES
+    from deepnets.observation.selection import NAMES
 
     return table(("name", "what it measures"), [(f"`{name}`", cell(words)) for name, words in NAMES.items()])
 

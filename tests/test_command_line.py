@@ -306,12 +306,12 @@ def test_an_interrupt_reaches_the_process_beside(tmp_path):
 
 
 def test_what_goes_wrong_beside_is_raised_here(monkeypatch):
-    from toymodels import beside
+    from toymodels import background
 
-    monkeypatch.setattr(beside, "_safe", lambda: True)
-    with beside.beside(divmod, 7, 2) as answer:
+    monkeypatch.setattr(background, "_safe", lambda: True)
+    with background.beside(divmod, 7, 2) as answer:
         assert answer() == (3, 1)
-    with beside.beside(divmod, 1, 0) as answer, pytest.raises(ZeroDivisionError):
+    with background.beside(divmod, 1, 0) as answer, pytest.raises(ZeroDivisionError):
         answer()
-    with beside.beside(os._exit, 3) as answer, pytest.raises(RuntimeError, match="ended without a result"):
+    with background.beside(os._exit, 3) as answer, pytest.raises(RuntimeError, match="ended without a result"):
         answer()

@@ -31,4 +31,4 @@ def test_examples_are_found(tmp_path):
     (tmp_path / "validation" / "a.py").write_text('"""A.\n\n>>> 1 + 1\n3\n"""\n')
     (tmp_path / "validation" / "b.py").write_text('"""B, no example: a >>> b."""\n')
     assert exemplary(tmp_path) == ["validation.a"]
-    assert {"validation.powerlaw", "toymodels.theory.edge", "deepnets.difference"} <= set(exemplary(ROOT))
+    assert {"validation.fitting.powerlaw", "toymodels.theory.edge", "deepnets.centered.centered"} <= set(exemplary(ROOT))

@@ -18,7 +18,7 @@ from scipy.stats import ttest_1samp
 
 import lazyrich
 import validation
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))

@@ -74,7 +74,7 @@ def wrong_arrows(root):
             other = target.partition(".")[0]
             if other != room and (other in {*ROOMS, "tests", "docs"} - ARROWS[room] or other in STRANGERS[room]):
                 wrong.append(f"{name} -> {target}")
-            if other == "matplotlib" and name != "validation.figures":
+            if other == "matplotlib" and name != "validation.plotting.figures":
                 wrong.append(f"{name} -> {target}")
     return wrong
 
@@ -120,8 +120,8 @@ def test_every_first_line_says_what_lives_there():
 
 def test_the_checkers_see_the_house():
     names = set(modules(ROOT))
-    assert {"validation", "validation.figures", "toymodels.models", "lazyrich"} <= names
-    assert "validation.misuse" in imports("validation.figures", ROOT / "validation/figures.py", names)
+    assert {"validation", "validation.plotting.figures", "toymodels.models", "lazyrich"} <= names
+    assert "validation.arguments" in imports("validation.plotting.figures", ROOT / "validation/plotting/figures.py", names)
 
 
 def plant(root, **files):
@@ -184,7 +184,7 @@ def test_the_wheel_holds_every_room(tmp_path):
     sources = subprocess.run(["git", "ls-files", *ROOMS[:3], "lazyrich.py"], cwd=ROOT, capture_output=True, text=True)
     wanted = set(sources.stdout.split()) or {str(p.relative_to(ROOT)) for p in modules(ROOT).values()}
     assert wanted <= held
-    assert "validation/report.html.j2" in held
+    assert "validation/reporting/report.html.j2" in held
     gallery = {f"lazyrich_gallery/{p.relative_to(ROOT / 'docs')}" for p in (ROOT / "docs" / "gallery").rglob("*.py")
                if "generated" not in p.parts}
     assert gallery <= held

@@ -1,17 +1,10 @@
-"""The theory of the toys and their simulation: numpy, numba, sympy; may import validation, never torch or deepnets.
+"""The toy models: their theory by sympy, and their training over a plane by numba.
 
 ``OneParameter`` and ``TwoParameter`` are the models, `ToyExperiment` trains them over a plane, `trajectory` once with every step
-kept, `predict` derives their edges. numba and sympy are imported where they are first used.
+kept, `predict` derives their edges. numba and sympy are imported where they are first used. The public names are listed in
+``__init__.pyi``.
 """
 
-from toymodels.losses import MSE, CrossEntropy
-from toymodels.models import OneParameter, TwoParameter
-from toymodels.optimizers import SGD, Adam, HeavyBall, SignSGD
-from toymodels.schedules import Constant, WarmupCosine
-from toymodels.simulate import ToyExperiment, trajectory
-from toymodels.theory import gradient_flow_time, predict
+from validation.lazy_names import attach
 
-__all__ = [
-    "MSE", "SGD", "Adam", "Constant", "CrossEntropy", "HeavyBall", "OneParameter", "SignSGD", "ToyExperiment", "TwoParameter",
-    "WarmupCosine", "gradient_flow_time", "predict", "trajectory",
-]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 if TYPE_CHECKING:
     import sympy

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from validation.misuse import Misuse, whole
+from validation.arguments import Misuse, whole
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from validation.misuse import Misuse, between
+from validation.arguments import Misuse, between
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from validation.misuse import Misuse, between
+from validation.arguments import Misuse, between
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from toymodels import losses, models, optimizers, schedules
-from validation.misuse import Misuse, axis, between, positive, whole
+from validation.arguments import Misuse, axis, between, positive, whole
 from validation.plane import Plane
 from validation.portrait import empty
 
@@ -178,7 +178,7 @@ class _Trainer:
 
     def __call__(self, plane: Plane, rows: slice, columns: slice, written: dict[str, np.ndarray]) -> None:
         """Train a block of the plane and write its part of the portrait's arrays, each (horizon, gamma, eta)."""
-        from toymodels import summary
+        from toymodels import run_outcomes
 
         experiment, model = self.experiment, self.experiment.model
         gamma, eta = plane.part(rows, columns)
@@ -194,11 +194,11 @@ class _Trainer:
             tail, at = np.searchsorted(self.boundaries, (self.tails[h], T))
             prior = np.searchsorted(self.boundaries, self.tails[h] - 1) if self.tails[h] > 1 else -1
             block = {name: array[h, rows, columns] for name, array in written.items()}
-            summary.summarise(self.loss, model.depth, self.two, experiment.rho, bound, flow, prior, tail, at, T,
+            run_outcomes.summarise(self.loss, model.depth, self.two, experiment.rho, bound, flow, prior, tail, at, T,
                               high, low, f_at, w_at, died,
                               block["outcome"], block["final_excess"], block["tail_excess"], block["peak_excess"],
                               block["steps"], block["kernel_ratio"], block["rose"])
-            for a, i in np.argwhere(block["outcome"] == summary.AMBIGUOUS):
+            for a, i in np.argwhere(block["outcome"] == run_outcomes.AMBIGUOUS):
                 block["outcome"][a, i] = self._replayed(gamma[a], rates[a, i], T, bool(block["rose"][a, i]))
 
     def _replayed(self, gamma: float, rate: float, T: int, rose: bool) -> int:

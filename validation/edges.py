@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.misuse import Misuse, between, choose, numbers, positive
+from validation.arguments import Misuse, between, choose, numbers, positive
 from validation.outcome import Outcome
 from validation.portrait import conform, rates
 

@@ -13,8 +13,8 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from pathlib import Path
 from typing import Any
 
-from validation.misuse import Misuse, whole
-from validation.tiling.processes import Processes
+from validation.arguments import Misuse, whole
+from validation.sweeping.process_pool import Processes
 
 # what the engines raise for work that was lost with its worker, by name: they are not imported to be told apart
 LOST = {"KilledWorker", "CommClosedError", "FutureCancelledError", "FuturesCancelledError", "UncompletedJobError", "FailedJobError"}
@@ -60,7 +60,7 @@ def dask(address: str | None = None, workers: int | None = None) -> Callable[[],
         raise Misuse("executor dask needs the extra cluster: pip install 'lazyrich[cluster]'") from None
 
     def connected() -> Any:
-        from validation.tiling.cluster import DaskCluster
+        from validation.sweeping.clusters import DaskCluster
 
         return DaskCluster(address, count)
 
@@ -91,7 +91,7 @@ def slurm(folder: str | os.PathLike[str], tiles_per_job: int = 16, jobs: int = 6
         raise Misuse("executor slurm needs the extra cluster: pip install 'lazyrich[cluster]'") from None
 
     def queue() -> Any:
-        from validation.tiling.cluster import JobQueue
+        from validation.sweeping.clusters import JobQueue
 
         return JobQueue(Path(folder), tiles_per_job, jobs, cluster, parameters)
 

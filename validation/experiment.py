@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import xarray as xr
 
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 
 @runtime_checkable

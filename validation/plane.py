@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.misuse import Misuse, axis, between, numbers, whole
+from validation.arguments import Misuse, axis, between, numbers, whole
 
 GOLDEN = 0.618   # the least commensurate shift: gamma i's axis is moved by h frac(0.618 i)
 

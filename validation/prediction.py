@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from validation.misuse import choose
+from validation.arguments import choose
 
 REGIMES = ("lazy", "rich")   # gamma << 1 and gamma >> 1
 

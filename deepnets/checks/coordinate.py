@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from deepnets.checks.family import family
-from deepnets.checks.flatness import Check, checked, judge_flat
 from deepnets.checks.movement import moved
+from deepnets.checks.size_slopes import Check, checked, family, judge_flat
 from deepnets.tasks import Task
-from validation.misuse import Misuse, between, whole
+from validation.arguments import Misuse, between, whole
 
 STILL = "training diverged or moved nothing"
 

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from deepnets.checks.coordinate import STILL
-from deepnets.checks.family import family
-from deepnets.checks.flatness import Check, checked, judge_flat
 from deepnets.checks.movement import moved
+from deepnets.checks.size_slopes import Check, checked, family, judge_flat
 from deepnets.experiment import DeepExperiment
 from deepnets.tasks import Task
-from validation.misuse import Misuse, axis, between, whole
-from validation.trace import trace
+from validation.arguments import Misuse, axis, between, whole
+from validation.tracing import trace
 
 PER_DECADE, RTOL = 4, 0.1        # of the scan for the top eta, and of its bracket
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_leaves
 
-from deepnets.difference import Centered
+from deepnets.centered import Pair
+from deepnets.centered.centered import Centered
 from deepnets.experiment import DeepExperiment
-from deepnets.observables.activations import watched
-from deepnets.pairs import Pair
+from deepnets.kernels.layer_activations import watched
 from deepnets.precision import arithmetic
 from deepnets.training import batch
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from deepnets.checks.family import family
-from deepnets.checks.flatness import Check, checked, judge_flat
+from deepnets.checks.size_slopes import Check, checked, family, judge_flat
 from deepnets.experiment import DeepExperiment
 from deepnets.tasks import Task
-from validation.comparison import optimum
-from validation.misuse import Misuse, axis, between
+from validation.arguments import Misuse, axis, between
+from validation.fitting.comparison import optimum
 
 LEAST_RATES = 5
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from validation.misuse import Misuse, whole
+from validation.arguments import Misuse, whole
 
 GROUPS = 8              # of the GroupNorms
 

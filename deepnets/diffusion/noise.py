@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from validation.misuse import whole
+from validation.arguments import whole
 
 TURN = math.pi / 2
 

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from deepnets.device import threads_for
 from deepnets.diffusion.denoiser import Denoiser
 from deepnets.diffusion.noise import TURN, noised
-from deepnets.diffusion.originals import CLASSES, Originals, as_numbers
+from deepnets.diffusion.training_images import CLASSES, Originals, as_numbers
 from deepnets.precision import arithmetic
-from deepnets.tasks.stream import generator, placed
-from deepnets.threads import threads_for
-from validation.misuse import Misuse, between, whole
+from deepnets.tasks.task import generator, placed
+from validation.arguments import Misuse, between, whole
 from validation.progress import Progress, bar
-from validation.report import publish
+from validation.reporting.html import publish
 
 FORMAT = "lazyrich denoiser 1"
 UNTOLD = 0.1            # of the samples the class is withheld, so that guidance can be chosen later

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from validation.misuse import Misuse, whole
+from validation.arguments import Misuse, whole
 
 
 def flag(name: str, value: Any) -> bool:

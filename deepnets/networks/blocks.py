@@ -11,7 +11,7 @@ from torch import nn
 from deepnets.networks.arguments import flag
 from deepnets.networks.layers import NONLINEARITIES, ScaledLinear, drawn
 from deepnets.networks.parametrization import PARAMETRIZATIONS, Parametrization, Scaling
-from validation.misuse import Misuse, choose, positive, whole
+from validation.arguments import Misuse, choose, positive, whole
 
 QK = ("none", "norm", "layernorm")
 NORMS = ("layer", "none")

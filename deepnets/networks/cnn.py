@@ -14,7 +14,7 @@ from torch import nn
 from deepnets.networks.arguments import flag, image_shape, odd
 from deepnets.networks.layers import NONLINEARITIES, ScaledConv, ScaledLinear
 from deepnets.networks.parametrization import WITHOUT_SKIPS, Parametrization, Scaling
-from validation.misuse import Misuse, choose, whole
+from validation.arguments import Misuse, choose, whole
 
 
 @dataclass(frozen=True)

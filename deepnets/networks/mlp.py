@@ -12,7 +12,7 @@ from torch import nn
 from deepnets.networks.arguments import flag
 from deepnets.networks.layers import NONLINEARITIES, ScaledLinear
 from deepnets.networks.parametrization import WITHOUT_SKIPS, Parametrization, Scaling
-from validation.misuse import choose, whole
+from validation.arguments import choose, whole
 
 
 @dataclass(frozen=True)

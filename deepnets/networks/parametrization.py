@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from validation.misuse import Misuse, choose
+from validation.arguments import Misuse, choose
 
 WITHOUT_SKIPS = ("mup", "ntk", "standard")
 PARAMETRIZATIONS = (*WITHOUT_SKIPS, "depth_mup")

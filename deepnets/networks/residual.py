@@ -12,7 +12,7 @@ from torch import nn
 from deepnets.networks.arguments import flag, image_shape, odd
 from deepnets.networks.layers import NONLINEARITIES, ScaledConv, ScaledLinear
 from deepnets.networks.parametrization import PARAMETRIZATIONS, Parametrization, Scaling
-from validation.misuse import choose, whole
+from validation.arguments import choose, whole
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import nn
 from deepnets.networks.arguments import flag, image_shape
 from deepnets.networks.layers import NONLINEARITIES, ScaledConv, ScaledLinear
 from deepnets.networks.parametrization import PARAMETRIZATIONS, Parametrization, Scaling
-from validation.misuse import Misuse, choose, whole
+from validation.arguments import Misuse, choose, whole
 
 NORMS = ("batch", "group", "none")
 GROUPS = 4

@@ -12,7 +12,7 @@ from torch import nn
 from deepnets.networks.blocks import Block, Blocks
 from deepnets.networks.layers import ScaledLinear, drawn
 from deepnets.networks.parametrization import Scaling
-from validation.misuse import Misuse, whole
+from validation.arguments import Misuse, whole
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from deepnets.networks.arguments import image_shape
 from deepnets.networks.blocks import Block, Blocks
 from deepnets.networks.layers import ScaledLinear, drawn
 from deepnets.networks.parametrization import Scaling
-from validation.misuse import Misuse, whole
+from validation.arguments import Misuse, whole
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from deepnets.observables.alignment import NORMS, kernel_alignment
-from deepnets.observables.eigenvalues import spectra
-from deepnets.phenomena.watching import Look, Observable
-from validation.misuse import Misuse, choose
+from deepnets.curvature.eigenvalues import spectra
+from deepnets.kernels.target_alignment import NORMS, kernel_alignment
+from deepnets.phenomena.recorder import Look, Observable
+from validation.arguments import Misuse, choose
 
 TOLERANCE = 1e-3       # of Lanczos' residuals; the eigenvalue is wrong by about their square
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from deepnets.tasks.files import found, labelled, missing, places, sha256
-from deepnets.tasks.images import Images, InMemory, images
-from deepnets.tasks.shards import Sharded, in_order, shard
-from validation.misuse import Misuse
+from deepnets.tasks.data_files import found, labelled, missing, places, sha256
+from deepnets.tasks.image_task import Images, InMemory, images
+from deepnets.tasks.npz_shards import Sharded, in_order, shard
+from validation.arguments import Misuse
 
 CLASSES, SHAPE = 10, (3, 32, 32)
 SHOWN, HELD = [f"data_batch_{i}.bin" for i in range(1, 6)], "test_batch.bin"

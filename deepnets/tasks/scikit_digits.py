@@ -10,8 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from deepnets.tasks.stream import generator
-from validation.misuse import Misuse
+from deepnets.tasks.task import generator
+from validation.arguments import Misuse
 
 HELD_OUT = 297
 DISPLACEMENT = 0.5           # pixels, the standard deviation of an elastic warp

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from deepnets.tasks.stream import generator
-from validation.misuse import Misuse, whole
+from deepnets.tasks.task import generator
+from validation.arguments import Misuse, whole
 
 HELD_OUT = 1024
 _DIRECTION, _BATCH, _HELD_OUT = 1, 2, 3      # first words of the keys: the streams never meet

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from deepnets.tasks.dealing import dealt
-from deepnets.tasks.stream import generator
-from validation.misuse import Misuse, positive, whole
+from deepnets.tasks.sampling import dealt
+from deepnets.tasks.task import generator
+from validation.arguments import Misuse, positive, whole
 
 HELD_OUT = 1024
 SCALED_ON = 16384        # samples that a teacher's mean square is taken over

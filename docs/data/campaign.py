@@ -21,7 +21,7 @@ sys.path[:0] = [str(p) for p in (HERE, HERE.parent, HERE.parent.parent) if str(p
 
 from pieces.estimates import H200, Machine, machine
 from pieces.piece import Cost, Piece
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gallery.findings import Finding, Findings
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 SCRIPTS = Path(__file__).parent / "scripts"
 SCALES = ("small", "paper")

@@ -7,7 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 import validation
-from validation.store import published
+from validation.storage.files import published
 
 
 def write(made: xr.Dataset, path: Path) -> None:

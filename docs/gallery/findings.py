@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from validation import Verdict
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from gallery.files import read, write
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 PACKAGES = ("deepnets", "toymodels", "validation")
 

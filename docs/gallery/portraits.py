@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 
 import validation
-from deepnets.reading import read
-from validation import Plane, Verdict, figures
-from validation.drawing.anchored import anchored
+from deepnets.network_edges import read
+from validation import Plane, Verdict
+from validation.plotting import figures
+from validation.plotting.anchored_laws import anchored
 
 WINDOWS = {"lazy": (1e-5, 1e-3), "rich": (1e1, 1e3)}
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from deepnets.reading import LOSSES, OPTIMIZERS
-from deepnets.scaling import predict
+from deepnets.network_edges import LOSSES, OPTIMIZERS
+from deepnets.theory import predict
 from validation import Plane, edges_from_brackets, fit, judge, locate, sweep
-from validation.powerlaw import PowerLawFit
+from validation.fitting.powerlaw import PowerLawFit
+from validation.judging.verdict import Verdict
 from validation.provenance import provenance
-from validation.verdict import Verdict
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parent / "data" / "network_exponents.nc"

@@ -15,9 +15,9 @@ import torch
 from torch.func import grad, jvp
 
 import deepnets
-from deepnets.observables.operators import Curvature
-from deepnets.observables.points import of_stack
-from deepnets.propagation import by_pairs
+from deepnets.centered.propagation import by_pairs
+from deepnets.curvature.hessian import Curvature
+from deepnets.curvature.points import of_stack
 
 
 def best(function, repeats):

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from deepnets import MLP, memory
+from deepnets.batched.stack import stack_of
 from deepnets.experiment import DeepExperiment
 from deepnets.precision import arithmetic
-from deepnets.stacks import stack_of
 from deepnets.training import train
 
 ASKED = {"float32": 10, "tf32": 10, "bf16": 10, "float64": 20}                       # seconds

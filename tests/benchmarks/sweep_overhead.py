@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.validation.sleepers import Sleeper
+from tests.validation.sweeping.sleepers import Sleeper
 from validation import Plane, sweep
 from validation.executors import dask, processes
 from validation.storage.chunks import put

@@ -4,9 +4,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, bmm_flop
 
 from deepnets import MLP
+from deepnets.batched.stack import MLPStack
+from deepnets.batched.state import at_rest
 from deepnets.losses import MSE
-from deepnets.stacks import MLPStack
-from deepnets.state import at_rest
 from tests.benchmarks.network_plane import main, operations
 
 

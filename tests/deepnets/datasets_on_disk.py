@@ -8,7 +8,7 @@ import tarfile
 import numpy as np
 from PIL import Image
 
-from deepnets.tasks import mnist1m
+from deepnets.tasks import mnist1m_files
 
 IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -65,8 +65,8 @@ def mnist1m_folder(folder, sizes, seed=0):
     rng = np.random.default_rng(seed)
     x, y = unlike(rng, sum(sizes), 28, 28), rng.integers(0, 10, sum(sizes))
     for i, end in enumerate(np.cumsum(sizes)):
-        mnist1m.write_shard(folder, i, x[end - sizes[i]:end], y[end - sizes[i]:end])
-    mnist1m.write_index(folder, {"drawn": "at random"})
+        mnist1m_files.write_shard(folder, i, x[end - sizes[i]:end], y[end - sizes[i]:end])
+    mnist1m_files.write_index(folder, {"drawn": "at random"})
     return x, y
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from deepnets import MLP
+from deepnets.batched.stack import at_rest, stack_of
 from deepnets.experiment import ON_A_CORE
 from deepnets.losses import MSE
-from deepnets.stacks import at_rest, stack_of
 
 ASKED = {(32, 32): 9, (64, 32): 4.5, (64, 128): 1.8, (256, 128): 1}      # (width, batch): ratio that issue 5 asks for
 GAMMAS = np.logspace(-5, 5, 11)

@@ -8,9 +8,9 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from deepnets.batched.stack import stack_of
+from deepnets.batched.state import at_rest
 from deepnets.losses import MSE
-from deepnets.stacks import stack_of
-from deepnets.state import at_rest
 
 
 def theta(module):

@@ -12,8 +12,8 @@ import pytest
 
 import lazyrich
 from deepnets import __main__ as front
-from deepnets.observing import Observing
-from deepnets.setting import Setting
+from deepnets.cli_options import Setting
+from deepnets.observation.selection import Observing
 from validation import open_portrait
 
 SMALL = ["--width", "16", "--steps", "100", "--batch-size", "32", "--rho", "0.7", "--gamma", "1e-5", "1e-3",

@@ -46,7 +46,7 @@ def test_the_estimate_is_what_a_process_takes(name):
         import re, numpy as np, torch
         from torch import nn
         from deepnets import MLP, DeepExperiment, memory, tasks
-        from deepnets.stacks import stack_of
+        from deepnets.batched.stack import stack_of
         from deepnets.training import train
         torch.set_num_threads(1)
         made = DeepExperiment({network}, tasks.digits(), optimizer="{optimizer}", steps=2, batch_size={size}, device="cpu")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepnets.propagation import by_pairs
+from deepnets.centered.propagation import by_pairs
 from tests.deepnets.oracle import centred, cnn, distance, encoder, mlp, vit
 
 STEPS = 300

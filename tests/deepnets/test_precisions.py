@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from deepnets import MLP, DeepExperiment, tasks
+from deepnets.batched.stack import MLPStack, VectorisedStack
+from deepnets.batched.state import at_rest
 from deepnets.losses import MSE
 from deepnets.precision import arithmetic, bmm, contracting, describe, operand
-from deepnets.stacks import MLPStack, VectorisedStack
-from deepnets.state import at_rest
 from tests.deepnets.oracle import cnn, encoder
 from validation import Misuse, conform
 

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from deepnets import MLP, DeepExperiment, ResNet, ViT, optimizers, schedules, tasks
-from deepnets.judging import excesses, judged
+from deepnets.batched.stack import MLPStack, VectorisedStack, at_rest, stack_of
+from deepnets.centered.functional import trainable
 from deepnets.losses import as_loss
-from deepnets.slots import trainable
-from deepnets.stacks import MLPStack, VectorisedStack, at_rest, stack_of
+from deepnets.run_outcomes import excesses, judged
 from deepnets.training import Recipe, rates, train
 from tests.deepnets.oracle import NETWORKS, distance
 from validation import Outcome

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.validation.sleepers import PLANE, Sleeper, lines
+from tests.validation.sweeping.sleepers import PLANE, Sleeper, lines
 from validation import Misuse, Plane, open_portrait, sweep, sweep_status
 from validation.executors import Workers, dask, processes, slurm
-from validation.sweep import TilesFailed
-from validation.tiling.cluster import Job
+from validation.sweeping.clusters import Job
+from validation.sweeping.run_sweep import TilesFailed
 
 HALF = Plane(PLANE.gamma[:9], PLANE.eta[:20])      # 3 x 5 tiles
 ILL = (PLANE.gamma[3], PLANE.gamma[3])             # one row of five tiles: those with gammas 3 to 5

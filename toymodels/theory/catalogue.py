@@ -15,10 +15,10 @@ import numpy as np
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import Model, OneParameter, TwoParameter, as_model
 from toymodels.optimizers import SGD, Adam, HeavyBall, SignSGD, as_optimizer, describe
-from toymodels.theory import adam, catapult, curves
+from toymodels.theory import adam, catapult_edges, curves
+from toymodels.theory.asymptotics import Branch, crossing, explicit
 from toymodels.theory.edge import Curve, Edge
 from toymodels.theory.losses import target_outputs, theory_loss
-from toymodels.theory.scaling import Branch, crossing, explicit
 from toymodels.theory.symbols import letters
 
 
@@ -232,9 +232,9 @@ def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
         ]
     if isinstance(loss, CrossEntropy):
         edges += [
-            Edge("eta_settle", r"settling, $t = (\gamma/\eta)^2 G$", "Appendix D.2, derived here", catapult.settling, _settling,
+            Edge("eta_settle", r"settling, $t = (\gamma/\eta)^2 G$", "Appendix D.2, derived here", catapult_edges.settling, _settling,
                  ("lazy",), "predicted above 20 gamma^2 and below the catapult's end: elsewhere there is no such edge"),
-            Edge("eta_max", r"$c^*\gamma$ (lazy), $\gamma/h_\ell$ (rich)", "Appendix D.2, derived here", catapult.upper,
+            Edge("eta_max", r"$c^*\gamma$ (lazy), $\gamma/h_\ell$ (rich)", "Appendix D.2, derived here", catapult_edges.upper,
                  _catapult_end, limits="nothing between gamma = 0.02 and 0.3, where the prefactor jumps from 2.2 to 4.8"),
         ]
     return edges
@@ -251,7 +251,7 @@ def _adam(model: Model, loss: Any, optimizer: Adam) -> Curve:
 
 @cache
 def _settling() -> Curve:
-    return Curve(catapult.settling_expression(), {"lazy": [catapult.settling_branch()]}, _numbers(CrossEntropy()))
+    return Curve(catapult_edges.settling_expression(), {"lazy": [catapult_edges.settling_branch()]}, _numbers(CrossEntropy()))
 
 
 @cache
@@ -262,8 +262,8 @@ def _catapult_end() -> Curve:
     from toymodels.theory.landscape import flattest_minimum
 
     gamma = letters().gamma
-    lazy, rich = catapult.balance_number() * gamma, sympy.simplify(2 / flattest_minimum(CrossEntropy())[1])
-    low, high = sympy.nsimplify(catapult.LAZY_END), sympy.nsimplify(catapult.RICH_START)
+    lazy, rich = catapult_edges.balance_number() * gamma, sympy.simplify(2 / flattest_minimum(CrossEntropy())[1])
+    low, high = sympy.nsimplify(catapult_edges.LAZY_END), sympy.nsimplify(catapult_edges.RICH_START)
     whole = sympy.Piecewise((lazy, gamma <= low), (rich, gamma >= high), (sympy.nan, True))
     return Curve(whole, {"lazy": [explicit(lazy)], "rich": [explicit(rich)]}, _numbers(CrossEntropy()))
 

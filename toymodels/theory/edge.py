@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from toymodels.theory.recall import recall
-from toymodels.theory.scaling import Branch, Scaling, scaling, smallest
+from toymodels.theory.asymptotics import Branch, Scaling, scaling, smallest
+from toymodels.theory.derivation_cache import recall
 from toymodels.theory.symbols import letters
-from validation.misuse import Misuse, between, choose, positive, whole
+from validation.arguments import Misuse, between, choose, positive, whole
 from validation.prediction import REGIMES, Prediction
 
 

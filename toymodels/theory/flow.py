@@ -10,9 +10,9 @@ from typing import Any
 
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import OneParameter, TwoParameter
+from toymodels.theory.asymptotics import Branch
 from toymodels.theory.landscape import kernel_two, one_output
 from toymodels.theory.losses import pull_at_start, slope
-from toymodels.theory.scaling import Branch
 from toymodels.theory.symbols import letters
 
 

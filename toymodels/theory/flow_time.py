@@ -16,7 +16,7 @@ import numpy as np
 from toymodels.losses import MSE
 from toymodels.models import Model, OneParameter, as_model
 from toymodels.theory.losses import excess_root, numeric_pull, theory_loss
-from validation.misuse import between, positive
+from validation.arguments import between, positive
 
 
 def gradient_flow_time(model: Model, loss: Any, gamma: Any, rho: float = 0.01) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from toymodels.losses import MSE, CrossEntropy, as_loss
 from toymodels.theory.symbols import letters
-from validation.misuse import Misuse, between
+from validation.arguments import Misuse, between
 
 
 @dataclass(frozen=True)

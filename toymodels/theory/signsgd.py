@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from toymodels.models import Model, OneParameter
+from toymodels.theory.asymptotics import Branch, explicit
 from toymodels.theory.landscape import minimum
-from toymodels.theory.scaling import Branch, explicit
 from toymodels.theory.symbols import letters
 
 

@@ -9,9 +9,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, bmm_flop
 
 from deepnets import DeepExperiment, memory
-from deepnets.convolutional import CNNStack
-from deepnets.stacks import MLPStack, stack_of
-from deepnets.state import at_rest
+from deepnets.batched.cnn_stack import CNNStack
+from deepnets.batched.stack import MLPStack, stack_of
+from deepnets.batched.state import at_rest
 from deepnets.training import batch
 from pieces.piece import Cost
 

@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 
 from gallery.files import read, write
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 from validation.provenance import provenance
 
 PARTS = ".parts"       # of the folder of results: what is done of pieces that are not

@@ -11,7 +11,7 @@ import numpy as np
 
 import toymodels
 import validation
-from deepnets.scaling import predict
+from deepnets.theory import predict
 from gallery.exponents import exponents
 from pieces.verdicts import rows
 

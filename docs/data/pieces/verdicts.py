@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from deepnets.reading import TOLERANCE, theory_of
-from deepnets.reading import read as edges_of
+from deepnets.network_edges import TOLERANCE, theory_of
+from deepnets.network_edges import read as edges_of
 from gallery.campaigned import portrait_of, together
 from validation import Verdict, edges_from_brackets, fit, judge
-from validation.assessment import assess
+from validation.judging.assessment import assess
 
 RICH, LAZY = (10.0, 1e4), (1e-4, 1e-2)      # of what is no edge: as far as it is measured, without the decades about 1 where regimes cross
 TRAINED = 0.5
@@ -89,7 +89,7 @@ def _curvature(name: str, data: xr.Dataset) -> Iterator[Row]:
     gamma, last = data["gamma"].values, data["hessian"].isel(step=-1, hessian_0=0, hessian_1=0)
     in_theta = last / gamma**2
     claims = [("lazy", LAZY, -2.0)]
-    if "mlp" in name:        # skips mix depths: of them nothing is claimed where rich, as of deepnets.scaling
+    if "mlp" in name:        # skips mix depths: of them nothing is claimed where rich, as of deepnets.theory
         claims.append(("rich", RICH, -2 / 3))
     for regime, window, claim in claims:
         if (told := _power(in_theta, gamma, window, claim)) is not None:

@@ -17,8 +17,9 @@ from gallery import Findings, kept
 from gallery.campaigned import on_a_gpu
 from gallery.exponents import exponents
 from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
-from validation import Outcome, figures
-from validation.drawing.palette import COLOURS, label_decades
+from validation import Outcome
+from validation.plotting import figures
+from validation.plotting.style import COLOURS, label_decades
 
 scale = globals().get("scale", "small")
 if scale == "small":

@@ -17,8 +17,8 @@ import deepnets
 import validation
 from deepnets import phenomena
 from gallery import Findings, kept, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 channels, batch_size, steps, seeds = {"small": (16, 16, 1200, 3), "paper": (64, 256, 20_000, 3)}[scale]

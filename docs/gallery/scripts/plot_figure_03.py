@@ -14,8 +14,8 @@ import deepnets
 import validation
 from deepnets import phenomena, tasks
 from gallery import Findings, kept, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 width, steps, seeds, samples = {"small": (64, 800, 3, 256), "paper": (512, 10_000, 3, 512)}[scale]

@@ -16,8 +16,8 @@ import validation
 from deepnets import phenomena, tasks
 from deepnets.phenomena import measures
 from gallery import Findings, kept, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 width, channels, steps, seeds = {"small": (64, 16, 400, 3), "paper": (512, 64, 10_000, 3)}[scale]

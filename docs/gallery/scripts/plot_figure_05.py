@@ -17,8 +17,8 @@ import deepnets
 from deepnets import phenomena
 from deepnets.phenomena import measures
 from gallery import Findings, kept, over_seeds, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 channels, batch_size, steps, probe, seeds = {"small": (16, 16, 800, 150, 3), "paper": (64, 256, 10_000, 297, 3)}[scale]

@@ -10,7 +10,7 @@ The paper claims that the one-parameter model trains between two edges, both of 
 import toymodels
 import validation
 from gallery import Findings
-from validation import figures
+from validation.plotting import figures
 
 found = Findings()
 plane = validation.Plane.log(gamma=(1e-5, 1e5), eta=(1e-12, 1e3), per_decade=(51, 34))

@@ -15,9 +15,9 @@ import xarray as xr
 
 import deepnets
 from deepnets import diffusion
-from deepnets.tasks.images import opened
+from deepnets.tasks.image_task import opened
 from gallery import Findings, kept
-from validation.drawing.sheet import plot_sheet
+from validation.plotting.image_sheet import plot_sheet
 
 scale = globals().get("scale", "small")
 source, count = {"small": ("digits", 1000), "paper": ("mnist", 60_000)}[scale]

@@ -10,7 +10,7 @@ first rises above its start. (Its caption gives the lower edge an exponent that 
 import toymodels
 import validation
 from gallery import Findings
-from validation import figures
+from validation.plotting import figures
 
 found = Findings()
 experiment = toymodels.ToyExperiment(toymodels.TwoParameter(), loss="mse", steps=1000)

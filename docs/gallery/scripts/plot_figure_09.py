@@ -10,7 +10,7 @@ in more steps. Beyond the paper the prefactor of the one's upper edge is predict
 import toymodels
 import validation
 from gallery import Findings
-from validation import figures
+from validation.plotting import figures
 
 found = Findings()
 experiment = toymodels.ToyExperiment(toymodels.TwoParameter(), loss="cross_entropy", steps=30000)

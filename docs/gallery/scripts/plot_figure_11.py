@@ -12,7 +12,7 @@ import numpy as np
 import toymodels
 import validation
 from gallery import Findings
-from validation import figures
+from validation.plotting import figures
 
 found = Findings()
 experiments = {"(a) squared error": toymodels.ToyExperiment(toymodels.OneParameter(depth=5), "mse", "signsgd"),

@@ -15,8 +15,8 @@ from gallery import Findings, kept
 from gallery.campaigned import on_a_gpu
 from gallery.exponents import exponents
 from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
-from validation import figures
-from validation.drawing.palette import SYMBOLS
+from validation.plotting import figures
+from validation.plotting.style import SYMBOLS
 
 scale = globals().get("scale", "small")
 if scale == "small":

@@ -15,8 +15,8 @@ import validation
 from deepnets import phenomena
 from gallery import Findings, kept, shades
 from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 if scale == "small":

@@ -19,8 +19,8 @@ import deepnets
 import validation
 from gallery import Findings, kept, shades
 from gallery.campaigned import on_a_gpu
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 if scale == "paper":

@@ -13,8 +13,8 @@ import xarray as xr
 import deepnets
 from deepnets import phenomena
 from gallery import Findings, kept, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 if scale == "paper":

@@ -16,8 +16,9 @@ import xarray as xr
 import deepnets
 from deepnets import phenomena
 from gallery import Findings, kept, over_seeds, shades
-from validation import figures, optimum
-from validation.drawing.palette import label_decades
+from validation import optimum
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 widths, steps, batch, seeds = {"small": ((16, 32, 64, 128), 120, 32, 3), "paper": ((64, 128, 256, 512, 1024), 10_000, 128, 4)}[scale]

@@ -17,8 +17,8 @@ from gallery import Findings, kept, shades
 from gallery.campaigned import on_a_gpu
 from gallery.exponents import exponents
 from gallery.portraits import band, side_by_side
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 if scale == "small":

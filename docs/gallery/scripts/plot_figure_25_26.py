@@ -18,8 +18,8 @@ import deepnets
 import validation
 from gallery import Findings, kept, over_seeds, shades
 from gallery.campaigned import on_a_gpu
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 width, blocks, steps, batch, per_decade = {"small": (24, (1, 3, 9), 50, 32, 4), "paper": (128, (2, 4, 8, 16), 2000, 128, 10)}[scale]

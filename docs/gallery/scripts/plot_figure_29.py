@@ -16,8 +16,8 @@ import xarray as xr
 import deepnets
 from deepnets import phenomena
 from gallery import Findings, kept, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 channels, width, blocks, batch, steps, seeds = {"small": (16, 16, 1, 16, (100, 60), 3), "paper": (64, 192, 3, 128, (10_000,) * 2, 3)}[scale]

@@ -16,8 +16,8 @@ import xarray as xr
 import deepnets
 from deepnets import phenomena, tasks
 from gallery import Findings, kept, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 width, channels, batch_size, steps, seeds = {"small": (64, 16, 16, 1000, 3), "paper": (512, 64, 256, 10_000, 3)}[scale]

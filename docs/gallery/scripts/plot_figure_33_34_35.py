@@ -15,8 +15,8 @@ import deepnets
 import validation
 from deepnets import phenomena, tasks
 from gallery import Findings, kept, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 width, channels, residual, steps, seeds = {"small": (32, 8, 32, 600, 3), "paper": (512, 64, 256, 10_000, 3)}[scale]

@@ -18,8 +18,8 @@ import deepnets
 import validation
 from deepnets import phenomena, tasks
 from gallery import Findings, kept, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 width, channels, stream, blocks, steps, seeds = {"small": (32, 8, 8, 1, 300, 3), "paper": (512, 64, 192, 3, 10_000, 3)}[scale]

@@ -17,8 +17,9 @@ import toymodels
 import validation
 from deepnets import phenomena
 from gallery import Findings, kept, shades
-from validation import Outcome, figures
-from validation.drawing.palette import label_decades
+from validation import Outcome
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 width, steps, batch, seeds = {"small": (32, 1000, 32, 3), "paper": (512, 10_000, 128, 3)}[scale]

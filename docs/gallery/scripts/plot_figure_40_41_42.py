@@ -19,7 +19,7 @@ import deepnets
 from deepnets import phenomena, tasks
 from deepnets.phenomena import measures
 from gallery import Findings, kept, over_seeds, shades
-from validation import figures
+from validation.plotting import figures
 
 scale = globals().get("scale", "small")
 width, channels, tokens, batch_size, steps, seeds = {"small": (64, 16, 16, 32, 300, 4), "paper": (512, 64, 192, 256, 10_000, 3)}[scale]

@@ -13,7 +13,7 @@ import xarray as xr
 import deepnets
 from deepnets import phenomena
 from gallery import Findings, kept, over_seeds, shades
-from validation import figures
+from validation.plotting import figures
 
 scale = globals().get("scale", "small")
 width, batch_size, steps, seeds = {"small": (64, 32, 1000, 3), "paper": (512, 256, 10_000, 3)}[scale]

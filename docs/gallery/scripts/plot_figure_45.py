@@ -15,8 +15,8 @@ import xarray as xr
 import deepnets
 from deepnets import phenomena
 from gallery import Findings, kept, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 scale = globals().get("scale", "small")
 width, channels, batch, steps, seeds = {"small": (64, 16, (32, 16), (600, 1000), 3),

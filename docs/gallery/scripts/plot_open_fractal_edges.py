@@ -16,8 +16,9 @@ import numpy as np
 import toymodels
 import validation
 from gallery import Findings, over_seeds, shades
-from validation import Outcome, figures
-from validation.dimension import box_counts, box_dimension
+from validation import Outcome
+from validation.fitting.box_counting import box_counts, box_dimension
+from validation.plotting import figures
 
 found = Findings()
 boxes = {"small": 1024, "paper": 4096}[globals().get("scale", "small")]

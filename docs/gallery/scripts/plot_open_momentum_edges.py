@@ -17,8 +17,8 @@ import numpy as np
 import toymodels
 import validation
 from gallery import Findings, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 found = Findings()
 betas = (0.0, 0.5, 0.9, 0.99)

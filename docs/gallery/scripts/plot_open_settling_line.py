@@ -18,9 +18,9 @@ import numpy as np
 import toymodels
 import validation
 from gallery import Findings, shades
-from toymodels.theory.catapult import balance
-from validation import figures
-from validation.drawing.palette import label_decades
+from toymodels.theory.catapult_edges import balance
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 found = Findings()
 model = toymodels.TwoParameter()

@@ -15,8 +15,8 @@ from scipy.stats import binomtest
 import toymodels
 import validation
 from gallery import Findings, shades
-from validation import figures
-from validation.drawing.palette import label_decades
+from validation.plotting import figures
+from validation.plotting.style import label_decades
 
 found = Findings()
 model = toymodels.TwoParameter()

@@ -19,8 +19,8 @@ import validation
 from gallery import Findings, shades
 from gallery.exponents import exponents
 from toymodels import OneParameter, TwoParameter
-from validation import figures
-from validation.drawing.palette import SYMBOLS
+from validation.plotting import figures
+from validation.plotting.style import SYMBOLS
 
 found = Findings()
 LOSSES = {"mse": "MSE", "cross_entropy": "cross-entropy"}

@@ -5,10 +5,10 @@ import pytest
 
 from toymodels import OneParameter, ToyExperiment, TwoParameter
 from toymodels.optimizers import HeavyBall
-from toymodels.theory import catapult, predict
-from toymodels.theory.crisis import crisis
+from toymodels.theory import catapult_edges, predict
+from toymodels.theory.divergence_crisis import crisis
 from validation import trace
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 
 def ratio(model, loss, optimizer, edge, gamma, steps, rho, per_decade=40):
@@ -54,7 +54,7 @@ def test_the_catapult_ends_at_the_growth_balance_the_nearer_the_longer():
     for steps in (1_000, 30_000):
         experiment = ToyExperiment(TwoParameter(), "cross_entropy", steps=steps)
         found = trace(experiment, gamma, "eta_div", rtol=1e-4, eta=(1e-5, 1e-4), per_decade=100)
-        edges.append(float(found["eta"].mean() / 1e-5) - catapult.balance())
+        edges.append(float(found["eta"].mean() / 1e-5) - catapult_edges.balance())
     assert edges[0] > 10 * edges[1] > 0
 
 

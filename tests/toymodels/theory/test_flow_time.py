@@ -9,7 +9,7 @@ from toymodels.models import OneParameter, TwoParameter
 from toymodels.theory import PseudoHuber, gradient_flow_time
 from toymodels.theory.flow_time import quadrature
 from toymodels.theory.losses import excess_root
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 MODELS = [OneParameter(1), OneParameter(2), OneParameter(3), OneParameter(6), TwoParameter()]
 LOSSES = [MSE(), CrossEntropy(), PseudoHuber(0.5)]

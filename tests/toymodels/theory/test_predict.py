@@ -10,7 +10,7 @@ import sympy
 
 from toymodels.models import OneParameter, TwoParameter
 from toymodels.theory import PseudoHuber, apex, letters, predict
-from validation.misuse import Misuse
+from validation.arguments import Misuse
 
 s = letters()
 R = sympy.Rational

@@ -1,0 +1,238 @@
+"""What a command line says of a deep experiment: one record for both front doors; torch is imported when it is built, not before."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from validation.arguments import Misuse, axis, between, whole
+from validation.plane import Plane
+
+if TYPE_CHECKING:
+    from deepnets.experiment import DeepExperiment
+
+try:
+    from validation.cli_options import Whole
+except ImportError:      # a bare machine has no cyclopts, and argparse reads whole numbers as they are meant
+    Whole = int          # type: ignore[misc]
+
+# network: the arguments that are its own, with their defaults
+NETWORKS: dict[str, dict[str, int]] = {
+    "mlp": {"width": 32, "depth": 3},
+    "cnn": {"width": 8, "depth": 4},
+    "resnet": {"width": 8, "blocks": 2},
+    "residual-mlp": {"width": 32, "blocks": 4},
+    "residual-cnn": {"width": 8, "blocks": 4},
+    "vit": {"width": 16, "blocks": 2, "heads": 2, "patch": 4},
+    "transformer": {"width": 32, "blocks": 2, "heads": 2},
+}
+SYNTHETIC: dict[str, tuple[int, ...]] = {"single-index": (2,), "multi-index": (), "teacher": ()}     # the arguments after dim
+FROM_FILES = ("fashion-mnist", "mnist", "mnist-1m", "cifar5m", "cifar10", "tiny-imagenet", "text")
+MANY = 10_000       # seeds: more of them are a seed that wants a comma
+EXTRA = "networks need torch and scikit-learn: pip install 'lazyrich[deep]'"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network, its task, its training, its plane and how it is judged.
+
+    Parameters
+    ----------
+    network
+        Which kind of network.
+    width
+        N, of the hidden layers; of convolutions, the channels.
+    depth
+        L, the number of weight matrices of an MLP (3 if not given) or a CNN (4: two convolutions).
+    blocks
+        Residual blocks, of the other networks; of a ResNet, in each of its four stages.
+    heads
+        Attention heads, of a ViT or a Transformer.
+    patch
+        Side of a ViT's patches, in pixels.
+    parametrization
+        If not given, muP, and Depth-muP for networks of residual blocks of chosen number.
+    task
+        What is learnt.
+    dim
+        Inputs of the synthetic tasks (16 if not given); the single index is of degree 2.
+    data
+        Folder or file of the task's data, where it is read from files.
+    loss
+        Which loss.
+    optimizer
+        With its default numbers; others through deepnets in Python.
+    schedule
+        Of the learning rate.
+    steps
+        T.
+    batch_size
+        Samples a step, fresh ones each step.
+    seeds
+        How many, or which, with commas: 3 is 0,1,2.
+    device
+        auto (a GPU if there is one), cpu, cuda or cuda:1.
+    precision
+        Of the products; auto is float32.
+    rho
+        The excess loss at which a run counts as trained.
+    accuracy
+        The held-out accuracy at which it does, for the lazy eta_max of cross-entropy.
+    gamma
+        First and last feature-learning strength.
+    eta
+        First and last learning rate; if not given, what the theory's exponents ask for.
+    per_decade
+        Points a decade along each axis of the portrait.
+    no_trace
+        Read the edges off the portrait's grid instead of tracing them for the exponents.
+    tolerance
+        How far from the predicted exponent still counts as the predicted exponent.
+    """
+
+    network: Literal["mlp", "cnn", "resnet", "residual-mlp", "residual-cnn", "vit", "transformer"] = "mlp"
+    width: Whole | None = None
+    depth: Whole | None = None
+    blocks: Whole | None = None
+    heads: Whole | None = None
+    patch: Whole | None = None
+    parametrization: Literal["mup", "depth_mup", "ntk", "standard"] | None = None
+    task: Literal["digits", "fashion-mnist", "mnist", "mnist-1m", "cifar5m", "cifar10", "tiny-imagenet", "photographs",
+                  "text", "single-index", "multi-index", "teacher"] = "digits"
+    dim: Whole | None = None
+    data: Path | None = None
+    loss: Literal["mse", "cross_entropy"] = "mse"
+    optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd"
+    schedule: Literal["constant", "warmup_cosine"] = "constant"
+    steps: Whole = 300
+    batch_size: Whole = 32
+    seeds: str = "1"
+    device: str = "auto"
+    precision: Literal["auto", "float32", "float64", "tf32", "bf16"] = "auto"
+    rho: float = 0.5
+    accuracy: float = 0.8
+    gamma: tuple[float, float] = (1e-5, 1e5)
+    eta: tuple[float, float] | None = None
+    per_decade: Whole = 4
+    no_trace: bool = False
+    tolerance: float = 0.1
+
+    def __post_init__(self) -> None:
+        own = NETWORKS[self.network]
+        for name in ("width", "depth", "blocks", "heads", "patch"):
+            value = getattr(self, name)
+            if value is not None and name not in own:
+                others = ", ".join(n for n, has in NETWORKS.items() if name in has)
+                raise Misuse(f"{name} is an option of the networks {others}, not of {self.network}")
+            if value is not None:
+                whole(name, value)
+        if self.data is not None and self.task not in FROM_FILES:
+            raise Misuse(f"data is for tasks that are read from files ({', '.join(FROM_FILES)}), not for {self.task}")
+        if self.dim is not None and self.task not in SYNTHETIC:
+            raise Misuse(f"dim is for the synthetic tasks ({', '.join(SYNTHETIC)}), not for {self.task}")
+        if (self.task == "text") != (self.network == "transformer"):
+            raise Misuse(f"the transformer learns text, and no other network does: {self.network} and {self.task} do not go together")
+        if self.task == "text" and (self.data is None or self.loss != "cross_entropy"):
+            raise Misuse("the task text wants its file, as --data PATH, and --loss cross_entropy")
+        between("accuracy", self.accuracy, 0, 1)
+        between("tolerance", self.tolerance, 0, np.inf)
+        whole("per_decade", self.per_decade)
+        axis("gamma", self.gamma)
+        if self.eta is not None:
+            axis("eta", self.eta)
+        seeds_of(self.seeds)
+
+    def experiment(self) -> DeepExperiment:
+        """Return the experiment.
+
+        Raises
+        ------
+        Misuse : torch is not installed, or what the experiment itself refuses.
+        """
+        try:
+            from deepnets.experiment import DeepExperiment
+        except ImportError as error:
+            raise Misuse(f"{EXTRA} ({error})") from None
+        task = self._task()
+        return DeepExperiment(self._network(task), task, self.loss, self.optimizer, self.schedule, self.steps, self.batch_size,
+                              seeds_of(self.seeds), self.precision, self.device, rho=self.rho)
+
+    def plane(self) -> Plane:
+        """Return the plane to sweep; where no rates are given, about two decades beyond where edges are known to lie.
+
+        Neighbouring gammas' rates are shifted against one another: edges of slope 2 lie on the lattice of a straight grid.
+        """
+        return Plane.log(self.gamma, self.eta or self._rates(), self.per_decade, stagger=True)
+
+    def _rates(self) -> tuple[float, float]:
+        """Return the first and the last rate: eta_min ~ 5 gamma**2 and eta_max ~ 60 gamma**(2/L) were measured on digits."""
+        width = self.width or NETWORKS[self.network]["width"]
+        # of another parametrization than muP, gamma is larger by sqrt(N); under NTK so is eta, by N
+        unit = np.sqrt(width) if self.parametrization in ("ntk", "standard") else 1.0
+        low, high = (g / unit for g in self.gamma)
+        depth = self.depth or NETWORKS[self.network].get("depth", 3)
+        slow = 300 / max(self.steps, 300)
+        if self.optimizer in ("signsgd", "adam"):
+            bottom = 1e-3 * slow * min(low, low ** (1 / depth))
+            top = 30 * (high if high < 1 else high ** (1 / depth))
+        else:
+            bottom = 0.3 * slow * min(low**2, low)
+            top = 1e3 * (high ** (2 / depth) if high > 1 else high**2 if self.loss == "mse" else high)
+        if self.parametrization == "ntk" and self.optimizer not in ("signsgd", "adam"):
+            bottom, top = bottom * width, top * width
+        return float(10.0 ** np.floor(np.log10(bottom))), float(10.0 ** np.ceil(np.log10(top)))
+
+    def _task(self) -> Any:
+        """Return the task of that name."""
+        from deepnets import tasks
+
+        made = getattr(tasks, self.task.replace("-", "_"))
+        if self.task in SYNTHETIC:
+            return made(self.dim or 16, *SYNTHETIC[self.task])
+        return made(self.data) if self.data is not None else made()
+
+    def _network(self, task: Any) -> Any:
+        """Return the specification that fits the task."""
+        import deepnets
+
+        own: dict[str, Any] = {k: v if getattr(self, k) is None else getattr(self, k) for k, v in NETWORKS[self.network].items()}
+        if self.parametrization is not None:
+            own["parametrization"] = self.parametrization
+        width, inputs = own.pop("width"), int(np.prod(task.in_shape))
+        if self.network in ("mlp", "residual-mlp"):
+            plain: Any = deepnets.MLP if self.network == "mlp" else deepnets.ResidualMLP
+            return plain(in_features=inputs, width=width, out_features=task.out_features, **own)
+        if self.network == "transformer":
+            return deepnets.Transformer(vocabulary=task.out_features, context=inputs, width=width, **own)
+        if self.network == "cnn":
+            depth = whole("depth", own.pop("depth"), 2)
+            own["convolutions"] = min(2, depth - 1)
+            own["dense"] = depth - own["convolutions"]
+        if self.network == "resnet":
+            own["blocks"] = (own["blocks"],) * 4
+        made: Any = {"cnn": deepnets.CNN, "resnet": deepnets.ResNet, "residual-cnn": deepnets.ResidualCNN,
+                     "vit": deepnets.ViT}[self.network]
+        return made(in_shape=self._image(task), width=width, out_features=task.out_features, **own)
+
+    def _image(self, task: Any) -> tuple[int, ...]:
+        """Return the task's inputs as (channels, height, width); a square number of inputs is a grey image."""
+        shape = tuple(task.in_shape)
+        side = int(np.sqrt(shape[0]))
+        if len(shape) == 1 and side * side == shape[0] and self.task not in SYNTHETIC:
+            return 1, side, side
+        if len(shape) not in (2, 3):      # also the numbers of a synthetic task, which lie nowhere
+            raise Misuse(f"network {self.network} wants images, and the inputs of the task {self.task} have the shape {shape}")
+        return (1,) * (3 - len(shape)) + shape
+
+
+def seeds_of(text: str) -> tuple[int, ...]:
+    """Return the seeds that a text names: "3" is 0, 1, 2, and "4,7" or "4," are themselves."""
+    if not re.fullmatch(r"\d+|(\d+,)+\d*", text) or text == "0":
+        raise Misuse(f"seeds must be how many, such as 3, or which, such as 0,4,7, not {text!r}")
+    if text.isdigit() and int(text) > MANY:
+        raise Misuse(f"seeds must be at most {MANY} in number, not {text}; the one seed {text} is told as {text},")
+    return tuple(range(int(text))) if text.isdigit() else tuple(int(s) for s in text.split(",") if s)

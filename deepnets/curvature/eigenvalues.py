@@ -1,0 +1,177 @@
+"""The largest and smallest eigenvalues of the Hessian of the loss in u, at one point or at many together; knows no training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import nn
+
+from deepnets.batched.state import Running
+from deepnets.centered.centered import Centered
+from deepnets.curvature.hessian import Curvature, chosen
+from deepnets.curvature.lanczos import WHICH, Eigenpairs, basis_size, eigenpairs
+from deepnets.curvature.points import Points, of_centered, of_stack
+from deepnets.device import threads_for
+from validation.arguments import Misuse, choose, whole
+
+METHODS = ("auto", "dense", "lanczos")
+DENSE = 1000      # parameters, up to which one matrix is made whole; of P points where P n^3 is not larger
+SMALL = 50_000_000      # parameters times samples of all points: below it two threads gain seconds, and where cores are busy lose minutes
+UNITS = "loss per u^2; times gamma^-2: loss per theta^2"
+
+
+def spectrum(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any = None, loss: Any = "mse", k: int = 20,
+             part: str = "hessian", which: str = "largest", block: str | Sequence[str] | None = None, seed: int = 0,
+             precision: str = "module", method: str = "auto", tolerance: float | None = None, start: Any = None,
+             vectors: bool = False) -> xr.Dataset:
+    """Return extreme eigenvalues of the Hessian of the loss in u, ``H = d^2 L(f~(u))/du^2`` (eq. 3 of the paper, there in theta).
+
+    ``H = G + R``: Gauss-Newton part ``G = J^T L'' J`` with ``J = df~/du``, and residual part ``R = sum_i (dL/df~_i) d^2 f~_i/du^2``. As
+    ``theta = theta_0 + gamma u``, the Hessian in theta is ``gamma**-2`` times this one; in u it is of order one in the lazy regime. The
+    loss is the mean over the batch as the losses define it ("mse": half the squared error, averaged over outputs too), and the module is in
+    its own mode: in training mode normalised by the batch, since it is that loss whose curvature meets 2/eta. Kernels are of the function
+    in evaluation mode, as of `deepnets.Runs`; call ``module.eval()`` for curvature to go with them.
+
+    Parameters
+    ----------
+    centered : the network; f~ is as it evaluates itself, by pairs or by two copies. It is left as it is.
+    u : by the wrapped module's parameter names; None: where `centered` is.
+    batch : (x, y), inputs (B, ...) and targets, numbers (B, ..., K) or class indices (B, ...).
+    loss : "mse", "cross_entropy", or a loss of `deepnets.losses`.
+    k : how many eigenvalues, at each end that is asked for; all where there are no more.
+    part : "hessian", "gauss_newton" or "residual".
+    which : "largest", "smallest" (the most negative) or "both".
+    block : a parameter's or a module's name, or several: the eigenvalues of that diagonal block; None: of all parameters.
+    seed : of the vectors that Lanczos starts from, and of dropout masks if the module is in training mode.
+    precision : "module" measures in the module's dtype, "float64" in a float64 copy: below gamma ~ 1e-3 of the residual part, and for
+        eigenvalues below 1e-6 of the largest, float32 does not suffice.
+    method : "dense" makes the matrix, "lanczos" does not; "auto" makes it for up to 1000 parameters.
+    tolerance : of Lanczos: the residuals, over the largest eigenvalue; None: 1e-6 in float64, 1e-4 in float32.
+    start : a former result with `eigenvectors`, to start from: fewer products where the network has moved little.
+    vectors : whether to return `eigenvectors` too.
+
+    Returns
+    -------
+    `eigenvalues` (eigenvalue,), largest first; `residuals` (eigenvalue,), ``|H v - l v|`` in units of the largest eigenvalue's size: some
+    eigenvalue of H is at most so far from what is told; `converged`; `eigenvectors` (eigenvalue, parameter), unit vectors in u, parameters
+    flattened and joined in the order of attrs["parameters"]. Attrs tell units, gamma, part, method, dtype and products.
+
+    Raises
+    ------
+    Misuse : an argument that is not allowed; more memory needed than is free.
+    Unsupported : where `centered` was given method "pairs": an operation that they cannot be propagated through.
+
+    Examples
+    --------
+    Of ``f~ = u x`` with half the squared error over two samples, ``H = (1 + 9)/2``, at every gamma:
+
+    >>> import torch, deepnets
+    >>> line = torch.nn.Linear(1, 1, bias=False).double()
+    >>> batch = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [2.0]])
+    >>> deepnets.spectrum(deepnets.Centered(line, gamma=1e-6), None, batch, "mse").eigenvalues.values
+    array([5.])
+    """
+    points = of_centered(centered, u, batch, loss, precision)
+    made = _measured(points, k, part, which, block, seed, method, tolerance, start, vectors)
+    return made.isel(point=0, drop=True).assign_attrs(gamma=float(points.gamma[0]), propagation=points.method)
+
+
+def spectra(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any = "mse", k: int = 20, part: str = "hessian",
+            which: str = "largest", block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module",
+            method: str = "auto", tolerance: float | None = None, start: Any = None, vectors: bool = False,
+            running: Running | None = None) -> xr.Dataset:
+    """Return what `spectrum` does, of P points that share theta_0 and the batch: all products are made together.
+
+    Parameters
+    ----------
+    module : holds theta_0.
+    u : by parameter name, (P, *shape).
+    gamma : (P,), >= 0.
+    batch, loss, k, part, which, block, seed, precision, method, tolerance, vectors : as of `spectrum`.
+    start : a former result for the same points.
+    running : the points' running statistics; None: the module's own.
+
+    Returns
+    -------
+    `eigenvalues`, `residuals` (point, eigenvalue) and `converged` (point,), with a coordinate `gamma` (point,).
+
+    Raises
+    ------
+    Misuse : an argument that is not allowed; more memory needed than is free.
+    Unsupported : an operation that differences cannot be propagated through; `spectrum` takes two copies there.
+
+    Examples
+    --------
+    >>> import torch, deepnets
+    >>> line = torch.nn.Linear(1, 1, bias=False).double()
+    >>> batch = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [2.0]])
+    >>> deepnets.spectra(line, {"weight": torch.zeros(2, 1, 1)}, [1e-6, 1.0], batch, "mse").eigenvalues.values
+    array([[5.],
+           [5.]])
+    """
+    return _measured(of_stack(module, u, gamma, batch, loss, precision, running), k, part, which, block, seed, method, tolerance, start,
+                     vectors)
+
+
+def _measured(points: Points, k: int, part: str, which: str, block: str | Sequence[str] | None, seed: int, method: str,
+              tolerance: float | None, start: Any, vectors: bool) -> xr.Dataset:
+    whole("k", k)
+    whole("seed", seed, 0)
+    choose("which", which, WHICH)
+    choose("method", method, METHODS)
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise Misuse(f"tolerance must be between 0 and 1, both excluded, not {tolerance!r}")
+    names = chosen(list(points.u), block)
+    P, n = len(points.gamma), sum(points.u[n][0].numel() for n in names)
+    dense = method == "dense" or (method == "auto" and P * n**3 <= DENSE**3)
+    if method == "dense" and n > 10 * DENSE:
+        raise Misuse(f"method 'dense' would make a matrix of {n} by {n}; {10 * DENSE} is the most, and 'lanczos' has no limit")
+    columns = 2 * n if dense else basis_size(n, k, which) + min(n, 2 * k)
+    with threads_for(P * n, len(points.x), points.u[names[0]].device.type, SMALL):
+        curvature = Curvature(points, part, block, seed, columns)
+        former = _start(start, curvature)
+        if dense:
+            found = _dense(curvature.matrix(), k, which)
+        else:
+            found = eigenpairs(curvature, curvature.like.new_empty((P, n)), k, which, tolerance, former, seed)
+    made = xr.Dataset({"eigenvalues": (("point", "eigenvalue"), found.values, {"units": UNITS}),
+                       "residuals": (("point", "eigenvalue"), found.residuals, {"units": "the largest |eigenvalue| seen"}),
+                       "converged": (("point",), found.converged)}, {"gamma": (("point",), points.gamma)})
+    if vectors:
+        made["eigenvectors"] = (("point", "eigenvalue", "parameter"), found.vectors.cpu().numpy())
+    return made.assign_attrs(part=part, which=which, loss=points.loss.name, samples=len(points.x), parameters=names, size=n,
+                             method="dense" if dense else "lanczos", dtype=str(curvature.like.dtype).removeprefix("torch."),
+                             products=found.products)
+
+
+def _dense(matrix: torch.Tensor, k: int, which: str) -> Eigenpairs:
+    """Return the eigenpairs of matrices (P, n, n) that are asked for, largest first."""
+    if not torch.isfinite(matrix).all():
+        raise Misuse("products must be finite: the loss or its derivatives overflow at this point, which has no curvature to measure")
+    values, columns = torch.linalg.eigh(matrix.double())
+    n = values.shape[1]
+    ends = {"largest": np.arange(max(0, n - k), n), "smallest": np.arange(min(k, n)),
+            "both": np.unique(np.r_[0:min(k, n), max(0, n - k):n])}[which][::-1].copy()
+    some = columns[:, :, ends]
+    left = (matrix.double() @ some - some * values[:, None, ends]).norm(dim=1).cpu().numpy()
+    largest = values.abs().amax(1, keepdim=True).cpu().numpy()
+    left = np.divide(left, largest, out=np.zeros_like(left), where=largest > 0)
+    return Eigenpairs(values[:, ends].cpu().numpy(), some.mT.to(matrix), left, n, np.ones(len(values), bool))
+
+
+def _start(start: Any, curvature: Curvature) -> torch.Tensor | None:
+    """Return former eigenvectors, (P, s, n)."""
+    if start is None:
+        return None
+    if not isinstance(start, xr.Dataset) or "eigenvectors" not in start:
+        raise Misuse("start must be a result with `eigenvectors`, from spectrum(..., vectors=True)")
+    held = start["eigenvectors"].values
+    held = held[None] if held.ndim == 2 else held
+    if held.shape[0] != curvature.P or held.shape[2] != curvature.n:
+        raise Misuse(f"start must hold eigenvectors of {curvature.P} points and {curvature.n} parameters, not of {held.shape[0]} and "
+                     f"{held.shape[2]}")
+    return torch.from_numpy(np.ascontiguousarray(held)).to(curvature.like)

@@ -1,0 +1,256 @@
+"""Lanczos with full reorthogonalisation, for many symmetric maps in step: extreme eigenpairs and Gauss quadratures; knows no network.
+
+A run ends when the residuals are small beside the largest eigenvalue. An absolute tolerance on the change of an eigenvalue, as of
+PyHessian's power iteration, ends after two or three steps where the eigenvalues are small, and returns values of either sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from validation.arguments import Misuse, choose
+
+WHICH = ("largest", "smallest", "both")
+Map = Callable[[torch.Tensor], torch.Tensor]
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}
+LOOK_EVERY = 10        # steps between looks at the Ritz values
+AFRESH = 6             # steps with a new vector before it may be said that nothing is left
+NEARLY = 0.02          # of the last wanted value: as well as the first value that is not wanted must be known
+LITTLE = 0.5           # of a product: less than this beside the basis, and it is made orthogonal once more
+BROKEN = 1e-13         # a new direction shorter than this, beside the largest eigenvalue, is rounding (times eps/2e-16)
+RESTARTED = 1e-2       # of noise in a start from former eigenvectors: what they lack is to be found too
+
+
+@dataclass(frozen=True, eq=False)
+class Eigenpairs:
+    """Of P maps: `values` (P, k), largest first; `vectors` (P, k, n); `residuals` (P, k), |A v - l v| over the largest |l| seen.
+
+    `products`: the number of products with each map; `converged` (P,): whether all residuals are as small as was asked.
+    """
+
+    values: np.ndarray
+    vectors: torch.Tensor
+    residuals: np.ndarray
+    products: int
+    converged: np.ndarray
+
+
+def basis_size(n: int, k: int, which: str) -> int:
+    """Return how many vectors of length n a run for k eigenpairs holds at once."""
+    return min(n, 3 * _wanted_of(n, k, which) + 60)
+
+
+def eigenpairs(apply: Map, like: torch.Tensor, k: int, which: str = "largest", tolerance: float | None = None,
+               start: torch.Tensor | None = None, seed: int = 0, most: int | None = None) -> Eigenpairs:
+    """Return extreme eigenpairs of P symmetric maps by thick-restarted Lanczos (Wu & Simon 2000), all maps in step.
+
+    A Krylov space holds one vector of each multiple eigenvalue. When the wanted pairs have converged they are kept, a new random vector
+    is taken up, and the run is over only when it finds nothing more that belongs to them.
+
+    Parameters
+    ----------
+    apply : ``v (P, n) -> A v (P, n)``.
+    like : (P, n), of the dtype and on the device of the maps.
+    k : how many, at either end that is asked for; all where there are no more.
+    which : "largest", "smallest" or "both".
+    tolerance : of the residuals, over the largest eigenvalue; None: 1e-6 in float64, 1e-4 in float32.
+    start : (P, s, n), former eigenvectors to start from.
+    seed : of the random vectors.
+    most : products with each map, at most; None: 40 for each wanted pair, and 400.
+
+    Raises
+    ------
+    Misuse : an unknown `which`; a product that is not finite.
+    """
+    choose("which", which, WHICH)
+    n = like.shape[1]
+    wanted = _wanted_of(n, k, which)
+    tolerance = TOLERANCE.get(like.dtype, 1e-2) if tolerance is None else tolerance
+    basis = _Basis(apply, like, basis_size(n, k, which), torch.Generator().manual_seed(seed), start)
+    most = 40 * wanted + 400 if most is None else most
+    afresh, before, kept = 0, None, 0
+    while True:
+        basis.extend()
+        full = basis.size == basis.most
+        if not (full or basis.products >= most or (basis.size >= kept + LOOK_EVERY and (basis.size - kept) % LOOK_EVERY == 0)):
+            continue
+        ritz, mixed, residual, scale = basis.ritz()
+        ends = _ends(basis.size, k, which)
+        fine = np.asarray((residual[:, ends] <= tolerance * scale).all(1) & (len(ends) == wanted))
+        if basis.size == n:
+            fine = np.ones_like(fine)
+            break
+        if basis.products >= most:
+            break
+        if fine.all() and before is not None and basis.size >= afresh + AFRESH and _nothing_left(ritz, residual, scale, ends, tolerance):
+            if (np.abs(ritz[:, ends] - before) <= tolerance * scale).all():
+                break
+            before = None                      # something was found: look again
+        if fine.all() and before is None:
+            basis.restart(mixed[:, :, ends], ritz[:, ends], random=True)
+            before, afresh, kept = ritz[:, ends], basis.size, basis.size
+        elif full:
+            keep = _ends(basis.size, k + (basis.most - wanted) // (6 if which == "both" else 3), which)
+            basis.restart(mixed[:, :, keep], ritz[:, keep])
+            afresh, kept = min(afresh, basis.size), basis.size
+    vectors = torch.einsum("pjk,pjn->pkn", basis.like(mixed[:, :, ends]), basis.vectors[:, :basis.size])
+    return _told(apply, vectors, basis.products, tolerance, fine, scale)
+
+
+def _wanted_of(n: int, k: int, which: str) -> int:
+    return min(n, 2 * k if which == "both" else k)
+
+
+def _ends(size: int, k: int, which: str) -> np.ndarray:
+    """Return which of so many values in ascending order are wanted."""
+    if which == "both":
+        return np.arange(size) if size <= 2 * k else np.r_[0:k, size - k:size]
+    return np.arange(max(0, size - k), size) if which == "largest" else np.arange(min(k, size))
+
+
+def _nothing_left(ritz: np.ndarray, residual: np.ndarray, scale: np.ndarray, ends: np.ndarray, tolerance: float) -> bool:
+    """Return whether the values next to the wanted ones are known well enough not to belong to them."""
+    inside = np.setdiff1d(np.arange(ritz.shape[1]), ends)
+    if inside.size == 0:
+        return False
+    checks = []
+    if ends[-1] == ritz.shape[1] - 1:
+        above = ends[ends > inside[-1]][0]
+        checks.append((inside[-1], above, ritz[:, inside[-1]] + residual[:, inside[-1]] <= ritz[:, above]))
+    if ends[0] == 0:
+        below = ends[ends < inside[0]][-1]
+        checks.append((inside[0], below, ritz[:, inside[0]] - residual[:, inside[0]] >= ritz[:, below]))
+    known = {i: residual[:, i] <= np.maximum(tolerance * scale[:, 0], NEARLY * np.abs(ritz[:, e])) for i, e, _ in checks}
+    return all((apart | known[i]).all() for i, _, apart in checks)
+
+
+class _Basis:
+    """An orthonormal basis (P, j, n) that grows by products, the maps projected on it, and the direction that comes next."""
+
+    def __init__(self, apply: Map, like: torch.Tensor, most: int, source: torch.Generator, start: torch.Tensor | None = None) -> None:
+        self.apply, self.most, self.source = apply, most, source
+        self.P, self.n = like.shape
+        self.vectors = like.new_zeros((self.P, most, self.n))
+        self.projected = torch.zeros((self.P, most, most), dtype=torch.float64, device=like.device)
+        self.size = self.products = 0
+        self.beta = torch.zeros(self.P, dtype=torch.float64, device=like.device)
+        self.largest = np.zeros((self.P, 1))
+        self.next = self._random()
+        if start is not None:
+            signs = torch.randint(0, 2, (1, start.shape[1], 1), generator=source).to(like) * 2 - 1
+            mixed = (signs * start).sum(1)
+            self.next = RESTARTED * self.next + mixed / mixed.norm(dim=1, keepdim=True).clamp_min(torch.finfo(like.dtype).tiny)
+            self.next = self.next / self.next.norm(dim=1, keepdim=True)
+
+    def like(self, x: np.ndarray) -> torch.Tensor:
+        """Return numbers as a tensor of the basis."""
+        return torch.from_numpy(np.ascontiguousarray(x)).to(self.vectors)
+
+    def extend(self) -> None:
+        """Take up the next direction and its product."""
+        j = self.size
+        self.vectors[:, j] = self.next
+        w = self.apply(self.next)
+        self.size, self.products = j + 1, self.products + 1
+        w, h = self._cleared(w)
+        self.projected[:, j, :j + 1] = self.projected[:, :j + 1, j] = h
+        self.beta = w.norm(dim=1).double()
+        if not torch.isfinite(self.beta).all():
+            raise Misuse("products must be finite: the loss or its derivatives overflow at this point, which has no curvature to measure")
+        self._turn(w)
+
+    def _cleared(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what is left of w beside the basis, orthogonalised again where little is left, and its components in it."""
+        V = self.vectors[:, :self.size]
+        total = torch.zeros((self.P, self.size), dtype=torch.float64, device=w.device)
+        for _ in range(2):
+            before = w.norm(dim=1)
+            h = torch.bmm(V, w[:, :, None])
+            w = w - torch.bmm(V.mT, h)[:, :, 0]
+            total += h[:, :, 0].double()
+            if (w.norm(dim=1) > LITTLE * before).all():      # rounding has left 1/LITTLE of it in the basis, at most
+                break
+        return w, total
+
+    def _turn(self, w: torch.Tensor) -> None:
+        """Make w the next direction; where nothing is left of it, a random one takes its place and is not coupled to the basis."""
+        if self.size == self.n:
+            self.beta = torch.zeros_like(self.beta)
+            return
+        largest = self.projected[:, :self.size, :self.size].abs().amax((1, 2))
+        lost = self.beta <= BROKEN / 2.2e-16 * torch.finfo(w.dtype).eps * largest
+        self.next = w / self.beta.clamp_min(torch.finfo(w.dtype).tiny).to(w)[:, None]
+        if lost.any():
+            self.beta = torch.where(lost, 0.0, self.beta)
+            self.next = torch.where(lost[:, None], self._random(), self.next)
+
+    def _random(self) -> torch.Tensor:
+        """Return unit vectors orthogonal to the basis."""
+        w = torch.randn((self.P, self.n), generator=self.source, dtype=torch.float64).to(self.vectors)
+        if self.size:
+            w, _ = self._cleared(w)
+        return w / w.norm(dim=1, keepdim=True)
+
+    def ritz(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return Ritz values (P, j), ascending, their coordinates (P, j, j), residuals (P, j), and the largest |value| so far (P, 1)."""
+        # torch's: numpy's takes threads of its own, which wait for each other where cores are busy
+        values, mixed = (x.numpy() for x in torch.linalg.eigh(self.projected[:, :self.size, :self.size].cpu()))
+        residual = self.beta.cpu().numpy()[:, None] * np.abs(mixed[:, -1, :])
+        self.largest = np.maximum(self.largest, np.abs(values).max(1, keepdims=True))
+        return values, mixed, residual, self.largest
+
+    def restart(self, mixed: np.ndarray, values: np.ndarray, random: bool = False) -> None:
+        """Keep Ritz vectors alone, and go on in the direction that comes next, or in a new one."""
+        keep = values.shape[1]
+        self.vectors[:, :keep] = torch.bmm(self.like(mixed).mT, self.vectors[:, :self.size])
+        self.projected.zero_()
+        self.projected[:, :keep, :keep] = torch.diag_embed(torch.from_numpy(np.ascontiguousarray(values))).to(self.projected)
+        self.size = keep
+        if random:
+            self.next = self._random()
+        self.beta = torch.zeros_like(self.beta)
+
+
+def _told(apply: Map, vectors: torch.Tensor, products: int, tolerance: float, fine: np.ndarray, scale: np.ndarray) -> Eigenpairs:
+    """Return pairs with residuals by one more product for each: what is reported is measured, not estimated."""
+    vectors = vectors / vectors.norm(dim=2, keepdim=True)
+    values, residuals = [], []
+    for i in range(vectors.shape[1]):
+        v = vectors[:, i]
+        w = apply(v)
+        value = (v.double() * w.double()).sum(1)
+        values.append(value.cpu().numpy())
+        residuals.append((w.double() - value[:, None] * v.double()).norm(dim=1).cpu().numpy())
+    found, left = np.stack(values, 1), np.stack(residuals, 1)
+    order = np.argsort(-found, 1, kind="stable")
+    found, left = (np.take_along_axis(x, order, 1) for x in (found, left))
+    largest = np.maximum(scale, np.abs(found).max(1, keepdims=True))
+    left = np.divide(left, largest, out=np.zeros_like(left), where=largest > 0)
+    vectors = torch.take_along_dim(vectors, torch.from_numpy(order).to(vectors.device)[:, :, None], 1)
+    return Eigenpairs(found, vectors, left, products + vectors.shape[1], fine & (left <= 2 * tolerance).all(1))
+
+
+def quadrature(apply: Map, starts: torch.Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Gauss quadratures of ``s^T f(A) s`` for Q vectors s of any length: nodes and weights, (Q, steps).
+
+    With m nodes it is exact for polynomials f of degree 2 m - 1 (Golub & Meurant 2010); the weights of each row sum to |s|^2. Where
+    the Krylov space ends before, the nodes that are left share the weights of those that they repeat, or have none.
+
+    Parameters
+    ----------
+    apply : ``v (Q, n) -> A v (Q, n)``.
+    starts : (Q, n).
+    steps : how many nodes; n where there are no more.
+    """
+    steps = min(steps, starts.shape[1])
+    norms = starts.norm(dim=1)
+    basis = _Basis(apply, starts, steps, torch.Generator().manual_seed(0))
+    basis.next = starts / norms[:, None]
+    for _ in range(steps):
+        basis.extend()
+    values, mixed, _, _ = basis.ritz()
+    return values, mixed[:, 0, :] ** 2 * (norms.double().cpu().numpy() ** 2)[:, None]

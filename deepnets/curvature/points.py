@@ -1,0 +1,232 @@
+"""Points in parameter space and the batch on which curvature is measured there; knows no Hessian."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import nn
+from torch.func import vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from deepnets.batched.state import Parameters, Running
+from deepnets.centered.centered import Centered
+from deepnets.centered.functional import slotted, trainable
+from deepnets.centered.propagation import by_copies, by_pairs
+from deepnets.losses import Loss, as_loss
+from validation.arguments import Misuse, choose, numbers
+
+PRECISIONS = ("module", "float64")
+COUNTED: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()      # what products took, by the module that was measured
+TRIED = 16      # samples on which the first call is made: it tells the outputs, and `Centered` checks itself with it
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """P networks that share theta_0 and a batch, each with its own u and gamma, and the loss of f~ there.
+
+    Attributes
+    ----------
+    module : holds theta_0, in the precision of the measurement.
+    u, drift : by parameter name and by buffer name, (P, *shape).
+    gamma : (P,), float64.
+    x, y : (batch, ...), the targets as `Loss.target` gives them.
+    loss : a `Loss`.
+    method : "pairs", or "two_copy" or "float64" as of `Centered`.
+    counted : what products with the network took when they were counted before, for `Curvature`; None: they are counted each time.
+    """
+
+    module: nn.Module
+    u: Parameters
+    gamma: np.ndarray
+    drift: Parameters
+    x: torch.Tensor
+    y: torch.Tensor
+    loss: Loss
+    method: str = "pairs"
+    counted: dict[Any, Any] | None = field(default=None, repr=False)
+
+    @property
+    def coupled(self) -> bool:
+        """Whether a sample's output depends on the rest of the batch: then it cannot be evaluated in parts."""
+        return any(isinstance(m, nn.modules.batchnorm._BatchNorm) and (m.training or m.running_mean is None) for m in self.module.modules())
+
+    def samples(self, part: slice) -> Points:
+        """Return the same points on a part of the batch."""
+        return replace(self, x=self.x[part], y=self.y[part])
+
+    def outputs(self, u: Parameters) -> torch.Tensor:
+        """Return f~ at other u, (P, batch, ..., K), differentiable in them.
+
+        Of pairs the values are propagated and the derivatives are the moved network's: ``f~ + (f(theta) - f(theta))/gamma``, a difference
+        that is 0 without rounding. No digit is lost at any gamma, and products cost 0.6 of those through pairs. What draws random numbers
+        is differentiated as it is propagated: the moved network would draw others.
+        """
+        if self.method != "pairs":
+            return torch.stack([self._copied({n: d[p] for n, d in u.items()}, p) for p in range(len(self.gamma))])
+        before = _drawn(self.x)
+        with torch.no_grad():
+            values = self._each(self._propagated, u)
+        if all(map(torch.equal, before, _drawn(self.x))):
+            moved = self._each(self._moved, u)
+            return values + (moved - moved.detach())
+        _draw_from(self.x, before)
+        return self._each(self._propagated, u)
+
+    def _each(self, one: Callable[..., torch.Tensor], u: Parameters) -> torch.Tensor:
+        """Return ``one(u, gamma, drift)`` of all points."""
+        if len(self.gamma) == 1:
+            return one({n: d[0] for n, d in u.items()}, float(self.gamma[0]), {n: e[0] for n, e in self.drift.items()})[None]
+        gamma = torch.tensor(self.gamma).to(next(iter(u.values())))
+        return vmap(one, randomness="same")(u, gamma, self.drift)
+
+    def _propagated(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
+        """Return f~ by pairs."""
+        made: torch.Tensor = by_pairs(self.module, u, gamma, (self.x,), drift=drift)[0]
+        return made
+
+    def _moved(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
+        """Return ``f(theta_0 + gamma u)/gamma``; a gamma so small that it might overflow makes no second derivatives that count."""
+        held = dict(self.module.named_parameters()) | dict(self.module.named_buffers())
+        like = next(iter(u.values()))
+        gamma = torch.as_tensor(gamma, dtype=like.dtype, device=like.device).clamp_min(torch.finfo(like.dtype).tiny ** 0.5)
+        theta = {n: held[n].detach() + gamma * d for n, d in (u | drift).items()}
+        counted = {n: b.clone() for n, b in self.module.named_buffers() if n not in drift}
+        with slotted(self.module, theta | counted), sdpa_kernel(SDPBackend.MATH):      # fused attention has no second derivatives
+            made: torch.Tensor = self.module(self.x)
+        return made / gamma
+
+    def _copied(self, u: Parameters, p: int) -> torch.Tensor:
+        gamma, drift = float(self.gamma[p]), {n: e[p] for n, e in self.drift.items()}
+        return by_copies(self.module, u, gamma, (self.x,), drift=drift, dtype=torch.float64 if self.method == "float64" else None)[0]
+
+    def losses(self, f: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each point, (P,), from its outputs."""
+        return self.loss.value(f, self.y)
+
+
+def of_centered(centered: Centered, u: Mapping[str, Any] | None, batch: Any, loss: Any, precision: str) -> Points:
+    """Return the one point where a `Centered` is, or is put by `u`; it is copied, with its running statistics.
+
+    Raises
+    ------
+    Misuse : an argument that is not allowed.
+    Unsupported : with method "pairs" of `Centered`, an operation that differences cannot be propagated through.
+    """
+    if not isinstance(centered, Centered):
+        raise Misuse(f"centered must be a deepnets.Centered, not {type(centered).__name__}")
+    loss = as_loss(loss)
+    choose("precision", precision, PRECISIONS)
+    twin = copy.deepcopy(centered)
+    if precision == "float64":
+        twin.double()
+    own = {n: d.detach() for n, d in twin.coordinates().items()}
+    drift = {n: e.detach().clone()[None] for n, e in twin.drift.named_buffers()}
+    like = next(iter(own.values()))
+    placed = _placed(own if u is None else u, {n: tuple(d.shape) for n, d in own.items()}, like)
+    x, y = _batch(batch, like)
+    with torch.no_grad(), torch.random.fork_rng([like.device.index] if like.is_cuda else []):
+        outputs = _outputs(twin(x[:TRIED]))
+    return Points(twin.module, {n: d[None] for n, d in placed.items()}, np.array([twin.gamma]), drift, x,
+                  _target(loss, y, outputs, like), loss, twin.chosen)
+
+
+def of_stack(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any, precision: str,
+             running: Running | None = None) -> Points:
+    """Return P points of one module, u by parameter name, (P, *shape), and gamma (P,), all by pairs.
+
+    Raises
+    ------
+    Misuse : an argument that is not allowed.
+    Unsupported : an operation that differences cannot be propagated through.
+    """
+    if not isinstance(module, nn.Module):
+        raise Misuse(f"module must be a torch.nn.Module, not {module!r}")
+    loss = as_loss(loss)
+    choose("precision", precision, PRECISIONS)
+    gammas = np.atleast_1d(numbers("gamma", gamma.cpu() if isinstance(gamma, torch.Tensor) else gamma))
+    if gammas.ndim != 1 or not (np.isfinite(gammas) & (gammas >= 0)).all() or gammas.size == 0:
+        raise Misuse(f"gamma must be finite numbers (P,) of at least 0, not {gamma!r}")
+    free = trainable(module)
+    if not free:
+        raise Misuse(f"module must have trainable floating-point parameters; {type(module).__name__} has none")
+    shapes = {n: (len(gammas), *p.shape) for n, p in free.items()}
+    counted = COUNTED.setdefault(module, {})
+    module = copy.deepcopy(module)
+    if precision == "float64":
+        module.double()
+    module.requires_grad_(False)
+    like = next(p for n, p in module.named_parameters() if n in free)
+    running = running or Running.of(module, len(gammas))
+    frozen, drift = ({n: e.to(like) if e.is_floating_point() else e for n, e in held.items()} for held in (running.frozen, running.drift))
+    with torch.no_grad(), slotted(module, frozen):
+        module = copy.deepcopy(module)
+    placed = _placed(u, shapes, like)
+    x, y = _batch(batch, like)
+    with torch.no_grad(), torch.random.fork_rng([like.device.index] if like.is_cuda else []):
+        first = {n: d[0] for n, d in placed.items()}
+        outputs = _outputs(by_pairs(module, first, float(gammas[0]), (x[:TRIED],), drift={n: e[0] for n, e in drift.items()})[0])
+    return Points(module, placed, gammas, drift, x, _target(loss, y, outputs, like), loss, counted=counted)
+
+
+def _drawn(x: torch.Tensor) -> list[torch.Tensor]:
+    """Return the states of the random generators that a network on x's device draws from."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(x.device)] if x.is_cuda else [])]
+
+
+def _draw_from(x: torch.Tensor, states: list[torch.Tensor]) -> None:
+    """Set them back."""
+    torch.set_rng_state(states[0])
+    if x.is_cuda:
+        torch.cuda.set_rng_state(states[1], x.device)
+
+
+def _placed(u: Any, shapes: Mapping[str, tuple[int, ...]], like: torch.Tensor) -> Parameters:
+    """Return u as tensors of the measurement, in the order of `shapes`."""
+    if not isinstance(u, Mapping) or set(u) != set(shapes):
+        told = sorted(map(str, u)) if isinstance(u, Mapping) else repr(u)
+        raise Misuse(f"u must be a dict of the trainable parameters {sorted(shapes)}, not of {told}")
+    made: Parameters = {}
+    for n, shape in shapes.items():
+        value = torch.as_tensor(u[n]).detach().to(like)
+        if tuple(value.shape) != shape:
+            raise Misuse(f"u[{n!r}] must have shape {shape}, not {tuple(value.shape)}")
+        if not torch.isfinite(value).all():
+            raise Misuse(f"u[{n!r}] must be finite: at a network that has diverged there is no curvature to measure")
+        made[n] = value
+    return made
+
+
+def _batch(batch: Any, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return inputs and targets on the device of `like`, the inputs of its dtype if they have a floating one."""
+    if not isinstance(batch, Iterable) or isinstance(batch, torch.Tensor | str) or len(batch := tuple(batch)) != 2:
+        raise Misuse(f"batch must be a pair (x, y) of inputs and targets, not {type(batch).__name__}")
+    x, y = (torch.as_tensor(v).to(like.device) for v in batch)
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
+        raise Misuse(f"batch must hold as many targets as inputs, at least one; x has shape {tuple(x.shape)}, y {tuple(y.shape)}")
+    return (x.to(like.dtype) if x.is_floating_point() else x), y
+
+
+def _outputs(f: Any) -> torch.Tensor:
+    if not isinstance(f, torch.Tensor) or f.ndim < 2:
+        raise Misuse(f"module must give one tensor (batch, ..., outputs), not {tuple(f.shape) if isinstance(f, torch.Tensor) else type(f)}")
+    return f
+
+
+def _target(loss: Loss, y: torch.Tensor, f: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return the targets as the loss takes them; f (some of the batch, ..., K) says how many outputs there are."""
+    K, shape = f.shape[-1], (len(y), *f.shape[1:])
+    if y.is_floating_point() and tuple(y.shape) != shape:
+        raise Misuse(f"batch's targets must have the shape of the outputs, {shape}, or be class indices {shape[:-1]}, not {tuple(y.shape)}")
+    if not y.is_floating_point():
+        if tuple(y.shape) != shape[:-1]:
+            raise Misuse(f"batch's class indices must have shape {shape[:-1]}, not {tuple(y.shape)}")
+        if not 0 <= int(y.min()) <= int(y.max()) < K:
+            raise Misuse(f"batch's class indices must be 0 to {K - 1}, but run from {int(y.min())} to {int(y.max())}")
+        y = y.long()
+    return loss.target(y, K, like.dtype)

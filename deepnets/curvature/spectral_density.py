@@ -1,0 +1,89 @@
+"""The density of the Hessian's eigenvalues by stochastic Lanczos quadrature, with its error over probes; knows no eigenvector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from deepnets.centered.centered import Centered
+from deepnets.curvature.eigenvalues import UNITS
+from deepnets.curvature.hessian import Curvature, chosen
+from deepnets.curvature.hessian_trace import signs
+from deepnets.curvature.lanczos import quadrature
+from deepnets.curvature.points import of_centered
+from validation.arguments import Misuse, numbers, whole
+
+MOMENTS = 4
+GRID = 501       # values at which the density is told, unless others are asked for
+BEYOND = 5       # widths that they reach beyond the outermost node: the rest of a Gaussian is 3e-7
+
+
+def density(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any = None, loss: Any = "mse", probes: int = 10,
+            steps: int = 80, width: float | None = None, values: Any = None, part: str = "hessian",
+            block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module") -> xr.Dataset:
+    """Return the density of the eigenvalues of the Hessian of the loss in u, seen through a Gaussian of a given width.
+
+    ``rho(l) = (1/n) sum_i N(l - l_i; width)``, whose integral is 1. For each probe z of random signs, m steps of Lanczos give the Gauss
+    quadrature of ``z^T f(H) z/n``, m nodes with weights that sum to 1 (Lin, Saad & Yang 2016; Ghorbani et al. 2019); rho is their mean
+    over the probes, and the error the standard error of this mean. Outliers appear as nodes of weight ~ 1/n.
+
+    Parameters
+    ----------
+    centered, u, batch, loss, part, block, seed, precision : as of `deepnets.spectrum`.
+    probes : >= 2.
+    steps : of Lanczos, m: moments up to 2 m - 1 are exact but for the probes.
+    width : of the Gaussian, in units of the eigenvalues; None: a hundredth of the nodes' range.
+    values : (V,), where to tell the density; None: 501 values that reach five widths beyond the nodes.
+
+    Returns
+    -------
+    `density` and `density_error` (value,), per unit of the eigenvalue; `moment` and `moment_error` (order,), ``tr H^q/n`` for q = 1 to 4,
+    not broadened; `nodes`, `weights` (probe, step). Units as of `deepnets.spectrum`.
+
+    Raises
+    ------
+    Misuse : an argument that is not allowed; more memory needed than is free.
+
+    Examples
+    --------
+    >>> import torch, deepnets
+    >>> line = torch.nn.Linear(1, 1, bias=False).double()
+    >>> batch = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [2.0]])
+    >>> deepnets.density(deepnets.Centered(line, gamma=1e-6), None, batch, "mse", width=0.1).moment.values     # of one eigenvalue, 5
+    array([  5.,  25., 125., 625.])
+    """
+    whole("probes", probes, 2)
+    whole("steps", steps)
+    whole("seed", seed, 0)
+    if width is not None and not 0 < width < np.inf:
+        raise Misuse(f"width must be finite and above zero, not {width!r}")
+    points = of_centered(centered, u, batch, loss, precision)
+    n = sum(points.u[name][0].numel() for name in chosen(list(points.u), block))
+    curvature = Curvature(points, part, block, seed, columns=min(steps, n) + 2)
+    source = torch.Generator().manual_seed(seed)
+    found = [quadrature(curvature, signs(curvature, source), steps) for _ in range(probes)]
+    nodes, weights = (np.concatenate([f[i] for f in found]) for i in (0, 1))             # (probe, step)
+    weights = weights / n
+    seen = nodes[weights > 1e-14]
+    low, high = seen.min(), seen.max()
+    width = width or max((high - low) / 100, 1e-6 * max(abs(low), abs(high)), np.finfo(float).tiny ** 0.5)
+    at = np.linspace(low - BEYOND * width, high + BEYOND * width, GRID) if values is None else np.atleast_1d(numbers("values", values))
+    if at.ndim != 1:
+        raise Misuse(f"values must have one dimension, not {at.ndim}")
+    each = np.stack([np.exp(-0.5 * ((at[:, None] - x) / width) ** 2) @ w for x, w in zip(nodes, weights, strict=True)])
+    each /= width * np.sqrt(2 * np.pi)
+    orders = np.arange(1, MOMENTS + 1)
+    moments = np.stack([(weights * nodes**q).sum(1) for q in orders], 1)                 # (probe, order)
+    told = {"density": ("value", each.mean(0)), "density_error": ("value", _error(each)), "moment": ("order", moments.mean(0)),
+            "moment_error": ("order", _error(moments)), "nodes": (("probe", "step"), nodes), "weights": (("probe", "step"), weights)}
+    made = xr.Dataset(told, {"value": ("value", at, {"units": UNITS}), "order": orders})
+    return made.assign_attrs(gamma=float(points.gamma[0]), part=part, loss=points.loss.name, samples=len(points.x), size=n,
+                             width=float(width), products=probes * nodes.shape[1], dtype=str(curvature.like.dtype).removeprefix("torch."))
+
+
+def _error(each: np.ndarray) -> np.ndarray:
+    return each.std(0, ddof=1) / np.sqrt(len(each))

@@ -1,0 +1,70 @@
+"""What a stack of runs gives on held-out samples, in evaluation mode: loss, accuracy, death; knows no optimizer and no portrait."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from deepnets.batched.stack import Stack
+from deepnets.batched.state import Parameters, Running, evaluating
+from deepnets.centered.functional import slotted
+from deepnets.losses import Loss
+
+ROWS = 64               # of outputs at a time (or a batch, if it has more): on a CPU larger parts leave the cache
+CONSTANT = 1e-6         # relative, how little a dead network's output varies
+
+
+class HeldOut:
+    """Samples that no batch holds, and what runs make of them.
+
+    Parameters
+    ----------
+    x, y : inputs and targets, on the device and of the dtype of the network; targets as `Loss.target` gives them.
+    labels : class indices, (n,) or (n, length); None where the targets are numbers.
+    batch_size : samples that a training step takes.
+    """
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, labels: torch.Tensor | None, batch_size: int) -> None:
+        self.labels = labels
+        size = max(batch_size, ROWS // max(1, 1 if labels is None else labels[0].numel()))
+        self.parts = list(zip(x.split(size), y.split(size), strict=True))
+        self.label_parts = labels.split(size) if labels is not None else [None] * len(self.parts)
+
+    @torch.no_grad()
+    def told(self, stack: Stack, u: Parameters, gamma: torch.Tensor, running: Running, loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the loss of each run and its accuracy (NaN where there are no classes, or an output is not finite); both (P,), float64."""
+        total, right = gamma.new_zeros(len(gamma), dtype=torch.float64), gamma.new_zeros(len(gamma), dtype=torch.float64)
+        finite = torch.ones_like(gamma, dtype=torch.bool)
+        for (x, y), labels in zip(self.parts, self.label_parts, strict=True):
+            f = stack.outputs(u, gamma, x, running)
+            total += loss.value(f, y).double() * len(x)
+            if labels is not None:
+                right += (f.argmax(-1) == labels).double().flatten(1).mean(1) * len(x)
+                finite &= torch.isfinite(f).flatten(1).all(1)
+        n = sum(len(x) for x, _ in self.parts)
+        accuracy = torch.where(finite, right / n, torch.nan) if self.labels is not None else torch.full_like(right, torch.nan)
+        return total / n, accuracy
+
+    @torch.no_grad()
+    def dead(self, module: nn.Module, u: Parameters, gamma: torch.Tensor, running: Running) -> torch.Tensor:
+        """Return which networks, themselves and not their differences, give one output whatever the input, (P,) on the CPU."""
+        theta = {n: p.detach() for n, p in module.named_parameters() if n in u}
+        found = torch.zeros(len(gamma), dtype=torch.bool)
+        buffers = {n: b.clone() for n, b in module.named_buffers()} | running.frozen
+        with evaluating(module):
+            for i, g in enumerate(gamma):
+                moved = {n: p + g * u[n][i] for n, p in theta.items()}
+                statistics = {n: buffers[n] + g * d[i] for n, d in running.drift.items()}
+                with slotted(module, moved | buffers | statistics):
+                    found[i] = self._constant(module)
+        return found
+
+    def _constant(self, module: nn.Module) -> bool:
+        """Return whether the outputs of all samples are those of the first; most networks tell otherwise with the first few."""
+        first = None
+        for x, _ in self.parts:
+            f = module(x)
+            first = f[:1] if first is None else first
+            if not bool((f - first).abs().amax() <= CONSTANT * f.abs().amax()):
+                return False
+        return True

@@ -1,0 +1,116 @@
+"""How far weights and activations have moved from theta_0, layer by layer; knows no kernel and no verdict.
+
+All of it is read off u and off the differences that pairs carry, times gamma: no two weights or activations are subtracted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import xarray as xr
+
+from deepnets.centered.centered import Centered
+from deepnets.kernels.layer_activations import ENDS, Activation, activations
+from deepnets.kernels.moved_networks import Runs
+from deepnets.kernels.target_alignment import NORMS
+
+
+def weight_movement(network: Centered | Runs, u: Mapping[str, torch.Tensor] | None = None) -> xr.Dataset:
+    """Return ``|W - W_0| = gamma |u|`` of every parameter, in three norms (Appendix S: ~ gamma**(1/L) in the rich regime).
+
+    A weight counts as its matrix (out, inputs of each output), a convolution's kernel too; a vector as one column.
+
+    Parameters
+    ----------
+    network : a `Centered`, or `Runs`.
+    u : for a `Centered`, where it is to be looked at, by the wrapped module's parameter names; None: where it is.
+
+    Returns
+    -------
+    Dataset
+        `absolute` and `relative` (norm, parameter), relative to the same norm of W_0 (NaN where that is zero); norm = nuclear,
+        frobenius, operator (the spectral norm). After a dimension `run` for `Runs`. float64, exact to rounding.
+
+    Raises
+    ------
+    Misuse : naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> import torch, deepnets
+    >>> centered = deepnets.Centered(torch.nn.Linear(2, 2, bias=False), gamma=1e-6)
+    >>> told = deepnets.weight_movement(centered, u={"weight": torch.eye(2)})
+    >>> told.absolute.sel(parameter="weight").values.round(9).tolist()
+    [2e-06, 1.414e-06, 1e-06]
+    """
+    runs = Runs.of(network, u)
+    held = dict(runs.module.named_parameters())
+    gamma = runs.gamma.double().cpu().numpy()
+    absolute = np.stack([gamma * _norms(d) for d in runs.u.values()], -1)                        # (norm, run, parameter)
+    start = np.stack([_norms(held[n].detach()[None]) for n in runs.u], -1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = np.where(start > 0, absolute / start, np.nan)
+    dims = ("run", "norm", "parameter")
+    told = xr.Dataset({"absolute": (dims, absolute.swapaxes(0, 1)), "relative": (dims, relative.swapaxes(0, 1))},
+                      coords={"norm": list(NORMS), "parameter": list(runs.u)})
+    return told if isinstance(network, Runs) else told.isel(run=0)
+
+
+def _norms(weights: torch.Tensor) -> np.ndarray:
+    """Return the norms of matrices (P, out, ...), (norm, P), in the order of `NORMS`."""
+    matrices = weights.double().reshape(len(weights), weights.shape[1] if weights.ndim > 1 else 1, -1)
+    sizes = torch.linalg.svdvals(matrices).cpu().numpy()
+    return np.stack([sizes.sum(-1), np.sqrt(np.square(sizes).sum(-1)), sizes.max(-1)])
+
+
+def activation_movement(network: Centered | Runs, x: torch.Tensor, u: Mapping[str, torch.Tensor] | None = None) -> xr.Dataset:
+    """Return the root mean square, over samples and units, of how far each layer's activations on a batch have moved from theta_0.
+
+    Parameters
+    ----------
+    network : a `Centered`, or `Runs`.
+    x : (n, ...), the inputs.
+    u : for a `Centered`, where it is to be looked at, by the wrapped module's parameter names; None: where it is.
+
+    Returns
+    -------
+    Dataset
+        `absolute` and `relative` (end, layer), relative to the root mean square at theta_0 (NaN where that is zero); end = read,
+        what a layer reads (the readout: the last hidden activations), or made, what it gives, before the nonlinearity (the readout's is
+        ``gamma f~``). NaN where a layer has no such end (an embedding reads integers). After a dimension `run` for `Runs`. float64,
+        exact to rounding.
+
+    Raises
+    ------
+    Misuse : naming the argument, its value and what is allowed.
+    Unsupported : an operation that differences cannot be propagated through, named.
+
+    Examples
+    --------
+    >>> import torch, deepnets
+    >>> centered = deepnets.Centered(torch.nn.Linear(2, 2, bias=False), gamma=1e-6)
+    >>> told = deepnets.activation_movement(centered, torch.ones(5, 2), u={"weight": torch.eye(2)})
+    >>> told.absolute.sel(layer="network").values.round(9).tolist()
+    [0.0, 1e-06]
+    """
+    runs = Runs.of(network, u)
+    x = runs.given(x)
+    told = []
+    for p in range(len(runs)):
+        found = {end: activations(runs, p, x, end) for end in ENDS}
+        layers = list(found["made"] | found["read"])
+        moved = np.array([[_sizes(found[end].get(name), float(runs.gamma[p])) for name in layers] for end in ENDS])
+        dims = ("end", "layer")
+        told.append(xr.Dataset({"absolute": (dims, moved[..., 0]), "relative": (dims, moved[..., 1])},
+                               coords={"end": list(ENDS), "layer": layers}))
+    return xr.concat(told, "run") if isinstance(network, Runs) else told[0]
+
+
+def _sizes(layer: Activation | None, gamma: float) -> tuple[float, float]:
+    """Return the root mean square of a layer's change, and that over its own at theta_0."""
+    if layer is None:
+        return np.nan, np.nan
+    change, start = (float(t.double().square().mean().sqrt()) for t in (layer.change, layer.frozen))
+    return gamma * change, gamma * change / start if start > 0 else np.nan

@@ -1,0 +1,162 @@
+"""The theory's exponents for networks: which edge scales how in which regime, and by which rule it is read; knows no torch.
+
+The theory tells networks' edges up to a factor that depends on the task, so that only exponents are claimed. In a plain feed-forward
+network of L weight matrices, without norms and with a nonlinearity that does not saturate, the weights must grow by ``gamma**(1/L)``.
+Behind a final norm they need not all grow, and skips mix depths: such networks, and modules of one's own, have claims in the lazy
+regime alone, and the "L" of their ``gamma**(2/L)`` is a fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+
+from validation.arguments import Misuse, choose, whole
+from validation.prediction import REGIMES, Prediction
+
+LAZY, RICH = (0.0, 1e-3), (10.0, 1e3)      # gammas: beyond these, finite width and T bend the laws of networks
+LOSSES = ("mse", "cross_entropy")
+OPTIMIZERS = ("sgd", "momentum", "signsgd", "adam")
+GROWING = ("relu", "gelu", "linear")       # a saturating nonlinearity bounds the activations
+
+
+@dataclass(frozen=True)
+class Exponents(Prediction):
+    """Power laws of one edge, ``eta ~ gamma**exponent`` with an unknown factor in each regime; called, it takes 1 for the factor.
+
+    Attributes
+    ----------
+    name, label, source : as of `Prediction`.
+    lazy, rich : the exponents; None: no claim.
+    rich_logarithm : whether ``log(c gamma)``, of unknown c, multiplies the rich law.
+    lazy_criterion : "excess", or "accuracy": by what a run counts as trained in the lazy regime, as of `validation.locate`.
+    apex : the gamma where the triangle of trainability closes; rich laws are fitted below a third of it.
+    unit : the gamma that is muP's 1: sqrt(N) in the NTK and the standard parametrization, whose readout is larger by as much.
+    """
+
+    name: str
+    label: str
+    source: str
+    lazy: Fraction | None = None
+    rich: Fraction | None = None
+    rich_logarithm: bool = False
+    lazy_criterion: str = "excess"
+    apex: float = np.inf
+    unit: float = 1.0
+
+    free_prefactor: ClassVar[bool] = True     # type: ignore[misc]
+
+    def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.5) -> np.ndarray:
+        """Return ``gamma**exponent``, lazy up to `unit` and rich beyond, NaN where nothing is claimed (shape of `gamma`)."""
+        gamma = np.asarray(gamma, dtype=np.float64)
+        lazy, rich = (np.nan if e is None else float(e) for e in (self.lazy, self.rich))
+        return gamma ** np.where(gamma <= self.unit, lazy, rich)
+
+    def exponent(self, regime: str) -> Fraction:
+        """Return the exponent in the regime "lazy" or "rich"; ValueError where none is claimed."""
+        told = {"lazy": self.lazy, "rich": self.rich}[choose("regime", regime, REGIMES)]
+        if told is None:
+            raise ValueError(f"no exponent of {self.name} is claimed in the {regime} regime")
+        return told
+
+    def fraction(self, regime: str) -> Fraction:
+        """Return `exponent`."""
+        return self.exponent(regime)
+
+    def logarithm(self, regime: str) -> bool:
+        """Return whether a logarithm of gamma multiplies the power law in this regime."""
+        return choose("regime", regime, REGIMES) == "rich" and self.rich_logarithm
+
+    def gamma_apex(self, steps: int = 1000, rho: float = 0.5) -> float:
+        """Return the gamma at which the triangle of trainability closes; infinity where that is not known."""
+        return self.apex
+
+    def window(self, regime: str, steps: int = 1000, rho: float = 0.5, tolerance: float = 0.02) -> tuple[float, float] | None:
+        """Return the gammas (low, high) on which networks are known to follow the law; None where the triangle leaves none."""
+        self.exponent(regime)
+        return window(regime, self.apex, self.unit)
+
+
+def window(regime: str, apex: float = np.inf, unit: float = 1.0) -> tuple[float, float] | None:
+    """Return the gammas (low, high) on which networks follow power laws, None where a triangle that closes at `apex` leaves none."""
+    low, high = (end * unit for end in (LAZY if choose("regime", regime, REGIMES) == "lazy" else RICH))
+    high = high if regime == "lazy" else min(high, apex / 3)
+    return (low, high) if low < high else None
+
+
+def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str, Exponents]:
+    """Return the exponents that the theory claims for a network's edges, by edge.
+
+    Parameters
+    ----------
+    network : L >= 2, of a plain feed-forward network; a specification such as `deepnets.MLP`, or what its ``describe()`` gives; or a
+        callable that makes modules of one's own, of which only lazy exponents are claimed.
+    loss : "mse" or "cross_entropy", or an object of that ``name``.
+    optimizer : "sgd", "momentum", "signsgd" or "adam", or an object of that ``name``.
+
+    Raises
+    ------
+    Misuse : an argument that is not allowed.
+
+    Examples
+    --------
+    >>> law = predict(3)["eta_max"]
+    >>> str(law.exponent("lazy")), str(law.exponent("rich"))
+    ('2', '2/3')
+    """
+    depth, unit = _depth(network), _unit(network)
+    loss = choose("loss", getattr(loss, "name", loss), LOSSES)
+    optimizer = choose("optimizer", getattr(optimizer, "name", optimizer), OPTIMIZERS)
+    if optimizer in ("signsgd", "adam"):
+        # rates without scale: what a parameter moves is eta T, and the target asks for gamma, or for gamma**(1/L)
+        return {"eta_max": Exponents("eta_max", r"$\eta_\mathrm{max}$", "Appendix F.1", Fraction(1), _over(1, depth), unit=unit)}
+    slow = None if depth is None else Fraction(1)
+    convex = loss == "mse"
+    return {
+        "eta_min": Exponents("eta_min", r"$\eta_\mathrm{min}$", "Section 3.1, eqs. 2 and 8, Table 1", Fraction(2), slow,
+                             rich_logarithm=depth == 2, unit=unit),
+        "eta_crit": Exponents("eta_crit", r"$\eta_\mathrm{crit}$", "Sections 3.3 and 4.1, Table 1", Fraction(2), unit=unit),
+        "eta_max": Exponents("eta_max", r"$\eta_\mathrm{max}$", "eqs. 6 and 7, Table 1" if convex else "Section 4.2, eq. 7, Table 1",
+                             Fraction(2) if convex else Fraction(1), _over(2, depth),
+                             lazy_criterion="excess" if convex else "accuracy", unit=unit),
+    }
+
+
+def plain_depth(description: Mapping[str, Any]) -> int | None:
+    """Return the L of the network so described, None where it has no such number (norms, skips, a saturating nonlinearity)."""
+    if description.get("nonlinearity") not in GROWING:
+        return None
+    counts = {"mlp": ("depth",), "cnn": ("convolutions", "dense")}.get(str(description.get("name")), ())
+    return sum(int(description[c]) for c in counts) or None
+
+
+def _depth(network: Any) -> int | None:
+    """Return the L of a plain network, None of another, or raise `Misuse`."""
+    if isinstance(network, Integral):
+        return whole("network", network, 2)
+    if isinstance(network, Mapping):
+        return plain_depth(network)
+    if not isinstance(network, type) and callable(getattr(network, "describe", None)):
+        return plain_depth(network.describe())
+    if isinstance(network, type) or not callable(network):
+        raise Misuse("network must be a depth of at least 2, a specification such as deepnets.MLP(...), its description, or a callable "
+                     f"that makes modules of one's own, not {network!r}")
+    return None
+
+
+def _unit(network: Any) -> float:
+    """Return the gamma of a network that is muP's 1."""
+    told = network if isinstance(network, Mapping) else network.describe() if callable(getattr(network, "describe", None)) else {}
+    if told.get("parametrization") not in ("ntk", "standard"):
+        return 1.0
+    stages = len(told["blocks"]) if told.get("name") == "resnet" else 1       # each has twice the channels of the one before
+    return float(np.sqrt(told["width"] * 2 ** (stages - 1)))
+
+
+def _over(numerator: int, depth: int | None) -> Fraction | None:
+    return None if depth is None else Fraction(numerator, depth)

@@ -1,0 +1,84 @@
+"""A run that crashes takes no other along, has an outcome, and leaves its traceback; what is no run's fault is raised."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from deepnets import MLP, DeepExperiment, experiment, tasks
+from deepnets.failed_runs import Failure, salvaged
+from validation import Misuse, Outcome, Plane, conform, locate, sweep
+
+DEEP = DeepExperiment(MLP(64, 8, 2, 10), tasks.digits(), steps=40, batch_size=8, device="cpu", precision="float64", curves=3)
+GAMMA, ETA = np.array([1e-3, 1e-2]), np.geomspace(1e-7, 1e-3, 9)
+
+
+def test_one_after_the_other_where_they_crash_together():
+    asked = []
+
+    def train(which):
+        asked.append(which.tolist())
+        if 2 in which:
+            raise ZeroDivisionError("two")
+        return which * 10
+
+    found = list(salvaged(train, np.arange(4)))
+    assert asked == [[0, 1, 2, 3], [0], [1], [2], [3]]
+    assert [(w.tolist(), r.tolist()) for w, r in found if not isinstance(r, Failure)] == [([0], [0]), ([1], [10]), ([3], [30])]
+    ((which, failure),) = [(w, r) for w, r in found if isinstance(r, Failure)]
+    assert which.tolist() == [2]
+    assert failure.traceback.strip().endswith("ZeroDivisionError: two")
+    assert "in train" in failure.traceback
+
+
+@pytest.mark.parametrize("error", [Misuse, KeyboardInterrupt, MemoryError, torch.OutOfMemoryError])
+def test_what_is_no_fault_of_a_run_is_raised(error):
+    def train(which):
+        raise error("no")
+
+    with pytest.raises(error):
+        list(salvaged(train, np.arange(3)))
+
+
+@pytest.fixture
+def cursed(monkeypatch):
+    """Let every run at gamma = 1e-2 and a rate in a certain range crash, and those trained with it."""
+    whole = experiment.train
+
+    def train(module, stack, recipe, gamma, eta, seed):
+        if ((gamma == 1e-2) & (eta > 2e-6) & (eta < 5e-5)).any():
+            raise RuntimeError("cursed")
+        return whole(module, stack, recipe, gamma, eta, seed)
+
+    monkeypatch.setattr(experiment, "train", train)
+
+
+@pytest.mark.usefixtures("cursed")
+def test_a_portrait_with_failed_runs(monkeypatch):
+    with pytest.warns(UserWarning, match="3 of 18 runs failed, the first with RuntimeError: cursed"):
+        portrait = conform(DEEP.measure(GAMMA, ETA))
+    monkeypatch.undo()
+    whole = DEEP.measure(GAMMA, ETA)
+    failed = (portrait["outcome"] == Outcome.FAILED).values
+    assert failed.sum() == 3
+    assert failed[0, 1, 3:6].all()
+    for name in ("final_excess", "tail_excess", "peak_excess", "final_accuracy"):
+        assert np.isnan(portrait[name].values[failed]).all()
+        assert portrait[name].values[~failed] == pytest.approx(whole[name].values[~failed], rel=1e-9, nan_ok=True)
+    assert np.isnan(portrait["train_loss"].values[0, :, 1, 3:6]).all()
+    told = json.loads(portrait.attrs["failures"])
+    assert [(t["seed"], t["gamma"], t["eta"]) for t in told] == [(0, 1e-2, e) for e in ETA[3:6]]
+    assert all(t["traceback"].strip().endswith("RuntimeError: cursed") for t in told)
+    assert "failures" not in whole.attrs
+    # its edges are read as if the failed runs had not been asked for
+    without = locate(whole.isel(gamma=[1], eta=[0, 1, 2, 6, 7, 8]))["eta"]
+    np.testing.assert_array_equal(locate(portrait)["eta"].isel(gamma=[1]), without)
+
+
+@pytest.mark.usefixtures("cursed")
+@pytest.mark.filterwarnings("ignore:.*runs failed")
+def test_a_sweep_keeps_the_tracebacks_of_all_its_tiles(monkeypatch):
+    monkeypatch.setattr(DeepExperiment, "tile", (2, 4))
+    portrait = sweep(DEEP, Plane(GAMMA, ETA))
+    assert sorted(t["eta"] for t in json.loads(portrait.attrs["failures"])) == ETA[3:6].tolist()

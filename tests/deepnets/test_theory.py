@@ -1,0 +1,208 @@
+"""What the theory claims of networks: exponents against the toys' own derivation, windows, and where nothing is claimed."""
+
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import toymodels
+from deepnets import CNN, MLP, DeepExperiment, ResidualMLP, ResNet, ViT, parametrization_table, tasks
+from deepnets.cli_options import Setting
+from deepnets.network_edges import apex, read, slug, theory_of, unclaimed, words
+from deepnets.theory import plain_depth, predict
+from validation import Misuse, Plane, assess, edges_from_brackets, judge
+from validation.fitting.powerlaw import fit
+from validation.judging.assessment import assess_curves
+from validation.plotting.anchored_laws import anchored
+from validation.portrait import empty
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_the_exponents_are_those_that_the_toys_theory_derives(depth, loss):
+    """Two independent sources: here the paper's table, there sympy's limits of the toy's edges."""
+    ours, toys = predict(depth, loss), toymodels.predict(toymodels.OneParameter(depth), loss)
+    for regime in ("lazy", "rich"):
+        assert ours["eta_min"].exponent(regime) == Fraction(str(toys["eta_min"].exponent(regime)))
+        assert ours["eta_min"].logarithm(regime) == toys["eta_min"].logarithm(regime)
+    assert ours["eta_max"].exponent("rich") == Fraction(str(toys["eta_max"].exponent("rich")))
+    catapults = toymodels.predict(toymodels.TwoParameter(), loss)
+    assert ours["eta_crit"].exponent("lazy") == Fraction(str(catapults["eta_crit"].exponent("lazy")))
+    assert ours["eta_max"].exponent("lazy") == Fraction(str(catapults["eta_max"].exponent("lazy")))
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+def test_rates_without_scale(depth):
+    for optimizer in ("adam", "signsgd"):
+        (law,) = predict(depth, optimizer=optimizer).values()
+        toy = toymodels.predict(toymodels.OneParameter(depth), "mse", "signsgd")["eta_max"]
+        assert [law.exponent(r) for r in ("lazy", "rich")] == [Fraction(str(toy.exponent(r))) for r in ("lazy", "rich")]
+    assert predict(depth, optimizer="momentum") == predict(depth)
+
+
+def test_what_a_network_s_depth_is():
+    assert predict(MLP(64, 8, 4, 10)) == predict(4) == predict(MLP(64, 8, 4, 10).describe())
+    assert predict(CNN((1, 8, 8), 8, 10, convolutions=2, dense=1)) == predict(3)
+    for other in (MLP(64, 8, 4, 10, nonlinearity="tanh"), ResidualMLP(64, 8, 2, 10), {"name": "my.own.module"},
+                  lambda seed: None):
+        claims = predict(other)
+        assert claims["eta_max"].exponent("lazy") == claims["eta_min"].exponent("lazy") == 2
+        for claim in claims.values():
+            with pytest.raises(ValueError, match="rich"):
+                claim.exponent("rich")
+    assert plain_depth({"name": "vit", "nonlinearity": "gelu", "depth": 10}) is None
+
+
+@pytest.mark.parametrize(("words", "named"), [
+    ((1,), "network"), ((2.5,), "network"), ((True,), "network"), ((MLP,), "network"), (("mlp",), "network"), ((3, "hinge"), "loss"),
+    ((3, "mse", "lion"), "optimizer"),
+])
+def test_misuse(words, named):
+    with pytest.raises(Misuse, match=named):
+        predict(*words)
+
+
+GAMMA = np.geomspace(1e-5, 1e4, 37)
+
+
+def bracketed(eta, edge="eta_max"):
+    return edges_from_brackets(GAMMA, eta / 1.01, eta * 1.01, edge).assign_attrs(steps=300, rho=0.5)
+
+
+def test_a_level_that_is_not_claimed_is_not_judged():
+    law = predict(3)
+    for factor in (1e-3, 1.0, 4e5):
+        eta = factor * np.where(GAMMA < 1, GAMMA**2, GAMMA ** (2 / 3))
+        found = assess(bracketed(eta), {"eta_max": law["eta_max"]})
+        assert [(a.regime, a.limit, str(a.verdict.outcome)) for a in found] == [
+            ("lazy", 2, "SUPPORTED"), ("rich", Fraction(2, 3), "SUPPORTED")]
+        assert [a.fit.window for a in found] == [pytest.approx((1e-5, 1e-3)), pytest.approx((10, 1e3))]
+        assert assess_curves(bracketed(eta), law) == []
+        drawn = anchored(law, found)["eta_max"]
+        inside = (GAMMA <= 1.01e-3) | ((GAMMA > 9.9) & (GAMMA < 1.01e3))
+        np.testing.assert_allclose(drawn(GAMMA)[inside], eta[inside], rtol=1e-6)
+        assert np.isnan(drawn(GAMMA)[~inside]).all()
+    wrong = assess(bracketed(np.where(GAMMA < 1, GAMMA**2, GAMMA ** (2 / 5))), {"eta_max": law["eta_max"]})
+    assert [str(a.verdict.outcome) for a in wrong] == ["SUPPORTED", "CONTRADICTED"]
+    assert anchored(law, []) == {}
+
+
+def test_judge_takes_the_claim_itself():
+    law = predict(4)["eta_max"]
+    steep = fit(bracketed(GAMMA**0.5), "eta_max", window=(10, 1e3))
+    assert judge(steep, law).outcome == "SUPPORTED"
+    assert judge(steep, predict(3)["eta_max"]).outcome == "CONTRADICTED"
+
+
+@pytest.mark.parametrize(("bend", "outcome"), [
+    (lambda g: g, "SUPPORTED"), (lambda g: g * np.log(5 * g), "UNDECIDED"), (lambda g: g * np.log(g), "UNDECIDED"),
+    (lambda g: g**1.4, "CONTRADICTED"), (lambda g: g**0.85, "CONTRADICTED"),
+])
+def test_what_the_logarithm_may_explain_is_not_held_against_the_claim(bend, outcome):
+    eta = np.where(GAMMA < 2, GAMMA**2, bend(np.maximum(GAMMA, 2)))
+    lazy, rich = assess(bracketed(eta, "eta_min"), {"eta_min": predict(2)["eta_min"]}, tolerance=0.05)
+    assert lazy.verdict.outcome == "SUPPORTED"
+    assert rich.verdict.outcome == outcome
+    assert rich.limit is None
+    assert "log(c gamma)" in rich.note
+    deeper = assess(bracketed(eta, "eta_min"), {"eta_min": predict(3)["eta_min"]}, tolerance=0.05)[1]
+    assert deeper.verdict.outcome == ("SUPPORTED" if outcome == "SUPPORTED" else "CONTRADICTED")
+
+
+def made(description, loss="mse", accuracy=True, closes=None):
+    """A portrait with known edges: eta_min = gamma**2 or gamma, eta_max = 100 gamma**2 or 100 gamma**(2/3); by accuracy, 100 gamma."""
+    plane = Plane.log((1e-5, 1e4), (1e-12, 1e6), 8)
+    variables = ("outcome", "final_excess", "tail_excess", "peak_excess", "steps") + (("final_accuracy",) if accuracy else ())
+    portrait = empty(plane, {"seed": [0]}, variables)
+    g, e = np.meshgrid(plane.gamma, plane.eta, indexing="ij")
+    top = 1.001 * np.where(g < 1, 100 * g**2, 100 * g ** (2 / 3))      # no rate lies on an edge
+    good = (e >= np.where(g < 1, g**2, g) * 1.001) & (e <= top) & (g < (closes or np.inf))
+    for name in ("final_excess", "tail_excess", "peak_excess"):
+        portrait[name].values[0] = np.where(good, 0.1, 0.9)
+    portrait["outcome"].values[0] = np.where(good, 2, 1)
+    portrait["steps"].values[:] = 300
+    if accuracy:
+        portrait["final_accuracy"].values[0] = np.where(e <= np.where(g < 1, 100.1 * g, top), 0.9, 0.2)
+    return portrait.assign_attrs(rho=0.5, steps=300)
+
+
+def test_the_lazy_eta_max_of_cross_entropy_is_read_by_accuracy():
+    portrait = made({})
+    claims = predict(3, "cross_entropy")
+    edges, found = read(portrait, claims)
+    plain, _ = read(portrait, predict(3))
+    for name, lazy in (("cross_entropy", 1), ("mse", 2)):
+        at = fit(edges if name == "cross_entropy" else plain, "eta_max", window=(1e-5, 1e-3))
+        assert at.exponent == pytest.approx(lazy, abs=0.02)
+    rich = (edges["gamma"] > 1).values
+    xr.testing.assert_identical(edges["eta"].isel(gamma=rich), plain["eta"].isel(gamma=rich))
+    assert {str(a.verdict.outcome) for a in assess(edges, found, 0.15)} == {"SUPPORTED"}
+    strict = read(portrait.assign_attrs(accuracy=0.95), claims)[0]["eta"].sel(edge="eta_max").sel(gamma=slice(None, 0.99))
+    assert strict.isnull().all()
+    without, _ = read(made({}, accuracy=False), claims)
+    assert fit(without, "eta_max", window=(1e-5, 1e-3)).exponent == pytest.approx(2, abs=0.02)
+
+
+def test_rich_laws_are_fitted_below_a_third_of_where_the_triangle_closes():
+    edges, found = read(made({}, closes=1500.0), predict(3))
+    assert 1e3 < apex(edges) < 2e3
+    assert found["eta_max"].window("rich") == (10.0, apex(edges) / 3)
+    assert found["eta_max"].window("lazy") == (0.0, 1e-3)
+    assert read(made({}), predict(3))[1]["eta_max"].window("rich") == (10.0, 1e3)
+    early, shut = read(made({}, closes=20.0), predict(3))
+    assert shut["eta_max"].window("rich") is None
+    assert {a.regime for a in assess(early, shut)} == {"lazy"}
+
+
+def test_a_law_that_nobody_claims_is_told_without_a_verdict():
+    claims = predict({"name": "vit"})
+    edges, found = read(made({}), claims)
+    assert {a.regime for a in assess(edges, found, 0.15)} == {"lazy"}
+    said = unclaimed(edges, found)
+    assert len(said) == 2
+    assert "nothing is claimed" in said[0]
+    assert "read as 2/L, that is L = 2.99" in said[1]
+    assert unclaimed(*read(made({}), predict(3))) == []
+
+
+def test_a_description_is_enough_and_torch_is_not_needed():
+    description = {"witness": "deep", "network": {"name": "cnn", "convolutions": 2, "dense": 2, "nonlinearity": "relu"},
+                   "task": {"name": "fashion_mnist"}, "loss": "cross_entropy", "optimizer": {"name": "sgd"},
+                   "schedule": {"name": "warmup_cosine"}, "steps": [100, 1000]}
+    title, claims = theory_of(description)
+    assert title == words(description) == "CNN, L = 4, fashion mnist, cross-entropy, SGD, warm-up and cosine, T = 1000"
+    assert slug(description) == "cnn-l4-fashion-mnist-cross-entropy-sgd-warm-up-and-cosine-t1000"
+    assert claims == predict(4, "cross_entropy")
+    code = ("import sys; sys.modules['torch'] = None; from deepnets.network_edges import theory_of; from deepnets.theory import predict; "
+            "import deepnets.network_edges; print(predict(3)['eta_max'].rich)")
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert told.stdout.strip() == "2/3", told.stderr
+
+
+def test_another_parametrization_has_another_unit_of_gamma():
+    """Under NTK the same training is found at sqrt(N) times muP's gamma and N times its eta; windows move with it."""
+    gamma, eta = np.array([0.1, 10.0]), np.geomspace(0.03, 300, 7)
+    found = [DeepExperiment(MLP(64, 16, 3, 10, parametrization=name), tasks.digits(), steps=30, batch_size=8, precision="float64",
+                            device="cpu").measure(gamma * unit, eta * unit**2) for name, unit in (("mup", 1.0), ("ntk", 4.0))]
+    calm = np.isfinite(found[0]["peak_excess"].values) & (found[0]["peak_excess"].values < 2)
+    assert calm.sum() >= 6
+    assert found[1]["final_excess"].values[calm] == pytest.approx(found[0]["final_excess"].values[calm], rel=1e-6)
+    for name in ("ntk", "standard"):
+        law = predict(MLP(64, 16, 3, 10, parametrization=name))["eta_max"]
+        assert law.window("lazy") == pytest.approx((0, 4e-3))
+        assert law.window("rich") == pytest.approx((40, 4e3))
+    assert predict(MLP(64, 16, 3, 10))["eta_max"].window("rich") == (10, 1e3)
+    low, high = Setting(network="mlp", width=16, parametrization="ntk", gamma=(4e-3, 4e3), device="cpu")._rates()
+    assert (low, high) == pytest.approx(tuple(10 ** np.array([np.floor(np.log10(16 * 0.3 * 1e-6)), np.ceil(np.log10(16 * 1e3 * 1e2))])))
+
+
+@pytest.mark.parametrize("network", [MLP(64, 16, 3, 10, parametrization="ntk"), CNN((1, 8, 8), 8, 10, parametrization="ntk"),
+                                     ResNet((1, 8, 8), 8, 10, parametrization="standard"), ViT((1, 8, 8), 16, 10, parametrization="ntk")],
+                         ids=lambda n: type(n).__name__)
+def test_the_unit_of_gamma_is_the_root_of_what_the_readout_sums_over(network):
+    assert predict(network)["eta_max"].unit ** 2 == pytest.approx(parametrization_table(network).width)
+    readout = network.scalings()[-1]
+    assert readout.shape[1] == parametrization_table(network).width

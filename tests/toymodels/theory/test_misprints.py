@@ -1,0 +1,22 @@
+"""Every misprint: the printed form fails its check, the true form passes."""
+
+import pytest
+
+from toymodels.theory.misprints import errata, page
+
+
+@pytest.mark.parametrize("item", errata(), ids=lambda item: item.where)
+def test_the_true_form_passes_and_the_printed_one_fails(item):
+    assert item.check(item.right)
+    assert not item.check(item.wrong)
+    assert item.verify()
+
+
+def test_the_page_has_them_all():
+    text = page()
+    for item in errata():
+        assert item.where in text
+        assert item.printed in text
+        assert item.true in text
+    assert "does not tell" not in text
+    assert len(errata()) == 10

@@ -1,0 +1,265 @@
+"""The judge: what is right stands, what is wrong falls, and what cannot be told is left undecided."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy
+import xarray as xr
+
+from validation.arguments import Misuse
+from validation.fitting.powerlaw import fit
+from validation.judging.verdict import Verdict, VerdictOutcome, judge, judge_curve
+from validation.prediction import Prediction
+
+GAMMA = np.logspace(1, 4, 25)
+
+
+def edges(gamma, lower, upper, **attrs):
+    bounds = np.stack([lower, upper], -1)[None]
+    return xr.Dataset({"eta": (("edge", "gamma", "bound"), bounds)},
+                      {"edge": ["eta_max"], "gamma": gamma, "bound": ["lower", "upper"]}, attrs)
+
+
+def gridded(gamma, log_eta, cell, phase=0.0, **attrs):
+    k = np.floor((log_eta - phase) / cell)
+    return edges(gamma, 10 ** (k * cell + phase), 10 ** ((k + 1) * cell + phase), **attrs)
+
+
+class Toy(Prediction):
+    """The one-parameter model's eta_max, or its time over T."""
+
+    name, label = "eta_max", "the toy's edge"
+
+    def __init__(self, depth=5, factor=1.0, from_gamma=0.0):
+        self.depth, self.factor, self.from_gamma = depth, factor, from_gamma
+
+    def __call__(self, gamma, steps=1000, rho=0.01):
+        gamma = np.asarray(gamma, float)
+        eta = self.factor * 2 * gamma**2 / (self.depth**2 * (1 + gamma) ** (2 - 2 / self.depth)) * 1000 / steps
+        return np.where(gamma >= self.from_gamma, eta, np.nan)
+
+    def exponent(self, regime):
+        return 2 if regime == "lazy" else Fraction(2, self.depth)
+
+
+def traced(prediction, gamma=GAMMA, rtol=1e-6, **attrs):
+    eta = prediction(gamma, attrs.get("steps", 1000))
+    return edges(gamma, eta * (1 - rtol / 2), eta * (1 + rtol / 2), **attrs)
+
+
+@pytest.mark.parametrize("claim", [0.4, Fraction(2, 5), sympy.Rational(2, 5), np.float64(0.4)])
+def test_a_right_exponent_is_supported(claim):
+    verdict = judge(fit(traced(Toy()), "eta_max", (100, 1e4)), claim)
+    assert verdict.outcome == VerdictOutcome.SUPPORTED == "SUPPORTED"
+    assert verdict.claimed == 0.4
+    assert verdict.measured == pytest.approx(0.4, abs=0.01)
+    assert verdict.sentence.startswith("eta_max, gamma 100 to 1e+04 (17 gammas): predicted 2/5, measured 0.40")
+    assert verdict.sentence.endswith("(95%): SUPPORTED within 0.05")
+    assert verdict.regime == "rich"
+    assert verdict.how_much_denser is None
+
+
+def test_a_wrong_exponent_is_contradicted():
+    verdict = judge(fit(traced(Toy()), "eta_max", (100, 1e4)), Fraction(2, 3))
+    assert verdict.outcome == "CONTRADICTED"
+    assert "predicted 2/3" in verdict.sentence
+
+
+def test_a_prediction_is_compared_over_the_same_gammas():
+    """Across the crossover no exponent holds, and the prediction's own slope still does."""
+    found = fit(traced(Toy()), "eta_max", (10, 100))
+    assert judge(found, 0.4, 0.01).outcome == "CONTRADICTED"
+    verdict = judge(found, Toy(), 0.01)
+    assert verdict.outcome == "SUPPORTED"
+    assert verdict.measured == pytest.approx(verdict.claimed, abs=1e-4)
+    assert judge(found, Toy(3), 0.01).outcome == "CONTRADICTED"
+
+
+def test_a_prediction_is_taken_at_the_fits_steps_and_only_where_it_predicts():
+    found = fit(traced(Toy(), steps=50), "eta_max", (10, 1e4))
+    assert found.steps == 50
+    verdict = judge(found, Toy(from_gamma=90), 0.01)
+    assert verdict.outcome == "SUPPORTED"
+    assert "gamma 100 to 1e+04 (17 gammas)" in verdict.sentence
+    verdict = judge(found, Toy(from_gamma=1e6))
+    assert verdict.outcome == "UNDECIDED"
+    assert "nothing is predicted" in verdict.sentence
+
+
+def test_scant_data_are_undecided():
+    data = traced(Toy(), gamma=np.logspace(2, 3, 3))
+    verdict = judge(fit(data, "eta_max", (100, 1000)), 0.4)
+    assert verdict.outcome == "UNDECIDED"
+    assert "3 gammas" in verdict.sentence
+    data = traced(Toy())
+    data["eta"].values[0, 2:, 1] = np.nan
+    verdict = judge(fit(data, "eta_max", (10, 1e4)), 0.4)
+    assert verdict.outcome == "UNDECIDED"
+    assert "both" in verdict.sentence
+    absent = traced(Toy())
+    absent["eta"].values[:] = np.nan
+    for claim in (0.4, Toy()):
+        verdict = judge(fit(absent, "eta_max", (10, 1e4)), claim)
+        assert verdict.outcome == "UNDECIDED"
+        assert "absent" in verdict.sentence
+        assert np.isnan(verdict.measured)
+
+
+@pytest.mark.parametrize("scatter", [0.0, 0.1])
+def test_how_much_denser_a_grid_decides(scatter):
+    rng = np.random.default_rng(4)
+    tried = decided = 0
+    for _ in range(12):
+        outcomes, factor = [], 1.0
+        for _ in range(2):
+            gamma = np.logspace(2, 4, round(8 * factor) + 1)
+            cell = 0.5 / factor
+            y = 0.4 * np.log10(gamma) + rng.normal(0, scatter, gamma.size)
+            verdict = judge(fit(gridded(gamma, y, cell, rng.uniform(0, cell)), "eta_max", (100, 1e4)), 0.4)
+            outcomes.append(verdict.outcome)
+            if verdict.outcome != "UNDECIDED" or verdict.how_much_denser is None:
+                break
+            assert f"{verdict.how_much_denser:.2g} times denser" in verdict.sentence
+            factor = min(verdict.how_much_denser, 30)
+        if len(outcomes) == 2:
+            tried += 1
+            decided += outcomes[1] != "UNDECIDED"
+    assert tried >= 4
+    assert decided >= 0.6 * tried
+
+
+def test_a_claim_on_the_tolerances_rim_is_not_helped_by_density():
+    verdict = judge(fit(traced(Toy(), np.logspace(6, 8, 9), rtol=0.1), "eta_max", (1e6, 1e8)), 0.45, 0.05)
+    assert verdict.outcome == "UNDECIDED"
+    if verdict.how_much_denser is None:
+        assert "no grid of reasonable density" in verdict.sentence
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_a_whole_curve(free):
+    data = gridded(np.logspace(-3, 4, 57), np.log10(Toy()(np.logspace(-3, 4, 57))), 0.02, 0.003)
+    verdict = judge_curve(data, "eta_max", Toy(), 0.05, free_prefactor=free)
+    assert verdict.outcome == "SUPPORTED"
+    assert verdict.measured == 0
+    assert verdict.interval[1] <= 0.02 + 1e-9
+    doubled = judge_curve(data, "eta_max", Toy(factor=2), 0.05, free_prefactor=free)
+    assert doubled.outcome == ("SUPPORTED" if free else "CONTRADICTED")
+    if not free:
+        assert doubled.measured == pytest.approx(np.log10(2), abs=0.02)
+    other = judge_curve(data, "eta_max", lambda g: Toy(4)(g), 0.05, free_prefactor=free)
+    assert other.outcome == "CONTRADICTED"
+    assert "off by at least" in other.sentence
+
+
+def test_a_coarse_curve_is_undecided_and_says_what_would_help():
+    data = gridded(GAMMA, np.log10(Toy()(GAMMA)), 0.125)
+    verdict = judge_curve(data, "eta_max", Toy(), 0.05)
+    assert verdict.outcome == "UNDECIDED"
+    assert 2 < verdict.how_much_denser < 4
+    assert "denser in eta" in verdict.sentence
+
+
+def test_scatter_does_not_contradict_a_right_curve_but_a_wrong_slope_does():
+    rng = np.random.default_rng(0)
+    right, wrong = [], []
+    for _ in range(40):
+        y = np.log10(Toy()(GAMMA)) + rng.normal(0, 0.1, GAMMA.size)
+        data = gridded(GAMMA, y, 0.02)
+        right.append(judge_curve(data, "eta_max", Toy(), 0.05).outcome)
+        wrong.append(judge_curve(data, "eta_max", lambda g: Toy()(g) * (g / 300) ** 0.15, 0.05).outcome)
+    assert right.count("CONTRADICTED") <= 2
+    assert wrong.count("CONTRADICTED") >= 35
+    assert wrong.count("SUPPORTED") == 0
+
+
+def test_censored_ends_contradict_and_never_support():
+    data = traced(Toy())
+    data["eta"].values[0, 20:, 1] = np.nan
+    assert judge_curve(data, "eta_max", Toy(), 0.05).outcome == "UNDECIDED"
+    assert judge_curve(data, "eta_max", lambda g: np.where(g > 3000, 0.1, 1) * Toy()(g), 0.05).outcome == "CONTRADICTED"
+
+
+def test_a_curve_that_predicts_nothing_is_undecided():
+    verdict = judge_curve(traced(Toy()), "eta_max", Toy(from_gamma=5000), 0.05)
+    assert isinstance(verdict, Verdict)
+    assert verdict.outcome == "UNDECIDED"
+
+
+FOUND = fit(traced(Toy()), "eta_max", (10, 1e4))
+
+
+@pytest.mark.parametrize(("call", "says"), [
+    (lambda: judge(FOUND, 0.4, 0), "tolerance must be a number between 0"),
+    (lambda: judge(FOUND, 0.4, -1), "tolerance"),
+    (lambda: judge(FOUND, 0.4, np.nan), "tolerance"),
+    (lambda: judge(FOUND, "two"), "claim must be a number or a Prediction, not 'two'"),
+    (lambda: judge(FOUND, None), "claim must be a number"),
+    (lambda: judge(FOUND, np.nan), "claim must be a finite number"),
+    (lambda: judge(0.4, 0.4), "fit must be a PowerLawFit"),
+    (lambda: judge_curve(traced(Toy()), "eta_max", 3.0, 0.05), "curve must be a Prediction or a callable"),
+    (lambda: judge_curve(traced(Toy()), "eta_max", lambda g: 1.0, 0.05), "one eta per gamma"),
+    (lambda: judge_curve(traced(Toy()), "eta_max", lambda g: -g, 0.05), "above zero"),
+    (lambda: judge_curve(traced(Toy()), "eta_max", Toy(), 0), "tolerance"),
+    (lambda: judge_curve(traced(Toy()), "eta_min", Toy(), 0.05), "edge must be one of"),
+])
+def test_misuse_is_one_clear_sentence(call, says):
+    with pytest.raises(Misuse, match=says):
+        call()
+
+
+def test_an_exact_law_is_not_taken_for_one_declared_exact():
+    """Without scatter both intervals may be one and the same pair; the law judged against a curve then still may bend a little."""
+    class Bent(Prediction):
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            return gamma**2 / np.hypot(1, gamma)
+
+        def exponent(self, regime):
+            return 1
+
+    gamma = np.geomspace(30, 1e5, 29)
+    exact = edges(gamma, gamma, gamma * (1 + 4e-7))
+    assert judge(fit(exact, "eta_max", window=(30, 1e5)), Bent()).outcome == "SUPPORTED"
+    assert judge(fit(exact, "eta_max", window=(30, 1e5), deterministic=True), Bent()).outcome == "UNDECIDED"
+
+
+def test_a_logarithm_is_taken_from_both_sides():
+    class Logarithmic(Prediction):
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            return gamma * np.log(gamma)
+
+        def exponent(self, regime):
+            return 1
+
+    gamma = np.geomspace(1e3, 1e5, 9)
+    eta = gamma * np.log(gamma)
+    law = fit(edges(gamma, eta * 0.9999, eta * 1.0001), "eta_max", window=(1e3, 1e5), logarithm=True)
+    verdict = judge(law, Logarithmic())
+    assert verdict.outcome == "SUPPORTED"
+    assert verdict.claimed == pytest.approx(1, abs=1e-9)
+    assert verdict.measured == pytest.approx(1, abs=1e-3)
+
+
+def test_noise_free_brackets_of_a_wrong_curve_are_not_excused_by_scatter():
+    gamma = np.geomspace(1, 1e4, 13)
+    log = 2 * np.log10(gamma)
+    cell = 1 / 8
+    low = np.floor((log - 0.618 * cell * np.arange(13)) / cell) * cell + 0.618 * cell * np.arange(13)
+    staggered = edges(gamma, 10**low, 10 ** (low + cell))
+    assert judge_curve(staggered, "eta_max", lambda g: 2 * g**2, tolerance=0.1).outcome == "CONTRADICTED"
+    assert judge_curve(staggered, "eta_max", lambda g: g**2, tolerance=0.13).outcome == "SUPPORTED"
+
+
+def test_a_verdict_says_what_the_edges_left_open():
+    class Curve(Prediction):
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            return gamma**2 / steps
+
+        def exponent(self, regime):
+            return 2
+
+    plain = edges(GAMMA, GAMMA**2 / 1e3, GAMMA**2 / 1e3 * 1.001)
+    for verdict in (judge(fit(plain, "eta_max", window=(10, 1e4)), Curve()), judge_curve(plain, "eta_max", Curve(), 0.1)):
+        assert "at T = 1000 and rho = 0.01: the edges' attributes do not say" in verdict.sentence
+    told = plain.assign_attrs(steps=1000, rho=0.01)
+    assert "do not say" not in judge_curve(told, "eta_max", Curve(), 0.1).sentence

@@ -1,0 +1,209 @@
+"""`lazyrich toy`: simulate a toy, find its edges, fit, judge against the theory, draw. Puts the rooms together, computes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Parameter
+
+from toymodels.background import beside
+from toymodels.models import Model, OneParameter, TwoParameter
+from toymodels.simulate import ToyExperiment
+from validation.arguments import Misuse, axis, between, whole
+from validation.cli_options import Sweeping, Whole, failed_tiles
+from validation.plane import Plane
+
+MOST = 10_000             # points an axis
+SHARED = ("toymodels.kernels", "toymodels.run_outcomes", "validation.judging.assessment", "validation.plotting.edge_axes", "zarr.codecs",
+          "jinja2")
+LONG = 30_000             # T of figure 9: the catapult triangle takes its time
+TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
+
+
+def toy(
+    sweeping: Annotated[Sweeping, Parameter(name="*")] = Sweeping(),  # noqa: B008 - frozen
+    *,
+    model: Literal["one", "two"] = "one",
+    depth: Whole | None = None,
+    loss: Literal["both", "mse", "cross_entropy"] = "both",
+    optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd",
+    schedule: Literal["constant", "warmup_cosine"] = "constant",
+    steps: Whole | None = None,
+    rho: float = 0.01,
+    gamma: tuple[float, float] = (1e-5, 1e5),
+    eta: tuple[float, float] | None = None,
+    points: Whole = 512,
+    tolerance: float = 0.05,
+    out: Path | None = None,
+    strict: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Simulate a toy model over the plane, find its edges, fit, judge against the theory, draw.
+
+    Parameters
+    ----------
+    model
+        One parameter, any depth, or two parameters (catapults).
+    depth
+        L, the number of weight matrices of the one-parameter model; 5 if not given.
+    loss
+        Which loss, or both.
+    optimizer
+        With its default numbers; others through `toymodels` in Python.
+    schedule
+        Of the learning rate.
+    steps
+        T; 1000 if not given, 30000 for two parameters and cross-entropy.
+    rho
+        The excess loss at which a run counts as trained.
+    gamma
+        First and last feature-learning strength.
+    eta
+        First and last learning rate; if not given, what the predicted edges ask for.
+    points
+        Points along each axis of the portrait.
+    tolerance
+        How far from the predicted exponent still counts as the predicted exponent.
+    out
+        The folder to write to; if not given, lazyrich-toy/ and the model's name.
+    strict
+        Exit with 1 if a verdict is CONTRADICTED.
+    quiet
+        No progress bar, no table.
+    """
+    from validation.plotting import figures
+    from validation.reporting.html import refuse_foreign, verdicts_json, write_report
+    from validation.reporting.summary import print_curves, print_table
+
+    if model == "two" and depth not in (None, 2):
+        raise Misuse(f"depth must be 2, or left out, for the two-parameter model, not {depth!r}")
+    chosen: Model = TwoParameter() if model == "two" else OneParameter(5 if depth is None else depth)
+    names = ["mse", "cross_entropy"] if loss == "both" else [loss]
+    experiments = [ToyExperiment(chosen, name, optimizer, _steps(chosen, name) if steps is None else steps, schedule, rho)
+                   for name in names]
+    whole("points", points, least=8)
+    if points > MOST:
+        raise Misuse(f"points must be at most {MOST} (a portrait of {MOST} x {MOST} takes 5 GB of memory), not {points}")
+    between("tolerance", tolerance, 0, np.inf)
+    planes = [_plane(experiment, gamma, eta, points) for experiment in experiments]
+    folder = out or Path("lazyrich-toy") / _slug(experiments[0], with_loss=False)
+    targets = [folder / f"{_slug(e)}.zarr" for e in experiments]
+    for experiment, target in zip(experiments, targets, strict=True):
+        sweeping.check(experiment, target)
+    refuse_foreign(folder)
+    work = list(zip(experiments, planes, targets, strict=True))
+    if len(work) == 1 or sweeping.elsewhere:
+        results = [_one(*w, sweeping, tolerance, not quiet) for w in work]
+    else:
+        # the first loss beside, so that the progress bar is that of the second, which may be the long one
+        for room in SHARED:            # imported once, and not again in either process; an empty figure imports what draws
+            import_module(room)
+        figures.image(figures.blank(1, 1))
+        with beside(_one, *work[0], sweeping, tolerance, False) as first:
+            last = _one(*work[1], sweeping, tolerance, not quiet)
+            results = [first(), last]
+    if not quiet:
+        for result in results:
+            print_table(result.title, result.assessments)
+            print_curves(result.curves)
+    sections = [result.section for result in results]
+    provenance = results[-1].provenance
+    title = f"lazyrich toy: {words(experiments[0])}"
+    write_report(folder / "report.html", title, sections, provenance)
+    verdicts_json(folder / "verdicts.json", title, sections, provenance)
+    if not quiet:
+        print(f"Written to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))))
+    contradicted = any(v.outcome == "CONTRADICTED" for r in results for v in (*(a.verdict for a in r.assessments), *r.curves))
+    return 1 if (strict and contradicted) or any(r.failed for r in results) else 0
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What came of one loss: what to print, what to put into the report."""
+
+    title: str
+    assessments: list[Any]
+    curves: list[Any]
+    section: Any
+    provenance: dict[str, Any]
+    failed: bool
+
+
+def _one(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: Sweeping, tolerance: float, progress: bool) -> _Result:
+    """Sweep, trace, judge and draw one experiment."""
+    from validation.judging.assessment import assess, assess_curves
+    from validation.reporting.summary import draw, provenance_of, section
+    from validation.tracing import trace
+
+    predicted, title = predictions(experiment), words(experiment)
+    portrait = sweeping.run(experiment, plane, target, progress)
+    decades = np.log10(plane.gamma[-1] / plane.gamma[0])
+    gammas = np.geomspace(plane.gamma[0], plane.gamma[-1], max(2, round(decades * TRACED_PER_DECADE) + 1))
+    edges = trace(experiment, gammas, list(predicted)) if predicted else None
+    assessments = assess(edges, predicted, tolerance) if edges is not None else []
+    curves = assess_curves(edges, predicted) if edges is not None else []
+    variables = ("outcome", "final_excess", "peak_excess") if isinstance(experiment.model, TwoParameter) else ("outcome",)
+    pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables)
+    notes = [] if predicted else ["The theory has no edges for this optimizer and schedule: nothing is judged."]
+    part = section(title, portrait, pictures, assessments, curves, notes)
+    return _Result(title, assessments, curves, part, provenance_of(portrait), failed_tiles(portrait, target))
+
+
+def theory_of(description: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the title and the predicted edges of the toy that a portrait describes."""
+    experiment = ToyExperiment.of(description)
+    return words(experiment), predictions(experiment)
+
+
+def predictions(experiment: ToyExperiment) -> dict[str, Any]:
+    """Return the predicted edges of an experiment; none under a schedule, since they are for a constant rate."""
+    from toymodels.theory import predict
+
+    if experiment.schedule.name != "constant":
+        return {}
+    return dict(predict(experiment.model, experiment.loss, experiment.optimizer))
+
+
+def _steps(model: Model, loss: str) -> int:
+    return LONG if isinstance(model, TwoParameter) and loss == "cross_entropy" else 1000
+
+
+def _plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[float, float] | None, points: int) -> Plane:
+    """Return the plane to sweep: where no rates are given, a decade beyond all the predicted edges."""
+    low, high = axis("gamma", gamma)
+    if eta is None:
+        with np.errstate(all="ignore"):
+            gammas = np.geomspace(low, high, 64)
+            curves = [p(gammas, experiment.horizons[-1], experiment.rho) for p in predictions(experiment).values()]
+        known = np.concatenate([c[np.isfinite(c)] for c in curves]) if curves else np.array([1e-10, 1e4])
+        if not (known.size and 1e-300 < known.min() < known.max() < 1e300):
+            raise Misuse(f"gamma from {low:g} to {high:g} takes the predicted edges beyond what numbers hold; narrow it, or give eta")
+        eta = 10.0 ** np.floor(np.log10(known.min()) - 0.5), 10.0 ** np.ceil(np.log10(known.max()) + 1)
+    bottom, top = axis("eta", eta)
+    return Plane(np.geomspace(low, high, points), np.geomspace(bottom, top, points))
+
+
+def _slug(experiment: ToyExperiment, with_loss: bool = True) -> str:
+    """Return a name for files: model, loss, optimizer, T."""
+    model = experiment.model
+    parts = ["two" if isinstance(model, TwoParameter) else f"one-L{model.depth}"]
+    parts += [experiment.loss.name] if with_loss else []
+    parts += [experiment.optimizer.name]
+    parts += [] if experiment.schedule.name == "constant" else [experiment.schedule.name]
+    return "-".join(parts + ([f"T{experiment.horizons[-1]}"] if with_loss else []))
+
+
+def words(experiment: ToyExperiment) -> str:
+    """Return the experiment as a heading."""
+    model = experiment.model
+    name = "two parameters" if isinstance(model, TwoParameter) else f"one parameter, L = {model.depth}"
+    loss = {"mse": "MSE", "cross_entropy": "cross-entropy"}[experiment.loss.name]
+    optimizer = {"sgd": "SGD", "signsgd": "SignSGD", "momentum": "heavy ball", "adam": "Adam"}[experiment.optimizer.name]
+    rest = "" if experiment.schedule.name == "constant" else ", warm-up and cosine"
+    return f"{name}, {loss}, {optimizer}{rest}, T = {experiment.horizons[-1]}"
+
+

@@ -1,0 +1,148 @@
+"""`lazyrich predict`: the predicted edges and exponents, as a table, LaTeX or JSON. Prints what toymodels.theory derives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from toymodels.models import Model, OneParameter, TwoParameter
+from validation.arguments import Misuse, between, choose, whole
+from validation.cli_options import Whole
+
+if TYPE_CHECKING:
+    from toymodels.theory.table import Cell, Row
+
+LEGEND = ("f1, f2 = 1 + d2: the outputs below and above 1 where the excess is rho, d1 = 1 - f1; r(f) = -l'(f), r_0 = r(0), "
+          "h_l = l''(1); below a law: the gammas at which the local exponent is within 0.02 of its limit.")
+
+
+def predict(
+    *,
+    model: Literal["one", "two"] | None = None,
+    depth: Whole | None = None,
+    loss: Literal["mse", "cross_entropy", "both"] = "both",
+    optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd",
+    steps: Whole = 1000,
+    rho: float = 0.01,
+    format: Literal["table", "latex", "json"] = "table",
+    derive: bool = False,
+) -> int:
+    """Print the predicted edges with their exponents, prefactors and windows.
+
+    Parameters
+    ----------
+    model
+        One parameter, any depth, or two; if not given, the paper's Table 1 and Appendix F.
+    depth
+        L, the number of weight matrices of the one-parameter model; 5 if not given.
+    loss
+        Which loss, or both.
+    optimizer
+        With its default numbers.
+    steps
+        T, for the numbers.
+    rho
+        The excess loss at which a run counts as trained.
+    format
+        A table for the terminal, a LaTeX tabular, or JSON.
+    derive
+        Print the derivation, step by step (of one model).
+    """
+    whole("steps", steps)
+    between("rho", rho, 0, 1)
+    choose("format", format, ("table", "latex", "json"))
+    choose("model", model, (None, "one", "two"))
+    choose("loss", loss, ("mse", "cross_entropy", "both"))
+    if model == "two" and depth is not None:
+        raise Misuse(f"depth belongs to the one-parameter model, not to --model two; {depth!r} was given")
+    if derive and model is None:
+        raise Misuse("derive needs a model, one of 'one', 'two'; none was given")
+    if derive and format == "json":
+        raise Misuse("derive prints text or LaTeX: format must be one of 'table', 'latex', not 'json'")
+    if model is None and optimizer != "sgd":
+        raise Misuse(f"optimizer belongs to a model, one of 'one', 'two'; none was given, but optimizer {optimizer!r}")
+    length = whole("depth", 5 if depth is None else depth)
+    toy: Model = TwoParameter() if model == "two" else OneParameter(length)
+    losses = ("mse", "cross_entropy") if loss == "both" else (loss,)
+    if derive:
+        for name in losses:
+            _print_derivation(toy, name, optimizer, format)
+        return 0
+    from toymodels.theory.table import paper_tables, rows, to_json, to_latex
+
+    if model is None:
+        tables = {title: [r for r in found if r.loss in losses] for title, found in paper_tables(length, steps, rho).items()}
+    else:
+        title = f"{'Two parameters' if model == 'two' else f'One parameter, L = {length}'}, {optimizer}"
+        tables = {title: [row for name in losses for row in rows(toy, name, optimizer, steps, rho)]}
+    if format == "json":
+        print(to_json([row for found in tables.values() for row in found], steps, rho))
+    elif format == "latex":
+        print("\n\n".join(f"% {title}\n{to_latex(found)}" for title, found in tables.items()))
+    else:
+        for title, found in tables.items():
+            _print_table(title, found, steps, rho)
+    return 0
+
+
+def _print_table(title: str, found: list[Row], steps: int, rho: float) -> None:
+    """Print one table, and below it where nothing is predicted."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not found:
+        console.print(f"{title}: the theory has no edges for this optimizer.", markup=False)
+        return
+    table = Table(title=f"{title} (T = {steps}, rho = {rho:g})", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("model", "loss", "edge", "lazy: eta ~", "rich: eta ~"):
+        table.add_column(column, overflow="fold")
+    for row in found:
+        # two lines a cell, the law and where it holds, so that a terminal of 80 columns is wide enough
+        table.add_row(row.model.name, row.loss, row.edge.name, *(_cell(row.cells[r]) for r in ("lazy", "rich")))
+    console.print(table)
+    for row in found:
+        console.print(f"  {row.edge.name:<10} {row.loss:<13} = {row.edge.formula}", markup=False, highlight=False)
+    for limits in dict.fromkeys(f"{row.edge.name} ({row.loss}): {row.edge.limits}" for row in found if row.edge.limits):
+        console.print(f"  {limits}.", markup=False, highlight=False)
+    console.print(f"  {LEGEND}\n", markup=False, highlight=False)
+
+
+def _cell(cell: Cell | None) -> str:
+    """Return a power law and, on a second line, its window, as text."""
+    if cell is None:
+        return "-"
+    power = {"0": "", "1": " |log gamma|"}.get(str(cell.log_power), f" |log gamma|^({cell.log_power})")
+    exponent = {"1": "gamma"}.get(str(cell.exponent), f"gamma^{cell.exponent}" if cell.exponent.is_Integer else f"gamma^({cell.exponent})")
+    law = f"{cell.value:.4g} {exponent}{power}"
+    if cell.window is None:
+        return f"{law}\n  nowhere within 0.02" if not power else f"{law}\n  (a logarithm)"
+    low, high = cell.window
+    if low == 0 and high == float("inf"):
+        return f"{law}\n  everywhere"
+    if low == 0:
+        return f"{law}\n  gamma < {high:.2g}"
+    return f"{law}\n  gamma > {low:.2g}" if high == float("inf") else f"{law}\n  {low:.2g} .. {high:.2g}"
+
+
+def _print_derivation(toy: Model, loss: str, optimizer: str, format: str) -> None:
+    """Print the derivation of one model, numbered."""
+    import sympy
+
+    from toymodels.theory.derivation_steps import derivation
+
+    print(f"{toy!r}, {loss}, {optimizer}\n")
+    for number, step in enumerate(derivation(toy, loss, optimizer), 1):
+        if format == "latex":
+            print(f"{number}. {step.latex()}\n")
+            continue
+        print(f"{number:2d}. {step.sentence}")
+        if step.equation is not None:
+            print(f"      {_text(step.equation, sympy)}")
+
+
+def _text(equation: Any, sympy: Any) -> str:
+    """Return an equation on one line."""
+    if isinstance(equation, sympy.Equality):
+        return f"{equation.lhs} = {equation.rhs}"
+    return str(equation)

@@ -1,0 +1,173 @@
+"""Comparing two measurements of one edge, and finding the best learning rate in a noisy curve; knows no model.
+
+The two may come from seeds, widths, optimizers, or from toy and network: all that is asked is a common set of gammas.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from scipy.special import stdtrit
+
+from validation.arguments import Misuse, axis
+from validation.fitting.brackets import SAME, Rows, brackets, rows
+from validation.fitting.likelihood import fit_line
+
+
+def compare(edges_a: xr.Dataset, edges_b: xr.Dataset, edge: str) -> xr.Dataset:
+    """Return the ratio a over b of one edge, gamma by gamma and altogether.
+
+    Parameters
+    ----------
+    edges_a, edges_b : as for `validation.fit`; gammas that agree to 1e-9 are compared.
+    edge : the edge's name in both.
+
+    Returns
+    -------
+    xarray.Dataset : over the common gammas at which both say something
+        `ratio` (the brackets' middles; NaN where one is censored), `ratio_lower`, `ratio_upper` (what the brackets allow,
+        widened by the 95% error of the mean over seeds where there are seeds; NaN where censored);
+        over (bound): `mean_interval` of `mean_log10_ratio` and `slope_interval` of `slope` (of log10 ratio on log10 gamma),
+        both 95%; NaN with fewer than three two-sided ratios. Attrs: edge, n (two-sided ratios).
+
+    Raises
+    ------
+    Misuse : `validation.fit`'s, and two datasets without a common gamma.
+    """
+    both = [rows(edges_a, edge), rows(edges_b, edge)]
+    asked = [brackets(e, edge)[0] for e in (edges_a, edges_b)]
+    if not _common(*asked)[0].size:
+        raise Misuse(f"edges_a and edges_b must share gammas; they lie between {asked[0][0]:g} and {asked[0][-1]:g}, "
+                     f"and between {asked[1][0]:g} and {asked[1][-1]:g}, and none agree")
+    i, j = _common(both[0].gamma, both[1].gamma)
+    a, b = both[0].take(i), both[1].take(j)
+    gamma, x = a.gamma, a.x
+    low, high = a.lower - b.upper, a.upper - b.lower                     # (n,)
+    spread = np.hypot(_seed_error(edges_a, edge, a), _seed_error(edges_b, edge, b))
+    two = np.isfinite(low) & np.isfinite(high)
+    middle = np.where(two, a.middle - b.middle, np.nan) if gamma.size else np.empty(0)
+    nan = np.full(2, np.nan)
+    mean, mean_interval, slope, slope_interval = np.nan, nan, np.nan, nan
+    n = int(two.sum())
+    if n >= 3:
+        mean, mean_interval = _mean(middle[two], low[two], high[two], np.hypot(a.width, b.width)[two])
+        line = fit_line(x, low, high, (0.95,))
+        slope, slope_interval = line.slope, np.array(line.intervals[0.95])
+    ends = [np.where(np.isfinite(e), 10.0 ** np.where(np.isfinite(e), e, 0), np.nan) for e in (low - spread, high + spread)]
+    return xr.Dataset(
+        {"ratio": ("gamma", 10.0**middle), "ratio_lower": ("gamma", ends[0]), "ratio_upper": ("gamma", ends[1]),
+         "mean_log10_ratio": ((), mean), "mean_interval": ("bound", mean_interval),
+         "slope": ((), slope), "slope_interval": ("bound", slope_interval)},
+        {"gamma": gamma, "bound": ["lower", "upper"]}, {"edge": str(edge), "n": n, "probability": 0.95})
+
+
+def _common(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the gammas that two increasing axes share."""
+    if not (a.size and b.size):
+        return np.empty(0, int), np.empty(0, int)
+    after = np.clip(np.searchsorted(b, a), 0, b.size - 1)
+    before = np.clip(after - 1, 0, None)
+    near = np.where(np.abs(b[before] - a) < np.abs(b[after] - a), before, after)
+    same = np.abs(b[near] - a) <= SAME * a
+    return np.flatnonzero(same), near[same]
+
+
+def _mean(middle: np.ndarray, low: np.ndarray, high: np.ndarray, cell: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the mean log ratio and its 95% interval: t with s^2 >= the cells' own, and the constants in all brackets.
+
+    On two grids that share their lattice every row errs alike and nothing averages out: the second part covers that.
+    """
+    n = middle.size
+    s = float(np.sqrt(max(float(np.var(middle, ddof=1)), float(np.mean(cell**2)) / 12)))
+    half = float(stdtrit(n - 1, 0.975)) * s / float(np.sqrt(n))
+    mean = float(middle.mean())
+    ends = [mean - half, mean + half]
+    if low.max() <= high.min():
+        ends = [min(ends[0], float(low.max())), max(ends[1], float(high.min()))]
+    return mean, np.array(ends)
+
+
+def _seed_error(edges: xr.Dataset, edge: str, data: Rows) -> np.ndarray:
+    """Return the 95% error of the mean over seeds at each row, in decades; the seeds' variance is pooled over gammas."""
+    gamma, values = brackets(edges, edge)
+    middle = np.log10(values[:, np.isin(gamma, data.gamma)]).mean(axis=-1)      # (seed, n), NaN where censored
+    count = np.isfinite(middle).sum(axis=0)
+    spare = int(np.maximum(count - 1, 0).sum())
+    if spare == 0:
+        return np.zeros(data.x.size)
+    centre = np.nansum(middle, axis=0) / np.maximum(count, 1)
+    variance = float(np.nansum((middle - centre)**2)) / spare
+    return float(stdtrit(spare, 0.975)) * np.sqrt(variance / np.maximum(count, 1))
+
+
+class Optimum(NamedTuple):
+    """The best eta, and the (low, high) in which it surely lies; an end is NaN where the grid ended first."""
+
+    eta_opt: float
+    bracket: tuple[float, float]
+
+
+def optimum(eta: Any, loss: Any) -> Optimum:
+    """Return the eta of least loss with a bracket, from losses that may be noisy.
+
+    The bracket reaches from the last eta below to the first above that are surely worse than the best: with seeds, by a
+    paired one-sided t test at 1% of log10 loss over the seeds; with one curve, by four times the noise that its fourth
+    differences betray (two for either of them, and the best is the luckiest of many). Without noise these are the best
+    eta's neighbours. Inside the bracket a parabola in log10 gives eta.
+
+    Parameters
+    ----------
+    eta : shape (n,), increasing.
+    loss : shape (n,) or (seed, n); NaN or infinity where a run diverged: worse than any number.
+
+    Raises
+    ------
+    Misuse : shapes that do not fit, an eta axis that does not increase, losses at or below zero, or none finite.
+    """
+    eta = axis("eta", eta)
+    try:
+        loss = np.atleast_2d(np.asarray(loss, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise Misuse("loss must be numbers") from None
+    if loss.ndim != 2 or loss.shape[1] != eta.size:
+        raise Misuse(f"loss must have the shape ({eta.size},) or (seed, {eta.size}), not {loss.shape}")
+    if (loss <= 0).any():
+        raise Misuse("loss must be above zero (add what it converges to, or leave out what is exactly 0)")
+    usable = np.isfinite(loss).all(axis=0)                               # a seed that diverged condemns the rate
+    if not usable.any():
+        raise Misuse("loss must be finite, for all seeds, at one eta at least")
+    x, y = np.log10(eta), np.where(usable, np.log10(np.where(usable, loss, 1.0)), np.inf)
+    mean = y.mean(axis=0)                                                # (n,)
+    best = int(np.argmin(mean))
+    worse = ~usable
+    if loss.shape[0] > 1:
+        apart = np.where(usable, y, 0.0) - y[:, [best]]                  # (seed, n)
+        error = apart.std(axis=0, ddof=1) / np.sqrt(loss.shape[0])
+        # few seeds: a lucky small spread is not believed, the median spread is the least
+        error = np.maximum(error, np.median(error[usable & (np.arange(eta.size) != best)])) if usable.sum() > 1 else error
+        worse |= apart.mean(axis=0) > float(stdtrit(loss.shape[0] - 1, 0.99)) * error
+    else:
+        worse |= mean > mean[best] + 4 * _noise(mean[usable])
+        worse[:best][mean[:best] == mean[best]] = False
+    worse[best] = False
+    below, above = np.flatnonzero(worse[:best]), np.flatnonzero(worse[best + 1:]) + best + 1
+    first, last = (below[-1] if below.size else None), (above[0] if above.size else None)
+    near = np.arange(0 if first is None else first, eta.size if last is None else last + 1)
+    near = near[usable[near]]
+    peak = x[best]
+    if near.size >= 3:
+        c2, c1, _ = np.polyfit(x[near] - x[best], mean[near], 2)
+        if c2 > 0:
+            peak = float(np.clip(x[best] - c1 / (2 * c2), x[near[0]], x[near[-1]]))
+    ends = np.nan if first is None else float(eta[first]), np.nan if last is None else float(eta[last])
+    return Optimum(float(10**peak), ends)
+
+
+def _noise(y: np.ndarray) -> float:
+    """Return the noise of one curve from its fourth differences, which a smooth curve hardly has."""
+    if y.size < 6:
+        return 0.0
+    fourth = np.diff(y, 4)
+    return float(np.median(np.abs(fourth)) / 0.6745 / np.sqrt(70))

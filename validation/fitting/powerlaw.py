@@ -1,0 +1,167 @@
+"""From edges to exponents: a power law through the brackets of one edge on a window; knows no model and no theory.
+
+Broken power laws are in `broken`, slopes of losses over time in `lossslope`; both are offered here as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from validation.arguments import Misuse, choose, positive
+from validation.edges import edges_from_brackets
+from validation.fitting.brackets import Rows, conditions, pair, rows
+from validation.fitting.likelihood import feasible_slopes, fit_line
+from validation.fitting.result import NOTHING, FitOutcome, PowerLawFit, undecided
+from validation.fitting.windows import straight_stretch
+
+__all__ = ["FitOutcome", "PowerLawFit", "fit", "fit_rows"]
+
+LEAST = 3   # uncensored gammas without which a slope has no interval
+
+
+def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None, deterministic: bool = False,
+        logarithm: bool = False) -> PowerLawFit:
+    """Fit ``eta = A gamma^b`` to the brackets of one edge.
+
+    Parameters
+    ----------
+    edges : `eta` over (edge, [seed,] gamma, bound) as from `validation.locate`, `trace` or `edges_from_brackets`; a
+        bracket's end is NaN where the grid ended first. Seeds make one row per gamma.
+    edge : the edge's name.
+    window : (low, high) in gamma; both ends belong to it, and 0 and infinity leave an end open. None: the longest
+        stretch on which the data are straight; UNDECIDED where there is none, or where two regimes compete.
+    deterministic : declare that nothing scatters; then the interval is the exact range of slopes of the lines through
+        all brackets, and UNDECIDED says that no line passes.
+    logarithm : fit ``eta = A gamma^b |ln gamma|`` instead; the window must then lie on one side of gamma = 1.
+
+    Returns
+    -------
+    PowerLawFit : exponent with 95% and 90% intervals; unless `deterministic`, those of the interval-censored likelihood's
+        profile (see `validation.fitting.likelihood.fit_line`).
+
+    Raises
+    ------
+    Misuse : a dataset that breaks the contract, an unknown edge, a window that is no pair, holds no gamma of the
+        dataset or one only; an edge that is censored at every gamma. An edge that is merely absent from the window is
+        UNDECIDED.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> gamma = np.logspace(-4, -2, 9)
+    >>> eta = np.stack([0.9 * gamma**2, 1.1 * gamma**2], axis=-1)[None]
+    >>> edges = xr.Dataset({"eta": (("edge", "gamma", "bound"), eta)},
+    ...                    {"edge": ["eta_max"], "gamma": gamma, "bound": ["lower", "upper"]})
+    >>> found = fit(edges, "eta_max")
+    >>> round(found.exponent, 3), found.interval[0] < 2 < found.interval[1]
+    (2.0, True)
+    """
+    data = rows(edges, edge, window)
+    everywhere = data if window is None else rows(edges, edge)
+    if everywhere.x.size and everywhere.x.size == everywhere.offered and everywhere.censored.all():
+        raise Misuse(f"edges: {edge} is censored at all {everywhere.offered} gammas, so no exponent can be fitted; "
+                     "at least three gammas must have both a lower and an upper bound (widen the grid in eta)")
+    steps, rho = conditions(edges)
+    known: dict[str, Any] = {"edge": str(edge), "logarithm": logarithm, "steps": steps, "rho": rho}
+    if data.x.size == 0:
+        place = "" if window is None else f" between gamma = {window[0]:g} and {window[1]:g}"
+        return undecided(f"{edge} is absent at all {data.offered} gammas{place}", **known,
+                         window=NOTHING if window is None else pair("window", window))
+    if logarithm and data.gamma[0] <= 1 <= data.gamma[-1]:
+        raise Misuse(f"window must lie on one side of gamma = 1 with logarithm=True, where ln gamma vanishes; "
+                     f"the gammas used go from {data.gamma[0]:g} to {data.gamma[-1]:g}")
+    if window is None:
+        stretch = straight_stretch(data.shifted(_logarithm(data)) if logarithm else data, deterministic)
+        if isinstance(stretch, str):
+            return undecided(f"{edge}: {stretch}", **known, **_used(data))
+        data = data.take(stretch)
+        window = (float(data.gamma[0]), float(data.gamma[-1]))
+    low, high = pair("window", window)
+    known["window"] = (low or float(data.gamma[0]), high if np.isfinite(high) else float(data.gamma[-1]))
+    return fit_rows(data, deterministic=deterministic, **known)
+
+
+def fit_rows(data: Rows, deterministic: bool = False, **known: Any) -> PowerLawFit:
+    """Fit a power law to rows; `known` are further fields of the result (edge, window, logarithm, steps, rho)."""
+    known = {**_used(data), **known, "deterministic": deterministic}
+    two = int((~data.censored).sum())
+    if two < LEAST:
+        return undecided(f"{two} of {data.x.size} gammas have both a lower and an upper bound; a slope needs {LEAST}",
+                         **known)
+    log = _logarithm(data) if known.get("logarithm") else np.zeros_like(data.x)
+    lower, upper = data.lower - log, data.upper - log
+    if deterministic:
+        least, largest = feasible_slopes(data.x, lower, upper)
+        if least > largest:
+            return undecided("no straight line passes through all brackets, so the data bend or scatter: "
+                             "choose another window, or do not declare them deterministic", **known,
+                             method="feasible slopes")
+        slope, centre = 0.5 * (least + largest), float(data.x.mean())
+        rest_low, rest_high = lower - slope * (data.x - centre), upper - slope * (data.x - centre)
+        level = 0.5 * float(rest_low.max() + rest_high.min())
+        return _law(slope, level, centre, (least, largest), (least, largest), 0.0,
+                    "exact range of the slopes of lines through all brackets", known)
+    line = fit_line(data.x, lower, upper)
+    return _law(line.slope, line.level, line.centre, line.intervals[0.95], line.intervals[0.90],
+                line.scatter, "interval-censored likelihood", known)
+
+
+def _law(slope: float, level: float, centre: float, interval: tuple[float, float], interval90: tuple[float, float],
+         scatter: float, method: str, known: dict[str, Any]) -> PowerLawFit:
+    with np.errstate(over="ignore", under="ignore"):
+        prefactor = float(np.float64(10.0) ** (level - slope * centre))
+    return PowerLawFit(exponent=slope, interval=interval, interval90=interval90, prefactor=prefactor, scatter=scatter,
+                       method=method, outcome=FitOutcome.FITTED, log10_centre=centre, log10_level=level, **known)
+
+
+def _logarithm(data: Rows) -> np.ndarray:
+    """Return log10 |ln gamma|, shape (n,)."""
+    return np.log10(np.abs(np.log(data.gamma)))
+
+
+def _used(data: Rows) -> dict[str, Any]:
+    """Return the fields of a fit that say which rows it used."""
+    with np.errstate(over="ignore"):
+        lower, upper = (np.where(np.isfinite(end), 10.0**end, np.nan) for end in (data.lower, data.upper))
+    return {"gamma": data.gamma, "lower": lower, "upper": upper, "n": int(data.x.size),
+            "n_censored": int(data.censored.sum()), "window": (float(data.gamma[0]), float(data.gamma[-1]))}
+
+
+def fit_horizons(edges: xr.Dataset, edge: str, gamma: float, window: tuple[float, float] | None = None) -> PowerLawFit:
+    """Fit ``eta = prefactor * T**exponent`` at one gamma, so that eta_min ~ 1/T is measured and not assumed.
+
+    Parameters
+    ----------
+    edges : as from `locate` or `trace`, with the dim ``horizon``: an experiment with a sequence of `steps` has it.
+    edge : which one.
+    gamma : one of the edges' gammas (to 1e-9 of itself).
+    window : (low, high) in T, ends included; None: all horizons.
+
+    Returns
+    -------
+    PowerLawFit : its `gamma` and `window` are numbers of steps.
+
+    Raises
+    ------
+    Misuse : edges without horizons, a gamma or an edge that is not among them.
+    """
+    if "horizon" not in edges.dims:
+        raise Misuse(f"edges must have the dim 'horizon' (an experiment with several steps gives it); theirs are {tuple(edges.dims)}")
+    choose("edge", edge, edges["edge"].values.tolist())
+    gammas = edges["gamma"].values
+    at = int(np.argmin(np.abs(gammas / float(positive("gamma", gamma)) - 1)))
+    if abs(gammas[at] / gamma - 1) > 1e-9:
+        raise Misuse(f"gamma must be one of the edges' {len(gammas)} gammas, not {gamma!r}; the nearest is {float(gammas[at])!r}")
+    bracket = edges["eta"].sel(edge=edge).isel(gamma=at)
+    steps = edges["horizon"].values.astype(np.float64)
+    if "seed" in bracket.dims:
+        stacked = bracket.transpose("seed", "horizon", "bound")
+        own = edges_from_brackets(np.tile(steps, bracket.sizes["seed"]), stacked.values[..., 0].ravel(), stacked.values[..., 1].ravel(),
+                                  edge, np.repeat(bracket["seed"].values, len(steps)))
+    else:
+        values = bracket.transpose("horizon", "bound").values
+        own = edges_from_brackets(steps, values[:, 0], values[:, 1], edge)
+    return fit(own, edge, window=(float(steps[0]), float(steps[-1])) if window is None else window)

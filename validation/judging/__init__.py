@@ -1,0 +1,1 @@
+"""Verdicts: does a fitted exponent or a bracketed edge agree with a claim?"""

@@ -1,0 +1,170 @@
+"""From edges and predictions to verdicts: which window, which fit, which judgement, in one call; knows no model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from validation.arguments import Misuse, between
+from validation.fitting.brackets import rows
+from validation.fitting.powerlaw import PowerLawFit, fit
+from validation.fitting.result import undecided
+from validation.judging.verdict import Verdict, VerdictOutcome, judge, judge_curve
+from validation.prediction import REGIMES, Prediction
+
+LEAST = 4              # gammas in a window, below which nothing is fitted
+SLOWLY = 1e3           # a law with a logarithm has no window: its slope is compared beyond this, over the same gammas
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """One prediction in one regime, with the fit it was held against and the verdict.
+
+    Attributes
+    ----------
+    edge, regime : "eta_max", "rich", ...
+    limit : the exponent at the regime's end, an exact rational; None where a logarithm multiplies it.
+    fit, verdict : see `validation.fit` and `validation.judge`.
+    note : what the reader should know of the window; may be empty.
+    """
+
+    edge: str
+    regime: str
+    limit: Any
+    fit: PowerLawFit
+    verdict: Verdict
+    note: str = ""
+
+
+def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: float = 0.05) -> list[Assessment]:
+    """Fit and judge every predicted power law that these edges can be held against.
+
+    The window is the theory's own: where its local exponent is within 0.02 of its limit, and below a third of the gamma where
+    the triangle of trainability closes; or what a theory of exponents alone says instead. Regimes with fewer than four gammas
+    in it are left out, not guessed.
+
+    Parameters
+    ----------
+    edges : as from `locate` or `trace`; with a dim ``horizon``, the last one is judged.
+    predictions : edge -> `Prediction`.
+    tolerance : of `judge`.
+    """
+    between("tolerance", tolerance, 0, np.inf)
+    edges, steps, rho = _single(edges)
+    gamma = edges["gamma"].values
+    done = []
+    for name, prediction in predictions.items():
+        if name not in edges["edge"].values:
+            continue
+        for regime in REGIMES:
+            window, note = _window(prediction, regime, steps, rho)
+            inside = window is not None and (gamma >= window[0]) & (gamma <= window[1])
+            if window is None or np.count_nonzero(inside) < LEAST:
+                continue
+            window = max(window[0], float(gamma[0])), min(window[1], float(gamma[-1]))
+            seen = rows(edges, name, window)
+            if len(seen.gamma) and seen.censored.all():
+                law = undecided(f"{name} lies beyond the rim of the grid at every gamma from {window[0]:.3g} to {window[1]:.3g}",
+                                edge=name, window=window, steps=steps, rho=rho)
+            else:
+                law = fit(edges, name, window=window)
+            limit = None if prediction.logarithm(regime) else prediction.fraction(regime)
+            verdict = judge(law, prediction, tolerance)
+            if prediction.free_prefactor and prediction.logarithm(regime):
+                verdict = _with_logarithm(verdict, law)
+            done.append(Assessment(name, regime, limit, law, verdict, note))
+    return done
+
+
+def _with_logarithm(verdict: Verdict, law: PowerLawFit) -> Verdict:
+    """Return UNDECIDED instead of CONTRADICTED where a factor log(c gamma), of a c of at least 1 that nobody knows, explains the slope."""
+    if verdict.outcome is not VerdictOutcome.CONTRADICTED:
+        return verdict
+    x, log = np.log10(law.gamma), np.log10(np.abs(np.log(law.gamma)))
+    most = float((x - x.mean()) @ log / ((x - x.mean()) @ (x - x.mean())))       # of c = 1; a larger c bends less
+    if not (verdict.interval[1] > verdict.claimed and verdict.interval[0] <= verdict.claimed + most + verdict.tolerance):
+        return verdict
+    sentence = verdict.sentence.partition(f": {VerdictOutcome.CONTRADICTED}")[0]
+    return replace(verdict, outcome=VerdictOutcome.UNDECIDED, how_much_denser=None,
+                   sentence=f"{sentence}: UNDECIDED within {verdict.tolerance:g}, for the law's logarithm adds up to {most:.3f}")
+
+
+def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: float = 0.05) -> list[Verdict]:
+    """Judge every edge whose level is predicted as a whole curve, prefactor and crossover included, where the theory means it to hold.
+
+    That is below a third of the gamma where the triangle of trainability closes, and outside of `Prediction.unjudged`. An edge
+    that is only bounded from below is held against its upper brackets alone. Censored gammas are left out.
+
+    Parameters
+    ----------
+    edges, predictions : as for `assess`.
+    tolerance : in decades.
+    """
+    between("tolerance", tolerance, 0, np.inf)
+    edges, steps, rho = _single(edges)
+    done = []
+    for name, prediction in predictions.items():
+        if name not in edges["edge"].values or prediction.free_prefactor:
+            continue
+        gamma = edges["gamma"].values
+        eta = edges["eta"].sel(edge=name)
+        ends = eta if "seed" not in eta.dims else eta.mean("seed", skipna=False)
+        keep = np.isfinite(ends.transpose("gamma", "bound").values).all(axis=1) & np.isfinite(prediction(gamma, steps, rho))
+        keep &= gamma <= prediction.gamma_apex(steps, rho) / 3
+        if prediction.unjudged is not None:
+            keep &= (gamma <= prediction.unjudged[0]) | (gamma >= prediction.unjudged[1])
+        if np.count_nonzero(keep) < LEAST:
+            continue
+        part = edges.isel(gamma=np.flatnonzero(keep))
+        if steps < prediction.holds[0] or rho > prediction.holds[1]:
+            least, largest = prediction.holds
+            why = (f"{name}: the whole curve is not judged at T = {steps} and rho = {rho:g}: "
+                   f"it holds from T = {least} on, up to rho = {largest:g}")
+            done.append(Verdict(VerdictOutcome.UNDECIDED, np.nan, (np.nan, np.nan), 0.0, tolerance, why, name))
+            continue
+        done.append(_bound(part, name, prediction, tolerance, steps, rho) if prediction.bound
+                    else judge_curve(part, name, prediction, tolerance))
+    return done
+
+
+def _bound(edges: xr.Dataset, name: str, prediction: Prediction, tolerance: float, steps: int, rho: float) -> Verdict:
+    """Judge an edge that is only said not to lie below its curve."""
+    gamma = edges["gamma"].values
+    ends = edges["eta"].sel(edge=name, bound="upper")
+    upper = (ends.max("seed") if "seed" in ends.dims else ends).values
+    below = float(np.max(np.log10(prediction(gamma, steps, rho) / upper)))
+    held = below <= 0
+    outcome = VerdictOutcome.SUPPORTED if held else VerdictOutcome.CONTRADICTED if below > tolerance else VerdictOutcome.UNDECIDED
+    told = "lies nowhere below its bound" if held else f"lies up to {below:.3g} decades below its bound"
+    return Verdict(outcome, max(below, 0.0), (max(below, 0.0), max(below, 0.0)), 0.0, tolerance,
+                   f"{name}, gamma {gamma[0]:.3g} to {gamma[-1]:.3g} ({len(gamma)} gammas): the edge {told}: {outcome}", name)
+
+
+def _single(edges: xr.Dataset) -> tuple[xr.Dataset, int, float]:
+    """Return edges of one horizon (the last, where there are several), with its T and rho, which their attributes then hold."""
+    if "horizon" in edges.dims:
+        edges = edges.isel(horizon=-1)
+    told = edges.coords["horizon"].item() if "horizon" in edges.coords else edges.attrs.get("steps", 1000)
+    if not isinstance(told, Integral):
+        raise Misuse(f"the edges' attribute steps must be a whole number, or a dim horizon must tell them apart, not {told!r}")
+    steps, rho = int(told), between("the edges' attribute rho", edges.attrs.get("rho", 0.01), 0, 1)
+    return edges.assign_attrs(steps=steps, rho=rho), steps, rho
+
+
+def _window(prediction: Prediction, regime: str, steps: int, rho: float) -> tuple[tuple[float, float] | None, str]:
+    """Return the gammas on which a regime's exponent can be measured, and what to say of them."""
+    try:
+        if prediction.free_prefactor:
+            told = "log(c gamma) of unknown c multiplies the power law: what it adds to the slope is not held against the claim"
+            return prediction.window(regime, steps, rho), told if prediction.logarithm(regime) else ""
+        if prediction.logarithm(regime):
+            window = (SLOWLY, np.inf) if regime == "rich" else (0.0, 1 / SLOWLY)
+            return window, "a logarithm multiplies the power law: its slope is compared with the predicted one over the same gammas"
+        return prediction.window(regime, steps, rho), ""
+    except ValueError:
+        return None, ""      # this edge has no law in this regime

@@ -1,0 +1,35 @@
+"""Import a package's public names when they are first used; they are listed once, in its stub `__init__.pyi`.
+
+Type checkers, editors and the running program read the same list, so that it cannot fall apart. The idea, and the name of `attach`, are
+those of the package lazy_loader (Scientific Python, SPEC 1), which a bare machine does not have.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+
+def attach(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package.
+
+    Parameters
+    ----------
+    package, file : its ``__name__`` and ``__file__``; the stub lies next to the file. Every line of the stub after the docstring is
+        ``from module import Name as Name``.
+    """
+    origin = {alias.name: node.module for node in ast.parse(Path(file).with_suffix(".pyi").read_text()).body
+              if isinstance(node, ast.ImportFrom) and node.module for alias in node.names}
+    public = sorted(origin)
+
+    def get(name: str) -> object:
+        if name not in origin:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module = origin[name]
+        value = import_module(f"{package}.{name}") if module == package else getattr(import_module(module), name)
+        setattr(import_module(package), name, value)
+        return value
+
+    return get, lambda: list(public), public

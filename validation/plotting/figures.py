@@ -1,0 +1,294 @@
+"""The only matplotlib in the house: draws what it is given, computes nothing; knows no model and writes no file.
+
+matplotlib is imported when something is drawn, not when this module is. Figures are plain objects, free of pyplot's
+global state; pyplot makes one only when a notebook user calls `plot_portrait` without axes and expects to see it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from validation.arguments import Misuse
+from validation.fitting.brackets import conditions
+from validation.outcome import Outcome
+from validation.plotting.style import COLOURS, DASHES, SYMBOLS, label_decades
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CEILING = {"final_excess": 0, "tail_excess": 0}   # log10: a run that ended worse than it began is told by the bar's arrow
+
+# inches: a panel's width, its height and that of its residuals; the room for labels on its left; a block of both with title and label
+PANEL, MARGIN, BLOCK = (3.55, 2.9, 1.15), 1.1, 5.2
+
+
+def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = None, variable: str | None = None,
+                  ax: Axes | None = None) -> Axes:
+    """Draw one portrait over (gamma, eta), with the predicted edges over it.
+
+    Parameters
+    ----------
+    portrait : the dataset of the contract. Of a leading dimension ``seed`` the first is drawn, of any other
+        (``horizon``, ``width``, ``depth``) the last; the title says so.
+    predictions : edge -> `Prediction` (or any ``curve(gamma, steps, rho)``), taken at the portrait's steps and rho.
+    variable : None or "outcome" for the map of outcomes; else the name of a variable, drawn in colour on a logarithmic
+        scale (an accuracy on a linear one) with the diverged runs in grey.
+    ax : axes to draw into; None makes a figure through pyplot, which a notebook shows.
+
+    Returns
+    -------
+    The axes; their legend or colour bar stands beside them, never over the data.
+
+    Raises
+    ------
+    Misuse : the portrait lacks the variable or one of its two dimensions.
+    """
+    if not hasattr(portrait, "data_vars"):
+        raise Misuse(f"portrait must be an xarray.Dataset, not {type(portrait).__name__}")
+    if predictions is not None and not isinstance(predictions, Mapping):
+        raise Misuse(f"predictions must map edges to Predictions, as toymodels.predict returns them, not {predictions!r}")
+    if ax is not None and not hasattr(ax, "pcolormesh"):
+        raise Misuse(f"ax must be matplotlib axes, not {ax!r}")
+    name = variable or "outcome"
+    picture, chosen = _slice(portrait, name)
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.figure(figsize=(7.6, 4.8), layout="constrained").add_subplot()
+    mesh = _mesh(picture)
+    ax.set(xscale="log", yscale="log", xlabel="richness  γ", ylabel="learning rate  η",
+           xlim=(mesh[0].min(), mesh[0].max()), ylim=(mesh[1].min(), mesh[1].max()))
+    label_decades(ax, "x", "y")
+    handles = _draw_outcomes(ax, picture, mesh) if name == "outcome" else _draw_variable(ax, picture, mesh, name)
+    ax.set_title(", ".join(f"{dim} {value}" for dim, value in chosen.items()), fontsize="medium")
+    steps, rho = conditions(picture)
+    handles += _draw_predictions(ax, predictions or {}, steps or 1000, 0.01 if rho is None else rho,
+                                 width=1.5 if name == "outcome" else 0.8)
+    if handles and name == "outcome":
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
+    elif handles:   # the colour bar stands on the right
+        ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
+    return ax
+
+
+def portrait_figure(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = None, variable: str | None = None,
+                    title: str = "") -> Figure:
+    """Return a new figure, free of pyplot, with the portrait drawn by `plot_portrait`, for files."""
+    figure = blank(7.6, 4.8)
+    ax = plot_portrait(portrait, predictions, variable, figure.add_subplot())
+    if title:
+        ax.set_title("\n".join(filter(None, [title, ax.get_title()])), fontsize="medium")
+    return figure
+
+
+def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping[str, Any] | None = None,
+               verdicts: Iterable[Any] = ()) -> Figure:
+    """Draw, edge by edge, the brackets over gamma with fits and prediction, and beneath them the residuals in decades.
+
+    Where there are fits or predictions, the edges that have neither are left out.
+
+    Parameters
+    ----------
+    edges : ``eta`` over (edge, gamma, bound), bound = lower, upper, NaN = censored (drawn as an arrow).
+    fits : `PowerLawFit`, each drawn over its shaded window with its exponent beside it.
+    predictions : edge -> `Prediction`; residuals are taken from it, or, where there is none, from the first fit.
+    verdicts : `Verdict`, written beneath the exponent that they judge.
+
+    Returns
+    -------
+    A figure, free of pyplot, with two axes an edge.
+    """
+    if "eta" not in edges or not {"edge", "gamma", "bound"} <= set(edges["eta"].dims):
+        raise Misuse("edges must hold a variable 'eta' over (edge, gamma, bound), "
+                     f"not {dict(edges.sizes)} with {', '.join(map(repr, edges.data_vars)) or 'no variables'}")
+    from validation.plotting.edge_axes import draw_edge
+
+    fits, verdicts, predictions = list(fits), list(verdicts), dict(predictions or {})
+    drawn = [str(e) for e in edges["edge"].values if np.isfinite(edges["eta"].sel(edge=e)).any()]
+    spoken_of = set(predictions) | {str(f.edge) for f in fits}
+    drawn = [e for e in drawn if e in spoken_of] or drawn
+    if not drawn:
+        raise Misuse("edges must hold at least one bracket with a known end; every one is censored on both sides")
+    columns = 2 if len(drawn) == 4 else min(len(drawn), 3)
+    blocks = -(-len(drawn) // columns)
+    # laid out in inches: matplotlib's own layout measures every tick's text, and takes as long as the drawing
+    width, height, legend = columns * (PANEL[0] + MARGIN) + 0.2, blocks * BLOCK + 0.45, 0.45
+    figure = blank(width, height, layout=None)
+    for i, edge in enumerate(drawn):
+        row, column = divmod(i, columns)
+        left, bottom = MARGIN + column * (PANEL[0] + MARGIN), legend + (blocks - 1 - row) * BLOCK + 0.6
+        upper = figure.add_axes((left / width, (bottom + PANEL[2] + 0.15) / height, PANEL[0] / width, PANEL[1] / height))
+        lower = figure.add_axes((left / width, bottom / height, PANEL[0] / width, PANEL[2] / height), sharex=upper)
+        draw_edge(upper, lower, edges, edge, [f for f in fits if str(f.edge) == edge], predictions.get(edge),
+                   [v for v in verdicts if str(v.edge) == edge])
+    entries: dict[str, Any] = {}
+    for ax in figure.axes:
+        handles, labels = ax.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    # one panel is narrow: its legend takes two rows
+    figure.legend(entries.values(), entries.keys(), loc="lower center", ncols=len(entries) if columns > 1 else 2, frameon=False,
+                  borderaxespad=0.2)
+    return figure
+
+
+def blank(width: float, height: float, layout: Any = "constrained") -> Figure:
+    """Return an empty figure of `width` by `height` inches, free of pyplot."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout=layout)
+
+
+def shades(values: np.ndarray) -> tuple[list[Any], Any]:
+    """Return a colour for each of the values (n,), light ones for the large, and what `Figure.colorbar` wants for them."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    low, high = float(np.min(values)), float(np.max(values))
+    scale = ScalarMappable(Normalize(low, high if high > low else low + 1), colormaps["viridis"].resampled(256))
+    return [scale.to_rgba(v) for v in np.asarray(values, dtype=float)], scale
+
+
+def image(figure: Figure, kind: str = "png", dpi: int = 150) -> bytes:
+    """Return the figure as the bytes of a "png", "svg" or "pdf" file; the same figure gives the same bytes."""
+    import matplotlib
+
+    stream = io.BytesIO()
+    undated: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    if kind not in undated:
+        raise Misuse(f"kind must be one of 'png', 'svg', 'pdf', not {kind!r}")
+    with matplotlib.rc_context({"svg.hashsalt": "lazyrich"}):
+        figure.savefig(stream, format=kind, dpi=dpi, facecolor="white", metadata=undated[kind])
+    return stream.getvalue()
+
+
+def _slice(portrait: xr.Dataset, name: str) -> tuple[xr.Dataset, dict[str, Any]]:
+    """Return one (gamma, eta) slice of the portrait, and the coordinate of each dimension that was fixed for it."""
+    if name not in portrait.data_vars:
+        raise Misuse(f"variable must be one of {', '.join(map(repr, portrait.data_vars)) or 'none'}, not {name!r}")
+    if not {"gamma", "eta"} <= set(portrait[name].dims):
+        raise Misuse(f"a portrait's {name!r} must have the dimensions 'gamma' and 'eta', not {portrait[name].dims}")
+    where = {dim: 0 if dim == "seed" else -1 for dim in portrait[name].dims if dim not in ("gamma", "eta")}
+    picture = portrait.isel(where)
+    chosen = {str(d): picture[d].values.item() if d in picture.coords else range(portrait.sizes[d])[i]
+              for d, i in where.items()}
+    return picture, chosen
+
+
+def _cells(centres: np.ndarray) -> np.ndarray:
+    """Return the borders of the cells around `centres`, half-way on a logarithmic scale (last axis + 1)."""
+    x = np.log10(centres)
+    if x.shape[-1] == 1:
+        return 10.0 ** np.concatenate([x - 0.05, x + 0.05], axis=-1)
+    middle = (x[..., 1:] + x[..., :-1]) / 2
+    first, last = 2 * x[..., :1] - middle[..., :1], 2 * x[..., -1:] - middle[..., -1:]
+    return 10.0 ** np.concatenate([first, middle, last], axis=-1)
+
+
+def _mesh(picture: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of the cells; where each gamma has its own eta axis, an empty column follows each."""
+    x = _cells(picture["gamma"].values.astype(float))
+    if "eta_value" not in picture:
+        return x, _cells(picture["eta"].values.astype(float))
+    y = _cells(picture["eta_value"].transpose("gamma", "eta").values)            # (gamma, eta + 1)
+    x = np.repeat(x, 2)[1:-1]                                                    # (2 gamma): left, right of each column
+    y = np.repeat(y, 2, axis=0).T                                                # (eta + 1, 2 gamma)
+    return np.broadcast_to(x, y.shape), y
+
+
+def _paint(ax: Axes, mesh: tuple[np.ndarray, np.ndarray], values: np.ndarray, **style: Any) -> Any:
+    """Draw `values` (gamma, eta) on the mesh; the empty columns between staggered ones have no width."""
+    cells = values.T
+    if mesh[0].ndim == 2:
+        cells = np.repeat(cells, 2, axis=1)[:, :-1]
+    return ax.pcolormesh(*mesh, cells, rasterized=True, shading="flat", **style)
+
+
+def _draw_outcomes(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.ndarray]) -> list[Artist]:
+    """Draw the map of outcomes and return a legend entry for each that is present, from low eta to high."""
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    codes = picture["outcome"].transpose("gamma", "eta").values
+    present = np.unique(codes)
+    if strange := sorted(set(present.tolist()) - {int(o) for o in Outcome}):
+        raise Misuse(f"a portrait's 'outcome' must be one of {[int(o) for o in sorted(Outcome)]}, not {strange[0]}")
+    _paint(ax, mesh, codes, cmap=ListedColormap([COLOURS[o] for o in sorted(Outcome)]),
+           vmin=min(Outcome) - 0.5, vmax=max(Outcome) + 0.5)
+    return [Patch(facecolor=COLOURS[o], edgecolor="0.35", linewidth=0.5, label=o.label)
+            for o in sorted(Outcome, reverse=True) if o in present]
+
+
+def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.ndarray], name: str) -> list[Artist]:
+    """Draw one variable with its colour bar, diverged runs in grey; return the legend entry of the grey."""
+    from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.patches import Patch
+
+    values = picture[name].transpose("gamma", "eta").values.astype(float)
+    lost = ~np.isfinite(values)
+    if "outcome" in picture:
+        lost |= picture["outcome"].transpose("gamma", "eta").values == Outcome.DIVERGED
+    shown, linear = values[~lost], name == "final_accuracy"
+    if linear:
+        low, high = 0.0, 1.0
+    else:
+        # whole decades, at most six: what lies beyond takes the end's colour, and the bar's arrow says so
+        seen = np.log10(shown[shown > 0]) if (shown > 0).any() else np.array([0.0])
+        high = 10.0 ** np.clip(np.ceil(np.quantile(seen, 0.995) - 1e-9), -200, CEILING.get(name, 300))
+        low = min(max(10.0 ** max(np.floor(seen.min()), -300), high * 1e-6), high / 10)
+    over, under = bool((shown > high).any()), bool((shown < low).any())
+    ax.set_facecolor(COLOURS[Outcome.DIVERGED])
+    painted = _paint(ax, mesh, np.ma.masked_array(np.where(lost, high, np.clip(values, low, high)), lost),
+                     cmap="viridis", norm=Normalize(low, high) if linear else LogNorm(low, high))
+    extend = {(0, 0): "neither", (1, 0): "max", (0, 1): "min", (1, 1): "both"}[over, under]
+    ax.figure.colorbar(painted, ax=ax, label=picture[name].attrs.get("long_name", name), extend=extend)
+    return [Patch(facecolor=COLOURS[Outcome.DIVERGED], edgecolor="0.35", label="diverged")] if lost.any() else []
+
+
+def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho: float, width: float) -> list[Artist]:
+    """Draw each predicted edge in black with a white halo and its letter on it; return the legend entries.
+
+    `width`, in points, is small over a colour map: a catapult's band is narrower than a bold line with its halo.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import withStroke
+
+    limits = np.log10([ax.get_xlim(), ax.get_ylim()])
+    gamma = np.logspace(limits[0, 0], limits[0, 1], 401)
+    curves = {}
+    for edge, predict in predictions.items():
+        with np.errstate(all="ignore"):
+            eta = np.asarray(predict(gamma, steps, rho), dtype=float)
+            at = (np.log10(eta) - limits[1, 0]) / np.diff(limits[1])
+        if (visible := (at > 0) & (at < 1)).any():
+            curves[edge] = (eta, np.column_stack([np.linspace(0, 1, gamma.size), np.where(visible, at, np.nan)]))
+    placed: list[np.ndarray] = []
+    handles: list[Artist] = []
+    for i, (edge, (eta, points)) in enumerate(curves.items()):
+        dash, symbol = DASHES[i % len(DASHES)], SYMBOLS.get(edge, edge)
+        halo = [withStroke(linewidth=3.5, foreground="white")]
+        ax.plot(gamma, eta, color="black", lw=width, ls=dash, path_effects=[withStroke(linewidth=2.4 * width, foreground="white")])
+        spot = _spot(points, [other for name, (_, other) in curves.items() if name != edge], placed)
+        placed.append(spot)
+        ax.text(spot[0], spot[1], symbol, transform=ax.transAxes, va="center", fontsize="large", path_effects=halo,
+                ha="left" if spot[0] < 0.06 else "right" if spot[0] > 0.94 else "center")
+        handles.append(Line2D([], [], color="black", lw=width, ls=dash,
+                              label=f"{symbol} {getattr(predictions[edge], 'drawn', 'predicted')}"))
+    return handles
+
+
+def _spot(points: np.ndarray, others: list[np.ndarray], placed: list[np.ndarray]) -> np.ndarray:
+    """Return the visible point of a line, in axes fractions, farthest from other lines, labels and the frame."""
+    points = points[np.isfinite(points[:, 1])]
+    room = np.minimum(np.minimum(points, 1 - points).min(axis=1) / 0.08, 1)   # 1: far enough
+    for other, enough in [(o[np.isfinite(o[:, 1])], 0.15) for o in others] + [(p[None], 0.3) for p in placed]:
+        distance = np.hypot(*(points[:, None] - other[None]).T).min(axis=0)
+        room *= 0.05 + np.minimum(distance / enough, 1)                        # lines may coincide: never quite 0
+    return points[np.argmax(room + 1e-6 * points[:, 0])]

@@ -1,0 +1,1 @@
+"""Reports: the table on the terminal, the HTML page, verdicts as JSON."""

@@ -1,0 +1,235 @@
+"""One self-contained HTML page, and the same as JSON, from the results of the stages; draws nothing, judges nothing.
+
+All that comes from a dataset is escaped. Files are published whole: they are written beside their place and renamed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from validation.arguments import Misuse, choose
+
+OUTCOMES = ("SUPPORTED", "CONTRADICTED", "UNDECIDED")
+MARKS = {"SUPPORTED": "✓", "CONTRADICTED": "✗", "UNDECIDED": "?"}   # a verdict is never told by its colour alone
+KINDS = {"image/png": b"\x89PNG", "image/svg+xml": b"<?xml"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as it stands in a report.
+
+    Attributes
+    ----------
+    image : the bytes of a PNG or SVG file, as from `validation.plotting.figures.image`.
+    alt : what it shows, for who cannot see it.
+    caption : a line beneath it.
+    """
+
+    image: bytes
+    alt: str
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        if not any(self.image.startswith(start) for start in KINDS.values()):
+            raise Misuse(f"image must be the bytes of a PNG or SVG file, not {self.image[:8]!r}...")
+        if not self.alt.strip():
+            raise Misuse("alt must say what the picture shows; it is empty")
+
+    @property
+    def uri(self) -> str:
+        """The picture as a data URI: as an image, an SVG cannot run a script."""
+        kind = next(kind for kind, start in KINDS.items() if self.image.startswith(start))
+        return f"data:{kind};base64,{base64.b64encode(self.image).decode()}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table of verdicts.
+
+    Attributes
+    ----------
+    edge, regime : of which edge, and in which regime ("lazy", "rich", or any text).
+    window : the gammas (low, high) of the fit, or None.
+    n : how many gammas the fit used.
+    predicted, measured, interval : the exponent claimed, the one fitted, and its 95% interval.
+    outcome : SUPPORTED, CONTRADICTED or UNDECIDED, as text or as an enum's member of that name.
+    sentence : the verdict in words.
+    """
+
+    edge: str
+    regime: str
+    window: tuple[float, float] | None
+    n: int | None
+    predicted: float
+    measured: float
+    interval: tuple[float, float] | None
+    outcome: str
+    sentence: str
+
+    def __post_init__(self) -> None:
+        word = str(getattr(self.outcome, "name", self.outcome))
+        object.__setattr__(self, "outcome", choose("outcome", word, OUTCOMES))
+
+    @classmethod
+    def of(cls, verdict: Any, fit: Any = None, regime: str | None = None) -> Row:
+        """Return the row of a `Verdict`, with the window and n of the `PowerLawFit` that it judged."""
+        regime = regime or getattr(verdict, "regime", None) or ""
+        return cls(edge=str(verdict.edge), regime=regime, window=getattr(fit, "window", None),
+                   n=getattr(fit, "n", None), predicted=verdict.claimed, measured=verdict.measured,
+                   interval=verdict.interval, outcome=verdict.outcome, sentence=verdict.sentence)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One portrait's part of a report.
+
+    Attributes
+    ----------
+    title : its heading.
+    description : name -> value: model, loss, optimizer, T, rho, plane, ...
+    figures, rows, notes : what stands beneath it, in this order.
+    """
+
+    title: str
+    description: Mapping[str, Any] = field(default_factory=dict)
+    figures: tuple[Picture, ...] = ()
+    rows: tuple[Row, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def write_report(path: str | os.PathLike[str], title: str, sections: Iterable[Section],
+                 provenance: Mapping[str, Any] | None = None) -> Path:
+    """Write one HTML page that needs nothing but itself, and return its path.
+
+    Parameters
+    ----------
+    path : the file; what stood there is replaced whole, or not at all.
+    title : the page's heading.
+    sections : one for each portrait.
+    provenance : name -> value: versions, revision, command line, device, date.
+
+    Raises
+    ------
+    Misuse : the file cannot be written.
+    """
+    import jinja2
+
+    sections = tuple(sections)
+    house = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
+                               loader=jinja2.PackageLoader("validation.reporting", "."))
+    house.filters.update(plain=_plain, number=_number, interval=_interval, window=_window)
+    counts = Counter(row.outcome for section in sections for row in section.rows)
+    page = house.get_template("report.html.j2").render(
+        title=title, sections=sections, provenance=provenance or {}, marks=MARKS,
+        counts={word: counts[word] for word in OUTCOMES if counts[word]})
+    return publish(path, page.encode())
+
+
+def verdicts_json(path: str | os.PathLike[str], title: str, sections: Iterable[Section],
+                  provenance: Mapping[str, Any] | None = None) -> Path:
+    """Write the verdicts as JSON, numbers in full precision and null for what is not finite, and return the path."""
+    content = {"generator": "lazyrich", "title": title, "provenance": dict(provenance or {}), "sections": [
+        {"title": s.title, "description": dict(s.description), "verdicts": [asdict(r) for r in s.rows],
+         "notes": list(s.notes)} for s in sections]}
+    text = json.dumps(_jsonable(content), indent=1, allow_nan=False, ensure_ascii=False)
+    return publish(path, f"{text}\n".encode())
+
+
+def refuse_foreign(folder: str | os.PathLike[str]) -> None:
+    """Raise `Misuse` if a report of another maker lies in `folder`: ours may be replaced, theirs may not."""
+    for name, mark in (("report.html", b'content="lazyrich"'), ("verdicts.json", b'"generator": "lazyrich"')):
+        path = Path(folder) / name
+        try:
+            there = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise Misuse(f"{path} cannot be read: {error.strerror}") from None
+        if mark not in there:
+            raise Misuse(f"{path} was not written by lazyrich; it is left as it is: choose another folder")
+
+
+def publish(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write `content` beside `path` and rename it there: a reader sees the old file or the new one, never a half.
+
+    The folder is made where there is none.
+
+    Raises
+    ------
+    Misuse : the file cannot be written; what stood there is untouched.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise Misuse(f"{path} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        mask = os.umask(0)   # mkstemp's file is private; a report is as readable as any other new file
+        os.umask(mask)
+        os.chmod(draft, 0o666 & ~mask)
+        os.replace(draft, path)
+    except BaseException as error:
+        Path(draft).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise Misuse(f"{path} cannot be written: {error.strerror}") from None
+        raise
+    return path
+
+
+def _number(value: Any, interval: Any = None) -> str:
+    """Return an exponent as text, with as many decimals as its interval is worth (3 to 6); an en dash for no number."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    half = (interval[1] - interval[0]) / 2 if interval is not None else 0.0
+    decimals = 1 - math.floor(math.log10(half)) if 0 < half < math.inf else 3
+    return f"{float(value):.{min(max(decimals, 3), 6)}f}"
+
+
+def _interval(value: Any) -> str:
+    """Return an interval of exponents as text."""
+    return f"[{_number(value[0], value)}, {_number(value[1], value)}]" if value is not None else ""
+
+
+def _window(value: Any) -> str:
+    """Return a window of gammas as text, nothing where there is none."""
+    if value is None or any(v is None or math.isnan(v) for v in value):
+        return ""
+    return f"{value[0]:.3g} to {value[1]:.3g}"
+
+
+def _plain(value: Any) -> str:
+    """Return a dataset's attribute as text."""
+    if value is None:
+        return "–"
+    if isinstance(value, float | np.floating):
+        return f"{value:.10g}"
+    return value if isinstance(value, str) else json.dumps(_jsonable(value), ensure_ascii=False)
+
+
+def _jsonable(value: Any) -> Any:
+    """Return `value` in JSON's own types: exact where it can be, as text where it must."""
+    if isinstance(value, Mapping):
+        return {str(k): _jsonable(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | list | tuple | set | frozenset):
+        return [_jsonable(v) for v in (value.tolist() if isinstance(value, np.ndarray) else value)]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    return str(value)
