@@ -47,7 +47,7 @@ def words(description: Mapping[str, Any]) -> str:
 
 
 def read(portrait: xr.Dataset, claims: Mapping[str, Exponents], rho: float | None = None) -> tuple[xr.Dataset, dict[str, Exponents]]:
-    """Return the edges of a portrait as the claims want them read, and the claims with the apex that these edges show.
+    """Return the edges of a portrait as the claims want them read, and the claims with the closing point that these edges show.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def read(portrait: xr.Dataset, claims: Mapping[str, Exponents], rho: float | Non
     if by_accuracy(claims) and "final_accuracy" in portrait:
         accurate = locate(portrait, rho, "accuracy", float(portrait.attrs.get("accuracy", THRESHOLD)))
         edges = lazy_from(edges, accurate, "eta_max", claims["eta_max"].unit)
-    return edges, closing(claims, apex(edges))
+    return edges, closing(claims, measure_closing_point(edges))
 
 
 def slug(description: Mapping[str, Any]) -> str:
@@ -71,7 +71,7 @@ def unclaimed(edges: xr.Dataset, claims: Mapping[str, Exponents]) -> list[str]:
     """Return a sentence for each rich power law that can be fitted, but of which the theory claims nothing for this network."""
     said = []
     for name, claim in claims.items():
-        stretch = window("rich", claim.apex, claim.unit)
+        stretch = window("rich", claim.closing_gamma, claim.unit)
         gammas = edges["gamma"].values
         if claim.rich is not None or name == "eta_crit" or stretch is None:
             continue
@@ -102,7 +102,7 @@ def lazy_from(edges: xr.Dataset, others: xr.Dataset, edge: str, unit: float = 1.
     return made
 
 
-def apex(edges: xr.Dataset) -> float:
+def measure_closing_point(edges: xr.Dataset) -> float:
     """Return the least gamma above 1 from which on no rate trains, infinity if there is none."""
     present = edges["eta"].sel(edge="eta_max").notnull().any("bound")
     others = [d for d in present.dims if d != "gamma"]
@@ -113,7 +113,7 @@ def apex(edges: xr.Dataset) -> float:
 
 def closing(claims: Mapping[str, Exponents], gamma: float) -> dict[str, Exponents]:
     """Return the claims of a triangle that closes at `gamma`."""
-    return {name: replace(claim, apex=min(claim.apex, gamma)) for name, claim in claims.items()}
+    return {name: replace(claim, closing_gamma=min(claim.closing_gamma, gamma)) for name, claim in claims.items()}
 
 
 PER_DECADE = 4          # gammas a decade, and rates a decade of the scan
@@ -145,7 +145,7 @@ def plan(portrait: xr.Dataset, claims: Mapping[str, Exponents]) -> list[Regime]:
     gammas, wanted = portrait["gamma"].values, []
     for regime in REGIMES:
         names = [n for n in claims if regime == "lazy" or n != "eta_crit"]
-        stretch = window(regime, claims["eta_max"].apex, claims["eta_max"].unit)
+        stretch = window(regime, claims["eta_max"].closing_gamma, claims["eta_max"].unit)
         if stretch is None:
             continue
         low, high = max(stretch[0], gammas[0]), min(stretch[1], gammas[-1])
@@ -166,7 +166,7 @@ def plan(portrait: xr.Dataset, claims: Mapping[str, Exponents]) -> list[Regime]:
 
 def traced(experiment: Any, regimes: Sequence[Regime], claims: Mapping[str, Exponents],
            advance: Callable[..., None] = lambda amount=1: None) -> tuple[xr.Dataset, dict[str, Exponents]]:
-    """Return the traced edges, and the claims with the apex that these show.
+    """Return the traced edges, and the claims with the closing point that these show.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def traced(experiment: Any, regimes: Sequence[Regime], claims: Mapping[str, Expo
         by_gamma[first] = whole
     edges = xr.concat([by_gamma[g] for g in sorted(by_gamma)], "gamma", combine_attrs="override")
     edges.attrs["runs"] = sum(int(p.attrs["runs"]) for p in parts)
-    return edges, closing(claims, apex(edges) if "eta_max" in names else np.inf)
+    return edges, closing(claims, measure_closing_point(edges) if "eta_max" in names else np.inf)
 
 
 class _Watched:

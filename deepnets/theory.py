@@ -35,7 +35,7 @@ class Exponents(Prediction):
     lazy, rich : the exponents; None: no claim.
     rich_logarithm : whether ``log(c gamma)``, of unknown c, multiplies the rich law.
     lazy_criterion : "excess", or "accuracy": by what a run counts as trained in the lazy regime, as of `validation.locate`.
-    apex : the gamma where the triangle of trainability closes; rich laws are fitted below a third of it.
+    closing_gamma : the gamma where the triangle of trainability closes; rich laws are fitted below a third of it.
     unit : the gamma that is muP's 1: sqrt(N) in the NTK and the standard parametrization, whose readout is larger by as much.
     """
 
@@ -46,7 +46,7 @@ class Exponents(Prediction):
     rich: Fraction | None = None
     rich_logarithm: bool = False
     lazy_criterion: str = "excess"
-    apex: float = np.inf
+    closing_gamma: float = np.inf
     unit: float = 1.0
 
     free_prefactor: ClassVar[bool] = True     # type: ignore[misc]
@@ -72,20 +72,20 @@ class Exponents(Prediction):
         """Return whether a logarithm of gamma multiplies the power law in this regime."""
         return choose("regime", regime, REGIMES) == "rich" and self.rich_logarithm
 
-    def gamma_apex(self, steps: int = 1000, rho: float = 0.5) -> float:
+    def closing_point(self, steps: int = 1000, rho: float = 0.5) -> float:
         """Return the gamma at which the triangle of trainability closes; infinity where that is not known."""
-        return self.apex
+        return self.closing_gamma
 
     def window(self, regime: str, steps: int = 1000, rho: float = 0.5, tolerance: float = 0.02) -> tuple[float, float] | None:
         """Return the gammas (low, high) on which networks are known to follow the law; None where the triangle leaves none."""
         self.exponent(regime)
-        return window(regime, self.apex, self.unit)
+        return window(regime, self.closing_gamma, self.unit)
 
 
-def window(regime: str, apex: float = np.inf, unit: float = 1.0) -> tuple[float, float] | None:
-    """Return the gammas (low, high) on which networks follow power laws, None where a triangle that closes at `apex` leaves none."""
+def window(regime: str, closing_gamma: float = np.inf, unit: float = 1.0) -> tuple[float, float] | None:
+    """Return the gammas (low, high) on which networks follow power laws, None where the closing point leaves none."""
     low, high = (end * unit for end in (LAZY if choose("regime", regime, REGIMES) == "lazy" else RICH))
-    high = high if regime == "lazy" else min(high, apex / 3)
+    high = high if regime == "lazy" else min(high, closing_gamma / 3)
     return (low, high) if low < high else None
 
 

@@ -67,13 +67,13 @@ def predict(
         for name in losses:
             _print_derivation(toy, name, optimizer, format)
         return 0
-    from toymodels.theory.table import paper_tables, rows, to_json, to_latex
+    from toymodels.theory.table import list_paper_tables, list_rows, to_json, to_latex
 
     if model is None:
-        tables = {title: [r for r in found if r.loss in losses] for title, found in paper_tables(length, steps, rho).items()}
+        tables = {title: [r for r in found if r.loss in losses] for title, found in list_paper_tables(length, steps, rho).items()}
     else:
         title = f"{'Two parameters' if model == 'two' else f'One parameter, L = {length}'}, {optimizer}"
-        tables = {title: [row for name in losses for row in rows(toy, name, optimizer, steps, rho)]}
+        tables = {title: [row for name in losses for row in list_rows(toy, name, optimizer, steps, rho)]}
     if format == "json":
         print(to_json([row for found in tables.values() for row in found], steps, rho))
     elif format == "latex":
@@ -129,10 +129,10 @@ def _print_derivation(toy: Model, loss: str, optimizer: str, format: str) -> Non
     """Print the derivation of one model, numbered."""
     import sympy
 
-    from toymodels.theory.derivation_steps import derivation
+    from toymodels.theory.derivation_steps import derive_steps
 
     print(f"{toy!r}, {loss}, {optimizer}\n")
-    for number, step in enumerate(derivation(toy, loss, optimizer), 1):
+    for number, step in enumerate(derive_steps(toy, loss, optimizer), 1):
         if format == "latex":
             print(f"{number}. {step.latex()}\n")
             continue

@@ -199,9 +199,9 @@ class _Trainer:
                               block["outcome"], block["final_excess"], block["tail_excess"], block["peak_excess"],
                               block["steps"], block["kernel_ratio"], block["rose"])
             for a, i in np.argwhere(block["outcome"] == run_outcomes.AMBIGUOUS):
-                block["outcome"][a, i] = self._replayed(gamma[a], rates[a, i], T, bool(block["rose"][a, i]))
+                block["outcome"][a, i] = self._replay(gamma[a], rates[a, i], T, bool(block["rose"][a, i]))
 
-    def _replayed(self, gamma: float, rate: float, T: int, rose: bool) -> int:
+    def _replay(self, gamma: float, rate: float, T: int, rose: bool) -> int:
         """Train one pixel again and return its outcome: untrained, if its excess never came near 0, else what it was doing."""
         from toymodels import kernels
         from validation.outcome import Outcome

@@ -53,7 +53,7 @@ class Prediction(ABC):
         """Return `exponent` as a fraction."""
         return Fraction(str(self.exponent(regime)))
 
-    def gamma_apex(self, steps: int = 1000, rho: float = 0.01) -> float:
+    def closing_point(self, steps: int = 1000, rho: float = 0.01) -> float:
         """Return the gamma at which the triangle of trainability closes; infinity where it does not, or is not known to."""
         return np.inf
 

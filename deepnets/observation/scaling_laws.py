@@ -30,7 +30,7 @@ def laws(description: Mapping[str, Any]) -> Laws:
     edge, signs = claims["eta_max"], optimizer in ("signsgd", "adam")
     told: Laws = {"hessian": [], "weights": []}
     for regime in REGIMES:
-        stretch = window(regime, edge.apex, edge.unit)
+        stretch = window(regime, edge.closing_gamma, edge.unit)
         if stretch is None or (regime == "rich" and edge.rich is None):
             continue
         over_depth = float(edge.rich or 0) / (1 if signs else 2)                   # 1/L

@@ -36,7 +36,7 @@ class Line:
     def measure(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the gammas of the row (n,) and traced over predicted (n,), NaN where one of them does not exist."""
         prediction = predict(self.model, self.loss, self.optimizer)[self.edge]
-        gamma = np.array([g for g in self.gamma if g <= prediction.gamma_apex(self.steps, self.rho) / 3])
+        gamma = np.array([g for g in self.gamma if g <= prediction.closing_point(self.steps, self.rho) / 3])
         predicted = prediction(gamma, self.steps, self.rho)
         gamma, predicted = gamma[np.isfinite(predicted)], predicted[np.isfinite(predicted)]
         experiment = ToyExperiment(self.model, self.loss, self.optimizer, self.steps, rho=self.rho)

@@ -11,7 +11,7 @@ import xarray as xr
 import toymodels
 from deepnets import CNN, MLP, DeepExperiment, ResidualMLP, ResNet, ViT, parametrization_table, tasks
 from deepnets.cli_options import Setting
-from deepnets.network_edges import apex, read, slug, theory_of, unclaimed, words
+from deepnets.network_edges import measure_closing_point, read, slug, theory_of, unclaimed, words
 from deepnets.theory import plain_depth, predict
 from validation import Misuse, Plane, assess, edges_from_brackets, judge
 from validation.fitting.powerlaw import fit
@@ -148,8 +148,8 @@ def test_the_lazy_eta_max_of_cross_entropy_is_read_by_accuracy():
 
 def test_rich_laws_are_fitted_below_a_third_of_where_the_triangle_closes():
     edges, found = read(made({}, closes=1500.0), predict(3))
-    assert 1e3 < apex(edges) < 2e3
-    assert found["eta_max"].window("rich") == (10.0, apex(edges) / 3)
+    assert 1e3 < measure_closing_point(edges) < 2e3
+    assert found["eta_max"].window("rich") == (10.0, measure_closing_point(edges) / 3)
     assert found["eta_max"].window("lazy") == (0.0, 1e-3)
     assert read(made({}), predict(3))[1]["eta_max"].window("rich") == (10.0, 1e3)
     early, shut = read(made({}, closes=20.0), predict(3))

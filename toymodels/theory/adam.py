@@ -16,18 +16,18 @@ import numpy as np
 
 from toymodels.models import Model, OneParameter
 from toymodels.optimizers import Adam
-from toymodels.theory.losses import excess_root, numeric_pull
+from toymodels.theory.losses import numeric_residual, solve_excess_root
 
 LAZY_END = 0.005    # beyond, f is not linear to half a per cent
 
 
-def reach(model: Model) -> int:
+def initial_slope(model: Model) -> int:
     """Return c, the slope of ``gamma f`` in the parameter at the start."""
     return model.depth if isinstance(model, OneParameter) else 2
 
 
 @cache
-def rate(steps: int, rho: float, model: Model, loss: Any, optimizer: Adam) -> float:
+def solve_rate(steps: int, rho: float, model: Model, loss: Any, optimizer: Adam) -> float:
     """Return the least kappa whose excess after T steps of the linear problem is rho; takes about T/20 milliseconds.
 
     Parameters
@@ -35,12 +35,12 @@ def rate(steps: int, rho: float, model: Model, loss: Any, optimizer: Adam) -> fl
     steps, rho : T and rho.
     model, loss, optimizer : of the package.
     """
-    target = excess_root(loss, rho)
+    target = solve_excess_root(loss, rho)
     # no step is longer than kappa while the pull falls, so kappa is at least (1 - Delta)/T
     low, high = np.log((1 - target) / steps), np.log((1 - target) / steps) + 6.0
     for _ in range(4):
         trial = np.linspace(low, high, 33)
-        left = _residual(np.exp(trial), steps, model, loss, optimizer) - target
+        left = _train_linear_problem(np.exp(trial), steps, model, loss, optimizer) - target
         if not (left <= 0).any():
             return float("nan")
         k = max(1, int(np.argmax(left <= 0)))
@@ -49,9 +49,9 @@ def rate(steps: int, rho: float, model: Model, loss: Any, optimizer: Adam) -> fl
     return float(np.exp(low + (high - low) * left[k - 1] / (left[k - 1] - left[k])))
 
 
-def _residual(kappa: np.ndarray, steps: int, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:
+def _train_linear_problem(kappa: np.ndarray, steps: int, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:
     """Return Delta = 1 - f after the steps, for every kappa."""
-    pull, b1, b2, epsilon = numeric_pull(loss), optimizer.beta1, optimizer.beta2, optimizer.epsilon / reach(model)
+    pull, b1, b2, epsilon = numeric_residual(loss), optimizer.beta1, optimizer.beta2, optimizer.epsilon / initial_slope(model)
     delta, m, v = np.ones_like(kappa), np.zeros_like(kappa), np.zeros_like(kappa)
     for t in range(1, steps + 1):
         r = pull(delta)
@@ -60,20 +60,21 @@ def _residual(kappa: np.ndarray, steps: int, model: Model, loss: Any, optimizer:
     return delta
 
 
-def least(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:
+def eta_min(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:
     """Return eta_min = kappa gamma/c for gamma up to 0.005, NaN beyond."""
-    return np.where(gamma <= LAZY_END, rate(steps, rho, model, loss, optimizer) * gamma / reach(model), np.nan)
+    return np.where(gamma <= LAZY_END, solve_rate(steps, rho, model, loss, optimizer) * gamma / initial_slope(model), np.nan)
 
 
-def expression(model: Model, loss: Any, optimizer: Adam) -> Any:
+def derive_eta_min(model: Model, loss: Any, optimizer: Adam) -> Any:
     """Return ``kappa(T, rho) gamma/c`` as sympy."""
-    from toymodels.theory.symbols import letters, numeric_function
+    from toymodels.theory.symbols import letters, make_numeric_function
 
     s = letters()
-    return numeric_function("kappa", r"\kappa", _bound(model, loss, optimizer))(s.T, s.rho) * s.gamma / reach(model)
+    kappa = make_numeric_function("kappa", r"\kappa", _build_rate_function(model, loss, optimizer))
+    return kappa(s.T, s.rho) * s.gamma / initial_slope(model)
 
 
 @cache
-def _bound(model: Model, loss: Any, optimizer: Adam) -> Any:
+def _build_rate_function(model: Model, loss: Any, optimizer: Adam) -> Any:
     """Return ``(T, rho) -> kappa``, always the same object for the same arguments."""
-    return lambda steps, rho: rate(steps, rho, model, loss, optimizer)
+    return lambda steps, rho: solve_rate(steps, rho, model, loss, optimizer)

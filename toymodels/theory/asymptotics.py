@@ -39,7 +39,7 @@ class Branch:
         return (sympy.diff(self.eta, x) / self.eta) / (sympy.diff(self.gamma, x) / self.gamma)
 
 
-def explicit(eta: Any) -> Branch:
+def explicit_branch(eta: Any) -> Branch:
     """Return the branch of an expression in gamma that holds in both regimes."""
     import sympy
 
@@ -71,7 +71,7 @@ class Scaling:
         return self.prefactor * gamma**self.exponent * sympy.Abs(sympy.log(gamma)) ** self.log_power
 
 
-def scaling(branch: Branch, regime: str) -> Scaling:
+def derive_scaling(branch: Branch, regime: str) -> Scaling:
     """Return what the branch becomes in the regime.
 
     The local exponent's limit is the exponent a, and the limit of ``eta/gamma**a`` the prefactor. Where that is zero or infinite,
@@ -110,7 +110,7 @@ def _scaling(branch: Branch, regime: str) -> Scaling:
     return Scaling(exponent, log_power, sympy.simplify(sympy.limit(rest / size**log_power, x, end)))
 
 
-def smallest(candidates: list[Scaling], regime: str) -> Scaling:
+def choose_smallest(candidates: list[Scaling], regime: str) -> Scaling:
     """Return the smallest of several asymptotes: what their minimum becomes; equal laws keep the minimum of their prefactors."""
     import sympy
 
@@ -120,7 +120,7 @@ def smallest(candidates: list[Scaling], regime: str) -> Scaling:
     return Scaling(tied[0].exponent, tied[0].log_power, sympy.Min(*(s.prefactor for s in tied)))
 
 
-def crossing(lower: Scaling, upper: Scaling) -> Any:
+def solve_crossing(lower: Scaling, upper: Scaling) -> Any:
     """Return the gamma at which two rich power laws meet, ``lower = upper``, as sympy; infinity where they never do.
 
     With ``eta_min`` and ``eta_max`` it is the apex of the triangle of trainability.

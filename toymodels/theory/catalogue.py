@@ -16,9 +16,9 @@ from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import Model, OneParameter, TwoParameter, as_model
 from toymodels.optimizers import SGD, Adam, HeavyBall, SignSGD, as_optimizer, describe
 from toymodels.theory import adam, catapult_edges, curves
-from toymodels.theory.asymptotics import Branch, crossing, explicit
+from toymodels.theory.asymptotics import Branch, explicit_branch, solve_crossing
 from toymodels.theory.edge import Curve, Edge
-from toymodels.theory.losses import target_outputs, theory_loss
+from toymodels.theory.losses import as_theory_loss, solve_target_outputs
 from toymodels.theory.symbols import letters
 
 
@@ -39,7 +39,7 @@ def predict(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     ------
     Misuse : an unknown model, loss or optimizer.
     """
-    model, loss, optimizer = as_model(model), theory_loss(loss), as_optimizer(optimizer)
+    model, loss, optimizer = as_model(model), as_theory_loss(loss), as_optimizer(optimizer)
     if isinstance(optimizer, SignSGD):
         edges = _signsgd(model, loss)
     elif isinstance(optimizer, SGD):
@@ -48,7 +48,7 @@ def predict(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
         edges = _heavy_ball(model, loss, float(optimizer.beta))
     else:
         edges = [Edge("eta_min", "the linear problem, by scale", "Adam's indifference to the gradient's scale",
-                      partial(adam.least, model=model, loss=loss, optimizer=optimizer), partial(_adam, model, loss, optimizer), ("lazy",),
+                      partial(adam.eta_min, model=model, loss=loss, optimizer=optimizer), partial(_adam, model, loss, optimizer), ("lazy",),
                       "predicted for gamma <= 0.005 alone: the other edges are those of the second moment's transient")]
     order = ("eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div")
     question = ""
@@ -57,7 +57,7 @@ def predict(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     return {edge.name: replace(edge, question=question) for edge in sorted(edges, key=lambda e: order.index(e.name))}
 
 
-def apex(model: Model, loss: Any) -> Any:
+def solve_closing_point(model: Model, loss: Any) -> Any:
     """Return the gamma at which SGD's triangle of trainability closes, as sympy in T: eta_min's rich law meets eta_max's.
 
     ``(2 T (L - 2) r0/(L h_l))**(L/(L - 2))`` for one parameter and L >= 3 (``r0 = -l'(0)``; 1 for MSE); infinity else.
@@ -68,12 +68,12 @@ def apex(model: Model, loss: Any) -> Any:
     if not all(name in edges and "rich" in edges[name].regimes for name in ("eta_min", "eta_max")):
         return sympy.oo
     values = edges["eta_min"].curve.values | edges["eta_max"].curve.values
-    return crossing(edges["eta_min"].scaling("rich"), edges["eta_max"].scaling("rich")).subs(values)
+    return solve_crossing(edges["eta_min"].scaling("rich"), edges["eta_max"].scaling("rich")).subs(values)
 
 
-def _apex(steps: int, rho: float, model: Model, loss: Any) -> float:
-    """Return `apex` as a number."""
-    gamma = apex(model, loss)
+def _compute_closing_point(steps: int, rho: float, model: Model, loss: Any) -> float:
+    """Return `solve_closing_point` as a number."""
+    gamma = solve_closing_point(model, loss)
     return float(gamma.subs({letters().T: steps, letters().rho: rho}))
 
 
@@ -85,48 +85,48 @@ def _both(*branches: Branch) -> dict[str, list[Branch]]:
 def _targets(loss: Any) -> dict[Any, Any]:
     """Return what f1, f2, d1 = 1 - f1 and d2 = f2 - 1 are as functions of rho."""
     s = letters()
-    f1, f2 = target_outputs(loss)
+    f1, f2 = solve_target_outputs(loss)
     return {s.f1: f1, s.f2: f2, s.d1: 1 - f1, s.d2: f2 - 1}
 
 
 def _numbers(loss: Any) -> dict[Any, Any]:
     """Return what the letter h = l''(1) is."""
-    from toymodels.theory.losses import curvature_at_minimum
+    from toymodels.theory.losses import derive_curvature_at_minimum
 
-    return {letters().h: curvature_at_minimum(loss)}
+    return {letters().h: derive_curvature_at_minimum(loss)}
 
 
 @cache
 def _flow(model: Model, loss: Any, beta: float = 0.0) -> Curve:
     """Return eta_min = S/T in sympy."""
-    from toymodels.theory.flow import linear_time, time_expression, time_integral, time_limits
-    from toymodels.theory.losses import pull_at_start
+    from toymodels.theory.flow import derive_linear_time, derive_time, derive_time_integral, derive_time_limits
+    from toymodels.theory.losses import residual_at_start
 
     s = letters()
     b = s.beta
     rate = (1 - b) / (s.T - b * (1 - b**s.T) / (1 - b)) if beta else 1 / s.T
-    lazy, rich = (Branch(x.parameter, x.gamma, rate * x.eta, x.lazy, x.rich) for x in time_limits(model, loss))
+    lazy, rich = (Branch(x.parameter, x.gamma, rate * x.eta, x.lazy, x.rich) for x in derive_time_limits(model, loss))
     values = _targets(loss) | _momentum(beta)
     if isinstance(loss, MSE):
-        return Curve(rate * time_expression(model, loss), {"lazy": [lazy], "rich": [rich]}, values)
-    values |= {s.r0: pull_at_start(loss), s.S0: linear_time(loss).subs(values)}
-    return Curve(rate * time_expression(model, loss), {"lazy": [lazy], "rich": [rich]}, values, rate * time_integral(model))
+        return Curve(rate * derive_time(model, loss), {"lazy": [lazy], "rich": [rich]}, values)
+    values |= {s.r0: residual_at_start(loss), s.S0: derive_linear_time(loss).subs(values)}
+    return Curve(rate * derive_time(model, loss), {"lazy": [lazy], "rich": [rich]}, values, rate * derive_time_integral(model))
 
 
 @cache
 def _formula(eta: Any, *args: Any) -> Curve:
     """Return the curve of a function that gives an explicit expression in gamma, holding in both regimes."""
     expression = eta(*args)
-    return Curve(expression, _both(explicit(expression)))
+    return Curve(expression, _both(explicit_branch(expression)))
 
 
 @cache
 def _stability(model: Model, loss: Any, beta: float = 0.0) -> Curve:
     """Return ``2 (1 + beta)/(h_l K)`` in sympy."""
-    from toymodels.theory.stability import edge_of_stability
+    from toymodels.theory.stability import derive_edge_of_stability
 
-    expression = edge_of_stability(model, loss, letters().beta if beta else 0)
-    return Curve(expression, _both(explicit(expression)), _numbers(loss) | _momentum(beta))
+    expression = derive_edge_of_stability(model, loss, letters().beta if beta else 0)
+    return Curve(expression, _both(explicit_branch(expression)), _numbers(loss) | _momentum(beta))
 
 
 def _momentum(beta: float) -> dict[Any, Any]:
@@ -151,27 +151,27 @@ def _minimum_edge(model: Model, loss: Any, beta: float = 0.0) -> Edge:
                 partial(curves.flow_edge, model=model, loss=loss, beta=beta), partial(_flow, model, loss, beta),
                 holds=(100, 1.0),      # gradient flow needs small steps, not a small rho
                 # heavy ball's triangle closes later than SGD's: its rates reach further
-                apex=partial(_apex, model=model, loss=loss))
+                closing_gamma=partial(_compute_closing_point, model=model, loss=loss))
 
 
 def _sgd_one(model: OneParameter, loss: Any) -> list[Edge]:
     """Return the edges of the one-parameter model: no catapults, so no eta_crit (the edge of stability is eta_max)."""
-    from toymodels.theory.stability import divergence_one
+    from toymodels.theory.stability import derive_divergence_one
 
     edges = [
         _minimum_edge(model, loss),
         Edge("eta_max", r"stability, $2/\ell''(w_*)$", "eq. 7, with its prefactor",
-             partial(curves.stable_one, depth=model.depth, loss=loss), partial(_stability, model, loss),
-             apex=partial(_apex, model=model, loss=loss)),
+             partial(curves.stability_edge_one, depth=model.depth, loss=loss), partial(_stability, model, loss),
+             closing_gamma=partial(_compute_closing_point, model=model, loss=loss)),
     ]
-    derive = partial(_formula, divergence_one, model.depth, loss)
+    derive = partial(_formula, derive_divergence_one, model.depth, loss)
     if isinstance(loss, MSE) and model.depth <= 2:
         # L = 1: where stability is lost; L = 2: at twice that
-        edges.append(Edge("eta_div", "divergence", "exact", partial(curves.stable_one, depth=model.depth, loss=loss,
+        edges.append(Edge("eta_div", "divergence", "exact", partial(curves.stability_edge_one, depth=model.depth, loss=loss,
                                                                      factor=2.0 * model.depth), derive))
     elif model.depth == 2 and _straight(loss):
         edges.append(Edge("eta_div", r"divergence, $\gamma/\ell'(\infty)$", "footnote 5, with its prefactor",
-                          partial(curves.saturated_one, loss=loss), partial(_below, derive, 1.0), ("lazy",),
+                          partial(curves.straight_divergence_edge, loss=loss), partial(_below, derive, 1.0), ("lazy",),
                           "predicted for gamma < 1 alone: beyond, a run need not reach the straight part of the loss"))
     return edges
 
@@ -189,52 +189,52 @@ def _signsgd(model: Model, loss: Any) -> list[Edge]:
     """Return SignSGD's edges; it never diverges."""
     return [
         Edge("eta_min", "the walk in T steps", "Appendix F, with prefactor",
-             partial(curves.sign_walk, model=model, loss=loss), partial(_sign_walk, model, loss)),
+             partial(curves.signsgd_eta_min, model=model, loss=loss), partial(_sign_walk, model, loss)),
         Edge("eta_max", "the overshoot of one step", "Appendix F, with prefactor",
-             partial(curves.sign_overshoot, model=model, loss=loss), partial(_sign_overshoot, model, loss),
+             partial(curves.signsgd_eta_max, model=model, loss=loss), partial(_sign_overshoot, model, loss),
              limits="a bound: below it every run ends inside rho; the comb above it has lucky teeth", bound=True),
     ]
 
 
 @cache
 def _sign_walk(model: Model, loss: Any) -> Curve:
-    from toymodels.theory.signsgd import walk
+    from toymodels.theory.signsgd import derive_eta_min
 
-    expression = walk(model)
-    return Curve(expression, _both(explicit(expression)), _targets(loss))
+    expression = derive_eta_min(model)
+    return Curve(expression, _both(explicit_branch(expression)), _targets(loss))
 
 
 @cache
 def _sign_overshoot(model: Model, loss: Any) -> Curve:
-    from toymodels.theory.signsgd import overshoot
+    from toymodels.theory.signsgd import derive_eta_max
 
-    expression, branches = overshoot(model, symmetric=isinstance(loss, MSE))
+    expression, branches = derive_eta_max(model, symmetric=isinstance(loss, MSE))
     return Curve(expression, _both(*branches), _targets(loss))
 
 
 def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
     """Return the edges of the two-parameter model."""
-    from toymodels.theory.stability import divergence_two_mse
+    from toymodels.theory.stability import derive_divergence_two
 
     edges = [
         _minimum_edge(model, loss),
         Edge("eta_crit", r"stability of gradient flow's minimum, $2/(h_\ell K_*)$", "section 4.1 and Appendix D",
-             partial(curves.stable_two, loss=loss), partial(_stability, model, loss),
+             partial(curves.stability_edge_two, loss=loss), partial(_stability, model, loss),
              limits="gradient flow's minimum: the measured onset lies higher between gamma = 0.03 and 30, by 41% at 1",
              unjudged=(0.03, 30.0)),
     ]
     if isinstance(loss, MSE):
         edges += [
             Edge("eta_max", r"$\min(\eta_\mathrm{div}, \gamma)$", "Appendix D, uniformly in gamma",
-                 curves.convergence_two, _convergence_two),
-            Edge("eta_div", r"$\sqrt{1 + 4\gamma^2} - 1$", "exact, by the invariant", curves.divergence_two,
-                 partial(_formula, divergence_two_mse)),
+                 curves.convergence_edge_two, _convergence_two),
+            Edge("eta_div", r"$\sqrt{1 + 4\gamma^2} - 1$", "exact, by the invariant", curves.divergence_edge_two,
+                 partial(_formula, derive_divergence_two)),
         ]
     if isinstance(loss, CrossEntropy):
         edges += [
-            Edge("eta_settle", r"settling, $t = (\gamma/\eta)^2 G$", "Appendix D.2, derived here", catapult_edges.settling, _settling,
+            Edge("eta_settle", r"settling, $t = (\gamma/\eta)^2 G$", "Appendix D.2, derived here", catapult_edges.settling_edge, _settling,
                  ("lazy",), "predicted above 20 gamma^2 and below the catapult's end: elsewhere there is no such edge"),
-            Edge("eta_max", r"$c^*\gamma$ (lazy), $\gamma/h_\ell$ (rich)", "Appendix D.2, derived here", catapult_edges.upper,
+            Edge("eta_max", r"$c^*\gamma$ (lazy), $\gamma/h_\ell$ (rich)", "Appendix D.2, derived here", catapult_edges.upper_edge,
                  _catapult_end, limits="nothing between gamma = 0.02 and 0.3, where the prefactor jumps from 2.2 to 4.8"),
         ]
     return edges
@@ -244,14 +244,14 @@ def _adam(model: Model, loss: Any, optimizer: Adam) -> Curve:
     """Return Adam's lazy eta_min, ``kappa(T, rho) gamma/c``."""
     import sympy
 
-    gamma, eta = letters().gamma, adam.expression(model, loss, optimizer)
+    gamma, eta = letters().gamma, adam.derive_eta_min(model, loss, optimizer)
     whole = sympy.Piecewise((eta, gamma <= sympy.nsimplify(adam.LAZY_END)), (sympy.nan, True))
-    return Curve(whole, {"lazy": [explicit(eta)]})
+    return Curve(whole, {"lazy": [explicit_branch(eta)]})
 
 
 @cache
 def _settling() -> Curve:
-    return Curve(catapult_edges.settling_expression(), {"lazy": [catapult_edges.settling_branch()]}, _numbers(CrossEntropy()))
+    return Curve(catapult_edges.derive_settling_edge(), {"lazy": [catapult_edges.derive_settling_branch()]}, _numbers(CrossEntropy()))
 
 
 @cache
@@ -259,13 +259,13 @@ def _catapult_end() -> Curve:
     """Return c* gamma where lazy, gamma/h_l (beyond it even the flattest minimum is unstable) where rich, nothing between."""
     import sympy
 
-    from toymodels.theory.landscape import flattest_minimum
+    from toymodels.theory.landscape import derive_flattest_minimum
 
     gamma = letters().gamma
-    lazy, rich = catapult_edges.balance_number() * gamma, sympy.simplify(2 / flattest_minimum(CrossEntropy())[1])
+    lazy, rich = catapult_edges.growth_balance_number() * gamma, sympy.simplify(2 / derive_flattest_minimum(CrossEntropy())[1])
     low, high = sympy.nsimplify(catapult_edges.LAZY_END), sympy.nsimplify(catapult_edges.RICH_START)
     whole = sympy.Piecewise((lazy, gamma <= low), (rich, gamma >= high), (sympy.nan, True))
-    return Curve(whole, {"lazy": [explicit(lazy)], "rich": [explicit(rich)]}, _numbers(CrossEntropy()))
+    return Curve(whole, {"lazy": [explicit_branch(lazy)], "rich": [explicit_branch(rich)]}, _numbers(CrossEntropy()))
 
 
 @cache
@@ -273,11 +273,11 @@ def _convergence_two() -> Curve:
     """Return ``min(eta_div, gamma)``: beyond gamma even the flattest minimum is unstable."""
     import sympy
 
-    from toymodels.theory.landscape import flattest_minimum
-    from toymodels.theory.stability import divergence_two_mse
+    from toymodels.theory.landscape import derive_flattest_minimum
+    from toymodels.theory.stability import derive_divergence_two
 
-    parts = [divergence_two_mse(), 2 / flattest_minimum(MSE())[1]]
-    return Curve(sympy.Min(*parts), _both(*map(explicit, parts)))
+    parts = [derive_divergence_two(), 2 / derive_flattest_minimum(MSE())[1]]
+    return Curve(sympy.Min(*parts), _both(*map(explicit_branch, parts)))
 
 
 def _heavy_ball(model: Model, loss: Any, beta: float) -> list[Edge]:
@@ -290,13 +290,13 @@ def _heavy_ball(model: Model, loss: Any, beta: float) -> list[Edge]:
     edges = [_minimum_edge(model, loss, beta)]
     if isinstance(model, OneParameter) and isinstance(loss, MSE):
         label, source = r"stability, $2(1+\beta)/\ell''(w_*)$", "Polyak's bound for a quadratic"
-        numeric = partial(curves.stable_one, depth=model.depth, loss=loss, factor=2.0 * (1 + beta))
+        numeric = partial(curves.stability_edge_one, depth=model.depth, loss=loss, factor=2.0 * (1 + beta))
         derive = partial(_stability, model, loss, beta)
         if model.depth == 1:
             edges.append(Edge("eta_max", label, source, numeric, derive))
         else:
             below = 0.3 * (1 - beta)
-            edges.append(Edge("eta_max", label, source, partial(curves.lazy_only, inner=numeric, below=below),
+            edges.append(Edge("eta_max", label, source, partial(curves.cut_to_lazy, inner=numeric, below=below),
                               partial(_below, derive, below), ("lazy",),
                               "predicted for gamma < 0.3 (1 - beta) alone: beyond, the transient decides"))
     return edges

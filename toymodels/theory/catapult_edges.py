@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from toymodels.losses import P0, P1, CrossEntropy
-from toymodels.theory.losses import excess_root
+from toymodels.theory.losses import solve_excess_root
 
 CURVATURE = float(P0 * P1)     # h_l
 SETTLED = 20.0                 # the least eta/gamma**2 of the settling line: nearer to eta_crit = 5 gamma**2 the sets merge
@@ -21,7 +21,7 @@ TAIL = 0.9                     # the share of the steps before the tail begins
 
 
 @cache
-def balance() -> float:
+def solve_growth_balance() -> float:
     """Return ``c* = 2.1996...``, the eta/gamma above which a saturated run grows.
 
     Where f < 0 the slope is -p1 and a step multiplies p by ``1 + a p1`` and q by ``1 - a p1`` (a = eta/gamma); where f > 0 it is
@@ -38,18 +38,18 @@ def balance() -> float:
     return float(brentq(excess_growth, 1.5, 3.0, xtol=1e-15, rtol=1e-15))
 
 
-def balance_condition() -> tuple[Any, Any]:
+def derive_balance_condition() -> tuple[Any, Any]:
     """Return ``(condition, theta)``: c* is a zero of the first in the letter a; the second is the fraction of time at f < 0.
 
     Both from eliminating theta between the two equations of `balance`, with the slopes of the loss's own straight sides.
     """
     import sympy
 
-    from toymodels.theory.losses import tail_slopes
+    from toymodels.theory.losses import derive_tail_slopes
     from toymodels.theory.symbols import letters
 
     a, theta = letters().a, sympy.Symbol("theta")
-    down, up = tail_slopes(CrossEntropy())                # -l'(-oo) = p1, l'(oo) = p0
+    down, up = derive_tail_slopes(CrossEntropy())                # -l'(-oo) = p1, l'(oo) = p0
     # solved with letters for the four logarithms, and these put in last: sympy would try to combine them
     factors = dict(zip(sympy.symbols("A B C D"), (1 + a * down, 1 - a * up, 1 - a * down, 1 + a * up), strict=True))
     p_below, p_above, q_below, q_above = factors
@@ -60,7 +60,7 @@ def balance_condition() -> tuple[Any, Any]:
 
 
 @cache
-def settle_constant(rho: float) -> float:
+def compute_settling_constant(rho: float) -> float:
     """Return the constant of ``G = log(eta/gamma**2)/h_l + const``, about 18.2 at rho = 0.01; NaN where rho is too large for it.
 
     Between two steps the run sees a fixed kernel: with kappa = eta K the output obeys ``f <- f + kappa r(f)``, whose ergodic
@@ -72,14 +72,14 @@ def settle_constant(rho: float) -> float:
     ----------
     rho : the excess at the end, in (0, 1).
     """
-    start, kappa, above = _chaos()
-    end = _cycle_amplitude(rho)
+    start, kappa, above = _integrate_chaos()
+    end = _solve_cycle_amplitude(rho)
     if not end < start:
         return float("nan")
-    return _along_the_cycle(end, start) + above + (np.log(2.0) - np.log(kappa)) / CURVATURE
+    return _integrate_along_cycle(end, start) + above + (np.log(2.0) - np.log(kappa)) / CURVATURE
 
 
-def settling(gamma: np.ndarray, steps: int, rho: float) -> np.ndarray:
+def settling_edge(gamma: np.ndarray, steps: int, rho: float) -> np.ndarray:
     """Return eta_settle: ``gamma sqrt(-W/(2 h_l 0.9 T))`` with ``W = W_-1(-B)``, ``B = 2 h_l 0.9 T gamma^2 exp(-2 h_l const)``.
 
     The solution of ``0.9 T = (gamma/eta)^2 G``; NaN where it is below ``20 gamma^2`` or above the catapult's end c* gamma.
@@ -87,16 +87,16 @@ def settling(gamma: np.ndarray, steps: int, rho: float) -> np.ndarray:
     from scipy.special import lambertw
 
     scale = 2 * CURVATURE * TAIL * steps
-    b = scale * gamma**2 * np.exp(-2 * CURVATURE * settle_constant(rho))
+    b = scale * gamma**2 * np.exp(-2 * CURVATURE * compute_settling_constant(rho))
     with np.errstate(invalid="ignore"):
         w = np.real(lambertw(-np.where(b < np.exp(-1.0), b, np.nan), -1))
         eta = gamma * np.sqrt(-w / scale)
-        return np.where((eta > SETTLED * gamma**2) & (eta < balance() * gamma), eta, np.nan)
+        return np.where((eta > SETTLED * gamma**2) & (eta < solve_growth_balance() * gamma), eta, np.nan)
 
 
-def upper(gamma: np.ndarray, steps: int, rho: float) -> np.ndarray:
+def upper_edge(gamma: np.ndarray, steps: int, rho: float) -> np.ndarray:
     """Return eta_max of the two-parameter model with cross-entropy: c* gamma when lazy, gamma/h_l when rich, NaN between."""
-    return np.where(gamma <= LAZY_END, balance() * gamma, np.where(gamma >= RICH_START, gamma / CURVATURE, np.nan))
+    return np.where(gamma <= LAZY_END, solve_growth_balance() * gamma, np.where(gamma >= RICH_START, gamma / CURVATURE, np.nan))
 
 
 def _cycle(delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,13 +104,13 @@ def _cycle(delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.log((P1 + delta) / (P0 - delta)), np.log((P1 - delta) / (P0 + delta))
 
 
-def _cycle_amplitude(rho: float) -> float:
+def _solve_cycle_amplitude(rho: float) -> float:
     """Return delta of the cycle whose larger excess is rho: that of its output above 1, where the loss bends less."""
-    f = 1 - excess_root(CrossEntropy(), rho, "above")
+    f = 1 - solve_excess_root(CrossEntropy(), rho, "above")
     return float(CrossEntropy().slope(np.full((), f)))
 
 
-def _along_the_cycle(low: float, high: float) -> float:
+def _integrate_along_cycle(low: float, high: float) -> float:
     """Return ``Int d log kappa/m`` with ``m = delta^2`` over the cycles from amplitude `low` to `high`."""
     series = 2 / 3 * (P1**-3 + P0**-3) * P0 * P1     # d log kappa/d delta -> series delta: the limit at small delta
 
@@ -129,7 +129,7 @@ def _along_the_cycle(low: float, high: float) -> float:
 
 
 @cache
-def _chaos() -> tuple[float, float, float]:
+def _integrate_chaos() -> tuple[float, float, float]:
     """Return ``(delta, kappa, Int_kappa^oo (1/m - 1/h_l) d log kappa)``, from where the cycle loses stability upwards.
 
     The average m comes from running the map, 512 kernels side by side; good to 0.1% of the settling time.
@@ -156,7 +156,7 @@ def _chaos() -> tuple[float, float, float]:
     return delta, float(np.exp(low)), float((steps / total - 1 / CURVATURE).sum() * (edges[1] - edges[0]))
 
 
-def settling_branch() -> Any:
+def derive_settling_branch() -> Any:
     """Return the settling line as a `Branch`, by the parameter x = -W of `settling`: ``B = x exp(-x)``.
 
     The constant of G is the function ``C(rho)``.
@@ -164,43 +164,43 @@ def settling_branch() -> Any:
     import sympy
 
     from toymodels.theory.asymptotics import Branch
-    from toymodels.theory.landscape import bend
+    from toymodels.theory.landscape import curvature_letter
     from toymodels.theory.symbols import letters
 
     s = letters()
-    h = bend(CrossEntropy())
+    h = curvature_letter(CrossEntropy())
     scale = 2 * h * sympy.nsimplify(TAIL) * s.T
-    gamma = sympy.sqrt(s.x * sympy.exp(-s.x) / scale) * sympy.exp(h * _constant())
+    gamma = sympy.sqrt(s.x * sympy.exp(-s.x) / scale) * sympy.exp(h * _settling_constant())
     return Branch(s.x, gamma, gamma * sympy.sqrt(s.x / scale), sympy.oo, None)
 
 
-def settling_expression() -> Any:
+def derive_settling_edge() -> Any:
     """Return the settling line in gamma, T and rho, with the branch -1 of Lambert's W."""
     import sympy
 
-    from toymodels.theory.landscape import bend
+    from toymodels.theory.landscape import curvature_letter
     from toymodels.theory.symbols import letters
 
     s = letters()
-    h = bend(CrossEntropy())
+    h = curvature_letter(CrossEntropy())
     scale = 2 * h * sympy.nsimplify(TAIL) * s.T
-    eta = s.gamma * sympy.sqrt(-sympy.LambertW(-scale * s.gamma**2 * sympy.exp(-2 * h * _constant()), -1) / scale)
+    eta = s.gamma * sympy.sqrt(-sympy.LambertW(-scale * s.gamma**2 * sympy.exp(-2 * h * _settling_constant()), -1) / scale)
     # eta > 20 gamma^2 and eta < c* gamma, solved for gamma: sympy takes the real branch of Lambert's W for a complex number
-    time, least, end = sympy.nsimplify(TAIL) * s.T, sympy.nsimplify(SETTLED), balance_number()
-    high = sympy.sqrt((sympy.log(least) / h + _constant()) / time) / least
-    low = end * sympy.exp(-h * (time * end**2 - _constant()))
+    time, least, end = sympy.nsimplify(TAIL) * s.T, sympy.nsimplify(SETTLED), growth_balance_number()
+    high = sympy.sqrt((sympy.log(least) / h + _settling_constant()) / time) / least
+    low = end * sympy.exp(-h * (time * end**2 - _settling_constant()))
     return sympy.Piecewise((eta, sympy.And(s.gamma < high, s.gamma > low)), (sympy.nan, True))
 
 
 @cache
-def balance_number() -> Any:
+def growth_balance_number() -> Any:
     """Return c* as a sympy number, like pi: it prints as ``c_star`` and has as many digits as are asked for."""
     import mpmath
     import sympy
 
     from toymodels.theory.symbols import letters
 
-    condition = sympy.lambdify(letters().a, balance_condition()[0], "mpmath")
+    condition = sympy.lambdify(letters().a, derive_balance_condition()[0], "mpmath")
 
     class GrowthBalance(sympy.NumberSymbol):
         is_real = True
@@ -224,8 +224,8 @@ def balance_number() -> Any:
     return GrowthBalance()
 
 
-def _constant() -> Any:
+def _settling_constant() -> Any:
     """Return the constant of G as a sympy function of rho."""
-    from toymodels.theory.symbols import letters, numeric_function
+    from toymodels.theory.symbols import letters, make_numeric_function
 
-    return numeric_function("C", "C", settle_constant)(letters().rho)
+    return make_numeric_function("C", "C", compute_settling_constant)(letters().rho)

@@ -12,7 +12,7 @@ import numpy as np
 
 from toymodels.models import Model, OneParameter
 from toymodels.theory.flow_time import gradient_flow_time
-from toymodels.theory.losses import excess_root, numeric_curvature, numeric_tail
+from toymodels.theory.losses import numeric_curvature, numeric_tail, solve_excess_root
 
 
 def flow_edge(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, beta: float = 0.0) -> np.ndarray:
@@ -24,52 +24,52 @@ def flow_edge(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any
     return (1 - beta) * gradient_flow_time(model, loss, gamma, rho) / (steps - delay)
 
 
-def stable_one(gamma: np.ndarray, steps: int, rho: float, depth: int, loss: Any, factor: float = 2.0) -> np.ndarray:
+def stability_edge_one(gamma: np.ndarray, steps: int, rho: float, depth: int, loss: Any, factor: float = 2.0) -> np.ndarray:
     """Return ``factor gamma^2/(h_l L^2 (1 + gamma)^(2 - 2/L))``: eta_max of the one-parameter model."""
     return factor * gamma**2 / (numeric_curvature(loss) * depth**2) * np.exp((2 / depth - 2) * np.log1p(gamma))
 
 
-def stable_two(gamma: np.ndarray, steps: int, rho: float, loss: Any, factor: float = 2.0) -> np.ndarray:
+def stability_edge_two(gamma: np.ndarray, steps: int, rho: float, loss: Any, factor: float = 2.0) -> np.ndarray:
     """Return ``(factor/2) gamma^2/(h_l sqrt(1 + gamma^2))``: eta_crit of the two-parameter model."""
     return factor / 2 * gamma * (gamma / np.hypot(1, gamma)) / numeric_curvature(loss)
 
 
-def divergence_two(gamma: np.ndarray, steps: int, rho: float) -> np.ndarray:
+def divergence_edge_two(gamma: np.ndarray, steps: int, rho: float) -> np.ndarray:
     """Return ``sqrt(1 + 4 gamma^2) - 1 = 4 gamma^2/(1 + sqrt(1 + 4 gamma^2))``."""
     return 2 * gamma * (2 * gamma / (1 + np.hypot(1, 2 * gamma)))
 
 
-def convergence_two(gamma: np.ndarray, steps: int, rho: float) -> np.ndarray:
+def convergence_edge_two(gamma: np.ndarray, steps: int, rho: float) -> np.ndarray:
     """Return ``min(eta_div, gamma)``: eta_max of the two-parameter model with MSE."""
-    return np.minimum(divergence_two(gamma, steps, rho), gamma)
+    return np.minimum(divergence_edge_two(gamma, steps, rho), gamma)
 
 
-def saturated_one(gamma: np.ndarray, steps: int, rho: float, loss: Any) -> np.ndarray:
+def straight_divergence_edge(gamma: np.ndarray, steps: int, rho: float, loss: Any) -> np.ndarray:
     """Return ``gamma/l'(oo)`` for gamma < 1, NaN beyond: eta_div at L = 2 of a loss that is straight far out."""
     return np.where(gamma < 1, gamma / numeric_tail(loss), np.nan)
 
 
-def sign_walk(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any) -> np.ndarray:
+def signsgd_eta_min(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any) -> np.ndarray:
     """Return SignSGD's eta_min: the distance to f1 in T equal steps."""
-    f1 = 1 - excess_root(loss, rho)
+    f1 = 1 - solve_excess_root(loss, rho)
     if isinstance(model, OneParameter):
         return np.expm1(np.log1p(gamma * f1) / model.depth) / steps
     x = gamma * f1
     return x / steps / (1 + np.sqrt(1 + 2 * x * ((steps - 1) / steps)))
 
 
-def sign_overshoot(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any) -> np.ndarray:
+def signsgd_eta_max(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any) -> np.ndarray:
     """Return SignSGD's eta_max: the step that from the minimum leads to excess rho, the smaller of the two sides'."""
-    up, down = -excess_root(loss, rho, "above"), -excess_root(loss, rho, "below")     # f2 - 1 > 0, f1 - 1 < 0
+    up, down = -solve_excess_root(loss, rho, "above"), -solve_excess_root(loss, rho, "below")     # f2 - 1 > 0, f1 - 1 < 0
     if isinstance(model, OneParameter):
         star, reach = np.log1p(gamma) / model.depth, gamma / (1 + gamma)
         sides = [np.exp(star) * np.abs(np.expm1(np.log1p(reach * d) / model.depth)) for d in (up, down)]
     else:
-        sides = [_two_step(gamma, d) for d in (up, down)]
+        sides = [_solve_two_step(gamma, d) for d in (up, down)]
     return np.minimum(*sides)
 
 
-def _two_step(gamma: np.ndarray, d: float) -> np.ndarray:
+def _solve_two_step(gamma: np.ndarray, d: float) -> np.ndarray:
     """Return the least positive eta with ``(gamma d)^2 = 4 eta^2 (1 + gamma (2 + d) - 2 eta)``, by iteration from 0.
 
     The iteration rises monotonically and contracts by ``eta/(1 + gamma (2 + d) - 2 eta)``, below 0.3 for any gamma and |d| < 1.
@@ -80,6 +80,6 @@ def _two_step(gamma: np.ndarray, d: float) -> np.ndarray:
     return eta
 
 
-def lazy_only(gamma: np.ndarray, steps: int, rho: float, inner: Any, below: float) -> np.ndarray:
+def cut_to_lazy(gamma: np.ndarray, steps: int, rho: float, inner: Any, below: float) -> np.ndarray:
     """Return `inner` where gamma < `below`, NaN beyond."""
     return np.where(gamma < below, inner(gamma, steps, rho), np.nan)

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def recall(question: str, derive: Callable[[], str]) -> str:
+def load_or_derive(question: str, derive: Callable[[], str]) -> str:
     """Return the answer to a question: from disk where the same theory has answered it before, else derived and kept.
 
     Parameters

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from toymodels.theory.asymptotics import Branch, Scaling, scaling, smallest
-from toymodels.theory.derivation_cache import recall
-from toymodels.theory.symbols import letters
+from toymodels.theory.asymptotics import Branch, Scaling, choose_smallest, derive_scaling
+from toymodels.theory.derivation_cache import load_or_derive
 from validation.arguments import Misuse, between, choose, positive, whole
 from validation.prediction import REGIMES, Prediction
 
@@ -54,7 +53,7 @@ class Edge(Prediction):
     derive : () -> Curve, with sympy.
     regimes : where it has a power law: of "lazy", "rich".
     limits : a sentence about where nothing is predicted; empty if there is no such place.
-    apex : (steps, rho) -> the gamma at which the triangle of trainability closes, infinity if it does not.
+    closing_gamma : (steps, rho) -> the gamma at which the triangle of trainability closes, infinity if it does not.
     bound : whether the edge is only said not to lie below the curve.
     holds : (least T, largest rho) for the curve as a whole: the edges of stability and divergence are those of endless training and of
         vanishing rho (at T = 100 the measured eta_div of L = 1 lies 60% higher, at rho = 0.1 the eta_max of L = 12 23%).
@@ -69,7 +68,7 @@ class Edge(Prediction):
     derive: Callable[[], Curve] = None  # type: ignore[assignment]
     regimes: tuple[str, ...] = REGIMES
     limits: str = ""
-    apex: Callable[[int, float], float] | None = None
+    closing_gamma: Callable[[int, float], float] | None = None
     unjudged: tuple[float, float] | None = None
     bound: bool = False
     holds: tuple[int, float] = (1000, 0.02)
@@ -123,7 +122,7 @@ class Edge(Prediction):
             raise Misuse(f"{self.name} has no power law in the {regime} regime, only in: {', '.join(self.regimes)}"
                          + (f" ({self.limits})" if self.limits else ""))
         if regime not in self._scalings:
-            self._scalings[regime] = smallest([scaling(b, regime) for b in self.curve.branches[regime]], regime)
+            self._scalings[regime] = choose_smallest([derive_scaling(b, regime) for b in self.curve.branches[regime]], regime)
         return self._scalings[regime]
 
     @cached_property
@@ -150,7 +149,7 @@ class Edge(Prediction):
             law = self.scaling(regime)
             return f"{law.exponent} {int(law.log_power != 0)}"
 
-        exponent, logarithm = recall(self.question and f"{self.question} {self.name} {regime}", derive).split()
+        exponent, logarithm = load_or_derive(self.question and f"{self.question} {self.name} {regime}", derive).split()
         return exponent, logarithm == "1"
 
     def prefactor(self, regime: str) -> Any:
@@ -161,23 +160,20 @@ class Edge(Prediction):
         """Return whether a power of log gamma multiplies the power law in the regime."""
         return self._law(regime)[1] if regime in self.regimes else super().logarithm(regime)
 
-    def asymptote(self, regime: str) -> Any:
-        """Return ``c gamma**exponent |log gamma|**power`` as sympy."""
-        return self.scaling(regime).law(letters().gamma).subs(self.curve.values)
-
-    def gamma_apex(self, steps: int = 1000, rho: float = 0.01) -> float:
+    def closing_point(self, steps: int = 1000, rho: float = 0.01) -> float:
         """Return the gamma at which eta_min meets eta_max, by their rich power laws; infinity where they never do."""
         steps, rho = whole("steps", steps), between("rho", rho, 0, 1)
-        if self.apex is None:
+        if self.closing_gamma is None:
             return np.inf
-        apex = self.apex
-        return float(recall(self.question and f"{self.question} apex {steps} {rho!r}", lambda: repr(float(apex(steps, rho)))))
+        solve = self.closing_gamma
+        key = self.question and f"{self.question} closing point {steps} {rho!r}"
+        return float(load_or_derive(key, lambda: repr(float(solve(steps, rho)))))
 
     def window(self, regime: str, steps: int = 1000, rho: float = 0.01,
                tolerance: float = 0.02) -> tuple[float, float] | None:
-        """Return the gammas (low, high) of the regime: the local exponent within `tolerance` of its limit, and gamma <= apex/3.
+        """Return the gammas (low, high) of the regime, where the local exponent is within `tolerance` of its limit.
 
-        Nor does a window reach into the `unjudged` gammas.
+        A window ends at a third of the closing point at the latest, and does not reach into the `unjudged` gammas.
 
         Parameters
         ----------
@@ -187,7 +183,7 @@ class Edge(Prediction):
 
         Returns
         -------
-        (low, high), where an open end is 0 or infinity; None where there is no such stretch: beyond the apex, in a regime
+        (low, high), where an open end is 0 or infinity; None where there is no such stretch: beyond the closing point, in a regime
         without a power law, or where a logarithm drags the exponent along.
         """
         choose("regime", regime, REGIMES)
@@ -214,7 +210,7 @@ class Edge(Prediction):
         low, high = self.unjudged or (np.inf, 0.0)
         if regime == "lazy":
             return 0.0, min(edge, low)
-        edge, high = max(edge, high), self.gamma_apex(steps, rho) / 3
+        edge, high = max(edge, high), self.closing_point(steps, rho) / 3
         return (edge, high) if edge < high else None
 
     def latex(self) -> str:

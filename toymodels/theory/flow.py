@@ -11,28 +11,28 @@ from typing import Any
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import OneParameter, TwoParameter
 from toymodels.theory.asymptotics import Branch
-from toymodels.theory.landscape import kernel_two, one_output
-from toymodels.theory.losses import pull_at_start, slope
+from toymodels.theory.landscape import derive_kernel_two, output_one
+from toymodels.theory.losses import derive_slope, residual_at_start
 from toymodels.theory.symbols import letters
 
 
-def kernel_along(model: Any, f: Any) -> Any:
+def derive_kernel_along_flow(model: Any, f: Any) -> Any:
     """Return K as a function of the output along gradient flow's path, as sympy.
 
-    One parameter: ``(L/gamma)**2 (1 + gamma f)**(2 - 2/L)``, for w is a function of f; two: `landscape.kernel_two`.
+    One parameter: ``(L/gamma)**2 (1 + gamma f)**(2 - 2/L)``, for w is a function of f; two: `landscape.derive_kernel_two`.
     """
     import sympy
 
     if isinstance(model, TwoParameter):
-        return kernel_two(f)
+        return derive_kernel_two(f)
     s = letters()
     depth = model if not isinstance(model, OneParameter) else model.depth
-    speed = sympy.diff(one_output(depth, s.w, s.gamma), s.w)
+    speed = sympy.diff(output_one(depth, s.w, s.gamma), s.w)
     weight = (1 + s.gamma * f) ** (1 / sympy.sympify(depth))          # w**L = 1 + gamma f
     return sympy.powsimp(sympy.powdenest((speed**2).subs(s.w, weight), force=True))
 
 
-def time_integral(model: Any, loss: Any = None) -> Any:
+def derive_time_integral(model: Any, loss: Any = None) -> Any:
     """Return ``S = eta T = Int_0^f1 df/(K(f) r(f))`` as a sympy Integral; for ``df/dt = eta K r``.
 
     ``r = -l'(f)``, or left as r where `loss` is None.
@@ -41,18 +41,18 @@ def time_integral(model: Any, loss: Any = None) -> Any:
 
     s = letters()
     x = sympy.Symbol("f", nonnegative=True)
-    pull = sympy.Function("r")(x) if loss is None else -slope(loss, x)
-    return sympy.Integral(1 / (kernel_along(model, x) * pull), (x, 0, s.f1))
+    pull = sympy.Function("r")(x) if loss is None else -derive_slope(loss, x)
+    return sympy.Integral(1 / (derive_kernel_along_flow(model, x) * pull), (x, 0, s.f1))
 
 
 @cache
-def time_expression(model: Any, loss: Any) -> Any:
+def derive_time(model: Any, loss: Any) -> Any:
     """Return S as a sympy expression in gamma and f1: closed for MSE, the integral for every other loss."""
     import sympy
 
     s = letters()
     if not isinstance(loss, MSE):
-        return time_integral(model, loss)
+        return derive_time_integral(model, loss)
     gamma, f1 = s.gamma, s.f1
     if isinstance(model, TwoParameter):
         c = sympy.sqrt(1 + gamma**2)
@@ -75,7 +75,7 @@ def time_expression(model: Any, loss: Any) -> Any:
 
 
 @cache
-def time_limits(model: Any, loss: Any) -> tuple[Branch, Branch]:
+def derive_time_limits(model: Any, loss: Any) -> tuple[Branch, Branch]:
     """Return the branches (lazy, rich) that S tends to.
 
     Lazy: the kernel is ``K(0)`` throughout, and the limit goes under the integral. Rich: with ``g = gamma f`` the time is spent
@@ -88,12 +88,12 @@ def time_limits(model: Any, loss: Any) -> tuple[Branch, Branch]:
     s = letters()
     gamma, f1 = s.gamma, s.f1
     x = sympy.Symbol("f", nonnegative=True)
-    kernel = kernel_along(model, x)
+    kernel = derive_kernel_along_flow(model, x)
     lazy_kernel = kernel.subs(x, 0)
-    lazy = Branch(gamma, gamma, (linear_time(loss) if isinstance(loss, MSE) else s.S0) / lazy_kernel, sympy.Integer(0), None)
+    lazy = Branch(gamma, gamma, (derive_linear_time(loss) if isinstance(loss, MSE) else s.S0) / lazy_kernel, sympy.Integer(0), None)
     if sympy.diff(kernel, x) == 0:
         return lazy, Branch(gamma, gamma, lazy.eta, None, sympy.oo)
-    pull = pull_at_start(loss) if isinstance(loss, MSE) else s.r0
+    pull = residual_at_start(loss) if isinstance(loss, MSE) else s.r0
     g = sympy.Symbol("g", nonnegative=True)
     integrand = 1 / (gamma * kernel.subs(x, g / gamma))      # a power of gamma times a function of g
     if isinstance(model, OneParameter):
@@ -106,13 +106,13 @@ def time_limits(model: Any, loss: Any) -> tuple[Branch, Branch]:
 
 
 @cache
-def linear_time(loss: Any) -> Any:
+def derive_linear_time(loss: Any) -> Any:
     """Return ``Int_0^f1 df/r(f)``, the time in units of 1/K when the kernel is constant, closed where sympy has it."""
     import sympy
 
     s = letters()
     x = sympy.Symbol("f", nonnegative=True)
-    pull = -slope(loss, x)
+    pull = -derive_slope(loss, x)
     if isinstance(loss, MSE):
         return -sympy.log(1 - s.f1)
     if isinstance(loss, CrossEntropy):
@@ -127,7 +127,7 @@ def linear_time(loss: Any) -> Any:
     return sympy.Integral(1 / pull, (x, 0, s.f1))
 
 
-def escape(depth: Any) -> Any:
+def derive_escape(depth: Any) -> Any:
     """Return w(t) while the pull is still its start value (Delta = 1): the corrected equation 8, as sympy in a, t and w(0) = 1.
 
     ``w' = eta (L/gamma) w**(L-1)``: ``exp(L a t)`` for L = 2, ``(1 - L(L-2) a t)**(-1/(L-2))`` for L >= 3, ``a = eta/gamma``.
@@ -142,7 +142,7 @@ def escape(depth: Any) -> Any:
     return sympy.simplify(w.subs(tau, s.a * s.t))
 
 
-def silent_period(depth: int) -> Any:
+def derive_silent_period(depth: int) -> Any:
     """Return ``tau = eta t/gamma`` at which the weight of equation 8 has escaped, as sympy: ``1/(L(L-2))`` for L >= 3.
 
     So the silent alignment lasts t = gamma/(eta L (L-2)) steps, in proportion to gamma, at any loss with the pull 1 at its
@@ -156,7 +156,7 @@ def silent_period(depth: int) -> Any:
     return sympy.integrate(s.x ** (1 - sympy.Integer(depth)), (s.x, 1, sympy.oo)) / depth
 
 
-def collapse(depth: Any, loss: Any) -> Any:
+def derive_collapse(depth: Any, loss: Any) -> Any:
     """Return ``dw/dtau`` at ``tau = eta t/gamma`` in the limit of large gamma at fixed w, as sympy: without gamma.
 
     ``dw/dt = -eta l'(f) df/dw``, and df/dw is 1/gamma times a function of w, while f -> 0: so the early path is one curve in tau.
@@ -164,5 +164,5 @@ def collapse(depth: Any, loss: Any) -> Any:
     import sympy
 
     s = letters()
-    f = one_output(depth, s.w, s.gamma)
-    return sympy.simplify(sympy.limit(-slope(loss, f) * sympy.diff(f, s.w) * s.gamma, s.gamma, sympy.oo))
+    f = output_one(depth, s.w, s.gamma)
+    return sympy.simplify(sympy.limit(-derive_slope(loss, f) * sympy.diff(f, s.w) * s.gamma, s.gamma, sympy.oo))

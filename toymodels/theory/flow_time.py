@@ -15,7 +15,7 @@ import numpy as np
 
 from toymodels.losses import MSE
 from toymodels.models import Model, OneParameter, as_model
-from toymodels.theory.losses import excess_root, numeric_pull, theory_loss
+from toymodels.theory.losses import as_theory_loss, numeric_residual, solve_excess_root
 from validation.arguments import between, positive
 
 
@@ -40,12 +40,12 @@ def gradient_flow_time(model: Model, loss: Any, gamma: Any, rho: float = 0.01) -
     Misuse : for an unknown model or loss, gamma not above zero, rho outside (0, 1).
     """
     as_model(model)
-    loss = theory_loss(loss)
+    loss = as_theory_loss(loss)
     gamma = positive("gamma", gamma)
     rho = between("rho", rho, 0, 1)
     if isinstance(loss, MSE):
         return _closed_one(model.depth, gamma, rho) if isinstance(model, OneParameter) else _closed_two(gamma, rho)
-    return quadrature(model, loss, gamma, rho)
+    return integrate_time(model, loss, gamma, rho)
 
 
 def _closed_one(depth: int, gamma: np.ndarray, rho: float) -> np.ndarray:
@@ -104,7 +104,7 @@ def _closed_two(gamma: np.ndarray, rho: float) -> np.ndarray:
     return gamma * (gamma / (2 * c)) * np.log1p(rise / root)
 
 
-def quadrature(model: Model, loss: Any, gamma: Any, rho: float) -> np.ndarray:
+def integrate_time(model: Model, loss: Any, gamma: Any, rho: float) -> np.ndarray:
     """Return S by Gauss-Legendre panels, for any loss (to 1e-13 of itself; the paper's losses).
 
     Two substitutions keep the integrand smooth: below f = 1/2, v = log(1 + gamma f) (asinh(gamma f) for two parameters),
@@ -122,7 +122,7 @@ def quadrature(model: Model, loss: Any, gamma: Any, rho: float) -> np.ndarray:
     S, float64, in units of eta, shape of `gamma`.
     """
     gamma = np.asarray(gamma, dtype=np.float64)
-    pull, delta1 = numeric_pull(loss), excess_root(loss, rho)
+    pull, delta1 = numeric_residual(loss), solve_excess_root(loss, rho)
     shape, gamma = gamma.shape, gamma.reshape(-1, 1)
     middle = min(0.5, 1.0 - delta1)
     one = isinstance(model, OneParameter)

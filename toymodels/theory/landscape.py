@@ -12,29 +12,29 @@ from typing import Any
 
 from toymodels.losses import MSE
 from toymodels.models import OneParameter, TwoParameter
-from toymodels.theory.losses import curvature_at_minimum, slope
+from toymodels.theory.losses import derive_curvature_at_minimum, derive_slope
 from toymodels.theory.symbols import letters
 
 
-def one_output(depth: Any, w: Any, gamma: Any) -> Any:
+def output_one(depth: Any, w: Any, gamma: Any) -> Any:
     """Return ``f(w)`` of `OneParameter` for any depth, also a symbol: the model's own line with another ``depth``."""
     return OneParameter.output(SimpleNamespace(depth=depth), w, gamma)  # type: ignore[arg-type]
 
 
 @cache
-def minimum(depth: Any) -> Any:
+def derive_minimum(depth: Any) -> Any:
     """Return ``w*``, the positive solution of ``f(w) = 1``: ``(1 + gamma)**(1/L)`` (eq. 5)."""
     import sympy
 
     s = letters()
     # in W = w**L the equation is linear, and the positive root is then one power away
     power = sympy.Symbol("W", positive=True)
-    equation = (one_output(depth, s.w, s.gamma) - 1).subs(s.w**depth, power)
+    equation = (output_one(depth, s.w, s.gamma) - 1).subs(s.w**depth, power)
     (solution,) = sympy.solve(equation, power)
     return solution ** (1 / sympy.sympify(depth))
 
 
-def hessian(depth: Any, loss: Any, w: Any = None) -> SimpleNamespace:
+def derive_hessian(depth: Any, loss: Any, w: Any = None) -> SimpleNamespace:
     """Return the second derivative of ``l(f(w))`` at `w` (the symbol w if None), split in two.
 
     Returns
@@ -45,33 +45,33 @@ def hessian(depth: Any, loss: Any, w: Any = None) -> SimpleNamespace:
     import sympy
 
     s = letters()
-    f = one_output(depth, s.w, s.gamma)
+    f = output_one(depth, s.w, s.gamma)
     curvature = sympy.diff(loss.expression(s.f), s.f, 2).subs(s.f, f)
     parts = {
         "total": sympy.diff(loss.expression(f), s.w, 2),
         "gauss_newton": curvature * sympy.diff(f, s.w) ** 2,
-        "residual": slope(loss, f) * sympy.diff(f, s.w, 2),
+        "residual": derive_slope(loss, f) * sympy.diff(f, s.w, 2),
     }
     return SimpleNamespace(**{name: part if w is None else part.subs(s.w, w) for name, part in parts.items()})
 
 
-def bend(loss: Any) -> Any:
-    """Return ``h_l = l''(1)``: 1 for MSE, else the letter h, whose value is `losses.curvature_at_minimum`."""
-    return curvature_at_minimum(loss) if isinstance(loss, MSE) else letters().h
+def curvature_letter(loss: Any) -> Any:
+    """Return ``h_l = l''(1)``: 1 for MSE, else the letter h, whose value is `losses.derive_curvature_at_minimum`."""
+    return derive_curvature_at_minimum(loss) if isinstance(loss, MSE) else letters().h
 
 
-def sharpness_one(depth: Any, loss: Any) -> Any:
+def derive_sharpness_one(depth: Any, loss: Any) -> Any:
     """Return ``l''(w*) = h_l L**2 (1 + gamma)**(2 - 2/L)/gamma**2`` as sympy (eq. 6, uniformly in gamma)."""
     import sympy
 
     s = letters()
-    star = minimum(depth)
+    star = derive_minimum(depth)
     kernel = OneParameter.gradient(SimpleNamespace(depth=depth), s.w, s.gamma)[0] ** 2  # type: ignore[arg-type]
     # the residual part carries l'(1) = 0, so the Gauss-Newton part h_l K is all there is
-    return bend(loss) * sympy.powsimp(sympy.powdenest(kernel.subs(s.w, star), force=True))
+    return curvature_letter(loss) * sympy.powsimp(sympy.powdenest(kernel.subs(s.w, star), force=True))
 
 
-def kernel_two(f: Any) -> Any:
+def derive_kernel_two(f: Any) -> Any:
     """Return ``K = (2/gamma**2) sqrt(1 + gamma**2 f**2)``, the two-parameter kernel at the output f on gradient flow's path.
 
     Gradient flow conserves ``u1**2 - u2**2``, which is 1 at the start, and
@@ -93,38 +93,25 @@ def kernel_two(f: Any) -> Any:
     return sympy.expand(model.kernel(s.u1, s.u2, s.gamma).subs(s.u1**2, sum_of_squares - s.u2**2))
 
 
-def sharpness_two(loss: Any) -> Any:
+def derive_sharpness_two(loss: Any) -> Any:
     """Return ``h_l K`` at the minimum that gradient flow reaches, ``2 h_l sqrt(1 + gamma**2)/gamma**2``, as sympy.
 
-    The sharpness of the untied update: the eigenvalue of its Jacobian at a minimum is ``1 - eta h_l K`` (`jacobian_two`).
+    The sharpness of the untied update: the eigenvalue of its Jacobian at a minimum is ``1 - eta h_l K``.
     """
-    return bend(loss) * kernel_two(1)
+    return curvature_letter(loss) * derive_kernel_two(1)
 
 
-def jacobian_two(loss: Any) -> Any:
-    """Return the eigenvalues of the two-parameter update's Jacobian at the minimum (u1, gamma/(2 u1)): value -> multiplicity."""
-    import sympy
-
-    s = letters()
-    model = TwoParameter()
-    f = model.output(s.u1, s.u2, s.gamma)
-    step = [u - s.eta * slope(loss, f) * g
-            for u, g in zip((s.u1, s.u2), model.gradient(s.u1, s.u2, s.gamma), strict=True)]
-    matrix = sympy.Matrix(step).jacobian([s.u1, s.u2]).subs(s.u2, s.gamma / (2 * s.u1))
-    return {sympy.simplify(value): count for value, count in matrix.applyfunc(sympy.simplify).eigenvals().items()}
-
-
-def flattest_minimum(loss: Any) -> tuple[Any, Any]:
+def derive_flattest_minimum(loss: Any) -> tuple[Any, Any]:
     """Return ``(u1, h_l K)`` of the flattest of the two-parameter model's minima: u1 = u2 = sqrt(gamma/2), sharpness 2 h_l/gamma.
 
     Above ``eta = 2/(h_l K) = gamma/h_l`` no minimum is stable.
     """
-    flat, kernel = _flattest_kernel()
-    return flat, bend(loss) * kernel
+    flat, kernel = _solve_flattest_kernel()
+    return flat, curvature_letter(loss) * kernel
 
 
 @cache
-def _flattest_kernel() -> tuple[Any, Any]:
+def _solve_flattest_kernel() -> tuple[Any, Any]:
     """Return ``(u1, K)`` where K is least among the minima ``2 u1 u2 = gamma``."""
     import sympy
 
@@ -138,7 +125,7 @@ def _flattest_kernel() -> tuple[Any, Any]:
     return flat, sympy.simplify(kernel.subs(u1, flat))
 
 
-def sharpening(depth: Any) -> Any:
+def derive_sharpening(depth: Any) -> Any:
     """Return how much the Gauss-Newton sharpness grows from the start to the minimum per unit of l'': ``(1 + gamma)**(2 - 2/L)``.
 
     Progressive sharpening: at the start ``K = L**2/gamma**2``, at the minimum this many times more. Trained at eta_max the run arrives
@@ -148,4 +135,4 @@ def sharpening(depth: Any) -> Any:
 
     s = letters()
     kernel = OneParameter.gradient(SimpleNamespace(depth=depth), s.w, s.gamma)[0] ** 2  # type: ignore[arg-type]
-    return sympy.powsimp(sympy.powdenest(kernel.subs(s.w, minimum(depth)) / kernel.subs(s.w, 1), force=True))
+    return sympy.powsimp(sympy.powdenest(kernel.subs(s.w, derive_minimum(depth)) / kernel.subs(s.w, 1), force=True))

@@ -43,7 +43,7 @@ class PseudoHuber:
         return width**2 * (sympy.sqrt(1 + ((f - 1) / width) ** 2) - 1)
 
 
-def theory_loss(loss: Any) -> Any:
+def as_theory_loss(loss: Any) -> Any:
     """Return the loss of that name, or anything hashable with a ``name`` and an ``expression``; otherwise raise `Misuse`."""
     if callable(getattr(loss, "expression", None)) and isinstance(getattr(loss, "name", None), str):
         return loss
@@ -51,7 +51,7 @@ def theory_loss(loss: Any) -> Any:
 
 
 @cache
-def curvature_at_minimum(loss: Any) -> Any:
+def derive_curvature_at_minimum(loss: Any) -> Any:
     """Return ``h_l = l''(f = 1)`` as sympy: 1 for MSE, ``p0 p1`` for cross-entropy.
 
     Raises
@@ -68,7 +68,7 @@ def curvature_at_minimum(loss: Any) -> Any:
     return curvature
 
 
-def slope(loss: Any, f: Any) -> Any:
+def derive_slope(loss: Any, f: Any) -> Any:
     """Return ``l'(f)`` as sympy, at the expression `f`."""
     import sympy
 
@@ -77,15 +77,15 @@ def slope(loss: Any, f: Any) -> Any:
 
 
 @cache
-def pull_at_start(loss: Any) -> Any:
+def residual_at_start(loss: Any) -> Any:
     """Return ``r0 = -l'(0)`` as sympy: 1 for MSE, ``p1 - 1/2`` for cross-entropy."""
     import sympy
 
-    return sympy.simplify(-slope(loss, sympy.Integer(0)))
+    return sympy.simplify(-derive_slope(loss, sympy.Integer(0)))
 
 
 @cache
-def tail_slopes(loss: Any) -> tuple[Any, Any]:
+def derive_tail_slopes(loss: Any) -> tuple[Any, Any]:
     """Return the limits ``(-l'(-oo), l'(oo))`` as sympy: (oo, oo) for MSE, (p1, p0) for cross-entropy."""
     import sympy
 
@@ -100,7 +100,7 @@ def numeric_curvature(loss: Any) -> float:
     """Return ``h_l`` as a number, without sympy for the losses of the package."""
     if isinstance(loss, MSE | CrossEntropy):
         return float(loss.curvature(np.ones(())))
-    return float(curvature_at_minimum(loss))
+    return float(derive_curvature_at_minimum(loss))
 
 
 @cache
@@ -110,23 +110,23 @@ def numeric_tail(loss: Any) -> float:
         from toymodels.losses import P0
 
         return float(P0)
-    return float(tail_slopes(loss)[1])
+    return float(derive_tail_slopes(loss)[1])
 
 
 @cache
-def numeric_pull(loss: Any) -> Callable[[np.ndarray], np.ndarray]:
+def numeric_residual(loss: Any) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function ``Delta -> r = -l'(1 - Delta)``, as numpy, without cancellation for the losses of the package."""
     if isinstance(loss, MSE):
         return lambda delta: delta
     if isinstance(loss, CrossEntropy):
-        return _pull_cross_entropy
+        return _residual_cross_entropy
     import sympy
 
     delta = letters().Delta
-    return sympy.lambdify(delta, sympy.simplify(-slope(loss, 1 - delta)), "numpy")
+    return sympy.lambdify(delta, sympy.simplify(-derive_slope(loss, 1 - delta)), "numpy")
 
 
-def _pull_cross_entropy(delta: np.ndarray) -> np.ndarray:
+def _residual_cross_entropy(delta: np.ndarray) -> np.ndarray:
     """Return ``p1 - sigmoid(1 - Delta) = p1 p0 (1 - e^-Delta)/(p0 + p1 e^-Delta)``, for |Delta| up to some hundred."""
     from toymodels.losses import P0, P1
 
@@ -135,7 +135,7 @@ def _pull_cross_entropy(delta: np.ndarray) -> np.ndarray:
 
 
 @cache
-def excess_root(loss: Any, rho: float, side: str = "below") -> float:
+def solve_excess_root(loss: Any, rho: float, side: str = "below") -> float:
     """Return ``Delta = 1 - f`` where the excess is `rho`: in (0, 1) for "below" (f1 = 1 - Delta), negative for "above" (f2).
 
     MSE: sqrt(rho) and -sqrt(rho). To 1e-15 of itself.
@@ -181,23 +181,23 @@ def _excess(loss: Any) -> Callable[[float], float]:
 
 
 @cache
-def target_outputs(loss: Any) -> tuple[Any, Any]:
+def solve_target_outputs(loss: Any) -> tuple[Any, Any]:
     """Return ``(f1, f2)``, the outputs below and above 1 at which the excess is rho, as sympy expressions in rho.
 
     ``1 -+ sqrt(rho)`` for MSE; functions without a closed form else.
     """
     import sympy
 
-    from toymodels.theory.symbols import numeric_function
+    from toymodels.theory.symbols import make_numeric_function
 
     rho = letters().rho
     if isinstance(loss, MSE):
         return 1 - sympy.sqrt(rho), 1 + sympy.sqrt(rho)
-    below, above = _numeric_targets(loss)
-    return numeric_function("f1", "f_1", below)(rho), numeric_function("f2", "f_2", above)(rho)
+    below, above = _build_target_functions(loss)
+    return make_numeric_function("f1", "f_1", below)(rho), make_numeric_function("f2", "f_2", above)(rho)
 
 
 @cache
-def _numeric_targets(loss: Any) -> tuple[Callable[[float], float], Callable[[float], float]]:
+def _build_target_functions(loss: Any) -> tuple[Callable[[float], float], Callable[[float], float]]:
     """Return ``rho -> f1`` and ``rho -> f2`` as numbers."""
-    return (lambda rho: 1.0 - excess_root(loss, rho, "below")), (lambda rho: 1.0 - excess_root(loss, rho, "above"))
+    return (lambda rho: 1.0 - solve_excess_root(loss, rho, "below")), (lambda rho: 1.0 - solve_excess_root(loss, rho, "above"))

@@ -43,7 +43,7 @@ class Erratum:
         return bool(self.check(self.right)) and not self.check(self.wrong)
 
 
-def errata() -> list[Erratum]:
+def list_errata() -> list[Erratum]:
     """Return the misprints, in the order of the paper."""
     return [
         Erratum(r"below eq. 7", r"$\Delta = -\mathcal{L}'(w)$", r"$\Delta = -d\ell/d\tilde f = 1 - \tilde f$",
@@ -55,7 +55,7 @@ def errata() -> list[Erratum]:
                 r"$w(T) \approx (1 - L(L-2)\, \eta T/\gamma)^{-1/(L-2)}$",
                 r"Integrate $\dot w = (\eta L/\gamma) w^{L-1}$ from $w = 1$: the printed weight shrinks.",
                 lambda depth, tau: (1 - depth * tau) ** (1 / (depth - 2)),
-                lambda depth, tau: (1 - depth * (depth - 2) * tau) ** (-1 / (depth - 2)), _escapes),
+                lambda depth, tau: (1 - depth * (depth - 2) * tau) ** (-1 / (depth - 2)), _follows_the_escape),
         Erratum(r"eq. 9", r"$\dfrac{\log(e^{\tilde f} + 1)}{1 + e^{-1}} + \dfrac{\log(e^{-\tilde f} + 1)}{1 + e}$",
                 r"$p_1 \log(1 + e^{-\tilde f}) + p_0 \log(1 + e^{\tilde f})$, $p_1 = 1/(1 + e^{-1})$",
                 r"The weights are exchanged: the printed loss is least at $\tilde f = -1$, the text wants $\tilde f = 1$.",
@@ -83,7 +83,7 @@ def errata() -> list[Erratum]:
                 r"$\eta K \le 4$ is the limit $\tilde f/\Delta \to -1$ of large $\tilde f$. At a small $\Delta > 0$, $\tilde f > 0$ "
                 r"the kernel grows at any $\eta$.",
                 lambda eta, kernel, f: eta * kernel <= 4, lambda eta, kernel, f: eta * kernel * (1 - f) ** 2 < -4 * f * (1 - f),
-                _tells_whether_the_kernel_falls),
+                _predicts_whether_the_kernel_falls),
         Erratum(r"captions of figs. 8, 9", r"$L = 2$, so $\eta_\mathrm{min} \sim \gamma$",
                 r"$L = 2$, so $\eta_\mathrm{max} \sim \gamma^{2/L} = \gamma$; $\eta_\mathrm{min} \sim \gamma \log(\gamma)/T$",
                 r"The edge that depends on $L$ is $\eta_\mathrm{max}$; at $L = 2$ the time to learn carries a logarithm, so that "
@@ -97,11 +97,11 @@ def errata() -> list[Erratum]:
     ]
 
 
-def page() -> str:
+def render_page() -> str:
     """Return the errata as a page of MyST markdown, each with the outcome of its check, run now."""
     lines = ["# Errata of the paper", "",
              "Each has a check that the true form passes and the printed form fails; this page has just run them.", ""]
-    for number, item in enumerate(errata(), 1):
+    for number, item in enumerate(list_errata(), 1):
         outcome = "the printed form fails, the true form passes" if item.verify() else "**the check does not tell them apart**"
         lines += [f"## {number}. {item.where}", "", f"**Printed:** {item.printed}", "", f"**True:** {item.true}", "", item.why, "",
                   f"*Check:* {outcome}.", ""]
@@ -121,7 +121,7 @@ def _is_residual(form: Callable[..., Any]) -> bool:
     return all(abs(float(form(w, gamma)) - (1 - (w**5 - 1) / gamma)) < 1e-6 for w, gamma in ((1.1, 2.0), (1.3, 40.0)))
 
 
-def _escapes(form: Callable[..., Any]) -> bool:
+def _follows_the_escape(form: Callable[..., Any]) -> bool:
     """Return whether the form follows ten thousand small steps from w = 1 at gamma = 1e9, to 0.8 of the time of escape."""
     gamma, steps = 1e9, 10_000
     for depth in (3, 4, 5):
@@ -191,7 +191,7 @@ def _is_the_step_of_output(form: Callable[..., float]) -> bool:
     return True
 
 
-def _tells_whether_the_kernel_falls(form: Callable[..., bool]) -> bool:
+def _predicts_whether_the_kernel_falls(form: Callable[..., bool]) -> bool:
     return all(bool(form(eta, _kernel(u, gamma), _output(u, gamma)))
                == bool(_kernel(_train(u, eta, gamma), gamma) < _kernel(u, gamma)) for u, eta, gamma in _states())
 

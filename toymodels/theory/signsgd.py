@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 from toymodels.models import Model, OneParameter
-from toymodels.theory.asymptotics import Branch, explicit
-from toymodels.theory.landscape import minimum
+from toymodels.theory.asymptotics import Branch, explicit_branch
+from toymodels.theory.landscape import derive_minimum
 from toymodels.theory.symbols import letters
 
 
-def weight_at(depth: Any, output: Any) -> Any:
+def derive_weight(depth: Any, output: Any) -> Any:
     """Return ``w = (1 + gamma f)**(1/L)`` at the output f, as sympy: the minimum's formula with gamma f for gamma."""
     s = letters()
-    return minimum(depth).subs(s.gamma, s.gamma * output)
+    return derive_minimum(depth).subs(s.gamma, s.gamma * output)
 
 
-def walk(model: Model) -> Any:
+def derive_eta_min(model: Model) -> Any:
     """Return eta_min as sympy in gamma, T and f1.
 
     One parameter: ``w = 1 + T eta``, so ``eta = ((1 + gamma f1)**(1/L) - 1)/T``. Two: the first step moves u2 alone (u1's
@@ -29,14 +29,14 @@ def walk(model: Model) -> Any:
 
     s = letters()
     if isinstance(model, OneParameter):
-        return (weight_at(model.depth, s.f1) - 1) / s.T
+        return (derive_weight(model.depth, s.f1) - 1) / s.T
     u1, u2 = 1 + (s.T - 1) * s.eta, s.T * s.eta
     roots = sympy.solve(sympy.expand(model.output(u1, u2, s.gamma) - s.f1), s.eta)
     (root,) = [r for r in roots if r.subs({s.T: 2, s.gamma: 1, s.f1: 1}) > 0]
     return sympy.simplify(root)
 
 
-def overshoot(model: Model, symmetric: bool) -> tuple[Any, list[Branch]]:
+def derive_eta_max(model: Model, symmetric: bool) -> tuple[Any, list[Branch]]:
     """Return eta_max, the largest step that surely ends inside rho, as sympy in gamma, d1 and d2, and its branches.
 
     At the end the run steps to and fro across the minimum. It is surely inside if a step from the minimum stays inside on
@@ -56,21 +56,21 @@ def overshoot(model: Model, symmetric: bool) -> tuple[Any, list[Branch]]:
 
     s = letters()
     if isinstance(model, OneParameter):
-        star = minimum(model.depth)
-        sides = [weight_at(model.depth, 1 + s.d2) - star, star - weight_at(model.depth, 1 - s.d1)]
+        star = derive_minimum(model.depth)
+        sides = [derive_weight(model.depth, 1 + s.d2) - star, star - derive_weight(model.depth, 1 - s.d1)]
         sides = sides[:1] if symmetric else sides
-        return sympy.Min(*sides), [explicit(side) for side in sides]
+        return sympy.Min(*sides), [explicit_branch(side) for side in sides]
     branches, roots = [], []
     for d, sign in ((s.d2, 1), (s.d1, -1))[: 1 if symmetric else 2]:
-        polynomial = step_condition(d, sign)
+        polynomial = derive_step_condition(d, sign)
         (gamma,) = [g for g in sympy.solve(polynomial, s.gamma) if g.subs({s.eta: 0.001, d: 0.1}) > 0]
         branches.append(Branch(s.eta, sympy.simplify(gamma), s.eta, sympy.Integer(0), sympy.oo))
         # of the cubic's three real roots one is negative; the middle one is meant
-        roots.append(_middle_root(polynomial, s.eta))
+        roots.append(_solve_middle_root(polynomial, s.eta))
     return sympy.Min(*roots), branches
 
 
-def step_condition(d: Any, sign: int) -> Any:
+def derive_step_condition(d: Any, sign: int) -> Any:
     """Return the polynomial that vanishes where one step of 2 eta of u1 + u2 leads from f = 1 to ``f = 1 + sign d``.
 
     ``(gamma d)**2 = 4 eta**2 (1 + gamma (2 + sign d) - 2 eta)``.
@@ -84,7 +84,7 @@ def step_condition(d: Any, sign: int) -> Any:
     return sympy.expand((at_minimum**2 - 2 * s.gamma - (1 - s.eta) ** 2) * 4 * s.eta**2)
 
 
-def _middle_root(cubic: Any, x: Any) -> Any:
+def _solve_middle_root(cubic: Any, x: Any) -> Any:
     """Return the middle one of three real roots, by Viete's cosines."""
     import sympy
 

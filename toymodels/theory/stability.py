@@ -10,13 +10,13 @@ from typing import Any
 
 from toymodels.losses import MSE
 from toymodels.models import Model, OneParameter, TwoParameter
-from toymodels.theory.landscape import one_output, sharpness_one, sharpness_two
-from toymodels.theory.losses import slope, tail_slopes
+from toymodels.theory.landscape import derive_sharpness_one, derive_sharpness_two, output_one
+from toymodels.theory.losses import derive_slope, derive_tail_slopes
 from toymodels.theory.symbols import letters
 
 
 @cache
-def stability_factor(beta: Any = 0) -> Any:
+def derive_stability_factor(beta: Any = 0) -> Any:
     """Return the product ``eta lambda`` at which a quadratic of curvature lambda loses stability: ``2 (1 + beta)``; 2 for SGD.
 
     Heavy ball on ``lambda x^2/2``: ``x'' = (1 + beta - eta lambda) x' - beta x``. Stability is lost where a root of the
@@ -31,7 +31,7 @@ def stability_factor(beta: Any = 0) -> Any:
     return sympy.factor(solution)
 
 
-def edge_of_stability(model: Model | Any, loss: Any, beta: Any = 0) -> Any:
+def derive_edge_of_stability(model: Model | Any, loss: Any, beta: Any = 0) -> Any:
     """Return ``2 (1 + beta)/(h_l K)`` at the minimum that gradient flow reaches, as sympy in gamma.
 
     One parameter: eta_max (eq. 7, with its prefactor and uniformly in gamma). Two parameters: eta_crit.
@@ -45,14 +45,14 @@ def edge_of_stability(model: Model | Any, loss: Any, beta: Any = 0) -> Any:
     import sympy
 
     if isinstance(model, TwoParameter):
-        sharpness = sharpness_two(loss)
+        sharpness = derive_sharpness_two(loss)
     else:
-        sharpness = sharpness_one(model.depth if isinstance(model, OneParameter) else model, loss)
-    return sympy.simplify(stability_factor(beta) / sharpness)
+        sharpness = derive_sharpness_one(model.depth if isinstance(model, OneParameter) else model, loss)
+    return sympy.simplify(derive_stability_factor(beta) / sharpness)
 
 
 @cache
-def invariant() -> tuple[Any, Any, Any]:
+def derive_invariant() -> tuple[Any, Any, Any]:
     """Return ``(I, I', I' - I (1 - a^2 Delta + a^2 Delta^2))`` of the two-parameter MSE map; sympy reduces the third to zero.
 
     With p, q = u1 +- u2 and a = eta/gamma the map is ``p <- p (1 + a Delta)``, ``q <- q (1 - a Delta)``. With
@@ -76,7 +76,7 @@ def invariant() -> tuple[Any, Any, Any]:
     u1, u2 = (s.p + s.q) / 2, (s.p - s.q) / 2
     f = model.output(u1, u2, gamma)
     g1, g2 = model.gradient(u1, u2, gamma)
-    new1, new2 = u1 - eta * slope(loss, f) * g1, u2 - eta * slope(loss, f) * g2
+    new1, new2 = u1 - eta * derive_slope(loss, f) * g1, u2 - eta * derive_slope(loss, f) * g2
     before, after = quantity(s.p, s.q), quantity(new1 + new2, new1 - new2)
     delta, a = 1 - f, eta / gamma
     identity = sympy.expand(after - before * (1 - a**2 * delta + a**2 * delta**2))
@@ -84,12 +84,12 @@ def invariant() -> tuple[Any, Any, Any]:
 
 
 @cache
-def divergence_two_mse() -> Any:
+def derive_divergence_two() -> Any:
     """Return ``eta_div = sqrt(1 + 4 gamma^2) - 1``: the eta at which the invariant is zero at the start, p = q = 1."""
     import sympy
 
     s = letters()
-    before, _, identity = invariant()
+    before, _, identity = derive_invariant()
     if identity != 0:
         raise ArithmeticError("the invariant's identity fails")
     u1, u2 = TwoParameter().start
@@ -99,7 +99,7 @@ def divergence_two_mse() -> Any:
     return root
 
 
-def divergence_one(depth: int, loss: Any) -> Any:
+def derive_divergence_one(depth: int, loss: Any) -> Any:
     """Return eta_div of the one-parameter model as sympy in gamma, or None where there is no such closed edge.
 
     L = 1 and MSE: a linear map, divergence at once where stability is lost. L = 2 and MSE: at twice that, exactly, where the
@@ -111,20 +111,20 @@ def divergence_one(depth: int, loss: Any) -> Any:
 
     s = letters()
     if isinstance(loss, MSE) and depth == 1:
-        return edge_of_stability(OneParameter(1), loss)
+        return derive_edge_of_stability(OneParameter(1), loss)
     if isinstance(loss, MSE) and depth == 2:
-        return _escape_edge_l2()
+        return _derive_divergence_depth_two()
     if depth == 2:
-        tail = tail_slopes(loss)[1]
+        tail = derive_tail_slopes(loss)[1]
         if tail.is_finite:
-            factor = sympy.cancel((s.w - s.eta * tail * sympy.diff(one_output(2, s.w, s.gamma), s.w)) / s.w)
+            factor = sympy.cancel((s.w - s.eta * tail * sympy.diff(output_one(2, s.w, s.gamma), s.w)) / s.w)
             (solution,) = sympy.solve(factor + 1, s.eta)
             return sympy.simplify(solution)
     return None
 
 
 @cache
-def _escape_edge_l2() -> Any:
+def _derive_divergence_depth_two() -> Any:
     """Return eta at which the L = 2 MSE map throws its critical point onto the unstable cycle ``x -> -x``.
 
     In x = w/w*, ``x <- g(x) = x + (s/2) x (1 - x^2)``. Beyond ``x_b``, where ``g(x_b) = -x_b``, every step grows. The farthest
@@ -134,10 +134,10 @@ def _escape_edge_l2() -> Any:
 
     s = letters()
     x, product = s.x, s.s
-    f = one_output(2, s.w, s.gamma)
-    step = s.w - s.eta * slope(MSE(), f) * sympy.diff(f, s.w)
+    f = output_one(2, s.w, s.gamma)
+    step = s.w - s.eta * derive_slope(MSE(), f) * sympy.diff(f, s.w)
     star = sympy.sqrt(1 + s.gamma)
-    curvature = sharpness_one(2, MSE())
+    curvature = derive_sharpness_one(2, MSE())
     g = sympy.simplify(sympy.expand((step / star).subs(s.eta, product / curvature).subs(s.w, x * star)))
     if s.gamma in g.free_symbols:
         raise ArithmeticError("gamma should drop out of the map in x = w/w*")

@@ -30,7 +30,7 @@ def letters() -> SimpleNamespace:
 
 
 @cache
-def numeric_function(name: str, latex: str, evaluate: Any) -> Any:
+def make_numeric_function(name: str, latex: str, evaluate: Any) -> Any:
     """Return a sympy function of rho (or of T and rho) of that name whose numbers come from `evaluate`, floats -> float.
 
     Parameters

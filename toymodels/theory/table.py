@@ -1,6 +1,6 @@
 """Tables of predicted edges: rows of plain values, and the same as LaTeX and JSON; the terminal is `predict_command.py`'s.
 
-`rows` has one row for each edge and combination; `paper_tables` are Table 1 and Appendix F, each cell with its prefactor.
+`rows` has one row for each edge and combination; `list_paper_tables` are Table 1 and Appendix F, each cell with its prefactor.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from toymodels.models import Model, OneParameter, TwoParameter
 from toymodels.optimizers import as_optimizer, describe
 from toymodels.theory.catalogue import predict
 from toymodels.theory.edge import Edge
-from toymodels.theory.losses import theory_loss
+from toymodels.theory.losses import as_theory_loss
 from toymodels.theory.symbols import letters
 
 REGIMES = ("lazy", "rich")
@@ -48,7 +48,7 @@ class Row:
     cells: dict[str, Cell | None]
 
 
-def rows(model: Model, loss: Any, optimizer: Any, steps: int = 1000, rho: float = 0.01) -> list[Row]:
+def list_rows(model: Model, loss: Any, optimizer: Any, steps: int = 1000, rho: float = 0.01) -> list[Row]:
     """Return one row for each edge that exists.
 
     Parameters
@@ -56,7 +56,7 @@ def rows(model: Model, loss: Any, optimizer: Any, steps: int = 1000, rho: float 
     model, loss, optimizer : as in `predict`.
     steps, rho : T and rho, for the numbers: prefactors and windows.
     """
-    loss, optimizer = theory_loss(loss), as_optimizer(optimizer)
+    loss, optimizer = as_theory_loss(loss), as_optimizer(optimizer)
     return [Row(model, loss.name, describe(optimizer), edge, {r: _cell(edge, r, steps, rho) for r in REGIMES})
             for edge in predict(model, loss, optimizer).values()]
 
@@ -71,7 +71,7 @@ def _cell(edge: Edge, regime: str, steps: int, rho: float) -> Cell | None:
     return Cell(found.exponent, found.log_power, found.prefactor, float(value), edge.window(regime, steps, rho))
 
 
-def paper_tables(depth: int = 5, steps: int = 1000, rho: float = 0.01) -> dict[str, list[Row]]:
+def list_paper_tables(depth: int = 5, steps: int = 1000, rho: float = 0.01) -> dict[str, list[Row]]:
     """Return Table 1 (SGD) and Appendix F (SignSGD) at one depth, by their titles.
 
     As the paper has it, everything from the one-parameter model, except eta_crit, and the cross-entropy's eta_max, which is where
@@ -79,10 +79,10 @@ def paper_tables(depth: int = 5, steps: int = 1000, rho: float = 0.01) -> dict[s
     """
     table = []
     for loss in ("mse", "cross_entropy"):
-        one, two = rows(OneParameter(depth), loss, "sgd", steps, rho), rows(TwoParameter(), loss, "sgd", steps, rho)
+        one, two = list_rows(OneParameter(depth), loss, "sgd", steps, rho), list_rows(TwoParameter(), loss, "sgd", steps, rho)
         table += [r for r in one if r.edge.name in ("eta_min", "eta_max")]
         table += [r for r in two if r.edge.name in ("eta_crit", "eta_max", "eta_settle")]
-    signs = [r for loss in ("mse", "cross_entropy") for r in rows(OneParameter(depth), loss, "signsgd", steps, rho)]
+    signs = [r for loss in ("mse", "cross_entropy") for r in list_rows(OneParameter(depth), loss, "signsgd", steps, rho)]
     return {f"Table 1: SGD, one parameter with L = {depth}, and two": table,
             f"Appendix F: SignSGD, one parameter with L = {depth}": signs}
 

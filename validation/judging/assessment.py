@@ -115,7 +115,7 @@ def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tole
         eta = edges["eta"].sel(edge=name)
         ends = eta if "seed" not in eta.dims else eta.mean("seed", skipna=False)
         keep = np.isfinite(ends.transpose("gamma", "bound").values).all(axis=1) & np.isfinite(prediction(gamma, steps, rho))
-        keep &= gamma <= prediction.gamma_apex(steps, rho) / 3
+        keep &= gamma <= prediction.closing_point(steps, rho) / 3
         if prediction.unjudged is not None:
             keep &= (gamma <= prediction.unjudged[0]) | (gamma >= prediction.unjudged[1])
         if np.count_nonzero(keep) < LEAST:

@@ -18,7 +18,7 @@ import numpy as np
 import toymodels
 import validation
 from gallery import Findings, shades
-from toymodels.theory.catapult_edges import balance
+from toymodels.theory.catapult_edges import solve_growth_balance
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -74,7 +74,7 @@ found.judged("settling", "exponent of eta_settle over T", validation.judge(law, 
 # %%
 # The upper edge of the triangle is :math:`c^*\gamma`, :math:`c^* = 2.19967...` from the balance of growth on the two straight sides.
 
-top = traced[steps[1], 1e-2]["eta"].sel(edge="eta_max").mean("bound") / traced[steps[1], 1e-2].gamma / balance()
+top = traced[steps[1], 1e-2]["eta"].sel(edge="eta_max").mean("bound") / traced[steps[1], 1e-2].gamma / solve_growth_balance()
 found.bounded("settling", "eta_max over c* gamma", float(top.mean()), (float(top.min()), float(top.max())), 0.98, 1.02)
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
@@ -92,8 +92,8 @@ for T, colour in zip(steps, shades(len(steps)), strict=True):
         left.loglog(gamma, line / gamma, dash, color=colour, lw=1)
         left.loglog(at, eta / at, mark, color=colour, ms=4, mfc="none", label=rf"T = {T}, $\rho$ = {rho:g}")
         right.semilogx(at, eta / predictions["eta_settle"](at, T, rho) - 1, mark, color=colour, ms=4, mfc="none")
-left.axhline(balance(), color="0.4", lw=1, ls=":")
-left.annotate(r"$c^*$", (2e-6, 0.8 * balance()), va="top")
+left.axhline(solve_growth_balance(), color="0.4", lw=1, ls=":")
+left.annotate(r"$c^*$", (2e-6, 0.8 * solve_growth_balance()), va="top")
 left.set(xlabel=r"$\gamma$", ylabel=r"$\eta_{\rm settle}/\gamma$", title="traced, and the formula (lines)")
 right.axhline(0, color="0.4", lw=1)
 right.set(xlabel=r"$\gamma$", ylabel="traced over formula, less 1", title="departure")

@@ -9,7 +9,7 @@ import pytest
 
 ASK = ("import sys; from toymodels import OneParameter, TwoParameter, predict; e = predict(OneParameter(5))['eta_max']; "
        "m = predict(TwoParameter())['eta_min']; "
-       "print(e.fraction('rich'), e.window('rich'), m.logarithm('rich'), e.gamma_apex(500, 0.1), 'sympy' in sys.modules)")
+       "print(e.fraction('rich'), e.window('rich'), m.logarithm('rich'), e.closing_point(500, 0.1), 'sympy' in sys.modules)")
 
 
 def asked(cache) -> str:

@@ -8,8 +8,15 @@ from toymodels import trajectory
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import OneParameter, TwoParameter
 from toymodels.theory import PseudoHuber, asymptotics, catapult_edges, flow, landscape, letters, predict, stability
-from toymodels.theory.derivation_steps import derivation
-from toymodels.theory.losses import curvature_at_minimum, numeric_pull, pull_at_start, slope, tail_slopes, target_outputs
+from toymodels.theory.derivation_steps import derive_steps
+from toymodels.theory.losses import (
+    derive_curvature_at_minimum,
+    derive_slope,
+    derive_tail_slopes,
+    numeric_residual,
+    residual_at_start,
+    solve_target_outputs,
+)
 
 s = letters()
 LOSSES = [MSE(), CrossEntropy()]
@@ -21,18 +28,18 @@ def test_a_losss_numbers_are_its_expressions(loss):
     for order, number in enumerate((loss.value, loss.slope, loss.curvature)):
         exact = sympy.lambdify(s.f, sympy.diff(loss.expression(s.f), s.f, order), "numpy")
         np.testing.assert_allclose(number(f), np.broadcast_to(exact(f), f.shape), rtol=1e-11, atol=1e-14)
-    np.testing.assert_allclose(numeric_pull(loss)(1 - f), -loss.slope(f), rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(numeric_residual(loss)(1 - f), -loss.slope(f), rtol=1e-11, atol=1e-15)
 
 
 def test_what_the_theory_needs_of_a_loss():
     p0 = 1 / (1 + sympy.E)
-    assert curvature_at_minimum(MSE()) == pull_at_start(MSE()) == 1
-    assert sympy.simplify(curvature_at_minimum(CrossEntropy()) - p0 * (1 - p0)) == 0
-    assert sympy.simplify(pull_at_start(CrossEntropy()) - (sympy.Rational(1, 2) - p0)) == 0
-    assert [sympy.simplify(x) for x in tail_slopes(CrossEntropy())] == [sympy.simplify(1 - p0), p0]
-    assert tail_slopes(MSE()) == (sympy.oo, sympy.oo)
-    assert target_outputs(MSE()) == (1 - sympy.sqrt(s.rho), 1 + sympy.sqrt(s.rho))
-    f1, f2 = (x.subs(s.rho, sympy.Rational(1, 100)).evalf() for x in target_outputs(CrossEntropy()))
+    assert derive_curvature_at_minimum(MSE()) == residual_at_start(MSE()) == 1
+    assert sympy.simplify(derive_curvature_at_minimum(CrossEntropy()) - p0 * (1 - p0)) == 0
+    assert sympy.simplify(residual_at_start(CrossEntropy()) - (sympy.Rational(1, 2) - p0)) == 0
+    assert [sympy.simplify(x) for x in derive_tail_slopes(CrossEntropy())] == [sympy.simplify(1 - p0), p0]
+    assert derive_tail_slopes(MSE()) == (sympy.oo, sympy.oo)
+    assert solve_target_outputs(MSE()) == (1 - sympy.sqrt(s.rho), 1 + sympy.sqrt(s.rho))
+    f1, f2 = (x.subs(s.rho, sympy.Rational(1, 100)).evalf() for x in solve_target_outputs(CrossEntropy()))
     np.testing.assert_allclose(CrossEntropy().excess(np.array([float(f1), float(f2)])), 0.01, rtol=1e-12)
 
 
@@ -42,7 +49,7 @@ def test_the_simulators_steps_are_the_symbols(model, name):
     loss = {"mse": MSE(), "cross_entropy": CrossEntropy()}[name]
     symbols = [s.w] if model.name == "one" else [s.u1, s.u2]
     f = model.output(*symbols, s.gamma)
-    after = [x - s.eta * slope(loss, f) * g for x, g in zip(symbols, model.gradient(*symbols, s.gamma), strict=True)]
+    after = [x - s.eta * derive_slope(loss, f) * g for x, g in zip(symbols, model.gradient(*symbols, s.gamma), strict=True)]
     step = sympy.lambdify([*symbols, s.gamma, s.eta], after, "numpy")
     random = np.random.default_rng(3)
     edge = predict(model, name)["eta_max" if model.name == "one" else "eta_crit"]
@@ -58,48 +65,51 @@ def test_the_simulators_steps_are_the_symbols(model, name):
 @pytest.mark.parametrize("loss", [*LOSSES, PseudoHuber()], ids=lambda loss: loss.name)
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_hessian_and_its_parts(depth, loss):
-    parts = landscape.hessian(depth, loss)
+    parts = landscape.derive_hessian(depth, loss)
     numbers = {s.w: 1.3, s.gamma: 0.7}
     assert float((parts.total - parts.gauss_newton - parts.residual).subs(numbers)) == pytest.approx(0, abs=1e-9)
-    value = sympy.lambdify(s.w, loss.expression(landscape.one_output(depth, s.w, 0.7)), "mpmath")
+    value = sympy.lambdify(s.w, loss.expression(landscape.output_one(depth, s.w, 0.7)), "mpmath")
     h = 1e-4
     second = (value(1.3 + h) - 2 * value(1.3) + value(1.3 - h)) / h**2
     assert float(parts.total.subs(numbers)) == pytest.approx(float(second), rel=1e-4)
-    star = landscape.minimum(depth)
-    assert sympy.simplify(landscape.one_output(depth, star, s.gamma)) == 1
-    assert sympy.simplify(landscape.hessian(depth, loss, star).residual) == 0
-    sharp = landscape.sharpness_one(depth, loss).subs(s.h, curvature_at_minimum(loss))
-    assert float((landscape.hessian(depth, loss, star).total / sharp).subs(s.gamma, 3.7)) == pytest.approx(1, rel=1e-12)
+    star = landscape.derive_minimum(depth)
+    assert sympy.simplify(landscape.output_one(depth, star, s.gamma)) == 1
+    assert sympy.simplify(landscape.derive_hessian(depth, loss, star).residual) == 0
+    sharp = landscape.derive_sharpness_one(depth, loss).subs(s.h, derive_curvature_at_minimum(loss))
+    assert float((landscape.derive_hessian(depth, loss, star).total / sharp).subs(s.gamma, 3.7)) == pytest.approx(1, rel=1e-12)
 
 
 def test_general_depth():
-    assert landscape.minimum(s.L) == (1 + s.gamma) ** (1 / s.L)
+    assert landscape.derive_minimum(s.L) == (1 + s.gamma) ** (1 / s.L)
     expected = s.L**2 * (1 + s.gamma) ** (2 - 2 / s.L) / s.gamma**2
-    assert sympy.simplify(landscape.sharpness_one(s.L, MSE()) / expected) == 1
-    assert sympy.simplify(landscape.sharpening(s.L) / (1 + s.gamma) ** (2 - 2 / s.L)) == 1
-    assert sympy.simplify(stability.edge_of_stability(s.L, MSE()) * expected / 2) == 1
+    assert sympy.simplify(landscape.derive_sharpness_one(s.L, MSE()) / expected) == 1
+    assert sympy.simplify(landscape.derive_sharpening(s.L) / (1 + s.gamma) ** (2 - 2 / s.L)) == 1
+    assert sympy.simplify(stability.derive_edge_of_stability(s.L, MSE()) * expected / 2) == 1
     for depth in (2, 5):
-        assert landscape.sharpness_one(s.L, MSE()).subs(s.L, depth).equals(landscape.sharpness_one(depth, MSE()))
+        assert landscape.derive_sharpness_one(s.L, MSE()).subs(s.L, depth).equals(landscape.derive_sharpness_one(depth, MSE()))
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
 def test_two_parameters_minima(loss):
     kernel = TwoParameter().kernel(s.u1, s.gamma / (2 * s.u1), s.gamma)
-    values = landscape.jacobian_two(loss)
+    after = [u - s.eta * derive_slope(loss, TwoParameter().output(s.u1, s.u2, s.gamma)) * g
+             for u, g in zip((s.u1, s.u2), TwoParameter().gradient(s.u1, s.u2, s.gamma), strict=True)]
+    jacobian = sympy.Matrix(after).jacobian([s.u1, s.u2]).subs(s.u2, s.gamma / (2 * s.u1)).applyfunc(sympy.simplify)
+    values = {sympy.simplify(value): count for value, count in jacobian.eigenvals().items()}
     assert sum(values.values()) == 2
-    bend = curvature_at_minimum(loss)
+    bend = derive_curvature_at_minimum(loss)
     assert any(sympy.simplify(value - 1) == 0 for value in values)
     assert any(sympy.simplify(value - (1 - s.eta * bend * kernel)) == 0 for value in values)
-    u1, flat = landscape.flattest_minimum(loss)
+    u1, flat = landscape.derive_flattest_minimum(loss)
     assert sympy.simplify(u1 - sympy.sqrt(s.gamma / 2)) == 0
-    assert sympy.simplify(flat - 2 * landscape.bend(loss) / s.gamma) == 0
+    assert sympy.simplify(flat - 2 * landscape.curvature_letter(loss) / s.gamma) == 0
 
 
 def test_the_invariant_is_an_identity():
-    before, _, identity = stability.invariant()
+    before, _, identity = stability.derive_invariant()
     assert identity == 0
-    assert sympy.simplify(stability.divergence_two_mse() - (sympy.sqrt(1 + 4 * s.gamma**2) - 1)) == 0
-    start = before.subs({s.p: 1, s.q: 1, s.eta: stability.divergence_two_mse()})
+    assert sympy.simplify(stability.derive_divergence_two() - (sympy.sqrt(1 + 4 * s.gamma**2) - 1)) == 0
+    start = before.subs({s.p: 1, s.q: 1, s.eta: stability.derive_divergence_two()})
     assert sympy.simplify(start) == 0
 
 
@@ -122,29 +132,29 @@ def test_two_parameters_diverge_exactly_where_it_says(gamma):
 
 
 def test_l2_diverges_at_four():
-    edge = stability.divergence_one(2, MSE())
-    assert sympy.simplify(edge * landscape.sharpness_one(2, MSE())) == 4
-    assert stability.divergence_one(3, MSE()) is None
-    assert stability.divergence_one(1, CrossEntropy()) is None
-    assert sympy.simplify(stability.divergence_one(2, CrossEntropy()) - (1 + sympy.E) * s.gamma) == 0
+    edge = stability.derive_divergence_one(2, MSE())
+    assert sympy.simplify(edge * landscape.derive_sharpness_one(2, MSE())) == 4
+    assert stability.derive_divergence_one(3, MSE()) is None
+    assert stability.derive_divergence_one(1, CrossEntropy()) is None
+    assert sympy.simplify(stability.derive_divergence_one(2, CrossEntropy()) - (1 + sympy.E) * s.gamma) == 0
 
 
 @pytest.mark.parametrize("depth", [2, 3, 4, 6])
 def test_the_escape_solves_its_equation(depth):
-    w = flow.escape(depth)
+    w = flow.derive_escape(depth)
     assert sympy.simplify(w.subs(s.t, 0)) == 1
     ratio = sympy.diff(w, s.t) / (s.a * depth * w ** (depth - 1))
     assert float(ratio.subs({s.a: 0.01, s.t: 1.3})) == pytest.approx(1, rel=1e-12)
     if depth >= 3:
-        assert flow.silent_period(depth) == sympy.Rational(1, depth * (depth - 2))
+        assert flow.derive_silent_period(depth) == sympy.Rational(1, depth * (depth - 2))
     # collapse: the rich limit of dw/dtau has no gamma, and is that of the escape while the pull is 1
-    assert flow.collapse(depth, MSE()) == depth * s.w ** (depth - 1)
+    assert flow.derive_collapse(depth, MSE()) == depth * s.w ** (depth - 1)
 
 
 @pytest.mark.parametrize("model", [OneParameter(1), OneParameter(2), OneParameter(3), OneParameter(6), TwoParameter()], ids=repr)
 def test_closed_times_solve_their_integral(model):
-    closed = flow.time_expression(model, MSE())
-    integrand = flow.time_integral(model, MSE()).function
+    closed = flow.derive_time(model, MSE())
+    integrand = flow.derive_time_integral(model, MSE()).function
     (x,) = integrand.free_symbols - {s.gamma}
     for gamma in (0.3, 20):
         numbers = {s.gamma: sympy.Rational(str(gamma)), s.f1: sympy.Rational(7, 10)}
@@ -154,8 +164,8 @@ def test_closed_times_solve_their_integral(model):
 
 
 def test_stability_of_heavy_ball():
-    assert stability.stability_factor(0) == 2
-    assert sympy.simplify(stability.stability_factor(s.beta) - 2 * (1 + s.beta)) == 0
+    assert stability.derive_stability_factor(0) == 2
+    assert sympy.simplify(stability.derive_stability_factor(s.beta) - 2 * (1 + s.beta)) == 0
     # the roots of z^2 - (1 + beta - product) z + beta lie in the disc below the edge, and not above
     for beta in (0.3, 0.9):
         for product, inside in ((2 * (1 + beta) - 1e-6, True), (2 * (1 + beta) + 1e-6, False), (0.1, True)):
@@ -167,18 +177,18 @@ def test_scalings_of_known_curves():
     for eta, regime, expected in ((3 * gamma**2, "lazy", (2, 0, 3)), (gamma * sympy.log(1 + gamma), "rich", (1, 1, 1)),
                                   (gamma * sympy.sqrt(sympy.log(1 / gamma)), "lazy", (1, sympy.Rational(1, 2), 1)),
                                   (sympy.sqrt(1 + gamma) - 1, "lazy", (1, 0, sympy.Rational(1, 2)))):
-        found = asymptotics.scaling(asymptotics.explicit(eta), regime)
+        found = asymptotics.derive_scaling(asymptotics.explicit_branch(eta), regime)
         assert (found.exponent, found.log_power, found.prefactor) == expected
     with pytest.raises(ValueError, match="no power law"):
-        asymptotics.scaling(asymptotics.explicit(sympy.exp(gamma)), "rich")
+        asymptotics.derive_scaling(asymptotics.explicit_branch(sympy.exp(gamma)), "rich")
 
 
 def test_growth_balance():
-    a = catapult_edges.balance()
+    a = catapult_edges.solve_growth_balance()
     assert a == pytest.approx(2.199612220069253, rel=1e-14)
-    assert float(catapult_edges.balance_number()) == pytest.approx(a, rel=1e-14)
-    condition, theta = catapult_edges.balance_condition()
-    assert abs(float(condition.subs(s.a, catapult_edges.balance_number()).evalf(30))) < 1e-12
+    assert float(catapult_edges.growth_balance_number()) == pytest.approx(a, rel=1e-14)
+    condition, theta = catapult_edges.derive_balance_condition()
+    assert abs(float(condition.subs(s.a, catapult_edges.growth_balance_number()).evalf(30))) < 1e-12
     assert 0 < float(theta.subs(s.a, a)) < 1
     # by counting: far out, the mean growth of |p| and |q| under the rule itself changes sign at c*
     for factor, grows in ((0.97, False), (1.03, True)):
@@ -210,13 +220,13 @@ def test_settling_constant_by_running_the_slow_system():
         if (settled > 0).all():
             break
     measured = np.mean(settled) * eps**2 - np.log(start) / catapult_edges.CURVATURE
-    assert measured == pytest.approx(catapult_edges.settle_constant(rho), abs=0.3)
+    assert measured == pytest.approx(catapult_edges.compute_settling_constant(rho), abs=0.3)
 
 
 def test_derivations_name_every_edge():
     for model in (OneParameter(4), TwoParameter()):
         for loss in ("mse", "cross_entropy", PseudoHuber()):
             for optimizer in ("sgd", "signsgd", "momentum"):
-                text = " ".join(step.latex() for step in derivation(model, loss, optimizer))
+                text = " ".join(step.latex() for step in derive_steps(model, loss, optimizer))
                 for name in predict(model, loss, optimizer):
                     assert f"{name} for gamma" in text

@@ -7,8 +7,8 @@ import pytest
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import OneParameter, TwoParameter
 from toymodels.theory import PseudoHuber, gradient_flow_time
-from toymodels.theory.flow_time import quadrature
-from toymodels.theory.losses import excess_root
+from toymodels.theory.flow_time import integrate_time
+from toymodels.theory.losses import solve_excess_root
 from validation.arguments import Misuse
 
 MODELS = [OneParameter(1), OneParameter(2), OneParameter(3), OneParameter(6), TwoParameter()]
@@ -43,7 +43,7 @@ def reference(model, loss, gamma, f1):
 def test_equals_quadrature_at_thirty_digits(model, loss):
     rho = 0.01
     with mp.workdps(30):
-        f1 = 1 - mp.mpf(excess_root(loss, rho))
+        f1 = 1 - mp.mpf(solve_excess_root(loss, rho))
         for gamma in (1e-12, 1.0, 1e4):
             ratio = gradient_flow_time(model, loss, gamma, rho) / reference(model, loss, gamma, f1)
             assert float(ratio) == pytest.approx(1, abs=1e-12)
@@ -53,7 +53,7 @@ def test_equals_quadrature_at_thirty_digits(model, loss):
 @pytest.mark.parametrize("rho", [1e-10, 0.01, 0.9])
 def test_closed_forms_equal_panels(model, rho):
     gamma = np.logspace(-12, 12, 97)
-    np.testing.assert_allclose(gradient_flow_time(model, "mse", gamma, rho), quadrature(model, MSE(), gamma, rho), rtol=1e-12)
+    np.testing.assert_allclose(gradient_flow_time(model, "mse", gamma, rho), integrate_time(model, MSE(), gamma, rho), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["mse", "cross_entropy"])
@@ -76,13 +76,13 @@ def test_excess_roots_are_roots():
     for rho in (1e-12, 1e-4, 0.01, 0.5):
         loss = CrossEntropy()
         for side in ("below", "above"):
-            delta = excess_root(loss, rho, side)
+            delta = solve_excess_root(loss, rho, side)
             assert (delta > 0) == (side == "below")
             if rho >= 1e-4:
                 assert float(loss.excess(1 - delta)) == pytest.approx(rho, rel=1e-12)
         # near the minimum the excess is h_l Delta^2/2 over the first excess
         if rho == 1e-12:
-            assert excess_root(loss, rho) == pytest.approx(-excess_root(loss, rho, "above"), rel=1e-5)
+            assert solve_excess_root(loss, rho) == pytest.approx(-solve_excess_root(loss, rho, "above"), rel=1e-5)
 
 
 def test_shapes_and_misuse():

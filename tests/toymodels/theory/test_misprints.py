@@ -2,10 +2,10 @@
 
 import pytest
 
-from toymodels.theory.misprints import errata, page
+from toymodels.theory.misprints import list_errata, render_page
 
 
-@pytest.mark.parametrize("item", errata(), ids=lambda item: item.where)
+@pytest.mark.parametrize("item", list_errata(), ids=lambda item: item.where)
 def test_the_true_form_passes_and_the_printed_one_fails(item):
     assert item.check(item.right)
     assert not item.check(item.wrong)
@@ -13,10 +13,10 @@ def test_the_true_form_passes_and_the_printed_one_fails(item):
 
 
 def test_the_page_has_them_all():
-    text = page()
-    for item in errata():
+    text = render_page()
+    for item in list_errata():
         assert item.where in text
         assert item.printed in text
         assert item.true in text
     assert "does not tell" not in text
-    assert len(errata()) == 10
+    assert len(list_errata()) == 10

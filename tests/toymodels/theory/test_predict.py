@@ -9,7 +9,7 @@ import pytest
 import sympy
 
 from toymodels.models import OneParameter, TwoParameter
-from toymodels.theory import PseudoHuber, apex, letters, predict
+from toymodels.theory import PseudoHuber, letters, predict, solve_closing_point
 from validation.arguments import Misuse
 
 s = letters()
@@ -80,7 +80,7 @@ def test_numbers_equal_the_expression_at_thirty_digits(edge):
 def test_numbers_tend_to_the_asymptote(edge):
     for regime in edge.regimes:
         gamma, steps, rho = (1e-14, 1000, 0.01) if regime == "lazy" else (1e14, 1000, 0.01)
-        law = edge.asymptote(regime).subs({s.gamma: sympy.Rational(gamma), s.T: steps, s.rho: R(rho)})
+        law = edge.scaling(regime).law(s.gamma).subs(edge.curve.values).subs({s.gamma: sympy.Rational(gamma), s.T: steps, s.rho: R(rho)})
         # a logarithm comes with a constant beside it
         assert float(edge(gamma, steps, rho)) == pytest.approx(float(law.evalf()), rel=0.7 if edge.logarithm(regime) else 2e-3)
         assert float(edge.local_exponent(gamma, steps, rho)) == pytest.approx(float(edge.exponent(regime)),
@@ -104,7 +104,7 @@ def test_every_edge_has_names_latex_and_windows(edge):
             assert (np.abs(edge.local_exponent(inside) - float(edge.exponent(regime))) < 0.0205).all()
 
 
-def test_window_ends_at_a_third_of_the_apex():
+def test_window_ends_at_a_third_of_the_closing_point():
     edge = predict(OneParameter(5))["eta_max"]
     low, high = edge.window("rich", steps=1000)
     assert high == pytest.approx((2 * 1000 * 3 / 5) ** (5 / 3) / 3, rel=1e-12)
@@ -123,8 +123,8 @@ def test_no_window_of_eta_crit_reaches_where_it_is_gradient_flows_alone():
 
 
 @pytest.mark.parametrize("depth", [3, 4, 6])
-def test_apex_is_where_the_edges_meet(depth):
-    expression = apex(OneParameter(depth), "mse")
+def test_the_closing_point_is_where_the_edges_meet(depth):
+    expression = solve_closing_point(OneParameter(depth), "mse")
     assert sympy.simplify(expression - (2 * s.T * R(depth - 2, depth)) ** R(depth, depth - 2)) == 0
     steps = 10**7
     gamma = float(expression.subs(s.T, steps))
@@ -132,9 +132,10 @@ def test_apex_is_where_the_edges_meet(depth):
     assert float(found["eta_min"](gamma, steps) / found["eta_max"](gamma, steps)) == pytest.approx(1, rel=0.05)
 
 
-def test_no_apex_without_a_triangle():
-    assert apex(OneParameter(2), "mse") == apex(OneParameter(1), "mse") == apex(TwoParameter(), "mse") == sympy.oo
-    assert predict(OneParameter(4), optimizer="signsgd")["eta_max"].gamma_apex(1000) == np.inf
+def test_no_closing_point_without_a_triangle():
+    for model in (OneParameter(1), OneParameter(2), TwoParameter()):
+        assert solve_closing_point(model, "mse") == sympy.oo
+    assert predict(OneParameter(4), optimizer="signsgd")["eta_max"].closing_point(1000) == np.inf
 
 
 def test_a_loss_of_ones_own_goes_in_by_its_formula():

@@ -109,11 +109,11 @@ def test_whole_curves_with_their_prefactor():
     assert twice.measured == pytest.approx(np.log10(2 * 0.99), abs=1e-3)
 
 
-def test_an_unjudged_stretch_and_what_lies_beyond_the_apex_are_left_out():
+def test_an_unjudged_stretch_and_what_lies_beyond_the_closing_point_are_left_out():
     class Curve(Law):
         unjudged = (1e-2, 1e2)
 
-        def gamma_apex(self, steps=1000, rho=0.01):
+        def closing_point(self, steps=1000, rho=0.01):
             return 3e3
 
     edges = brackets(2)
