@@ -212,5 +212,6 @@ def _edges(model: Model, loss: Any, optimizer: Any) -> list[Step]:
                               + (", with a logarithm." if edge.logarithm(regime) else "."), _equation(name, law)))
     closing = solve_closing_point(model, loss) if optimizer.name == "sgd" else sympy.oo
     if closing.is_finite is not False:
-        steps.append(Step("The two rich laws meet at the closing point of the triangle of trainability.", _equation("closing_point", closing)))
+        steps.append(Step("The two rich laws meet at the closing point of the triangle of trainability.",
+                          _equation("closing_point", closing)))
     return steps
