@@ -15,7 +15,7 @@ from torch import nn
 
 from deepnets import losses, optimizers, precision, schedules
 from deepnets.batched.graph import as_compile
-from deepnets.batched.stack import stack_of
+from deepnets.batched.stack import choose_stack
 from deepnets.centered.functional import trainable
 from deepnets.device import as_device, threads_for
 from deepnets.failed_runs import Failure
@@ -235,7 +235,7 @@ class DeepExperiment:
     def _trainer(self, seed: int, gammas: np.ndarray, etas: np.ndarray) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], int, int]:
         """Return what trains the runs of given indices with a seed, how many runs there are, and how many may be trained at once."""
         module = self.theta_0(seed)
-        stack, recipe = stack_of(module, self.compile), self.recipe(module)
+        stack, recipe = choose_stack(module, self.compile), self.recipe(module)
         # what is wrong with the task is said before training, and not once for every run
         batch(recipe, seed, 0, next(module.parameters()))
         held_out(recipe, next(module.parameters()))

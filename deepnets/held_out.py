@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from deepnets.batched.stack import Stack
-from deepnets.batched.state import Parameters, Running, evaluating
-from deepnets.centered.functional import slotted
+from deepnets.batched.state import Parameters, RunningStatistics, evaluation_mode
+from deepnets.centered.functional import substitute
 from deepnets.losses import Loss
 
 ROWS = 64               # of outputs at a time (or a batch, if it has more): on a CPU larger parts leave the cache
@@ -31,7 +31,8 @@ class HeldOut:
         self.label_parts = labels.split(size) if labels is not None else [None] * len(self.parts)
 
     @torch.no_grad()
-    def told(self, stack: Stack, u: Parameters, gamma: torch.Tensor, running: Running, loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
+    def told(self, stack: Stack, u: Parameters, gamma: torch.Tensor, running: RunningStatistics,
+             loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the loss of each run and its accuracy (NaN where there are no classes, or an output is not finite); both (P,), float64."""
         total, right = gamma.new_zeros(len(gamma), dtype=torch.float64), gamma.new_zeros(len(gamma), dtype=torch.float64)
         finite = torch.ones_like(gamma, dtype=torch.bool)
@@ -46,16 +47,16 @@ class HeldOut:
         return total / n, accuracy
 
     @torch.no_grad()
-    def dead(self, module: nn.Module, u: Parameters, gamma: torch.Tensor, running: Running) -> torch.Tensor:
+    def dead(self, module: nn.Module, u: Parameters, gamma: torch.Tensor, running: RunningStatistics) -> torch.Tensor:
         """Return which networks, themselves and not their differences, give one output whatever the input, (P,) on the CPU."""
         theta = {n: p.detach() for n, p in module.named_parameters() if n in u}
         found = torch.zeros(len(gamma), dtype=torch.bool)
         buffers = {n: b.clone() for n, b in module.named_buffers()} | running.frozen
-        with evaluating(module):
+        with evaluation_mode(module):
             for i, g in enumerate(gamma):
                 moved = {n: p + g * u[n][i] for n, p in theta.items()}
                 statistics = {n: buffers[n] + g * d[i] for n, d in running.drift.items()}
-                with slotted(module, moved | buffers | statistics):
+                with substitute(module, moved | buffers | statistics):
                     found[i] = self._constant(module)
         return found
 

@@ -16,8 +16,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from deepnets.batched.stack import stack_of
-from deepnets.batched.state import Running, at_rest
+from deepnets.batched.stack import choose_stack
+from deepnets.batched.state import RunningStatistics, zero_differences
 from deepnets.failed_runs import Failure, salvaged
 from deepnets.training import Recipe, batch, held_out
 from validation.arguments import Misuse
@@ -63,9 +63,10 @@ def estimate(module: nn.Module, recipe: Recipe) -> Need:
 def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str) -> int:
     """Return the bytes that live at once, at most."""
     module = copy.deepcopy(module).to(device)
-    stack, like, optimizer = stack_of(module), next(module.parameters()), recipe.optimizer
+    stack, like, optimizer = choose_stack(module), next(module.parameters()), recipe.optimizer
     with torch.no_grad(), torch.random.fork_rng(devices=[]), Living(device) as living:
-        u, running, gamma = at_rest(module, runs), Running.of(module, runs), torch.ones(runs, dtype=like.dtype, device=device)
+        u, running = zero_differences(module, runs), RunningStatistics.of_module(module, runs)
+        gamma = torch.ones(runs, dtype=like.dtype, device=device)
         memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
         samples = held_out(recipe, like)
         stack.outputs(u, gamma, samples.parts[0][0], running)

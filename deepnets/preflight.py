@@ -12,7 +12,7 @@ from deepnets.centered import Unsupported
 from deepnets.centered.centered import Centered
 from deepnets.memory import GB, room
 from deepnets.tasks import Task
-from deepnets.tasks.task import drawn, placed
+from deepnets.tasks.task import draw_batch, place_like
 from validation.arguments import Misuse
 
 LOSS = 8      # bytes
@@ -20,7 +20,7 @@ LOSS = 8      # bytes
 
 def check_samples(name: str, samples: int, task: Task) -> None:
     """Raise `Misuse` if so many samples of a task do not fit into memory; one of them is drawn."""
-    one = sum(t.numel() * t.element_size() for t in drawn(task, 0, 0, 1))
+    one = sum(t.numel() * t.element_size() for t in draw_batch(task, 0, 0, 1))
     _fits(name, samples, one * samples, "samples")
 
 
@@ -61,8 +61,8 @@ def try_out(module: nn.Module, task: Task, seed: int) -> None:
     Unsupported : naming the operation.
     """
     centered = Centered(module, GAMMA, "pairs")
-    x, y = drawn(task, seed, 0, 2)
-    f = _output(centered, placed(x, next(module.parameters())))
+    x, y = draw_batch(task, seed, 0, 2)
+    f = _output(centered, place_like(x, next(module.parameters())))
     wanted = tuple(y.shape) if y.is_floating_point() else (*y.shape, task.out_features)
     if isinstance(f, torch.Tensor) and f.shape == wanted:
         return

@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 from deepnets.batched.stack import Stack
-from deepnets.batched.state import Parameters, Running, at_rest
+from deepnets.batched.state import Parameters, RunningStatistics, zero_differences
 from deepnets.held_out import HeldOut
 from deepnets.losses import Loss
 from deepnets.optimizers import Optimizer
 from deepnets.tasks import Task
-from deepnets.tasks.task import checked, drawn, placed
+from deepnets.tasks.task import check_batch, draw_batch, place_like
 
 LOOK_EVERY = 25          # steps between looks for runs that have diverged
 WORTH_LEAVING = 1 / 8    # the share of the stack that must have diverged before it is packed anew
@@ -76,7 +76,7 @@ class Recipe:
         return (len(self.factors),) if self.horizons is None else self.horizons
 
 
-Watcher = Callable[[int, Parameters, torch.Tensor, Running, np.ndarray], None]
+Watcher = Callable[[int, Parameters, torch.Tensor, RunningStatistics, np.ndarray], None]
 
 
 @torch.no_grad()
@@ -95,7 +95,7 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
     """
     steps, runs, optimizer = len(recipe.factors), len(gamma), recipe.optimizer
     reference = next(module.parameters())
-    u, running = at_rest(module, runs), Running.of(module, runs)
+    u, running = zero_differences(module, runs), RunningStatistics.of_module(module, runs)
     memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
     alive = np.arange(runs)
     losses = np.full((steps + 1, runs), np.nan)
@@ -129,7 +129,7 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
                 alive = alive[~gone]
                 u, gradient = ({n: d[stay] for n, d in held.items()} for held in (u, gradient))
                 memory = {n: [m[stay] for m in held] for n, held in memory.items()}
-                g, rate, running = g[stay], rate[stay], running.of_runs(stay)
+                g, rate, running = g[stay], rate[stay], running.select_runs(stay)
         if step < steps:
             for n, d in u.items():
                 moved = optimizer.direction(gradient.pop(n), memory[n], step)     # let go before the next ones are made
@@ -148,7 +148,7 @@ class _Looks:
         self.accuracy = np.full(self.dead.shape, np.nan)
         self.held_out = np.full((len(recipe.curves), runs), np.nan)
 
-    def look(self, step: int, u: Parameters, gamma: torch.Tensor, running: Running, alive: np.ndarray) -> None:
+    def look(self, step: int, u: Parameters, gamma: torch.Tensor, running: RunningStatistics, alive: np.ndarray) -> None:
         """Look at the runs `alive` after so many steps."""
         horizons, curves = self.recipe.judged_at, self.recipe.curves
         if step in curves or self.samples.labels is not None:
@@ -174,8 +174,8 @@ def batch(recipe: Recipe, seed: int, step: int, like: torch.Tensor) -> tuple[tor
     ------
     Misuse : targets that are none of this task's.
     """
-    x, y = drawn(recipe.task, seed, step, recipe.batch_size)
-    return placed(x, like), _target(recipe, y, like)
+    x, y = draw_batch(recipe.task, seed, step, recipe.batch_size)
+    return place_like(x, like), _target(recipe, y, like)
 
 
 def held_out(recipe: Recipe, like: torch.Tensor) -> HeldOut:
@@ -185,15 +185,15 @@ def held_out(recipe: Recipe, like: torch.Tensor) -> HeldOut:
     ------
     Misuse : targets that are none of this task's.
     """
-    x, y = checked(recipe.task, recipe.task.held_out(), "held_out()")
+    x, y = check_batch(recipe.task, recipe.task.held_out(), "held_out()")
     labels = None
     if recipe.task.classes is not None:
         labels = (y.argmax(-1) if y.is_floating_point() else y).to(like.device)
-    return HeldOut(placed(x, like), _target(recipe, y, like), labels, recipe.batch_size)
+    return HeldOut(place_like(x, like), _target(recipe, y, like), labels, recipe.batch_size)
 
 
 def _target(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return placed(recipe.loss.target(y, recipe.task.out_features, like.dtype), like)
+    return place_like(recipe.loss.target(y, recipe.task.out_features, like.dtype), like)
 
 
 def _resting(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""A stack of ReLU and linear CNNs: pairs and gradients written out as grouped convolutions; knows no optimizer.
+"""Train ReLU and linear CNNs as one batch: pairs and gradients written out as grouped convolutions.
 
-All runs' channels lie beside each other, (batch, runs, channels, height, width), so that one grouped convolution serves them all, and
-one that they share, with theta_0's kernels, takes the runs for samples.
+Tensors have shape (batch, runs, channels, height, width). One grouped convolution applies each run's own kernels; theta_0's kernels, which
+all runs share, treat the runs as further samples.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from deepnets.batched.state import Parameters, Running
+from deepnets.batched.state import Parameters, RunningStatistics
 from deepnets.losses import Loss
 from deepnets.networks.cnn import ConvolutionsThenDense
 from deepnets.precision import contracting
 
 
-class _Kept(NamedTuple):
-    """Of one layer: its inputs in the moved network, and which of its own outputs are on there (None: all)."""
+class _Saved(NamedTuple):
+    """What the backward pass needs of one layer: its inputs in the moved network, and which of its outputs are on (None: all)."""
 
     inputs: torch.Tensor
     on: torch.Tensor | None
@@ -39,24 +39,24 @@ class CNNStack:
         self.dense: list[Any] = list(module.dense)
         self.rectified = isinstance(module.activation, torch.nn.ReLU)
 
-    def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, running: Running | None = None) -> torch.Tensor:
+    def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, running: RunningStatistics | None = None) -> torch.Tensor:
         """Return the centred outputs, (P, batch, K)."""
         return self._forward(u, gamma, x)[0]
 
-    def _forward(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, list[_Kept], list[_Kept]]:
-        """Return the outputs, and what the backward pass needs of the convolutions and of the dense layers."""
+    def _forward(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, list[_Saved], list[_Saved]]:
+        """Return the outputs (P, batch, K), and what the backward pass needs of the convolutions and of the dense layers."""
         frozen, d, moved = x.reshape(len(x), *self.in_shape), None, None
         convolutions, dense = [], []
         for i, layer in enumerate(self.convolutions):
             inputs = frozen if moved is None else moved
-            d = _convolved(d, inputs, layer.weight, u[f"convolutions.{i}.weight"]).mul_(layer.multiplier)
+            d = _convolve(d, inputs, layer.weight, u[f"convolutions.{i}.weight"]).mul_(layer.multiplier)
             frozen = contracting(_same)(frozen, layer.weight).mul_(layer.multiplier)
             if layer.bias is not None:
                 d += u[f"convolutions.{i}.bias"][:, :, None, None]
                 frozen += layer.bias[:, None, None]
-            d, frozen, moved, on = self._activated(d, frozen, gamma[:, None, None, None], 1)
-            convolutions.append(_Kept(inputs, on))
-            frozen, d, moved = F.avg_pool2d(frozen, 2), _pooled(d), _pooled(moved)
+            d, frozen, moved, on = self._activate(d, frozen, gamma[:, None, None, None], 1)
+            convolutions.append(_Saved(inputs, on))
+            frozen, d, moved = F.avg_pool2d(frozen, 2), _pool(d), _pool(moved)
         assert d is not None
         assert moved is not None
         frozen, d, moved = frozen.flatten(1), d.flatten(2).transpose(0, 1), moved.flatten(2).transpose(0, 1)      # (P, batch, in)
@@ -70,24 +70,24 @@ class CNNStack:
                 frozen += layer.bias
             on = None
             if i < len(self.dense) - 1:
-                d, frozen, moved, on = self._activated(d, frozen, gamma[:, None, None], 0)
-            dense.append(_Kept(inputs, on))
+                d, frozen, moved, on = self._activate(d, frozen, gamma[:, None, None], 0)
+            dense.append(_Saved(inputs, on))
         return d, convolutions, dense
 
-    def _activated(self, d: torch.Tensor, frozen: torch.Tensor, gamma: torch.Tensor,
+    def _activate(self, d: torch.Tensor, frozen: torch.Tensor, gamma: torch.Tensor,
                    runs: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Return difference, frozen value and moved value behind the nonlinearity, and what is on; `runs`: which dim counts them."""
+        """Return difference, frozen value and moved value after the nonlinearity, and which units are on; `runs`: the runs' dimension."""
         frozen = frozen.unsqueeze(runs)
         if not self.rectified:
             return d, frozen.squeeze(runs), torch.addcmul(frozen, gamma, d), None
-        # as in pairs/pointwise.py: on, d + min(r, 0); off, -max(r, 0), with r = h_0/gamma; that is the larger of the two
+        # as in centered/rules_nn.py: on, d + min(r, 0); off, -max(r, 0), with r = h_0/gamma; that is the larger of the two
         below, floor = d.addcdiv_(frozen.clamp(max=0), gamma), -frozen.clamp_(min=0) / gamma
         on = below > floor
         d = torch.maximum(below, floor, out=floor)
         return d, frozen.squeeze(runs), torch.addcmul(frozen, gamma, d).mul_(on), on
 
     def gradients(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, y: torch.Tensor, loss: Loss,
-                  running: Running | None = None) -> tuple[torch.Tensor, Parameters]:
+                  running: RunningStatistics | None = None) -> tuple[torch.Tensor, Parameters]:
         """Return the loss of each run, (P,), and its gradient in u."""
         output, convolutions, dense = self._forward(u, gamma, x)
         delta = loss.slope(output, y)
@@ -104,7 +104,7 @@ class CNNStack:
             delta = multiply(delta, torch.addcmul(layer.weight, gamma[:, None, None], u[f"dense.{i}.weight"]))
         width = self.convolutions[-1].weight.shape[0]
         side = [n >> len(convolutions) for n in self.in_shape[1:]]
-        delta = delta.transpose(0, 1).unflatten(2, (width, *side))                                                  # as outputs lie
+        delta = delta.transpose(0, 1).unflatten(2, (width, *side))       # (batch, P, channels, height, width)
         for i in reversed(range(len(convolutions))):
             layer, (inputs, on) = self.convolutions[i], convolutions[i]
             delta = _spread(delta, inputs.shape[-2:])
@@ -124,8 +124,8 @@ def _same(x: torch.Tensor, weight: torch.Tensor, groups: int = 1) -> torch.Tenso
     return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=groups)
 
 
-def _convolved(d: torch.Tensor | None, moved: torch.Tensor, weight: torch.Tensor, move: torch.Tensor) -> torch.Tensor:
-    """Return ``weight * d + move * moved``, (batch, P, out, height, width); without d, the inputs `moved` are the same in all runs."""
+def _convolve(d: torch.Tensor | None, moved: torch.Tensor, weight: torch.Tensor, move: torch.Tensor) -> torch.Tensor:
+    """Return ``weight * d + move * moved``, (batch, P, out, height, width); with d None, `moved` is the input that all runs share."""
     runs, kernels = len(move), move.flatten(0, 1)
     if d is None:
         return contracting(_same)(moved, kernels).unflatten(1, (runs, -1))
@@ -135,27 +135,27 @@ def _convolved(d: torch.Tensor | None, moved: torch.Tensor, weight: torch.Tensor
 
 
 def _weight_slope(delta: torch.Tensor, inputs: torch.Tensor, move: torch.Tensor) -> torch.Tensor:
-    """Return the derivative in the runs' kernels, of the shape of `move`."""
+    """Return the gradient in the runs' kernels, of the shape of `move`, (P, out, in, k, k)."""
     shared = inputs.ndim == 4
     groups, size, reach = 1 if shared else len(move), move.flatten(0, 1).shape, move.shape[-1] // 2
     h = inputs if shared else inputs.flatten(1, 2)
-    made = contracting(lambda e, h: conv2d_weight(h, size, e, padding=reach, groups=groups))(delta.flatten(1, 2), h)
-    return made.unflatten(0, move.shape[:2])
+    slope = contracting(lambda e, h: conv2d_weight(h, size, e, padding=reach, groups=groups))(delta.flatten(1, 2), h)
+    return slope.unflatten(0, move.shape[:2])
 
 
 def _input_slope(delta: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
-    """Return the derivative in the inputs, (batch, P, in, height, width); kernels (P, out, in, k, k)."""
+    """Return the gradient in the inputs, (batch, P, in, height, width); kernels (P, out, in, k, k)."""
     batch, runs, _, height, width = delta.shape
     size, reach = (batch, runs * kernels.shape[2], height, width), kernels.shape[-1] // 2
-    made = contracting(lambda e, k: conv2d_input(size, k, e, padding=reach, groups=runs))(delta.flatten(1, 2), kernels.flatten(0, 1))
-    return made.unflatten(1, (runs, -1))
+    slope = contracting(lambda e, k: conv2d_input(size, k, e, padding=reach, groups=runs))(delta.flatten(1, 2), kernels.flatten(0, 1))
+    return slope.unflatten(1, (runs, -1))
 
 
-def _pooled(x: torch.Tensor) -> torch.Tensor:
+def _pool(x: torch.Tensor) -> torch.Tensor:
     return F.avg_pool2d(x.flatten(0, 1), 2).unflatten(0, x.shape[:2])
 
 
 def _spread(delta: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    """Return the derivative before a 2 x 2 mean; of an odd size, the last row or column was not looked at."""
+    """Return the gradient before a 2 x 2 mean; the mean ignores the last row or column of an odd size."""
     spread = (delta / 4).repeat_interleave(2, -2).repeat_interleave(2, -1)
     return F.pad(spread, (0, size[1] - spread.shape[-1], 0, size[0] - spread.shape[-2]))

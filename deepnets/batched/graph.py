@@ -1,7 +1,7 @@
-"""A pure function of tensors recorded once for each of its arguments' shapes, and run from the record; knows no network.
+"""Record the operations of a pure function once for each set of argument shapes, and replay the record.
 
-What is saved is the way of each operation through transforms and rules: on a CPU a ViT's step takes 0.6 of its time. `torch.compile`
-halves that once more and costs a minute for every shape, which only long runs earn back.
+A record skips the dispatch of each operation through transforms and rules: on a CPU a ViT's step takes 0.6 of its time. `torch.compile`
+halves that once more, but takes a minute for each set of shapes, which only long runs earn back.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 
 from validation.arguments import Misuse
 
-RECORD_AFTER = 100       # calls with the same shapes: stacks are packed anew most often before that, and recording takes about a second
+RECORD_AFTER = 100       # calls with the same shapes: diverged runs are dropped mostly before that, and recording takes about a second
 COMPILE_AFTER = 2000     # calls on a GPU with compile="auto"
-ALLOWED = 1e-4           # relative, by which the record's first value may differ: a value that was frozen into it is off by order one
-_recording = threading.Lock()      # torch's recorder serves one thread at a time
+ALLOWED = 1e-4           # relative error of the record's first value: a number that was frozen into the record is off by order one
+_recording = threading.Lock()      # torch records in one thread at a time
 
 
 class NotRecorded(UserWarning):
-    """A function could not be recorded or compiled; it is run as it is."""
+    """A function could not be recorded or compiled; it runs without."""
 
 
 def as_compile(compile: Any) -> bool | str:
@@ -33,29 +33,29 @@ def as_compile(compile: Any) -> bool | str:
     return compile
 
 
-class Recorded:
-    """``function(*arguments)``, from the 100th call with the same shapes on taken from a record of its operations.
+class RecordedFunction:
+    """``function(*arguments)``, replayed from a record of its operations from the 100th call with the same shapes on.
 
-    The record's first value is held against the function's own on the next arguments: a function that looks at the numbers it is given
-    cannot be recorded. Where recording fails the function itself goes on, and where compiling fails the record, with a `NotRecorded`
-    warning. What draws random numbers is not compiled: it would draw others.
+    The record's first value is compared with the function's own value on the next arguments: a function whose operations depend on the
+    values of its arguments cannot be recorded. If recording fails, the function itself runs; if compiling fails, the record runs; both
+    with a `NotRecorded` warning. A record that draws random numbers is not compiled: it would draw others.
 
     Parameters
     ----------
-    function : of nested tensors, to nested tensors, the first of which is compared; it must not write into its arguments.
-    compile : True compiles the record at once; "auto" on a GPU after 2000 calls; False keeps to the function.
+    function : from nested tensors to nested tensors, the first of which is compared; it must not write into its arguments.
+    compile : True compiles the record at once, "auto" on a GPU after 2000 calls; False never records.
     """
 
     def __init__(self, function: Callable[..., Any], compile: bool | str = "auto") -> None:
         self.function, self.compile = function, compile
         self.calls: dict[Any, int] = {}
         self.records: dict[Any, Callable[..., Any]] = {}
-        self.unproven: dict[Any, Callable[..., Any]] = {}
-        self.failed, self.gave_up = compile is False, False       # to record, and to compile
+        self.untested: dict[Any, Callable[..., Any]] = {}
+        self.recordable, self.compilable = compile is not False, True
 
     def __call__(self, *arguments: Any) -> Any:
         """Return the function's value."""
-        if self.failed:
+        if not self.recordable:
             return self.function(*arguments)
         leaves, form = tree_flatten(arguments)
         key = (form, tuple((x.shape, x.dtype) for x in leaves))
@@ -66,8 +66,8 @@ class Recorded:
         if calls == first:
             self._record(key, arguments)
             return self.function(*arguments)
-        if key in self.unproven:
-            return self._proven(key, arguments)
+        if key in self.untested:
+            return self._test(key, arguments)
         if calls == (first + 2 if self.compile is True else COMPILE_AFTER) and (self.compile is True or leaves[0].is_cuda):
             self._compile(key, arguments)
         return self.records[key](*arguments)
@@ -77,53 +77,54 @@ class Recorded:
 
         try:
             with _recording, torch.random.fork_rng(_devices(arguments)):
-                self.unproven[key] = make_fx(self.function)(*arguments)
+                self.untested[key] = make_fx(self.function)(*arguments)
         except Exception as error:
-            self._leave(_told(error))
+            self._stop_recording(_describe(error))
 
-    def _proven(self, key: Any, arguments: Any) -> Any:
-        """Return the function's value, and take the record into use if it gives the same."""
-        record = self.unproven.pop(key)
+    def _test(self, key: Any, arguments: Any) -> Any:
+        """Return the function's value; use the record from now on if its value is the same."""
+        record = self.untested.pop(key)
         with torch.random.fork_rng(_devices(arguments)):
             found = record(*arguments)
         expected = self.function(*arguments)
         if torch.allclose(tree_leaves(found)[0], tree_leaves(expected)[0], rtol=ALLOWED, atol=0.0, equal_nan=True):
             self.records[key] = record
         else:
-            self._leave("it looks at the numbers it is given")
+            self._stop_recording("its operations depend on the values of its arguments")
         return expected
 
-    def _leave(self, why: str) -> None:
-        """Keep to the function from now on."""
-        self.failed = True
+    def _stop_recording(self, why: str) -> None:
+        """Run the function itself from now on, and warn."""
+        self.recordable = False
         self.records.clear()
-        self.unproven.clear()
-        warnings.warn(f"the training step could not be recorded ({why}); it is run operation by operation", NotRecorded, stacklevel=4)
+        self.untested.clear()
+        warnings.warn(f"the training step could not be recorded ({why}); it runs operation by operation", NotRecorded, stacklevel=4)
 
     def _compile(self, key: Any, arguments: Any) -> None:
-        """Put the compiled record in the record's place."""
-        if self.gave_up or _draws(self.records[key]):
+        """Replace the record by its compiled form."""
+        if not self.compilable or _is_random(self.records[key]):
             return
         try:
             compiled = torch.compile(self.records[key])
             with torch.random.fork_rng(_devices(arguments)):
                 compiled(*arguments)
         except Exception as error:
-            self.gave_up = True
-            warnings.warn(f"the training step could not be compiled ({_told(error)}); it is run from its record", NotRecorded, stacklevel=4)
+            self.compilable = False
+            warnings.warn(f"the training step could not be compiled ({_describe(error)}); its record runs instead", NotRecorded,
+                          stacklevel=4)
         else:
             self.records[key] = compiled
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
-def _draws(record: Any) -> bool:
+def _is_random(record: Any) -> bool:
     """Return whether a record draws random numbers."""
     return any(torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) for node in record.graph.nodes)
 
 
 def _devices(arguments: Any) -> list[int]:
-    """Return the CUDA devices whose generators are to be kept."""
+    """Return the CUDA devices whose random generators must be restored."""
     return sorted({x.device.index for x in tree_leaves(arguments) if isinstance(x, torch.Tensor) and x.is_cuda})

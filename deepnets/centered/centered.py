@@ -1,7 +1,7 @@
-"""Centered: the network ``f~ = (f(theta_0 + gamma u) - f(theta_0))/gamma`` as a module whose parameters are u; knows no training.
+"""`Centered`: the network ``f~ = (f(theta_0 + gamma u) - f(theta_0))/gamma`` as a torch module whose parameters are u.
 
-Subtracting two float32 networks loses every digit below gamma ~ 1e-4. Here the difference itself is propagated (pairs/), or, where
-nothing would be lost, two copies are subtracted.
+Subtracting two float32 networks loses every digit below gamma ~ 1e-4. There the difference itself is propagated (`pair.py`); at larger
+gamma two copies are subtracted.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from deepnets.centered import Unsupported
 from deepnets.centered.functional import statistics, trainable
-from deepnets.centered.propagation import by_copies, by_pairs
+from deepnets.centered.propagation import propagate_pairs, subtract_copies
 from deepnets.precision import arithmetic
 from validation.arguments import Misuse, choose
 
 METHODS = ("auto", "pairs", "two_copy", "float64")
 # From this gamma on, subtracting two copies costs at most a digit: eps/gamma ~ 1e-6.
 COPIES_FROM = {torch.float32: 0.1, torch.float64: 1e-8}
-# How far pairs may be from float64 in the self-check, relative, function and gradient: a wrong rule is off by order one.
+# Relative error allowed in the self-check, of function and gradient: a wrong rule is off by order one.
 ALLOWED = {torch.float64: 1e-5, torch.float32: 1e-3}
 ALLOWED_NARROW = 0.1
 
@@ -38,22 +38,22 @@ class FellBack(UserWarning):
 class Centered(nn.Module):
     """``f~(x; u) = (f(x; theta_0 + gamma u) - f(x; theta_0))/gamma`` (eqs. 1 and 2), without cancellation.
 
-    Its parameters are u, zero at the start, named ``u.<name in the wrapped module>``; a step of size eta in theta on f/gamma is one
-    of size eta/gamma**2 in u. The wrapped module is copied; the copy holds theta_0 and does not train. Running statistics are kept for
-    both networks; under the transforms of `torch.func`, which forbid writing, they stay where they are.
+    Its parameters are u, zero at initialization, named ``u.<name in the wrapped module>``; a step of size eta in theta on f/gamma is a step
+    of size eta/gamma**2 in u. The wrapped module is copied; the copy holds theta_0 and does not train. Both networks have running
+    statistics of their own; under the transforms of `torch.func`, which forbid writing, they are not updated.
 
     Parameters
     ----------
-    module : any module; parameters that do not require a gradient stay frozen.
+    module : any torch module; parameters that do not require a gradient stay frozen.
     gamma : >= 0; 0 is the linearised network, ``f~ = J(x; theta_0) u``.
     method : "pairs" propagates differences; "two_copy" subtracts two networks in the module's own precision, "float64" in double;
-        "auto" takes two copies for gamma >= 0.1 (of a float32 module) and pairs below, holds the pairs against float64 once, at the first
-        plain call, and falls back to "float64" with a `FellBack` warning where they fail.
+        "auto" takes two copies for gamma >= 0.1 (of a float32 module) and pairs below, compares the pairs with float64 once, at the first
+        plain call, and falls back to "float64" with a `FellBack` warning if they disagree.
 
     Raises
     ------
-    Misuse : an argument that is not allowed; a module without trainable parameters.
-    Unsupported : in a call, with method "pairs": the operation that differences cannot be propagated through.
+    Misuse : an invalid argument, or a module without trainable parameters.
+    Unsupported : in a call, with method "pairs": an operation that differences cannot be propagated through.
 
     Examples
     --------
@@ -78,9 +78,9 @@ class Centered(nn.Module):
         self.gamma, self.method = float(gamma), method
         self.module = copy.deepcopy(module)
         self.module.requires_grad_(False)
-        self.u = _tree({n: nn.Parameter(torch.zeros_like(p, requires_grad=False)) for n, p in free.items()})
+        self.u = _as_module({n: nn.Parameter(torch.zeros_like(p, requires_grad=False)) for n, p in free.items()})
         buffers = dict(module.named_buffers())
-        self.drift = _tree({n: torch.zeros_like(buffers[n]) for n in statistics(module)})
+        self.drift = _as_module({n: torch.zeros_like(buffers[n]) for n in statistics(module)})
         dtype = next(iter(free.values())).dtype
         self._chosen = method
         if method == "auto":
@@ -89,11 +89,11 @@ class Centered(nn.Module):
 
     @property
     def chosen(self) -> str:
-        """The method in use: what "auto" has come to."""
+        """The method in use, "pairs", "two_copy" or "float64": the choice of "auto"."""
         return self._chosen
 
     def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yield u alone: theta_0 is no parameter."""
+        """Yield u by name; theta_0 is not a parameter."""
         if recurse:
             yield from self.u.named_parameters(f"{prefix}.u" if prefix else "u", True, remove_duplicate)
 
@@ -108,7 +108,7 @@ class Centered(nn.Module):
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """Return f~ of the inputs: the module's output with every floating tensor replaced by its scaled difference."""
-        if not self._checked and _plain(inputs, kwargs, tuple(self.parameters())):
+        if not self._checked and _is_plain_call(inputs, kwargs, tuple(self.parameters())):
             self._check(inputs, kwargs)
         try:
             return self._evaluate(self._chosen, self.coordinates(), inputs, kwargs)
@@ -119,26 +119,27 @@ class Centered(nn.Module):
             return self._evaluate(self._chosen, self.coordinates(), inputs, kwargs)
 
     def discrepancy(self, *inputs: Any, **kwargs: Any) -> float:
-        """Return how far the pairs are from two float64 copies, relative, at a random u: the worse of function and gradient.
+        """Return the relative error of the pairs against two float64 copies at a random u: the larger of function and gradient.
 
-        A module that draws random numbers is compared in evaluation mode: the two arithmetics draw different masks.
+        A module that draws random numbers is compared in evaluation mode: in the two precisions it draws different masks.
         """
-        u = _probe(self.module, self.coordinates(), self.gamma)
+        u = _draw_probe(self.module, self.coordinates(), self.gamma)
         training = self.module.training
         with torch.random.fork_rng(_devices(self.parameters())), torch.enable_grad():
             before = torch.get_rng_state()
             try:
-                exact = self._probed("float64", u, inputs, kwargs)
+                exact = self._evaluate_with_gradient("float64", u, inputs, kwargs)
                 if training and not torch.equal(before, torch.get_rng_state()):
                     self.module.eval()
-                    exact = self._probed("float64", u, inputs, kwargs)
-                found = self._probed("pairs", u, inputs, kwargs)
+                    exact = self._evaluate_with_gradient("float64", u, inputs, kwargs)
+                found = self._evaluate_with_gradient("pairs", u, inputs, kwargs)
             finally:
                 self.module.train(training)
         return max(float(_distance(a, b)) for a, b in zip(found, exact, strict=True))
 
-    def _probed(self, method: str, u: dict[str, torch.Tensor], inputs: Any, kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the output and the gradient of a fixed projection of it, each as one float64 vector."""
+    def _evaluate_with_gradient(self, method: str, u: dict[str, torch.Tensor], inputs: Any,
+                                kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the output, and the gradient in u of a fixed linear functional of it, each as one float64 vector."""
         u = {n: d.clone().requires_grad_() for n, d in u.items()}
         leaves = [x for x in tree_leaves(self._evaluate(method, u, inputs, kwargs, keep=False)) if isinstance(x, torch.Tensor)]
         output = torch.cat([x.reshape(-1).double() for x in leaves if x.is_floating_point()])
@@ -150,23 +151,23 @@ class Centered(nn.Module):
         return output.detach(), torch.cat(flat)
 
     def _check(self, inputs: Any, kwargs: Any) -> None:
-        """Hold pairs against float64 once; fall back where they fail."""
+        """Compare pairs with float64 once; fall back if they disagree."""
         dtype = next(self.parameters()).dtype
         allowed = ALLOWED.get(dtype, ALLOWED_NARROW)
         try:
             found = self.discrepancy(*inputs, **kwargs)
         except Exception as error:
-            # where two plain copies fail as well, the module or its input is at fault, and they say how
-            by_copies(self.module, self.coordinates(), 1.0, inputs, kwargs)
+            # if two plain copies fail as well, the error is the module's or its input's, and is raised here
+            subtract_copies(self.module, self.coordinates(), 1.0, inputs, kwargs)
             self._checked = True
             self._fall_back(str(error) if isinstance(error, Unsupported) else f"{type(error).__name__}: {error}")
             return
         self._checked = True
         if not (found <= allowed or (found <= ALLOWED_NARROW and self._right_in_double(inputs, kwargs))):
-            self._fall_back(f"in the self-check they were off by {found:.1e}, and {allowed:g} is allowed")
+            self._fall_back(f"in the self-check their relative error was {found:.1e}, above the allowed {allowed:g}")
 
     def _right_in_double(self, inputs: Any, kwargs: Any) -> bool:
-        """Return whether pairs in float64 pass: then what float32 is off by is rounding, which at a kink decides whole units."""
+        """Return whether pairs pass in float64: then the error in float32 is rounding, which at a kink switches whole units."""
         def double(x: Any) -> Any:
             return x.double() if isinstance(x, torch.Tensor) and x.is_floating_point() else x
 
@@ -177,29 +178,30 @@ class Centered(nn.Module):
         inputs, kwargs = tree_map(double, (inputs, kwargs))
         try:
             return twin.discrepancy(*inputs, **kwargs) <= ALLOWED[torch.float64]
-        except Exception:      # a module that insists on float32 is judged by float32 alone
+        except Exception:      # a module that runs in float32 only is judged in float32 alone
             return False
 
     def _fall_back(self, why: str) -> None:
+        """Use two float64 copies from now on, and warn."""
         self._chosen = "float64"
         warnings.warn(f"differences could not be propagated through {type(self.module).__name__}: {why}. Two float64 copies are subtracted "
                       "instead", FellBack, stacklevel=4)
 
     def _evaluate(self, method: str, u: dict[str, torch.Tensor], inputs: Any, kwargs: Any, keep: bool = True) -> Any:
-        """Return f~ by `method`; `keep` the running statistics it leaves."""
+        """Return f~ by `method`; with `keep`, store the running statistics after the call."""
         drift = dict(self.drift.named_buffers())
         counters = {n: b for n, b in self.module.named_buffers() if n not in drift}
         if method == "pairs":
-            output, moved = by_pairs(self.module, u, self.gamma, inputs, kwargs, drift)
+            output, moved = propagate_pairs(self.module, u, self.gamma, inputs, kwargs, drift)
         else:
             dtype = torch.float64 if method == "float64" else None
             with arithmetic("float32", next(self.parameters()).device):      # TF32 would cost two copies three more digits
-                output, moved = by_copies(self.module, u, self.gamma, inputs, kwargs, drift, dtype)
+                output, moved = subtract_copies(self.module, u, self.gamma, inputs, kwargs, drift, dtype)
         if keep and self.training and moved and not torch._C._are_functorch_transforms_active():
-            held = dict(self.module.named_buffers())
+            buffers = dict(self.module.named_buffers())
             with torch.no_grad():
                 for name, pair in moved.items():
-                    held[name].copy_(pair.v0)
+                    buffers[name].copy_(pair.v0)
                     drift[name].copy_(pair.d)
                 for name, counter in counters.items():
                     if name.endswith("num_batches_tracked"):
@@ -207,8 +209,8 @@ class Centered(nn.Module):
         return output
 
 
-def _tree(tensors: dict[str, torch.Tensor]) -> nn.Module:
-    """Return a module that holds tensors under dotted names: parameters as parameters, others as buffers."""
+def _as_module(tensors: dict[str, torch.Tensor]) -> nn.Module:
+    """Return a module with these tensors under their dotted names: parameters as parameters, others as buffers."""
     root = nn.Module()
     for name, tensor in tensors.items():
         *path, leaf = name.split(".")
@@ -224,11 +226,11 @@ def _tree(tensors: dict[str, torch.Tensor]) -> nn.Module:
     return root
 
 
-def _probe(module: nn.Module, u: dict[str, torch.Tensor], gamma: float) -> dict[str, torch.Tensor]:
-    """Return a fixed u of random entries as large as theta_0's own (0.1 where theta_0 is zero), but theta no further from it than that."""
+def _draw_probe(module: nn.Module, u: dict[str, torch.Tensor], gamma: float) -> dict[str, torch.Tensor]:
+    """Return a fixed random u: theta - theta_0 = gamma u is at most as large as theta_0 (as 0.1 where theta_0 is zero)."""
     source = np.random.default_rng(0)
-    held = dict(module.named_parameters())
-    sizes = {n: float(held[n].double().square().mean().sqrt()) or 0.1 for n in u}
+    parameters = dict(module.named_parameters())
+    sizes = {n: float(parameters[n].double().square().mean().sqrt()) or 0.1 for n in u}
     sizes = {n: size / max(1.0, gamma) for n, size in sizes.items()}
     return {n: torch.from_numpy(np.asarray(sizes[n] * source.standard_normal(tuple(d.shape)))).to(d) for n, d in u.items()}
 
@@ -239,7 +241,7 @@ def _distance(found: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
     return (found - exact).norm() / size if size > 0 else found.norm()
 
 
-def _plain(*nested: Any) -> bool:
+def _is_plain_call(*nested: Any) -> bool:
     """Return whether this is a plain call: no transform of `torch.func`, no compilation."""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return False
@@ -247,5 +249,5 @@ def _plain(*nested: Any) -> bool:
 
 
 def _devices(parameters: Iterator[nn.Parameter]) -> list[int]:
-    """Return the CUDA devices whose generators are to be kept."""
+    """Return the CUDA devices whose random generators must be restored."""
     return sorted({p.device.index for p in parameters if p.device.type == "cuda" and p.device.index is not None})

@@ -1,7 +1,7 @@
-"""Other tensors in a module's parameter and buffer slots for the length of a call; knows no pair and no method.
+"""Call a module with other objects in place of its parameters and buffers; list its trainable parameters and running statistics.
 
-`torch.func.functional_call` takes tensors alone, leaves a recurrent module's flat list of weights behind, and swaps no buffer that is
-not named; this does the three.
+Unlike `torch.func.functional_call`, `substitute` accepts objects that are not tensors (pairs), and also replaces the flat list of weights
+of recurrent modules.
 """
 
 from __future__ import annotations
@@ -14,8 +14,14 @@ from torch import nn
 
 
 @contextmanager
-def slotted(module: nn.Module, values: Mapping[str, Any]) -> Iterator[nn.Module]:
-    """Put `values`, by the names of `named_parameters` and `named_buffers`, into the module; tied parameters stay tied."""
+def substitute(module: nn.Module, values: Mapping[str, Any]) -> Iterator[nn.Module]:
+    """Replace parameters and buffers of the module by `values` within the context; tied parameters stay tied.
+
+    Parameters
+    ----------
+    module : any module; it is restored at the end.
+    values : tensors or pairs, by the names of `named_parameters` and `named_buffers`.
+    """
     undo: list[tuple[dict[str, Any], str, Any]] = []
     names = {id(p): n for n, p in (*module.named_parameters(), *module.named_buffers())}
     owners = list(module.modules())
@@ -23,27 +29,27 @@ def slotted(module: nn.Module, values: Mapping[str, Any]) -> Iterator[nn.Module]
     try:
         for owner in owners:
             for slots in (owner._parameters, owner._buffers):
-                for leaf, held in slots.items():
-                    name = names.get(id(held))
+                for leaf, tensor in slots.items():
+                    name = names.get(id(tensor))
                     if name in values:
-                        undo.append((slots, leaf, held))
-        for slots, leaf, held in undo:
-            slots[leaf] = values[names[id(held)]]
+                        undo.append((slots, leaf, tensor))
+        for slots, leaf, tensor in undo:
+            slots[leaf] = values[names[id(tensor)]]
         for m in flat:
             undo.append((m.__dict__, "_flat_weights", m._flat_weights))
             m.__dict__["_flat_weights"] = [getattr(m, n) for n in m._flat_weights_names]
         yield module
     finally:
-        for slots, leaf, held in reversed(undo):
-            slots[leaf] = held
+        for slots, leaf, tensor in reversed(undo):
+            slots[leaf] = tensor
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the parameters that are trained, by name: the floating ones that require a gradient."""
+    """Return the trainable parameters by name: floating-point tensors that require a gradient."""
     return {n: p for n, p in module.named_parameters() if p.requires_grad and p.is_floating_point()}
 
 
 def statistics(module: nn.Module) -> list[str]:
-    """Return the names of the running statistics that batch normalisation moves as it trains."""
+    """Return the names of the running statistics that batch normalisation updates in training mode."""
     return [f"{prefix}.{leaf}".lstrip(".") for prefix, m in module.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
             for leaf in ("running_mean", "running_var") if m._buffers.get(leaf) is not None]

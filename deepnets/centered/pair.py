@@ -1,7 +1,7 @@
-"""Pair: a tensor as its frozen value and its scaled difference, and who is asked what an operation does to it; knows no network.
+"""`Pair`: a tensor as a frozen value and a scaled difference; `propagate`: apply the rule of a torch operation to pairs.
 
-A `Pair` stands in the place of a tensor: whatever torch is asked to do with it comes to `propagate`, which looks up a rule by the
-operation's name. Rules live in the other rooms of this folder; an operation without one is differenced in float64 (otherwise.py).
+A `Pair` takes the place of a tensor. Every torch operation on it is dispatched to `propagate`, which finds a rule in `RULES` by the
+operation's name. The modules ``rules_*`` register the rules; operations without a rule use the fallback (``rules_fallback.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Unsupported(Misuse):
 
 
 class Operand:
-    """What stands in the place of a tensor: torch asks it what to do, and `propagate` answers. It holds its frozen value, ``v0``."""
+    """An object in the place of a tensor, whose torch operations `propagate` carries out; ``v0`` is its value in the frozen network."""
 
     __slots__ = ("__weakref__", "scale", "v0")
     __hash__ = object.__hash__
@@ -30,12 +30,12 @@ class Operand:
 
     @property
     def shape(self) -> torch.Size:
-        """As of a tensor."""
+        """Shape, as of a tensor."""
         return self.v0.shape
 
     @classmethod
     def __torch_function__(cls, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Answer for torch: propagate through `func`."""
+        """Propagate through `func`, when torch dispatches to this class."""
         return propagate(func, args, kwargs or {})
 
     def __getattr__(self, name: str) -> Any:
@@ -45,7 +45,7 @@ class Operand:
         if callable(attribute):
             return lambda *args, **kwargs: propagate(attribute, (self, *args), kwargs)
         if name in ("T", "mT", "H", "mH"):
-            return propagate(torch.Tensor.permute if name in "TH" else torch.Tensor.transpose, (self, *_reversing(name, self)), {})
+            return propagate(torch.Tensor.permute if name in "TH" else torch.Tensor.transpose, (self, *_transposition(name, self)), {})
         return getattr(self.v0, name)     # dtype, device, layout and so on
 
     def __len__(self) -> int:
@@ -55,33 +55,33 @@ class Operand:
         return iter(propagate(torch.unbind, (self,), {}))
 
     def __bool__(self) -> bool:
-        raise _read("bool(x)")
+        raise _unreadable("bool(x)")
 
     def __float__(self) -> float:
-        raise _read("float(x)")
+        raise _unreadable("float(x)")
 
     def __int__(self) -> int:
-        raise _read("int(x)")
+        raise _unreadable("int(x)")
 
     def __index__(self) -> int:
-        raise _read("int(x)")
+        raise _unreadable("int(x)")
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise _read("numpy.asarray(x)")
+        raise _unreadable("numpy.asarray(x)")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={tuple(self.shape)}, dtype={self.v0.dtype})"
 
 
 class Pair(Operand):
-    """The value ``v0 + scale d`` of a tensor, ``v0`` its value in the frozen network; every operation on it gives another.
+    """The value ``v0 + scale d`` of a tensor; ``v0`` is its value in the frozen network. Operations on pairs return pairs.
 
     Attributes
     ----------
     v0 : tensor, any shape and floating dtype.
     d : tensor of the same shape and dtype, the difference divided by `scale`.
     scale : gamma >= 0, a float or a 0-dimensional tensor.
-    known : the value ``v0 + scale d``, where an operation knows it better than the sum does: a unit that is off is exactly 0.
+    known : the value ``v0 + scale d`` where an operation gives it more exactly than the sum: a unit that is off is exactly 0.
     """
 
     __slots__ = ("d", "known")
@@ -92,31 +92,31 @@ class Pair(Operand):
     @property
     def full(self) -> torch.Tensor:
         """``v0 + scale d``, in the working precision."""
-        return self.v0 + within(self.scale, self.v0.dtype) * self.d if self.known is None else self.known
+        return self.v0 + cast_scale(self.scale, self.v0.dtype) * self.d if self.known is None else self.known
 
     @property
     def working(self) -> torch.dtype:
-        """The dtype of what is made from it."""
+        """The dtype of results computed from it."""
         return self.v0.dtype
 
     @property
     def requires_grad(self) -> bool:
-        """As of a tensor: whether the difference is differentiated."""
+        """Whether the difference requires a gradient."""
         return self.d.requires_grad
 
     def become(self, other: Pair) -> Pair:
-        """Take the other's value, as an in-place operation does."""
+        """Assign the other pair's value to this one, as an in-place operation does."""
         self.v0, self.d, self.known = other.v0, other.d, other.known
         return self
 
 
-class Decided(Operand):
-    """What an operation read off a pair that has no difference: a mask, an index. The two networks may have decided differently.
+class Decision(Operand):
+    """A mask or an index computed from a pair: it has no difference, but may not be the same in the two networks.
 
     Attributes
     ----------
-    v0, moved : tensors of booleans or integers, of the frozen network and of the moved one.
-    scale, working : of the pair it was read off, its gamma and its dtype.
+    v0, moved : tensors of booleans or integers, in the frozen network (theta_0) and in the moved one (theta_0 + gamma u).
+    scale, working : gamma and dtype of the pair it was computed from.
     """
 
     __slots__ = ("moved", "working")
@@ -139,30 +139,33 @@ RULES: dict[str, Callable[..., Any]] = {}
 _OPERATORS = {"truediv": "div", "multiply": "mul", "subtract": "sub", "true_divide": "div", "divide": "div"}
 
 
-def rule(names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register ``rule(func, *args, **kwargs)`` for operations of these names, separated by spaces."""
-    def register(made: Callable[..., Any]) -> Callable[..., Any]:
-        RULES.update(dict.fromkeys(names.split(), made))
-        return made
+def register_rule(names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function ``rule(func, *args, **kwargs)`` for the operations of these names, separated by spaces.
+
+    `func` is the torch function to be applied, out of place; `args` and `kwargs` are its arguments, of which at least one is a pair.
+    """
+    def register(rule: Callable[..., Any]) -> Callable[..., Any]:
+        RULES.update(dict.fromkeys(names.split(), rule))
+        return rule
     return register
 
 
 def propagate(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-    """Return what `func` does to its pairs.
+    """Return the result of `func` on arguments with pairs, by the rule of its name.
 
     Raises
     ------
-    Unsupported : naming the operation.
+    Unsupported : an operation through which differences cannot be propagated; the message names it.
     """
-    name, func, in_place = _spelled(func)
+    name, func, in_place = _resolve(func)
     if kwargs.get("out") is not None:
         raise Unsupported(f"{name}(out=...) writes into a tensor, and differences cannot be propagated through it")
     if "inplace" in kwargs:
         in_place, kwargs = bool(kwargs["inplace"]), kwargs | {"inplace": False}
-    made = RULES.get(name, RULES["otherwise"])
-    if made not in (_of_the_frozen, _refuse_reading) and first((args, kwargs), Decided) is not None:
-        made = RULES["otherwise"]        # rules take masks and indices to be the same in both networks
-    result = made(func, *args, **kwargs)
+    rule = RULES.get(name, RULES["fallback"])
+    if rule not in (_evaluate_frozen, _refuse_reading) and find_first((args, kwargs), Decision) is not None:
+        rule = RULES["fallback"]        # the other rules assume masks and indices that are the same in both networks
+    result = rule(func, *args, **kwargs)
     if in_place:
         target = args[0] if args else kwargs["input"]
         return target.become(result) if isinstance(target, Pair) else result
@@ -170,8 +173,8 @@ def propagate(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> An
 
 
 @functools.lru_cache(maxsize=4096)
-def _spelled(func: Callable[..., Any]) -> tuple[str, Callable[..., Any], bool]:
-    """Return an operation's name, the function that does it out of place, and whether it was asked for in place."""
+def _resolve(func: Callable[..., Any]) -> tuple[str, Callable[..., Any], bool]:
+    """Return an operation's name, its out-of-place function, and whether it is in-place."""
     name = getattr(func, "__name__", str(func))
     in_place = False
     if name.startswith("__") and name.endswith("__"):
@@ -184,63 +187,63 @@ def _spelled(func: Callable[..., Any]) -> tuple[str, Callable[..., Any], bool]:
     if in_place:
         spaces = [space for space in (torch.Tensor, torch, F) if hasattr(space, name)]
         if not spaces:
-            raise Unsupported(f"{name}_ has no form that leaves its argument alone, and differences cannot be propagated through it")
+            raise Unsupported(f"{name}_ has no out-of-place form, and differences cannot be propagated through it")
         func = getattr(spaces[0], name)
     return name, func, in_place
 
 
-def within(scale: Any, dtype: torch.dtype) -> Any:
-    """Return the scale as a number that does not change the dtype of what it multiplies."""
+def cast_scale(scale: Any, dtype: torch.dtype) -> Any:
+    """Return the scale in `dtype`, so that it does not change the dtype of a tensor it multiplies."""
     return scale.to(dtype) if isinstance(scale, torch.Tensor) else scale
 
 
-def each(x: Any, of: Callable[[Any], Any]) -> Any:
-    """Return nested lists, tuples and dicts of arguments with `of` applied to every pair and every decision."""
+def map_operands(x: Any, of: Callable[[Any], Any]) -> Any:
+    """Apply `of` to every operand in nested lists, tuples and dicts of arguments."""
     if isinstance(x, Operand):
         return of(x)
     if type(x) in (list, tuple):
-        return type(x)(each(y, of) for y in x)
+        return type(x)(map_operands(y, of) for y in x)
     if type(x) is dict:
-        return {k: each(y, of) for k, y in x.items()}
+        return {k: map_operands(y, of) for k, y in x.items()}
     return x
 
 
-def first(x: Any, kind: type = Pair) -> Any:
+def find_first(x: Any, kind: type = Pair) -> Any:
     """Return the first pair, or operand of another kind, among nested arguments; None if there is none."""
     if isinstance(x, kind):
         return x
     if isinstance(x, dict):
         x = tuple(x.values())
     if isinstance(x, list | tuple):
-        return next((p for p in (first(y, kind) for y in x) if p is not None), None)
+        return next((p for p in (find_first(y, kind) for y in x) if p is not None), None)
     return None
 
 
-def lifted(x: Any, like: Pair) -> Pair:
-    """Return `x` as a pair: a plain tensor or number is one that does not differ."""
+def as_pair(x: Any, like: Pair) -> Pair:
+    """Return `x` as a pair; a plain tensor or number has difference zero."""
     if isinstance(x, Pair):
         return x
     value = torch.as_tensor(x, dtype=None if isinstance(x, torch.Tensor) else like.dtype, device=like.device)
     return Pair(value, torch.zeros_like(value), like.scale)
 
 
-def _reversing(name: str, x: Operand) -> tuple[int, ...]:
-    """Return the arguments by which `permute` or `transpose` does what the property `name` does."""
+def _transposition(name: str, x: Operand) -> tuple[int, ...]:
+    """Return the arguments of `permute` or `transpose` that are equivalent to the property `name`."""
     return tuple(range(x.v0.ndim))[::-1] if name in "TH" else (-2, -1)
 
 
-def _read(what: str) -> Unsupported:
+def _unreadable(what: str) -> Unsupported:
     return Unsupported(f"{what} reads a tensor's value in the forward pass, and differences cannot be propagated through it")
 
 
-@rule("item tolist numpy array")
+@register_rule("item tolist numpy array")
 def _refuse_reading(func: Any, *args: Any, **kwargs: Any) -> Any:
-    raise _read(f"{getattr(func, '__name__', func)}(x)")
+    raise _unreadable(f"{getattr(func, '__name__', func)}(x)")
 
 
-@rule("size dim numel nelement ndimension stride is_contiguous is_floating_point is_complex element_size get_device storage_offset len "
-      "zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros new_ones new_empty new_full new_tensor "
-      "is_tensor is_same_size")
-def _of_the_frozen(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """Answer what depends on shape, dtype and device alone."""
-    return func(*each(args, lambda p: p.v0), **each(kwargs, lambda p: p.v0))
+@register_rule("size dim numel nelement ndimension stride is_contiguous is_floating_point is_complex element_size get_device "
+               "storage_offset len zeros_like ones_like empty_like full_like rand_like randn_like randint_like "
+               "new_zeros new_ones new_empty new_full new_tensor is_tensor is_same_size")
+def _evaluate_frozen(func: Any, *args: Any, **kwargs: Any) -> Any:
+    """Evaluate at the frozen value: the result depends on shape, dtype and device alone."""
+    return func(*map_operands(args, lambda p: p.v0), **map_operands(kwargs, lambda p: p.v0))

@@ -1,6 +1,6 @@
-"""``f~ = (f(theta_0 + gamma u) - f(theta_0))/gamma`` as pure functions of (module, u, gamma, inputs): by pairs and by two copies.
+"""Evaluate ``f~ = (f(theta_0 + gamma u) - f(theta_0))/gamma`` as a pure function of (module, u, gamma, inputs): by pairs or two copies.
 
-The module holds theta_0 and is left as it was found; its running statistics are returned, never written. Knows no `Centered`.
+The module holds theta_0 and is not changed; its running statistics are returned, not written.
 """
 
 from __future__ import annotations
@@ -14,56 +14,58 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 from deepnets.centered import Operand, Pair
-from deepnets.centered.functional import slotted, statistics
+from deepnets.centered.functional import statistics, substitute
 
-LEAST_STEP = 1e-8     # of float64 copies: below it they lose more by subtraction than the linearised network differs
+LEAST_STEP = 1e-8     # of float64 copies: below it, subtraction loses more than the linearised network is off by
 
 
-def by_pairs(module: nn.Module, u: Mapping[str, Any], gamma: Any, inputs: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None,
-             drift: Mapping[str, torch.Tensor] | None = None) -> tuple[Any, dict[str, Pair]]:
+def propagate_pairs(module: nn.Module, u: Mapping[str, Any], gamma: float | torch.Tensor, inputs: tuple[Any, ...] = (),
+                    kwargs: Mapping[str, Any] | None = None,
+                    drift: Mapping[str, torch.Tensor] | None = None) -> tuple[Any, dict[str, Pair]]:
     """Return f~ by difference propagation, without cancellation at any gamma >= 0.
 
     Parameters
     ----------
     module : holds theta_0.
-    u : ``(theta - theta_0)/gamma``, by the module's parameter names; what is not named stays frozen.
+    u : ``(theta - theta_0)/gamma``, by the module's parameter names; parameters not named stay frozen.
     gamma : >= 0, a float or a 0-dimensional tensor (under `vmap` each run may have its own).
-    inputs, kwargs : what the module is called with.
-    drift : the scaled differences of the running statistics, by buffer name; None: there are none yet.
+    inputs, kwargs : arguments of the module.
+    drift : the scaled differences of the running statistics, by buffer name; None: zero.
 
     Returns
     -------
-    The module's output with every tensor replaced by its f~, and the running statistics as the call left them.
+    The module's output with every tensor replaced by its f~, and the running statistics after the call, by buffer name.
 
     Raises
     ------
-    Unsupported : an operation that differences cannot be propagated through, named.
+    Unsupported : an operation that differences cannot be propagated through; the message names it.
     """
-    held = dict(module.named_parameters())
-    values: dict[str, Any] = {n: Pair(held[n].detach(), d, gamma) for n, d in u.items()}
+    parameters = dict(module.named_parameters())
+    values: dict[str, Any] = {n: Pair(parameters[n].detach(), d, gamma) for n, d in u.items()}
     buffers = dict(module.named_buffers())
     moving = {n: Pair(buffers[n], drift[n] if drift else torch.zeros_like(buffers[n]), gamma) for n in statistics(module)}
     counted = {n: b.clone() for n, b in buffers.items() if n not in moving}
-    with slotted(module, values | moving | counted):
+    with substitute(module, values | moving | counted):
         output = module(*inputs, **(kwargs or {}))
     return tree_map(_difference, output), moving
 
 
 def _difference(x: Any) -> Any:
-    """Return an output's f~: zero where no parameter reached it; indices and masks are the moved network's."""
+    """Return an output's f~: zero where it does not depend on u; indices and masks are those of the moved network."""
     if isinstance(x, Operand):
         return x.d if isinstance(x, Pair) else x.moved     # type: ignore[attr-defined]
     return torch.zeros_like(x) if isinstance(x, torch.Tensor) and x.is_floating_point() else x
 
 
-def by_copies(module: nn.Module, u: Mapping[str, Any], gamma: float, inputs: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None,
-              drift: Mapping[str, torch.Tensor] | None = None, dtype: torch.dtype | None = None) -> tuple[Any, dict[str, Pair]]:
-    """Return f~ by evaluating two copies in `dtype` and subtracting; both draw the same random numbers.
+def subtract_copies(module: nn.Module, u: Mapping[str, Any], gamma: float, inputs: tuple[Any, ...] = (),
+                    kwargs: Mapping[str, Any] | None = None, drift: Mapping[str, torch.Tensor] | None = None,
+                    dtype: torch.dtype | None = None) -> tuple[Any, dict[str, Pair]]:
+    """Return f~ by evaluating two copies in `dtype` and subtracting them; both draw the same random numbers.
 
-    Arguments and result as of `by_pairs`; `dtype` None is the module's own. In float64, gammas below 1e-8 (and 0) are
-    taken as 1e-8: that is nearer than what the subtraction would leave.
+    Arguments and result as of `propagate_pairs`; `dtype` None is the module's own. In float64, gammas below 1e-8 (and 0) are
+    replaced by 1e-8, which is more exact than the subtraction at the smaller gamma.
     """
-    held, buffers = dict(module.named_parameters()), dict(module.named_buffers())
+    buffers = dict(module.named_buffers())
     own = next(iter(u.values())).dtype if u else torch.get_default_dtype()
     moving = statistics(module)
     drift = drift or {n: torch.zeros_like(buffers[n]) for n in moving}
@@ -71,20 +73,20 @@ def by_copies(module: nn.Module, u: Mapping[str, Any], gamma: float, inputs: tup
     def cast(x: Any) -> Any:
         return x.to(dtype) if dtype and isinstance(x, torch.Tensor) and x.is_floating_point() else x
 
-    theta = {n: cast(held[n].detach()) for n in held}
+    theta = {n: cast(p.detach()) for n, p in module.named_parameters()}
     u = {n: cast(d) for n, d in u.items()}
     arguments, named = tree_map(cast, tuple(inputs)), tree_map(cast, dict(kwargs or {}))
     left: dict[bool, Any] = {}
 
     def evaluate(parameters: Mapping[str, Any], scale: float) -> Any:
         mine = {n: (cast(b) + scale * cast(drift[n]) if n in drift else cast(b).clone()) for n, b in buffers.items()}
-        with slotted(module, theta | dict(parameters) | mine), _default(dtype):
+        with substitute(module, theta | dict(parameters) | mine), _default_dtype(dtype):
             output = module(*arguments, **named)
         left[scale != 0] = {n: mine[n].detach() for n in moving}
         return output
 
     step = max(gamma, LEAST_STEP) if dtype == torch.float64 else gamma
-    rewind = _rewinding()
+    rewind = _save_random_state()
     frozen = evaluate({n: theta[n] for n in u}, 0.0)
     rewind()
     moved = evaluate({n: theta[n] + step * d for n, d in u.items()}, step)
@@ -94,8 +96,8 @@ def by_copies(module: nn.Module, u: Mapping[str, Any], gamma: float, inputs: tup
 
 
 @contextmanager
-def _default(dtype: torch.dtype | None) -> Iterator[None]:
-    """Let tensors that the module makes itself be of `dtype`."""
+def _default_dtype(dtype: torch.dtype | None) -> Iterator[None]:
+    """Set torch's default dtype, for tensors that the module creates itself."""
     before = torch.get_default_dtype()
     try:
         if dtype is not None:
@@ -105,8 +107,8 @@ def _default(dtype: torch.dtype | None) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _rewinding() -> Callable[[], None]:
-    """Return a function that sets the random generators back to where they are now."""
+def _save_random_state() -> Callable[[], None]:
+    """Return a function that restores the present state of the random generators."""
     cpu = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
 

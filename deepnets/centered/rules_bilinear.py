@@ -1,4 +1,4 @@
-"""Operations linear in each of two factors: matrix products, convolutions, products; knows no network.
+"""Rules for operations linear in each of two factors: products, matrix products, convolutions.
 
 ``F(a, b) - F(a0, b0) = gamma (F(da, b0) + F(a0 + gamma da, db))``: nothing is subtracted, so nothing cancels.
 """
@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from deepnets.centered.pair import Pair, lifted, rule
-from deepnets.centered.rules_fallback import otherwise
+from deepnets.centered.pair import Pair, as_pair, register_rule
+from deepnets.centered.rules_fallback import evaluate_twice
 from deepnets.precision import contracting
 
 
 def product(multiply: Callable[[Any, Any], Any], a: Any, b: Any) -> Pair:
-    """Return the pair of ``multiply(a, b)``, of which at least one factor is a pair."""
+    """Return the pair of ``multiply(a, b)``; at least one factor is a pair."""
     if not isinstance(b, Pair):
         return Pair(multiply(a.v0, b), multiply(a.d, b), a.scale)
     if not isinstance(a, Pair):
@@ -24,57 +24,57 @@ def product(multiply: Callable[[Any, Any], Any], a: Any, b: Any) -> Pair:
     return Pair(multiply(a.v0, b.v0), multiply(a.d, b.v0) + multiply(a.full, b.d), a.scale)
 
 
-@rule("mul outer ger kron")
+@register_rule("mul outer ger kron")
 def _product(func: Any, a: Any, b: Any, *args: Any, **kwargs: Any) -> Pair:
     return product(lambda x, y: func(x, y, *args, **kwargs), a, b)
 
 
-@rule("matmul bmm mm mv dot inner vdot tensordot")
+@register_rule("matmul bmm mm mv dot inner vdot tensordot")
 def _contraction(func: Any, a: Any, b: Any, *args: Any, **kwargs: Any) -> Pair:
     return product(contracting(lambda x, y: func(x, y, *args, **kwargs)), a, b)
 
 
-@rule("rmul")
+@register_rule("rmul")
 def _rmul(func: Any, a: Any, b: Any) -> Pair:
     return product(torch.mul, b, a)
 
 
-@rule("rmatmul")
+@register_rule("rmatmul")
 def _rmatmul(func: Any, a: Any, b: Any) -> Pair:
     return product(contracting(torch.matmul), b, a)
 
 
-@rule("einsum")
+@register_rule("einsum")
 def _einsum(func: Any, equation: Any, *operands: Any) -> Any:
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     if len(operands) == 2:
         return product(contracting(lambda x, y: torch.einsum(equation, x, y)), *operands)
-    return otherwise(torch.einsum, equation, *operands)
+    return evaluate_twice(torch.einsum, equation, *operands)
 
 
-@rule("linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d")
+@register_rule("linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d")
 def _affine(func: Any, input: Any, weight: Any, bias: Any = None, *args: Any, **kwargs: Any) -> Pair:
-    """Return a linear map or a convolution, its bias added along the channels."""
+    """Apply a linear map or a convolution, and add the bias along the channels."""
     if isinstance(input, Pair) or isinstance(weight, Pair):
-        made = product(contracting(lambda x, w: func(x, w, None, *args, **kwargs)), input, weight)
+        output = product(contracting(lambda x, w: func(x, w, None, *args, **kwargs)), input, weight)
     else:
-        made = lifted(func(input, weight, None, *args, **kwargs), bias)     # only the bias differs
+        output = as_pair(func(input, weight, None, *args, **kwargs), bias)     # only the bias is a pair
     if bias is None:
-        return made
+        return output
     spatial = 0 if func.__name__ == "linear" else weight.ndim - 2
     if isinstance(bias, Pair):
-        return Pair(made.v0 + _along(bias.v0, spatial), made.d + _along(bias.d, spatial), made.scale)
-    return Pair(made.v0 + _along(bias, spatial), made.d, made.scale)
+        return Pair(output.v0 + _reshape_bias(bias.v0, spatial), output.d + _reshape_bias(bias.d, spatial), output.scale)
+    return Pair(output.v0 + _reshape_bias(bias, spatial), output.d, output.scale)
 
 
-def _along(bias: torch.Tensor, spatial: int) -> torch.Tensor:
+def _reshape_bias(bias: torch.Tensor, spatial: int) -> torch.Tensor:
     return bias.reshape(-1, *[1] * spatial) if spatial else bias
 
 
-@rule("addmm addbmm baddbmm addmv")
-def _added(func: Any, input: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+@register_rule("addmm addbmm baddbmm addmv")
+def _addmm(func: Any, input: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     if func.__name__.startswith("addbmm") or not (isinstance(a, Pair) or isinstance(b, Pair)):
-        return otherwise(func, input, a, b, beta=beta, alpha=alpha)
-    made = product(contracting(torch.matmul), a, b)
-    return beta * input + (made if alpha == 1 else alpha * made)
+        return evaluate_twice(func, input, a, b, beta=beta, alpha=alpha)
+    contracted = product(contracting(torch.matmul), a, b)
+    return beta * input + (contracted if alpha == 1 else alpha * contracted)

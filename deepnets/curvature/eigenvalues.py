@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from torch import nn
 
-from deepnets.batched.state import Running
+from deepnets.batched.state import RunningStatistics
 from deepnets.centered.centered import Centered
 from deepnets.curvature.hessian import Curvature, chosen
 from deepnets.curvature.lanczos import WHICH, Eigenpairs, basis_size, eigenpairs
@@ -83,7 +83,7 @@ def spectrum(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any 
 def spectra(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any = "mse", k: int = 20, part: str = "hessian",
             which: str = "largest", block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module",
             method: str = "auto", tolerance: float | None = None, start: Any = None, vectors: bool = False,
-            running: Running | None = None) -> xr.Dataset:
+            running: RunningStatistics | None = None) -> xr.Dataset:
     """Return what `spectrum` does, of P points that share theta_0 and the batch: all products are made together.
 
     Parameters

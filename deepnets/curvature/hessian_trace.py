@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from torch import nn
 
-from deepnets.batched.state import Running
+from deepnets.batched.state import RunningStatistics
 from deepnets.centered.centered import Centered
 from deepnets.curvature.eigenvalues import DENSE, UNITS
 from deepnets.curvature.hessian import Curvature, chosen
@@ -58,7 +58,7 @@ def trace(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any = N
 
 def traces(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any = "mse", probes: int = 30, part: str = "hessian",
            block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module", method: str = "auto",
-           running: Running | None = None) -> xr.Dataset:
+           running: RunningStatistics | None = None) -> xr.Dataset:
     """Return what `trace` does, of P points that share theta_0 and the batch: all products are made together, with the same probes.
 
     Parameters

@@ -14,10 +14,10 @@ from torch import nn
 from torch.func import vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from deepnets.batched.state import Parameters, Running
+from deepnets.batched.state import Parameters, RunningStatistics
 from deepnets.centered.centered import Centered
-from deepnets.centered.functional import slotted, trainable
-from deepnets.centered.propagation import by_copies, by_pairs
+from deepnets.centered.functional import substitute, trainable
+from deepnets.centered.propagation import propagate_pairs, subtract_copies
 from deepnets.losses import Loss, as_loss
 from validation.arguments import Misuse, choose, numbers
 
@@ -87,7 +87,7 @@ class Points:
 
     def _propagated(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
         """Return f~ by pairs."""
-        made: torch.Tensor = by_pairs(self.module, u, gamma, (self.x,), drift=drift)[0]
+        made: torch.Tensor = propagate_pairs(self.module, u, gamma, (self.x,), drift=drift)[0]
         return made
 
     def _moved(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
@@ -97,13 +97,13 @@ class Points:
         gamma = torch.as_tensor(gamma, dtype=like.dtype, device=like.device).clamp_min(torch.finfo(like.dtype).tiny ** 0.5)
         theta = {n: held[n].detach() + gamma * d for n, d in (u | drift).items()}
         counted = {n: b.clone() for n, b in self.module.named_buffers() if n not in drift}
-        with slotted(self.module, theta | counted), sdpa_kernel(SDPBackend.MATH):      # fused attention has no second derivatives
+        with substitute(self.module, theta | counted), sdpa_kernel(SDPBackend.MATH):      # fused attention has no second derivatives
             made: torch.Tensor = self.module(self.x)
         return made / gamma
 
     def _copied(self, u: Parameters, p: int) -> torch.Tensor:
         gamma, drift = float(self.gamma[p]), {n: e[p] for n, e in self.drift.items()}
-        return by_copies(self.module, u, gamma, (self.x,), drift=drift, dtype=torch.float64 if self.method == "float64" else None)[0]
+        return subtract_copies(self.module, u, gamma, (self.x,), drift=drift, dtype=torch.float64 if self.method == "float64" else None)[0]
 
     def losses(self, f: torch.Tensor) -> torch.Tensor:
         """Return the loss of each point, (P,), from its outputs."""
@@ -137,7 +137,7 @@ def of_centered(centered: Centered, u: Mapping[str, Any] | None, batch: Any, los
 
 
 def of_stack(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any, precision: str,
-             running: Running | None = None) -> Points:
+             running: RunningStatistics | None = None) -> Points:
     """Return P points of one module, u by parameter name, (P, *shape), and gamma (P,), all by pairs.
 
     Raises
@@ -162,15 +162,15 @@ def of_stack(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, lo
         module.double()
     module.requires_grad_(False)
     like = next(p for n, p in module.named_parameters() if n in free)
-    running = running or Running.of(module, len(gammas))
+    running = running or RunningStatistics.of_module(module, len(gammas))
     frozen, drift = ({n: e.to(like) if e.is_floating_point() else e for n, e in held.items()} for held in (running.frozen, running.drift))
-    with torch.no_grad(), slotted(module, frozen):
+    with torch.no_grad(), substitute(module, frozen):
         module = copy.deepcopy(module)
     placed = _placed(u, shapes, like)
     x, y = _batch(batch, like)
     with torch.no_grad(), torch.random.fork_rng([like.device.index] if like.is_cuda else []):
         first = {n: d[0] for n, d in placed.items()}
-        outputs = _outputs(by_pairs(module, first, float(gammas[0]), (x[:TRIED],), drift={n: e[0] for n, e in drift.items()})[0])
+        outputs = _outputs(propagate_pairs(module, first, float(gammas[0]), (x[:TRIED],), drift={n: e[0] for n, e in drift.items()})[0])
     return Points(module, placed, gammas, drift, x, _target(loss, y, outputs, like), loss, counted=counted)
 
 

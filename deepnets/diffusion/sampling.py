@@ -18,7 +18,7 @@ from deepnets.diffusion.training_images import BLACK, WHITE, as_bytes
 from deepnets.precision import arithmetic
 from deepnets.tasks.mnist1m_files import CLASSES, INDEX, SIDE, shard_path, write_index, write_shard
 from deepnets.tasks.npz_members import member
-from deepnets.tasks.task import generator, placed
+from deepnets.tasks.task import generator, place_like
 from validation.arguments import Misuse, numbers, whole
 from validation.progress import bar
 from validation.reporting.html import publish
@@ -82,8 +82,8 @@ def draw(denoiser: Denoiser, labels: np.ndarray, drawing: Drawing, source: np.ra
     with torch.no_grad(), arithmetic("tf32", like.device):
         for start in range(0, len(labels), drawing.at_once):
             some = torch.from_numpy(np.ascontiguousarray(labels[start:start + drawing.at_once], dtype=np.int64))
-            z = placed(torch.from_numpy(source.standard_normal((len(some), 1, own, own), "float32")), like)
-            velocity = guided(denoiser, placed(some, like), denoiser.classes, float(drawing.guidance))
+            z = place_like(torch.from_numpy(source.standard_normal((len(some), 1, own, own), "float32")), like)
+            velocity = guided(denoiser, place_like(some, like), denoiser.classes, float(drawing.guidance))
             parts.append(as_bytes(denoised(velocity, z, drawing.steps, (BLACK, WHITE)), side))
             if advance is not None:
                 advance(len(some))

@@ -17,7 +17,7 @@ from deepnets.diffusion.denoiser import Denoiser
 from deepnets.diffusion.noise import TURN, noised
 from deepnets.diffusion.training_images import CLASSES, Originals, as_numbers
 from deepnets.precision import arithmetic
-from deepnets.tasks.task import generator, placed
+from deepnets.tasks.task import generator, place_like
 from validation.arguments import Misuse, between, whole
 from validation.progress import Progress, bar
 from validation.reporting.html import publish
@@ -124,10 +124,10 @@ class _State:
         like, n = next(self.denoiser.parameters()), self.training.batch_size
         source = generator(_BATCH, self.training.seed, self.step)
         chosen = torch.from_numpy(source.integers(0, len(images), n))
-        phi = placed(torch.from_numpy(source.random(n, "float32")) * TURN, like)
+        phi = place_like(torch.from_numpy(source.random(n, "float32")) * TURN, like)
         known = torch.from_numpy(source.random(n, "float32")) >= UNTOLD
-        e = placed(torch.from_numpy(source.standard_normal((n, *images.shape[1:]), "float32")), like)
-        x, y = placed(images[chosen], like), placed(torch.where(known, labels[chosen], CLASSES), like)
+        e = place_like(torch.from_numpy(source.standard_normal((n, *images.shape[1:]), "float32")), like)
+        x, y = place_like(images[chosen], like), place_like(torch.where(known, labels[chosen], CLASSES), like)
         z, v = noised(x, e, phi)
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.rate * min(1.0, (self.step + 1) / WARM_UP)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from deepnets.centered import Pair
-from deepnets.centered.propagation import by_pairs
+from deepnets.centered.propagation import propagate_pairs
 from deepnets.kernels.moved_networks import Runs
 from deepnets.precision import arithmetic
 from validation.arguments import choose
@@ -89,7 +89,7 @@ def activations(runs: Runs, p: int, x: torch.Tensor, end: str = "read") -> dict[
     choose("end", end, ENDS)
     u, gamma, drift = runs.run(p)
     with torch.no_grad(), arithmetic("float32", runs.device), watched(runs.module, u) as calls:
-        by_pairs(runs.module, u, gamma, (x,), drift=drift)
+        propagate_pairs(runs.module, u, gamma, (x,), drift=drift)
     found: dict[str, list[Activation]] = {}
     for call in calls:
         if end == "read" and call.name == "network" and len(calls) > 1:

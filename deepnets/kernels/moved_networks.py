@@ -12,10 +12,10 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from deepnets.batched.state import Parameters, Running
+from deepnets.batched.state import Parameters, RunningStatistics
 from deepnets.batched.vmap_stack import VectorisedStack
 from deepnets.centered.centered import Centered
-from deepnets.centered.functional import slotted, statistics, trainable
+from deepnets.centered.functional import statistics, substitute, trainable
 from deepnets.precision import arithmetic
 from validation.arguments import Misuse, choose
 
@@ -54,7 +54,7 @@ class Runs:
     module: nn.Module
     u: Parameters
     gamma: torch.Tensor
-    running: Running | None = None
+    running: RunningStatistics | None = None
     dtype: torch.dtype = torch.float64
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class Runs:
         gamma = gamma.expand(runs) if gamma.ndim == 0 else gamma
         if gamma.shape != (runs,) or not bool((torch.isfinite(gamma) & (gamma >= 0)).all()):
             raise Misuse(f"gamma must be finite numbers of at least 0, one for each of the {runs} runs, not {self.gamma!r}")
-        moving = Running.of(self.module, runs) if self.running is None else self.running
+        moving = RunningStatistics.of_module(self.module, runs) if self.running is None else self.running
         module = copy.deepcopy(self.module).requires_grad_(False).to(self.dtype).eval()
         u = {n: self.u[n].detach().to(device, self.dtype) if n in self.u else p.detach().new_zeros((runs, *p.shape), dtype=self.dtype)
              for n, p in free.items()}
@@ -78,7 +78,7 @@ class Runs:
         for n in statistics(module):
             buffers[n].copy_(moving.frozen[n])
         drift = {n: d.to(self.dtype) for n, d in moving.drift.items()}
-        for name, value in {"module": module, "u": u, "gamma": gamma.to(self.dtype), "running": Running({}, drift)}.items():
+        for name, value in {"module": module, "u": u, "gamma": gamma.to(self.dtype), "running": RunningStatistics({}, drift)}.items():
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -102,7 +102,7 @@ class Runs:
         if u is not None:
             _counted({n: d[None] for n, d in u.items() if isinstance(d, torch.Tensor)} if isinstance(u, Mapping) else u,
                      {n: tuple(d.shape) for n, d in own.items()})
-        running = Running({n: b for n, b in module.named_buffers() if n in statistics(module)},
+        running = RunningStatistics({n: b for n, b in module.named_buffers() if n in statistics(module)},
                           {n: d[None] for n, d in network.drift.named_buffers()})
         placed = {n: d[None] for n, d in (own if u is None else u).items()}
         return cls(module, placed, torch.tensor([network.gamma], dtype=torch.float64), running)
@@ -155,7 +155,7 @@ class Runs:
         buffers = {n: held[n] + gamma * d for n, d in drift.items()}
 
         def f(parameters: Mapping[str, Any], x: torch.Tensor) -> torch.Tensor:
-            with slotted(self.module, {**parameters, **buffers}):
+            with substitute(self.module, {**parameters, **buffers}):
                 made: torch.Tensor = self.module(x)
             return made
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from deepnets.batched.state import Running
+from deepnets.batched.state import RunningStatistics
 from deepnets.curvature.eigenvalues import spectra
 from deepnets.curvature.hessian_trace import traces
 from deepnets.experiment import DeepExperiment
@@ -78,7 +78,7 @@ def _kernel(experiment: DeepExperiment, k: int) -> Callable[[Look], Measured]:
     def measure(look: Look) -> Measured:
         # theta_0 beside its own running statistics of this step: what has changed is what u changed
         still = Runs(look.module, {n: torch.zeros_like(d[:1]) for n, d in look.u.items()}, torch.ones(1),
-                     Running(look.running.frozen, {n: torch.zeros_like(d[:1]) for n, d in look.running.drift.items()}))
+                     RunningStatistics(look.running.frozen, {n: torch.zeros_like(d[:1]) for n, d in look.running.drift.items()}))
         now, start = ntk(look.runs, look.x, blocks="trace"), ntk(still, look.x, blocks="trace")
         sizes = np.stack([kernel_norm(now, norm) for norm in NORMS], -1) / now.shape[-1]
         change = kernel_norm(now - start, "frobenius") / kernel_norm(start[0], "frobenius")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from deepnets.batched.state import at_rest
+from deepnets.batched.state import zero_differences
 from deepnets.curvature.hessian import Curvature
 from deepnets.curvature.lanczos import basis_size
 from deepnets.curvature.points import of_stack
@@ -23,7 +23,7 @@ from deepnets.observation.observables import PARTS, Measuring
 from deepnets.observation.selection import USUAL, named, usual_steps
 from deepnets.phenomena.recorder import steps_of, watch
 from deepnets.preflight import check_samples
-from deepnets.tasks.task import checked
+from deepnets.tasks.task import check_batch
 from validation.arguments import Misuse, axis, positive, whole
 from validation.experiment import digest
 from validation.progress import Progress, bar
@@ -118,11 +118,11 @@ def probe(experiment: DeepExperiment, samples: Any) -> tuple[tuple[torch.Tensor,
     first, second = (task.batch(PROBE, step, size)[0] for step in (0, 1))
     same = first.shape == second.shape and torch.equal(first, second)
     if samples is not None and not isinstance(samples, int | np.integer):
-        return checked(task, samples, "samples"), same
+        return check_batch(task, samples, "samples"), same
     if samples is None:
         samples = size if same else max(SAMPLES, size)
     check_samples("samples", whole("samples", samples, 2), task)
-    return checked(task, task.batch(PROBE, 0, samples), "batch()"), same
+    return check_batch(task, task.batch(PROBE, 0, samples), "batch()"), same
 
 
 def offered(experiment: DeepExperiment, names: Sequence[str] | str | None, batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[str, ...]:
@@ -159,7 +159,7 @@ def fitting(experiment: DeepExperiment, names: Sequence[str], runs: int, batch: 
     x, y = batch
     for part in {PARTS[name] for name in names if name in PARTS}:
         while True:
-            u = at_rest(module, together)
+            u = zero_differences(module, together)
             points = of_stack(module, u, np.ones(together), (x, y), experiment.loss, "float64")
             parameters = sum(d[0].numel() for d in u.values())
             try:

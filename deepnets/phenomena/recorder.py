@@ -12,14 +12,14 @@ import torch
 import xarray as xr
 from torch import nn
 
-from deepnets.batched.stack import stack_of
-from deepnets.batched.state import Parameters, Running
+from deepnets.batched.stack import choose_stack
+from deepnets.batched.state import Parameters, RunningStatistics
 from deepnets.device import threads_for
 from deepnets.experiment import DeepExperiment
 from deepnets.kernels.layer_grams import layer_kernels
 from deepnets.kernels.moved_networks import Runs
 from deepnets.precision import arithmetic
-from deepnets.tasks.task import checked, placed
+from deepnets.tasks.task import check_batch, place_like
 from deepnets.training import batch, diverged, train
 from validation.arguments import Misuse, numbers, positive, whole
 
@@ -47,7 +47,7 @@ class Look:
     u: Parameters
     gamma: np.ndarray
     eta: np.ndarray
-    running: Running
+    running: RunningStatistics
     x: torch.Tensor
     y: torch.Tensor
 
@@ -107,14 +107,14 @@ def watch(experiment: DeepExperiment, gamma: Any, eta: Any, at: Sequence[int], o
     if taken := {"loss", "at_rest", "gamma", "eta", "step", "time", "run"} & set(observe):
         raise Misuse(f"observe must have names of its own, not {', '.join(sorted(taken))}")
     module = experiment.theta_0(whole("seed", seed, 0))
-    recipe, stack, like = experiment.recipe(module), stack_of(module, experiment.compile), next(module.parameters())
+    recipe, stack, like = experiment.recipe(module), choose_stack(module, experiment.compile), next(module.parameters())
     x, y = batch(recipe, seed, 0, like)
     if samples is not None:
-        x, y = checked(recipe.task, samples, "samples")
-        x, y = placed(x, like), placed(recipe.loss.target(y, recipe.task.out_features, like.dtype), like)
+        x, y = check_batch(recipe.task, samples, "samples")
+        x, y = place_like(x, like), place_like(recipe.loss.target(y, recipe.task.out_features, like.dtype), like)
     seen: dict[str, np.ndarray] = {}
 
-    def look(step: int, u: Parameters, g: torch.Tensor, running: Running, alive: np.ndarray) -> None:
+    def look(step: int, u: Parameters, g: torch.Tensor, running: RunningStatistics, alive: np.ndarray) -> None:
         if step not in steps:
             return
         fine = np.flatnonzero(~diverged(u, g, recipe.loss.value(stack.outputs(u, g, x, running), y)))
@@ -122,7 +122,7 @@ def watch(experiment: DeepExperiment, gamma: Any, eta: Any, at: Sequence[int], o
             return
         kept, which = torch.from_numpy(fine).to(g.device), alive[fine]
         told = Look(experiment, step, which, module, {n: d[kept] for n, d in u.items()}, gammas[which], etas[which],
-                    running.of_runs(kept), x, y)
+                    running.select_runs(kept), x, y)
         for name, observable in observe.items():
             values = np.asarray(observable(told), dtype=np.float64)
             if values.shape[:1] != which.shape:

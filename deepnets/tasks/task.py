@@ -54,12 +54,12 @@ def generator(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
-def drawn(task: Task, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_batch(task: Task, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a batch of a task, `checked`."""
-    return checked(task, task.batch(seed, step, size), f"batch(seed={seed}, step={step}, size={size})")
+    return check_batch(task, task.batch(seed, step, size), f"batch(seed={seed}, step={step}, size={size})")
 
 
-def checked(task: Task, given: Any, where: str) -> tuple[torch.Tensor, torch.Tensor]:
+def check_batch(task: Task, given: Any, where: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the inputs and targets that a task gave, whole numbers of targets as int64, rows of booleans as numbers.
 
     Raises
@@ -85,7 +85,7 @@ def checked(task: Task, given: Any, where: str) -> tuple[torch.Tensor, torch.Ten
     return x, y
 
 
-def placed(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def place_like(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return a tensor on the device of `like`, and of its dtype if it has a floating one."""
     x = x.to(like.dtype) if x.is_floating_point() else x
     if like.is_cuda and x.device.type == "cpu":

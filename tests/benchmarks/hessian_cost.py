@@ -15,7 +15,7 @@ import torch
 from torch.func import grad, jvp
 
 import deepnets
-from deepnets.centered.propagation import by_pairs
+from deepnets.centered.propagation import propagate_pairs
 from deepnets.curvature.hessian import Curvature
 from deepnets.curvature.points import of_stack
 
@@ -33,7 +33,7 @@ def best(function, repeats):
 def afresh(module, u, gamma, x, y, loss):
     """A product by `torch.func`, its graph made anew each time."""
     def value(d):
-        return loss.value(by_pairs(module, d, gamma, (x,))[0], y)
+        return loss.value(propagate_pairs(module, d, gamma, (x,))[0], y)
     return lambda v: jvp(grad(value), (u,), (v,))
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from deepnets import MLP, memory
-from deepnets.batched.stack import stack_of
+from deepnets.batched.stack import choose_stack
 from deepnets.experiment import DeepExperiment
 from deepnets.precision import arithmetic
 from deepnets.training import train
@@ -102,7 +102,7 @@ def trainer(experiment, gamma, eta):
     """A function that trains the plane for so many steps, as the experiment does, in stacks that fit."""
     module = experiment.theta_0(0)
     recipe = experiment.recipe(module)
-    stack = stack_of(module)
+    stack = choose_stack(module)
     runs, most = len(gamma), memory.at_once(module, recipe, experiment.device, memory.estimate(module, recipe))
     if experiment.device == "cpu":
         most = min(most, 32)

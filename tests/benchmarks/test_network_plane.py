@@ -4,8 +4,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, bmm_flop
 
 from deepnets import MLP
-from deepnets.batched.stack import MLPStack
-from deepnets.batched.state import at_rest
+from deepnets.batched.mlp_stack import MLPStack
+from deepnets.batched.state import zero_differences
 from deepnets.losses import MSE
 from tests.benchmarks.network_plane import main, operations
 
@@ -20,7 +20,7 @@ def test_a_tiny_plane(capsys):
 
 def test_the_operations_are_those_of_the_products():
     network = MLP(30, 40, 4, 5)
-    stack, u = MLPStack(network.build(0)), at_rest(network.build(0), 6)
+    stack, u = MLPStack(network.build(0)), zero_differences(network.build(0), 6)
     in_place = {torch.ops.aten.baddbmm_: lambda c, a, b, **rest: bmm_flop(a, b)}
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=in_place) as counted:
         stack.gradients(u, torch.ones(6), torch.randn(8, 30), torch.randn(8, 5), MSE())

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from deepnets import MLP
-from deepnets.batched.stack import at_rest, stack_of
+from deepnets.batched.stack import choose_stack
+from deepnets.batched.state import zero_differences
 from deepnets.experiment import ON_A_CORE
 from deepnets.losses import MSE
 
@@ -45,7 +46,7 @@ def loop(spec, batch):
 def stacked(spec, batch, runs=ON_A_CORE):
     """Seconds a run-step, a stack at a time."""
     module = spec.build(0)
-    stack, u, gamma = stack_of(module), at_rest(module, runs), torch.logspace(-5, 5, runs)
+    stack, u, gamma = choose_stack(module), zero_differences(module, runs), torch.logspace(-5, 5, runs)
     x, y = torch.randn(batch, 64), torch.randn(batch, 10)
     rate = (1e-9 / gamma).reshape(-1, 1, 1)
     start = time.perf_counter()

@@ -8,8 +8,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from deepnets.batched.stack import stack_of
-from deepnets.batched.state import at_rest
+from deepnets.batched.stack import choose_stack
+from deepnets.batched.state import zero_differences
 from deepnets.losses import MSE
 
 
@@ -57,7 +57,7 @@ def moved_readout(spec, seed, x, y, optimizer, eta):
     module, seen = spec.build(seed), []
     module.readout.register_forward_pre_hook(lambda _, read: seen.append(read[0].detach()))
     module(x)
-    stack, u = stack_of(module), at_rest(module, 1)
+    stack, u = choose_stack(module), zero_differences(module, 1)
     for _ in range(3):
         gradient = stack.gradients(u, torch.ones(1), x, y, MSE())[1]
         for r in spec.scalings():

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from deepnets import DeepExperiment, held_out, optimizers
-from deepnets.batched.stack import stack_of
+from deepnets.batched.stack import choose_stack
 from deepnets.centered.functional import trainable
 from deepnets.losses import as_loss
 from deepnets.training import Recipe, train
@@ -75,7 +75,7 @@ def after(module, gamma, eta, steps, loss):
 def test_every_place_of_a_sequence_is_told(loss):
     module = reader().double()
     gamma, eta = np.array([0.1, 1.0]), np.array([0.02, 1.0])
-    found = train(module, stack_of(module), recipe_of(module, loss, 60, curves=(1, 2, 60), horizons=(1, 60)), gamma, eta, 0)
+    found = train(module, choose_stack(module), recipe_of(module, loss, 60, curves=(1, 2, 60), horizons=(1, 60)), gamma, eta, 0)
     assert found.at_rest == pytest.approx(np.log(VOCABULARY) if loss == "cross_entropy" else 1 / (2 * VOCABULARY))
     for i in range(2):
         for c, steps in enumerate((1, 2, 60)):
@@ -92,7 +92,7 @@ def test_parts_make_no_difference(monkeypatch):
     told = []
     for rows in (10 * LENGTH, 10**6):
         monkeypatch.setattr(held_out, "ROWS", rows)
-        told.append(train(module, stack_of(module), recipe_of(module, "cross_entropy", 5, curves=(5,)), np.ones(1), np.ones(1), 0))
+        told.append(train(module, choose_stack(module), recipe_of(module, "cross_entropy", 5, curves=(5,)), np.ones(1), np.ones(1), 0))
     assert told[0].held_out == pytest.approx(told[1].held_out, rel=1e-12)
     assert told[0].accuracy == pytest.approx(told[1].accuracy, rel=1e-12)
 

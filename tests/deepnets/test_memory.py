@@ -46,7 +46,7 @@ def test_the_estimate_is_what_a_process_takes(name):
         import re, numpy as np, torch
         from torch import nn
         from deepnets import MLP, DeepExperiment, memory, tasks
-        from deepnets.batched.stack import stack_of
+        from deepnets.batched.stack import choose_stack
         from deepnets.training import train
         torch.set_num_threads(1)
         made = DeepExperiment({network}, tasks.digits(), optimizer="{optimizer}", steps=2, batch_size={size}, device="cpu")
@@ -54,7 +54,7 @@ def test_the_estimate_is_what_a_process_takes(name):
         recipe = made.recipe(module)
 
         def peak(runs):
-            train(module, stack_of(module), recipe, np.ones(runs), np.full(runs, 1e-9), 0)
+            train(module, choose_stack(module), recipe, np.ones(runs), np.full(runs, 1e-9), 0)
             # of addresses, and not of pages: the system takes idle pages back when memory is short
             return int(re.search(r"VmPeak:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepnets.centered.propagation import by_pairs
+from deepnets.centered.propagation import propagate_pairs
 from tests.deepnets.oracle import centred, cnn, distance, encoder, mlp, vit
 
 STEPS = 300
@@ -36,6 +36,6 @@ def test_function_after_300_steps(name, gamma):
     told = 0.0 if gamma < 1e-6 else gamma
     exact = centred(module, trained(lambda u, x: centred(module, u, told, x), {n: d.double() for n, d in zero.items()}, x, y, eta),
                     told, x)
-    found = by_pairs(module, trained(lambda u, x: by_pairs(module, u, gamma, (x,))[0], zero, x, y, eta), gamma, (x,))[0]
+    found = propagate_pairs(module, trained(lambda u, x: propagate_pairs(module, u, gamma, (x,))[0], zero, x, y, eta), gamma, (x,))[0]
     assert (exact - 0).norm() > 1e-6            # it has learnt something
     assert distance(found, exact) < allowed

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from deepnets import MLP, DeepExperiment, tasks
-from deepnets.batched.stack import MLPStack, VectorisedStack
-from deepnets.batched.state import at_rest
+from deepnets.batched.mlp_stack import MLPStack
+from deepnets.batched.state import zero_differences
+from deepnets.batched.vmap_stack import VectorisedStack
 from deepnets.losses import MSE
 from deepnets.precision import arithmetic, bmm, contracting, describe, operand
 from tests.deepnets.oracle import cnn, encoder
@@ -24,7 +25,7 @@ def function(made, module, precision, eta, x, y, steps):
     dtype = torch.float64 if precision == "float64" else torch.float32
     module = module.to(dtype)
     x, y, gamma = x.to(dtype), y.to(dtype), GAMMAS.to(dtype)
-    stack, u, rate = made(module), at_rest(module, len(gamma)), eta / GAMMAS.clamp(min=1) ** 1.5
+    stack, u, rate = made(module), zero_differences(module, len(gamma)), eta / GAMMAS.clamp(min=1) ** 1.5
     with torch.no_grad(), arithmetic(precision, "cpu"):
         for _ in range(steps):
             _, gradient = stack.gradients(u, gamma, x, y, MSE())
@@ -61,7 +62,7 @@ def test_both_stacks_round_alike():
     module, _ = mlp()
     source = torch.Generator().manual_seed(4)
     x, y = torch.randn(8, 10, generator=source), torch.randn(8, 4, generator=source)
-    u, gamma = {n: torch.randn(d.shape, generator=source) for n, d in at_rest(module, 7).items()}, GAMMAS.clamp(max=1).float()
+    u, gamma = {n: torch.randn(d.shape, generator=source) for n, d in zero_differences(module, 7).items()}, GAMMAS.clamp(max=1).float()
     with torch.no_grad(), arithmetic("bf16", "cpu"):
         ours, other = MLPStack(module), VectorisedStack(module)
         assert torch.allclose(ours.outputs(u, gamma, x), other.outputs(u, gamma, x), rtol=1e-5, atol=1e-6)

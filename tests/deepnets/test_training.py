@@ -7,7 +7,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from deepnets import MLP, DeepExperiment, ResNet, ViT, optimizers, schedules, tasks
-from deepnets.batched.stack import MLPStack, VectorisedStack, at_rest, stack_of
+from deepnets.batched.mlp_stack import MLPStack
+from deepnets.batched.stack import choose_stack
+from deepnets.batched.state import zero_differences
+from deepnets.batched.vmap_stack import VectorisedStack
 from deepnets.centered.functional import trainable
 from deepnets.losses import as_loss
 from deepnets.run_outcomes import excesses, judged
@@ -81,7 +84,7 @@ def test_a_stack_is_its_runs(loss, optimizer, schedule):
         eta = 1e-2 * np.sqrt(gamma)
     module = SPEC.build(0).double()
     recipe = recipe_of(module, loss, optimizer, schedule=schedule)
-    found = train(module, stack_of(module), recipe, gamma, eta, 0)
+    found = train(module, choose_stack(module), recipe, gamma, eta, 0)
     for i in range(len(gamma)):
         expected = alone(SPEC.build(0).double(), loss, optimizer, gamma[i], eta[i], 20, recipe.factors)
         assert abs(expected[-1] / expected[0] - 1) > 1e-3           # it did move
@@ -125,7 +128,7 @@ def test_death_of_one_does_not_touch_another(kind, optimizer):
 
 def test_all_diverged():
     module = SPEC.build(0)
-    found = train(module, stack_of(module), recipe_of(module, steps=200), np.array([1e-6, 1e-5]), np.array([1e12, 1e12]), 0)
+    found = train(module, choose_stack(module), recipe_of(module, steps=200), np.array([1e-6, 1e-5]), np.array([1e12, 1e12]), 0)
     verdict = judged(found.losses, found.at_rest, found.dead[0], 0.5)
     assert (verdict["outcome"] == Outcome.DIVERGED).all()
     assert np.isinf(verdict["final_excess"]).all()
@@ -137,7 +140,7 @@ def test_dead_networks_are_known_by_their_constant_output():
     module = MLP(64, 16, 3, 10).build(0)
     recipe = recipe_of(module, steps=100, spec=MLP(64, 16, 3, 10))
     eta = 1e-4 * np.geomspace(10, 1000, 24)
-    found = train(module, stack_of(module), recipe, np.full(24, 1e-3), eta, 0)
+    found = train(module, choose_stack(module), recipe, np.full(24, 1e-3), eta, 0)
     verdict = judged(found.losses, found.at_rest, found.dead[0], 0.5)
     dead = verdict["outcome"] == Outcome.DEAD
     assert dead.sum() >= 3
@@ -148,9 +151,9 @@ def test_dead_networks_are_known_by_their_constant_output():
 @pytest.mark.parametrize("name", ["cnn", "vit", "encoder"])
 def test_any_module_is_stacked(name):
     module, shape = NETWORKS[name]()
-    stack = stack_of(module)
+    stack = choose_stack(module)
     assert isinstance(stack, VectorisedStack)
-    u, gamma = at_rest(module, 3), torch.tensor([1e-4, 1e-1, 10.0])
+    u, gamma = zero_differences(module, 3), torch.tensor([1e-4, 1e-1, 10.0])
     x = torch.randn(4, *shape)
     y = torch.ones_like(module(x))
     with torch.no_grad():
@@ -164,7 +167,7 @@ def test_dropout_is_a_function_of_seed_and_step():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(64, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 10))
     recipe = Recipe(TASK, as_loss("mse"), optimizers.SGD(), np.ones(5), dict.fromkeys(trainable(module), 1.0), 8)
-    runs = [train(module, stack_of(module), recipe, np.array([0.1, 1.0]), np.array([0.01, 0.1]), seed) for seed in (3, 3, 4)]
+    runs = [train(module, choose_stack(module), recipe, np.array([0.1, 1.0]), np.array([0.01, 0.1]), seed) for seed in (3, 3, 4)]
     assert (runs[0].losses == runs[1].losses).all()
     assert (runs[0].losses[1:] != runs[2].losses[1:]).any()
 

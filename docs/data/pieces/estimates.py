@@ -10,8 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode, bmm_flop
 
 from deepnets import DeepExperiment, memory
 from deepnets.batched.cnn_stack import CNNStack
-from deepnets.batched.stack import MLPStack, stack_of
-from deepnets.batched.state import at_rest
+from deepnets.batched.mlp_stack import MLPStack
+from deepnets.batched.stack import choose_stack
+from deepnets.batched.state import zero_differences
 from deepnets.training import batch
 from pieces.piece import Cost
 
@@ -79,12 +80,12 @@ def _step(experiment: DeepExperiment) -> Step:
     recipe = experiment.recipe(module)
     x, y = batch(recipe, 0, 0, next(module.parameters()))
     blank = copy.deepcopy(module).to("meta")
-    stack = stack_of(blank)
+    stack = choose_stack(blank)
 
     def counted(runs: int) -> float:
         in_place = {torch.ops.aten.baddbmm_: lambda c, a, b, **rest: bmm_flop(a, b)}
         with FlopCounterMode(display=False, custom_mapping=in_place) as found, torch.no_grad(), torch.random.fork_rng(devices=[]):
-            stack.gradients(at_rest(blank, runs), torch.ones(runs, device="meta"), x.to("meta"), y.to("meta"), recipe.loss)
+            stack.gradients(zero_differences(blank, runs), torch.ones(runs, device="meta"), x.to("meta"), y.to("meta"), recipe.loss)
         return float(found.get_total_flops())
 
     few, more = counted(2), counted(4)

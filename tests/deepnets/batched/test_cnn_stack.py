@@ -1,4 +1,4 @@
-"""The written-out CNN is the propagated one: outputs and gradients, every shape of network, every gamma; and trains like it."""
+"""`CNNStack` equals propagated pairs: outputs, gradients and training, for every shape of network and every gamma."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 from deepnets import CNN, optimizers, tasks
-from deepnets.batched.stack import CNNStack, VectorisedStack, stack_of
+from deepnets.batched.cnn_stack import CNNStack
+from deepnets.batched.stack import choose_stack
+from deepnets.batched.vmap_stack import VectorisedStack
 from deepnets.centered.functional import trainable
 from deepnets.losses import as_loss
 from deepnets.precision import arithmetic
@@ -17,7 +19,7 @@ GAMMA = [1e-8, 1e-4, 1e-1, 1.0, 1e2, 1e4]
 
 
 def moved(module, seed=0):
-    """A u for every gamma, by which theta moves as far as theta_0 is large, at most."""
+    """Return a random u for every gamma; theta moves by at most the size of theta_0."""
     generator = torch.Generator().manual_seed(seed)
     gamma = torch.tensor(GAMMA, dtype=torch.float64)
     u = {n: torch.randn(len(gamma), *p.shape, generator=generator, dtype=torch.float64) / gamma.clamp(min=1).reshape(-1, *[1] * p.ndim)
@@ -30,20 +32,20 @@ def moved(module, seed=0):
     CNN((1, 8, 8), 4, 3), CNN((2, 9, 7), 4, 3, bias=True), CNN((3, 10, 8), 5, 3, convolutions=3, dense=1, bias=True),
     CNN((1, 6, 5), 4, 3, convolutions=1, dense=3, kernel=5, nonlinearity="linear", bias=True), CNN((1, 5, 5), 3, 3, kernel=1)],
     ids=["plain", "odd", "deep", "linear", "1x1"])
-def test_the_written_out_cnn_is_the_propagated_one(spec, loss):
+def test_equals_propagated_pairs(spec, loss):
     module = spec.build(0).double()
     with torch.no_grad():
         for n, p in module.named_parameters():
             if "bias" in n:
                 p.add_(0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(5)))
-    stack = stack_of(module)
+    stack = choose_stack(module)
     assert isinstance(stack, CNNStack)
     u, gamma = moved(module)
     x = torch.randn(6, *spec.in_shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     y = torch.randint(3, (6,), generator=torch.Generator().manual_seed(2))
     target = as_loss(loss).target(y, 3, torch.float64)
     with torch.no_grad():
-        value, gradient = stack.gradients(u, gamma, x.flatten(1), target, as_loss(loss))       # images may come as rows
+        value, gradient = stack.gradients(u, gamma, x.flatten(1), target, as_loss(loss))       # images given as rows
         expected, slopes = VectorisedStack(module).gradients(u, gamma, x, target, as_loss(loss))
         output = stack.outputs(u, gamma, x)
     assert gradient.keys() == slopes.keys()
@@ -72,7 +74,7 @@ def test_in_float32_and_rounded():
     assert a.tolist() == pytest.approx(b.tolist(), rel=1e-2)
 
 
-def test_it_trains_and_dies_like_the_propagated_one():
+def test_trains_and_diverges_like_propagated_pairs():
     spec = CNN((1, 8, 8), 6, 10)
     module, made = spec.build(0).double(), optimizers.HeavyBall()
     recipe = Recipe(tasks.digits(), as_loss("mse"), made, np.ones(40), rates(spec.scalings(), made, list(trainable(module)), 6), 16)
@@ -84,6 +86,13 @@ def test_it_trains_and_dies_like_the_propagated_one():
     assert written.accuracy == pytest.approx(propagated.accuracy, nan_ok=True)
 
 
-def test_other_nonlinearities_are_propagated():
-    assert isinstance(stack_of(CNN((1, 8, 8), 4, 3, nonlinearity="gelu").build(0)), VectorisedStack)
-    assert isinstance(stack_of(nn.Sequential(CNN((1, 8, 8), 4, 3).build(0))), VectorisedStack)
+def test_other_nonlinearities_use_vmap():
+    x = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    for module in (CNN((1, 8, 8), 4, 3, nonlinearity="gelu").build(0).double(), nn.Sequential(CNN((1, 8, 8), 4, 3).build(0).double())):
+        stack, (u, gamma) = choose_stack(module), moved(module)
+        assert isinstance(stack, VectorisedStack)
+        with torch.no_grad():
+            output = stack.outputs(u, gamma, x)
+        for i, g in enumerate(GAMMA):
+            if g >= 1e-4:
+                assert distance(output[i], centred(module, {n: d[i] for n, d in u.items()}, g, x).detach()) < 1e-9

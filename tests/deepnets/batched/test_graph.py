@@ -1,4 +1,4 @@
-"""A recorded step gives what the step gives, whatever changes between steps; what cannot be recorded goes on as it is, with a warning."""
+"""A recorded step equals the step itself, whatever changes between steps; a step that cannot be recorded runs as it is, with a warning."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from deepnets.batched import graph
-from deepnets.batched.graph import NotRecorded, Recorded, as_compile
-from deepnets.batched.stack import VectorisedStack
+from deepnets.batched.graph import NotRecorded, RecordedFunction, as_compile
+from deepnets.batched.vmap_stack import VectorisedStack
 from deepnets.losses import as_loss
 from deepnets.precision import arithmetic
 from deepnets.training import train
@@ -15,7 +15,7 @@ from tests.deepnets.batched.test_vmap_stack import Pictures, made, recipe_of
 
 
 class Counted:
-    """x -> weight x + step, and how often it ran itself."""
+    """x -> 2 a + r b with random r; counts its own calls."""
 
     def __init__(self):
         self.ran = 0
@@ -29,34 +29,34 @@ class Counted:
 def test_the_record_is_the_function(monkeypatch, first):
     monkeypatch.setattr(graph, "RECORD_AFTER", first)
     counted = Counted()
-    recorded = Recorded(counted)
+    recorded = RecordedFunction(counted)
     for i in range(8):
         x = {"a": torch.full((3,), float(i)), "b": torch.tensor(float(i))}
         torch.manual_seed(i)
         found = recorded(x)["value"]
         torch.manual_seed(i)
         assert torch.equal(found, 2 * x["a"] + torch.rand(()) * x["b"])
-    assert counted.ran == first + 2             # once more to be recorded, and once more to be held against
+    assert counted.ran == first + 2             # once more to be recorded, and once more to be compared with
     recorded({"a": torch.ones(4), "b": torch.ones(())})
-    assert counted.ran > first + 2              # another shape is another record
+    assert counted.ran > first + 2              # another shape needs another record
 
 
 @pytest.mark.parametrize("function", [lambda x: x * int(x.sum() + 1), lambda x: x * float(np.asarray(x.detach())[0] + 1)])
-def test_a_function_that_looks_at_its_numbers_is_left_as_it_is(monkeypatch, function):
+def test_a_function_that_branches_on_its_values_is_not_recorded(monkeypatch, function):
     monkeypatch.setattr(graph, "RECORD_AFTER", 2)
-    recorded = Recorded(function)
+    recorded = RecordedFunction(function)
     inputs = [torch.full((2,), float(i)) for i in range(5)]
     with pytest.warns(NotRecorded, match="operation by operation"):
         found = [recorded(x) for x in inputs]
     assert all(torch.equal(f, function(x)) for f, x in zip(found, inputs, strict=True))
-    assert recorded.failed
+    assert not recorded.recordable
 
 
 def test_a_value_that_a_record_would_freeze_is_noticed(monkeypatch):
     monkeypatch.setattr(graph, "RECORD_AFTER", 2)
     steps = iter(range(1, 100))
-    recorded = Recorded(lambda x: x * next(steps))
-    with pytest.warns(NotRecorded, match="looks at the numbers"):
+    recorded = RecordedFunction(lambda x: x * next(steps))
+    with pytest.warns(NotRecorded, match="depend on the values of its arguments"):
         found = [recorded(torch.ones(2)) for _ in range(4)]
     assert len({float(f[0]) for f in found}) == 4
 
@@ -73,7 +73,7 @@ def read_out(width):
 
 @pytest.mark.parametrize(("make", "precision"), [(lambda: made("normed"), "float64"), (rounded, "bf16")])
 def test_training_from_the_record_is_training(monkeypatch, make, precision):
-    # running statistics, dropout and a stack that is packed anew go through the record
+    # with running statistics, dropout and a diverged run that is dropped
     monkeypatch.setattr(graph, "RECORD_AFTER", 10)
     module, task = make()
     gamma, eta = np.array([1e-6, 1e-3, 1e-2, 30.0]), np.array([2e-14, 1e30, 2e-6, 2.0])
@@ -81,7 +81,7 @@ def test_training_from_the_record_is_training(monkeypatch, make, precision):
         stacks = [VectorisedStack(module, how) for how in (False, "auto")]
         plain, from_record = (train(module, s, recipe_of(module, task, 45, curves=(45,)), gamma, eta, 0) for s in stacks)
     (recorded,) = stacks[1]._steps.values()
-    assert [k[1][0][0][0] for k in recorded.records] == [4, 3]           # of four runs, and of the three that were left
+    assert [k[1][0][0][0] for k in recorded.records] == [4, 3]           # four runs, then the three that did not diverge
     allowed = 1e-9 if precision == "float64" else 1e-3
     assert from_record.losses == pytest.approx(plain.losses, rel=allowed, nan_ok=True)
     assert from_record.held_out == pytest.approx(plain.held_out, rel=allowed, nan_ok=True)
@@ -100,18 +100,18 @@ def test_compiled_training_is_training():
     assert compiled.losses == pytest.approx(plain.losses, rel=1e-5)
 
 
-def test_what_draws_is_not_compiled(monkeypatch):
+def test_random_functions_are_not_compiled(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda record: pytest.fail("compiled"))
-    recorded = Recorded(lambda x: torch.nn.functional.dropout(x), True)
+    recorded = RecordedFunction(lambda x: torch.nn.functional.dropout(x), True)
     for i in range(5):
         torch.manual_seed(i)
         found = recorded(torch.ones(50))
         torch.manual_seed(i)
         assert torch.equal(found, torch.nn.functional.dropout(torch.ones(50)))
-    assert not recorded.failed
+    assert recorded.recordable
 
 
-def test_a_compiler_that_fails_is_done_without(monkeypatch):
+def test_training_continues_without_a_compiler_that_fails(monkeypatch):
     def refuse(function):
         raise RuntimeError("no compiler")
 

@@ -1,4 +1,4 @@
-"""A stack of any module is its runs, each trained alone through `Centered`: running statistics, dropout, evaluation and all."""
+"""A stack of any module equals its runs, each trained alone through `Centered`: losses, running statistics, dropout and evaluation."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from deepnets import Centered, optimizers
-from deepnets.batched.stack import VectorisedStack, stack_of
+from deepnets.batched.stack import choose_stack
+from deepnets.batched.vmap_stack import VectorisedStack
 from deepnets.centered.functional import trainable
 from deepnets.losses import as_loss
 from deepnets.training import Recipe, train
@@ -15,7 +16,7 @@ from tests.deepnets.oracle import NETWORKS
 
 
 class Pictures:
-    """A task of any shape: noise, on a mean that tells its class, or numbers."""
+    """A task of inputs of any shape: noise around a mean that depends on the class, or regression targets."""
 
     def __init__(self, shape, outputs, classes=None):
         self.in_shape, self.out_features, self.classes = shape, outputs, classes
@@ -76,7 +77,7 @@ def alone(module, task, gamma, eta, seed, steps):
     losses = []
     for step in range(steps + 1):
         if step == steps:
-            told = [p.clone() for p in centered.buffers()]
+            before = [p.clone() for p in centered.buffers()]
             centered.eval()
             x, y = task.held_out()
             with torch.no_grad():
@@ -84,7 +85,7 @@ def alone(module, task, gamma, eta, seed, steps):
             held_out, accuracy = loss(f, y if task.classes else y.double()).item(), (f.argmax(-1) == y).double().mean().item() \
                 if task.classes else np.nan
             centered.train()
-            assert all(torch.equal(a, b) for a, b in zip(told, centered.buffers(), strict=True))
+            assert all(torch.equal(a, b) for a, b in zip(before, centered.buffers(), strict=True))
         x, y = task.batch(seed, step, 8)
         torch.manual_seed(seed * 1_000_003 + step)
         value = loss(centered(x.double()), y if task.classes else y.double())
@@ -99,7 +100,7 @@ def alone(module, task, gamma, eta, seed, steps):
 def test_a_stack_is_its_runs_trained_through_centered(name):
     gamma, eta = np.array([1e-6, 1e-2, 1.0, 30.0]), np.array([2e-14, 2e-6, 2e-2, 2.0])
     module, task = made(name)
-    stack = stack_of(module)
+    stack = choose_stack(module)
     assert isinstance(stack, VectorisedStack)
     found = train(module, stack, recipe_of(module, task, curves=(12,)), gamma, eta, 4)
     buffers = dict(module.named_buffers())
@@ -113,12 +114,12 @@ def test_a_stack_is_its_runs_trained_through_centered(name):
         assert not found.dead[0, i]
 
 
-def test_running_statistics_stay_with_their_runs_when_others_leave():
+def test_running_statistics_stay_with_their_runs_when_a_diverged_run_is_dropped():
     module, task = made("normed")
     gamma, eta = np.array([1e-2, 1.0, 30.0]), np.array([2e-6, 2e-2, 2.0])
     recipe = recipe_of(module, task, 60, curves=(40, 60))
-    quiet = train(module, stack_of(module), recipe, gamma, eta, 0)
-    doomed = train(module, stack_of(module), recipe, np.insert(gamma, 1, 1e-3), np.insert(eta, 1, 1e30), 0)
+    quiet = train(module, choose_stack(module), recipe, gamma, eta, 0)
+    doomed = train(module, choose_stack(module), recipe, np.insert(gamma, 1, 1e-3), np.insert(eta, 1, 1e30), 0)
     assert np.isnan(doomed.losses[-1, 1])
     assert np.isnan(doomed.held_out[:, 1]).all()
     stayed = [0, 2, 3]
@@ -128,23 +129,23 @@ def test_running_statistics_stay_with_their_runs_when_others_leave():
 
 
 def test_evaluation_is_not_training():
-    # what is held out is far from what is shown: batch statistics would hide it, running ones tell
+    # held-out inputs are shifted: batch statistics would hide the shift, running statistics do not
     module, task = made("normed")
     task.held_out = lambda: (task.batch(99, 0, 60)[0] + 5, task.batch(99, 0, 60)[1])
-    found = train(module, stack_of(module), recipe_of(module, task, 30, curves=(30,)), np.array([1.0]), np.array([0.05]), 0)
+    found = train(module, choose_stack(module), recipe_of(module, task, 30, curves=(30,)), np.array([1.0]), np.array([0.05]), 0)
     assert found.losses[-5:].mean() < 0.8 < np.log(3) < found.held_out[0, 0]
 
 
 def test_a_module_given_in_evaluation_mode_is_trained_in_it():
     module, task = made("normed")
-    found = train(module.eval(), stack_of(module), recipe_of(module, task), np.array([1e-2]), np.array([2e-6]), 4)
+    found = train(module.eval(), choose_stack(module), recipe_of(module, task), np.array([1e-2]), np.array([2e-6]), 4)
     losses, _, _ = alone_in_evaluation_mode(made("normed")[0].eval(), task)
     assert found.losses[:, 0] == pytest.approx(losses, rel=1e-9)
     assert not module.training
 
 
 def alone_in_evaluation_mode(module, task):
-    """As `alone`, at gamma = 0.01, with frozen statistics and no dropout: plain float64 copies will do."""
+    """As `alone`, at gamma = 0.01, with frozen statistics and no dropout: by plain float64 copies."""
     theta = {n: p.detach().clone().requires_grad_() for n, p in module.named_parameters()}
     momentum = {n: torch.zeros_like(p) for n, p in theta.items()}
     losses = []

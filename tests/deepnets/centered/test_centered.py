@@ -1,4 +1,4 @@
-"""Centered against two float64 copies and the forward derivative: function, gradient, statistics, masks, transforms, refusals."""
+"""`Centered` against two float64 copies and the forward derivative: function, gradient, statistics, masks, transforms, errors."""
 
 import copy
 import math
@@ -11,7 +11,7 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from deepnets import Centered, FellBack, Unsupported
-from deepnets.centered.propagation import by_pairs
+from deepnets.centered.propagation import propagate_pairs
 from tests.deepnets.oracle import NETWORKS, centred, distance, encoder, mlp, random_u, theta
 from validation import Misuse
 
@@ -47,7 +47,7 @@ def test_function_and_gradient(name, gamma):
     assert distance(gradients(output, centered.coordinates()), gradients(exact, exact_u)) < (2e-3 if kinked else 1e-6)
 
 
-def test_naive_subtraction_is_what_it_improves_on():
+def test_pairs_are_more_accurate_than_subtraction_in_float32():
     module, shape = mlp()
     u, x = random_u(module), inputs(shape)
     for gamma, method, least, most in ((1e-5, "two_copy", 1e-4, 1), (1e-5, "float64", 0, 1e-6), (1e-5, "pairs", 0, 1e-6)):
@@ -66,7 +66,7 @@ def test_batched_equals_one_by_one(name):
     stacked = {n: torch.stack([u[n] for u in us]) for n in us[0]}
 
     def loss(u, gamma):
-        return (by_pairs(module, u, gamma, (x,))[0] - 1).square().mean()
+        return (propagate_pairs(module, u, gamma, (x,))[0] - 1).square().mean()
 
     batched = vmap(grad(loss))(stacked, gammas)
     for i, u in enumerate(us):
@@ -143,10 +143,10 @@ def test_second_derivatives(name, gamma):
         inner = sum((a * b).sum() for a, b in zip(g, along.values(), strict=True))
         return dict(zip(u, torch.autograd.grad(inner, list(u.values())), strict=True))
 
-    found = product(lambda d: by_pairs(module, d, gamma, (x,))[0], u, along)
-    # below 1e-6 the oracle's function is right and its second derivative is that of the linearised network
-    told = 0.0 if gamma < 1e-5 else gamma
-    exact = product(lambda d: centred(module, d, told, x), {n: d.double() for n, d in u.items()}, {n: d.double() for n, d in along.items()})
+    found = product(lambda d: propagate_pairs(module, d, gamma, (x,))[0], u, along)
+    # below 1e-5 the oracle's second derivative loses its digits, and that of the linearised network is within the tolerance
+    near = 0.0 if gamma < 1e-5 else gamma
+    exact = product(lambda d: centred(module, d, near, x), {n: d.double() for n, d in u.items()}, {n: d.double() for n, d in along.items()})
     assert distance(found, exact) < 1e-5
 
 
@@ -193,7 +193,7 @@ def test_running_statistics_follow_both_networks(method):
     before = copy.deepcopy(centered.state_dict())
     exact = (copies[1].eval()(x.double()) - copies[0].eval()(x.double())) / gamma
     assert distance(centered(x).detach(), exact.detach()) < 1e-5
-    assert all(torch.equal(before[n], t) for n, t in centered.state_dict().items())     # evaluation leaves no trace
+    assert all(torch.equal(before[n], t) for n, t in centered.state_dict().items())     # evaluation changes no state
 
 
 @pytest.mark.parametrize("method", ["pairs", "two_copy", "float64"])
@@ -256,12 +256,12 @@ def test_further_stock_modules(made, x):
         out = wide(x.double() if x.is_floating_point() else x)
         outputs.append((out[0] if isinstance(out, tuple) else out).detach())
     assert output.abs().max() > 0
-    if isinstance(module, nn.LSTM):      # the flat list of weights is the module's own again
+    if isinstance(module, nn.LSTM):      # the flat list of weights is restored
         assert all(a is b for a, b in zip(centered.module._flat_weights, centered.module.parameters(), strict=True))
     assert distance(output.detach(), (outputs[1] - outputs[0]) / 1e-7) < 1e-5
 
 
-class Decoded(nn.Module):
+class Decoder(nn.Module):
     def __init__(self):
         super().__init__()
         self.inner, self.outer = nn.TransformerDecoderLayer(8, 2, 16, batch_first=True, dropout=0.0), nn.Linear(4, 8)
@@ -272,7 +272,7 @@ class Decoded(nn.Module):
 
 
 class Handwritten(nn.Module):
-    """What people write: temperatures, masks, writes into slices, decisions, nested outputs."""
+    """Common idioms: temperatures, masks, writes into slices, indices from maxima, nested outputs."""
 
     def __init__(self):
         super().__init__()
@@ -301,16 +301,16 @@ STOCK = {
     "rms": (lambda: nn.Sequential(nn.Linear(4, 6), nn.RMSNorm(6), nn.GLU()), (3, 4)),
     "3d": (lambda: nn.Sequential(nn.Conv3d(1, 2, 2), nn.BatchNorm3d(2), nn.GELU("tanh"), nn.AvgPool3d(2)), (2, 1, 5, 5, 5)),
     "evaluated": (lambda: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1).eval(), (5, 2, 8)),
-    "decoder": (Decoded, (2, 5, 4)), "handwritten": (Handwritten, (5, 4)),
+    "decoder": (Decoder, (2, 5, 4)), "handwritten": (Handwritten, (5, 4)),
 }
 
 
 @pytest.mark.parametrize("gamma", [1e-8, 1e-3, 1.0])
 @pytest.mark.parametrize("name", STOCK)
-def test_a_zoo(name, gamma):
+def test_stock_modules_equal_two_float64_copies(name, gamma):
     made, shape = STOCK[name]
     torch.manual_seed(0)
-    # function and gradient against two float64 copies; that this number can be large is tested above
+    # function and gradient; the tests of the self-check show that this number can be large
     assert Centered(made(), gamma, "pairs").discrepancy(torch.randn(*shape)) < 2e-6
 
 
@@ -335,7 +335,7 @@ def test_tied_and_frozen_parameters():
 
 
 class Reads(nn.Module):
-    """Scales by a number that it reads from a tensor: a difference does not pass through it."""
+    """Scales by a number read from a tensor: a difference cannot be propagated through it."""
 
     def __init__(self):
         super().__init__()
@@ -357,7 +357,7 @@ class Own(torch.autograd.Function):
 
 
 class WrongGradient(nn.Module):
-    """A custom function: its value passes, its own backward does not."""
+    """A custom function with the right value and a wrong gradient."""
 
     def __init__(self):
         super().__init__()
@@ -390,13 +390,13 @@ def centred_by_hand(module, u, gamma, x):
         return (f[1](x.double()) - f[0](x.double())) / gamma
 
 
-def test_pairs_name_what_they_cannot_do():
+def test_pairs_name_the_operation_they_do_not_support():
     centered = Centered(Reads(), 1e-3, "pairs")
     with pytest.raises(Unsupported, match=r"item.*float64"):
         centered(inputs((4,)))
 
 
-def test_no_false_alarm():
+def test_the_self_check_accepts_right_rules():
     for make in NETWORKS.values():
         module, shape = make()
         centered = Centered(module, 1e-6)
@@ -413,12 +413,12 @@ def test_the_self_check_can_fail(monkeypatch):
 
     right = pair.RULES["relu"]
     monkeypatch.setitem(pair.RULES, "relu", lambda func, x, inplace=False: right(func, x) * 1.01)
-    with pytest.warns(FellBack, match="off by"):
+    with pytest.warns(FellBack, match="relative error"):
         Centered(mlp()[0], 1e-3)(inputs((12,)))
 
 
-def test_rounding_at_kinks_is_no_wrong_rule(monkeypatch):
-    # float32 decides a unit near its kink as it likes, by a per cent of a wide network's gradient; float64 tells it from a mistake
+def test_rounding_at_kinks_does_not_fail_the_self_check(monkeypatch):
+    # in float32, rounding switches units near their kink, a per cent of a wide network's gradient; in float64 the rule passes
     from deepnets.centered import centered
 
     monkeypatch.setitem(centered.ALLOWED, torch.float32, 1e-12)
@@ -426,7 +426,7 @@ def test_rounding_at_kinks_is_no_wrong_rule(monkeypatch):
     centered(inputs((12,)))
     assert centered.chosen == "pairs"
     monkeypatch.setattr(Centered, "_right_in_double", lambda *_: False)
-    with pytest.warns(FellBack, match="off by"):
+    with pytest.warns(FellBack, match="relative error"):
         Centered(mlp()[0], 1e-3)(inputs((12,)))
 
 
@@ -444,7 +444,7 @@ def test_misuse(arguments, named):
         Centered(*arguments)
 
 
-def test_an_error_of_the_users_is_the_users():
+def test_an_error_of_the_module_itself_is_raised_unchanged():
     centered = Centered(encoder()[0], 1e-6)
     with pytest.raises(AssertionError, match="was expecting embedding dimension of 12, but got 13"):
         centered(torch.randn(2, 5, 13))

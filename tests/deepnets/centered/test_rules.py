@@ -119,7 +119,7 @@ def test_relu_at_gamma_zero_and_at_the_kink():
 
 
 @pytest.mark.parametrize("drop", [lambda x: F.dropout(x, 0.5), lambda x: F.dropout1d(x, 0.5), lambda x: torch.dropout(x, 0.5, True)])
-def test_one_dropout_mask_for_both(drop):
+def test_dropout_uses_one_mask_for_both_networks(drop):
     torch.manual_seed(0)
     x = Pair(torch.ones(20, 8), torch.full((20, 8), 3.0), 0.1)
     made = drop(x)
@@ -127,13 +127,13 @@ def test_one_dropout_mask_for_both(drop):
     assert set(made.v0.unique().tolist()) == {0.0, 2.0}
 
 
-def test_any_other_operation_at_gamma_zero_is_its_derivative():
+def test_the_fallback_at_gamma_zero_is_the_derivative():
     x = pair(3, 4, gamma=0.0)
     assert torch.allclose(F.gelu(x).d.double(), exact(F.gelu, [Pair(x.v0, x.d, 1e-6)])[0], atol=1e-5)
     assert torch.allclose(torch.sin(x).d, torch.cos(x.v0) * x.d, atol=1e-6)
 
 
-def test_both_networks_decide_for_themselves():
+def test_masks_and_indices_of_both_networks_differ():
     x = Pair(torch.tensor([1.0, 2.0]), torch.tensor([5.0, 0.0]), 1.0)
     assert (x > 3).v0.tolist() == [False, False]
     assert (x > 3).moved.tolist() == [True, False]
@@ -152,6 +152,6 @@ def test_both_networks_decide_for_themselves():
     (lambda x: torch.add(x, x, out=torch.zeros(1)), "out"), (lambda x: torch.zeros(2).__setitem__(0, x), r"x\[\.\.\.\] = y"),
     (lambda x: F.embedding(torch.tensor([0]), x, max_norm=1.0), "max_norm"),
 ])
-def test_refusals_name_the_operation(f, named):
+def test_unsupported_operations_are_named(f, named):
     with pytest.raises(Unsupported, match=named):
         f(pair(1, 1, gamma=0.1))

@@ -9,8 +9,8 @@ from scipy.integrate import dblquad
 from torch import nn
 
 import deepnets
-from deepnets.batched.stack import stack_of
-from deepnets.batched.state import Running, at_rest
+from deepnets.batched.stack import choose_stack
+from deepnets.batched.state import RunningStatistics, zero_differences
 from deepnets.kernels import jacobian as tangents
 from deepnets.losses import as_loss
 from tests.deepnets.kernels.networks import SPECIFICATIONS, jacobian, moved
@@ -114,12 +114,12 @@ def test_running_statistics_of_a_stack():
     module = nn.Sequential(nn.Linear(4, 6, bias=False), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 1, bias=False)).double()
     x = 3 + 2 * torch.randn(8, 4, dtype=torch.float64)
     centered, gamma = deepnets.Centered(module, 0.5), torch.tensor([0.5], dtype=torch.float64)
-    u, running = at_rest(module, 1), Running.of(module, 1)
+    u, running = zero_differences(module, 1), RunningStatistics.of_module(module, 1)
     with torch.no_grad():
         for n, d in centered.coordinates().items():
             u[n][0] = d.copy_(torch.randn_like(d))
         centered(x)
-    stack_of(module).gradients(u, gamma, x, torch.zeros(8, 1, dtype=torch.float64), as_loss("mse"), running)
+    choose_stack(module).gradients(u, gamma, x, torch.zeros(8, 1, dtype=torch.float64), as_loss("mse"), running)
     runs = deepnets.Runs(module, u, gamma, running)
     close(deepnets.ntk(runs, x)[0], deepnets.ntk(centered, x))
     close(deepnets.layer_kernels(runs, x).change[0], deepnets.layer_kernels(centered, x).change)

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from deepnets import CNN, MLP, DeepExperiment, parametrization_table, tasks
-from deepnets.batched.stack import MLPStack, at_rest
+from deepnets.batched.mlp_stack import MLPStack
+from deepnets.batched.state import zero_differences
 from deepnets.losses import MSE
 from validation import Misuse
 
@@ -85,7 +86,7 @@ def coordinate_slope(parametrization, layer=1, steps=4):
             module = spec.build(seed)
             x = torch.randn(32, 8, generator=torch.Generator().manual_seed(9))
             y = x[:, :1] * x[:, 1:2]
-            stack, u, g = MLPStack(module), at_rest(module, 1), torch.ones(1)
+            stack, u, g = MLPStack(module), zero_differences(module, 1), torch.ones(1)
             rate = {r.name: r.sgd for r in spec.scalings()}
             with torch.no_grad():
                 for _ in range(steps):

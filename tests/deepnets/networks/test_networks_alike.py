@@ -10,7 +10,8 @@ import torch
 
 import deepnets
 from deepnets import CNN, MLP, Centered, DeepExperiment, ResidualCNN, ResidualMLP, ResNet, Transformer, ViT, parametrization_table, tasks
-from deepnets.batched.stack import VectorisedStack, at_rest
+from deepnets.batched.state import zero_differences
+from deepnets.batched.vmap_stack import VectorisedStack
 from deepnets.losses import MSE
 from tests.deepnets.oracle import moved_readout
 
@@ -108,7 +109,7 @@ def test_trains_in_a_stack_as_alone(spec):
     rate = {r.name: r.sgd for r in spec.scalings()}
 
     def trained(gamma):
-        u, losses = at_rest(module, len(gamma)), []
+        u, losses = zero_differences(module, len(gamma)), []
         for _ in range(3):
             value, gradient = stack.gradients(u, gamma, x, y, MSE())
             losses.append(value)

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from deepnets import Transformer, ViT
-from deepnets.batched.stack import at_rest, stack_of
+from deepnets.batched.stack import choose_stack
+from deepnets.batched.state import zero_differences
 from deepnets.losses import CrossEntropy
 from tests.deepnets.networks.test_networks_residual import weights
 from validation import Misuse
@@ -127,7 +128,7 @@ def test_patches_are_a_set_but_for_their_positions():
 def test_language_is_learned_in_a_stack():
     """Each token is followed by the next one: centred logits of any gamma come to tell it."""
     module = Transformer(5, 6, 32, heads=2).build(0)
-    stack, u, gamma = stack_of(module), at_rest(module, 3), torch.tensor([1e-6, 1e-2, 1.0])
+    stack, u, gamma = choose_stack(module), zero_differences(module, 3), torch.tensor([1e-6, 1e-2, 1.0])
     x = torch.randint(0, 5, (16, 6), generator=torch.Generator().manual_seed(0))
     loss, losses = CrossEntropy(), []
     y = loss.target((x + 1) % 5, 5, torch.float32)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import deepnets
 from deepnets import tasks
-from deepnets.batched.stack import stack_of
+from deepnets.batched.stack import choose_stack
 from deepnets.kernels import kernel_alignment, ntk
 from deepnets.phenomena import (
     Kind,
@@ -54,7 +54,7 @@ def test_watching_changes_no_run():
     gamma, eta = np.array([1e-3, 1.0, 1e-2, 1e2]), np.array([1e-5, 1e-1, 1e10, 10.0])      # the third diverges, and leaves the stack
     seen = watch(e, gamma, eta, at=(0, 1, 5, 30, 60), observe={"a": measures.alignment(), "k": measures.kernel_size()}, seed=3)
     module = e.theta_0(3)
-    plain = train(module, stack_of(module), e.recipe(module), gamma, eta, 3)
+    plain = train(module, choose_stack(module), e.recipe(module), gamma, eta, 3)
     np.testing.assert_array_equal(seen.loss, plain.losses)
     np.testing.assert_array_equal(seen.at_rest, plain.at_rest)
     assert np.isnan(seen.a.values[2:, 2]).all()
