@@ -1,6 +1,6 @@
-"""The front door: the command line, and the only file that knows every room.
+"""The command `lazyrich` and its subcommands.
 
-Every command is registered by its place as a string, so that `lazyrich --help` imports none of them.
+Commands are registered by their import path, so that `lazyrich --help` imports none of them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,16 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+
+    from validation.prediction import Prediction
 
 DONE, CONTRADICTED, MISUSE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -36,21 +43,21 @@ app.command("toymodels.cli:toy", name="toy", help="""\
 Simulate a toy model over the plane, find its edges, fit, judge against the theory, draw.
 
 By default the paper's figure 6: one parameter, L = 5, T = 1000, both losses. --model two gives figures 8 and 9, --optimizer signsgd \
-figure 11. Written are, for each loss, the portrait (zarr) and its figures, and for all of them report.html and verdicts.json.
+figure 11. It writes the portrait (zarr) and the figures of each loss, and one report.html and one verdicts.json.
 
 Example: lazyrich toy --depth 3 --loss mse --gamma 1e-3 1e3 --out three""")
 app.command("deepnets.cli:deep", name="deep", help="""\
-Train a network over the plane, find its edges, fit, judge against the theory's exponents, draw.
+Train a network over the plane, find its edges, fit, judge against the predicted exponents, draw.
 
-The same as `toy`, for networks. By default an MLP of L = 3 and width 32 on scikit-learn's digits, about a minute on two cores. The edges \
-are read off a coarse portrait and traced where exponents are claimed. Needs the extra: pip install 'lazyrich[deep]'. A machine with \
-torch, numpy, scipy and xarray alone runs the same as `python -m deepnets`.
+The same as `toy`, for networks. By default an MLP of L = 3 and width 32 on scikit-learn's digits: about a minute on two cores. The edges \
+are read from a coarse portrait, then traced where power laws can be fitted. Needs the extra: pip install 'lazyrich[deep]'. Where only \
+torch, numpy, scipy and xarray are installed, `python -m deepnets` is the same command.
 
 Example: lazyrich deep --network cnn --loss cross_entropy --steps 1000 --seeds 3 --out cnn""")
 app.command("deepnets.diffusion.cli:make_mnist1m", name="make-mnist1m", help="""\
-Train a diffusion model on digits and draw MNIST-1M of it: a million images, or as many as wanted.
+Train a diffusion model on digits and sample MNIST-1M from it: a million images, or as many as --count says.
 
-Needs the extra: pip install 'lazyrich[deep]', and for a million a GPU. Interrupted at any moment, the same command goes on.
+Needs the extra: pip install 'lazyrich[deep]', and a GPU for a million images. Safe to interrupt: rerun the same command to resume.
 
 Example: lazyrich make-mnist1m --digits --count 1000 --steps 300 --width 16 --out tried""")
 app.command("toymodels.predict_cli:predict", name="predict", help="""\
@@ -63,9 +70,10 @@ Example: lazyrich predict --model one --depth 3 --loss mse --derive""")
 
 @app.command
 def judge(path: Path, *, rho: float | None = None, tolerance: float | None = None, out: Path | None = None) -> int:
-    """Hold a stored portrait against the theory that its own attributes name: verdicts, figure, report.
+    """Judge a stored portrait against the theory of its model: verdicts, figure, report.
 
-    Of a toy or of networks; nothing is trained. The edges are read off the portrait's own grid. Exits with 1 if a verdict is CONTRADICTED.
+    For portraits of toy models and of networks. Nothing is trained: the edges are read from the portrait's grid. Exits with 1 if a
+    verdict is CONTRADICTED.
 
     Example: lazyrich judge lazyrich-toy/one-L5-sgd/one-L5-mse-sgd-T1000.zarr --out judged
 
@@ -88,18 +96,18 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     from validation.storage.files import check_writable, open_portrait
 
     portrait = open_portrait(path)
-    title, edges, predictions, usual = _theory(portrait, rho)
+    title, edges, predictions, usual = _read_with_theory(portrait, rho)
     tolerance = usual if tolerance is None else tolerance
     if out is not None:
         check_writable(out)
         refuse_foreign(out)
     if not predictions:
-        raise Misuse(f"the theory has no edges for the portrait at {path} ({title}): there is nothing to judge")
+        raise Misuse(f"the theory predicts no edge for the portrait at {path} ({title}): there is nothing to judge")
     assessments, curves = assess(edges, predictions, tolerance), assess_curves(edges, predictions)
     print_table(title, assessments)
     print_curves(curves)
     if not (assessments or curves):
-        print("No regime has four gammas inside its window: nothing was judged.")
+        print("No regime has four gammas within its window: nothing was judged.")
     if out is not None:
         write(out, title, portrait, edges, predictions, assessments, curves)
         print(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
@@ -107,15 +115,15 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     return CONTRADICTED if any(v.outcome is VerdictOutcome.CONTRADICTED for v in verdicts) else DONE
 
 
-sweeps = App(name="sweep", help="What is stored of a sweep.", help_format="plaintext", default_parameter=Parameter(negative=()))
+sweeps = App(name="sweep", help="The state of a stored sweep.", help_format="plaintext", default_parameter=Parameter(negative=()))
 app.command(sweeps)
 
 
 @sweeps.command
 def status(path: Path) -> int:
-    """Tell what is done, failed and left of a sweep, and which of its tiles are damaged.
+    """Print how many tiles of a sweep are done, failed and left, and which are damaged.
 
-    Exits with 1 if tiles have failed or are damaged. The command that swept goes on with what is left.
+    Exits with 1 if tiles have failed or are damaged. To measure what is left, rerun the command that made the store.
 
     Example: lazyrich sweep status lazyrich-deep/mlp/mlp.zarr
 
@@ -126,17 +134,17 @@ def status(path: Path) -> int:
     """
     from validation.storage.status import sweep_status
 
-    told = sweep_status(path)
-    print(told)
-    return CONTRADICTED if told.failed or told.damaged else DONE
+    state = sweep_status(path)
+    print(state)
+    return CONTRADICTED if state.failed or state.damaged else DONE
 
 
 @app.command
 def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small", out: Path | None = None) -> int:
-    """Redraw a figure of the paper with the code of its page in the gallery; without a name, list them.
+    """Redraw a figure of the paper by the code of its gallery page; without a name, list the figures.
 
-    Its runs are kept in ~/.cache/lazyrich, or where the environment variable LAZYRICH_CACHE says, and made again only where something
-    that they depend on has changed. Exits with 1 if an assertion of the page does not hold.
+    Runs are cached in ~/.cache/lazyrich, or in the folder of the environment variable LAZYRICH_CACHE, and are repeated only if
+    something that they depend on has changed. Exits with 1 if an assertion of the page fails.
 
     Example: lazyrich figure 6 --out figures
 
@@ -166,40 +174,40 @@ def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small
     shown.script(name)
     folder = out or Path("lazyrich-figures")
     check_writable(folder)
-    made = shown.exhibit(name, scale)
-    written = [publish(folder / f"{made.name}-{n}.png", image(f)).name for n, f in enumerate(made.figures, start=1)]
+    exhibit = shown.exhibit(name, scale)
+    written = [publish(folder / f"{exhibit.name}-{n}.png", image(f)).name for n, f in enumerate(exhibit.figures, start=1)]
     print(f"Written to {folder}: {', '.join(written)}")
-    if made.broken:
-        print(f"lazyrich: {made.broken}", file=sys.stderr)
-    return CONTRADICTED if made.broken else DONE
+    if exhibit.broken:
+        print(f"lazyrich: {exhibit.broken}", file=sys.stderr)
+    return CONTRADICTED if exhibit.broken else DONE
 
 
 @app.command
 def campaign(*, scale: Literal["full", "tiny"] = "full", device: str = "auto", data: Path | None = None, out: Path | None = None,
              only: tuple[str, ...] = (), minutes: float = float("inf"), dry_run: bool = False) -> int:
-    """Measure the paper's planes again on a GPU, in pieces of minutes; what is measured is kept in docs/data/campaign.
+    """Measure the paper's planes on a GPU, in pieces of a few minutes; results are stored in docs/data/campaign.
 
-    Belongs to a clone of the repository. The same as `python docs/data/campaign.py`, which a bare machine can run. Exits with 1 if a
-    piece fails; the others are measured all the same.
+    Needs a clone of the repository. The same as `python docs/data/campaign.py`, which needs no installation. Exits with 1 if a piece
+    fails; the remaining pieces are measured nevertheless.
 
     Example: lazyrich campaign --dry-run
 
     Parameters
     ----------
     scale
-        full: for a GPU, some hours in all; tiny: shows on two cores in minutes that all of it works.
+        full: for a GPU, a few hours in all; tiny: a test of the whole campaign, minutes on two cores.
     device
         auto (a GPU if there is one), cpu, cuda or cuda:1.
     data
-        The folder of Fashion-MNIST's four files; if not given, the usual places.
+        The folder with Fashion-MNIST's four files; if not given, the usual places.
     out
-        Where results go; if not given, docs/data/campaign.
+        The folder to write to; if not given, docs/data/campaign.
     only
-        Pieces whose names begin so, such as b or b-mlp-L3.
+        Run only pieces whose names begin with this, such as b or b-mlp-L3.
     minutes
-        Begin no part after so many.
+        Start no further part after this many minutes.
     dry_run
-        Estimates of time and memory; nothing is run.
+        Print estimates of time and memory, and run nothing.
     """
     from importlib import import_module
 
@@ -207,13 +215,13 @@ def campaign(*, scale: Literal["full", "tiny"] = "full", device: str = "auto", d
 
     place = Path(__file__).parent / "docs" / "data"
     if not (place / "campaign.py").exists():
-        raise Misuse("the campaign belongs to a clone of the repository, and this is an installation without one")
+        raise Misuse("the campaign needs a clone of the repository, and lazyrich was installed without one")
     sys.path.insert(0, str(place))
     return int(import_module("campaign").campaign(scale, device, data, out, only, minutes, dry_run))
 
 
-def _theory(portrait: Any, rho: float | None) -> tuple[str, Any, dict[str, Any], float]:
-    """Return a portrait's title, its edges, the predictions that its own description calls for, and the tolerance usual with them."""
+def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.Dataset, Mapping[str, Prediction], float]:
+    """Return a portrait's title, its edges, the predictions for the model that its description names, and their usual tolerance."""
     import json
 
     from validation.arguments import Misuse
@@ -221,21 +229,22 @@ def _theory(portrait: Any, rho: float | None) -> tuple[str, Any, dict[str, Any],
 
     try:
         description = json.loads(portrait.attrs["description"])
-        witness = description["witness"]
+        kind = description["witness"]
     except (KeyError, TypeError, ValueError):
-        raise Misuse("the portrait's attributes must hold the JSON description of its experiment, with its witness; "
+        raise Misuse("the portrait's attributes must hold the JSON description of its experiment, with the key 'witness'; "
                      f"they hold {', '.join(map(str, portrait.attrs)) or 'nothing'}") from None
-    if witness == "toy":
-        from toymodels.cli import theory_of
+    if kind == "toy":
+        from toymodels import cli
 
-        title, predictions = theory_of(description)
+        title, predictions = cli.theory_of(description)
         return title, locate(portrait, rho=rho), predictions, 0.05
-    if witness == "deep":
-        from deepnets import network_edges
+    if kind == "deep":
+        from deepnets import network_edges, theory
 
-        title, claims = network_edges.theory_of(description)
-        return title, *network_edges.read(portrait, claims, rho), network_edges.TOLERANCE
-    raise Misuse(f"the portrait's witness must be 'toy' or 'deep', not {witness!r}: no theory is known for it")
+        title, exponents = theory.theory_of(description)
+        edges = network_edges.read_edges(portrait, exponents, rho)
+        return title, edges, network_edges.close_triangle(exponents, edges), theory.TOLERANCE
+    raise Misuse(f"the description's 'witness' must be 'toy' or 'deep', not {kind!r}: there is no theory for another model")
 
 
 def main(words: list[str] | None = None) -> None:
@@ -244,8 +253,8 @@ def main(words: list[str] | None = None) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if code == INTERRUPTED:
-        gc.collect()        # what pools of processes hold of the system is given back, or its keeper complains of a leak
-        os._exit(code)      # a kernel may still be running in another thread; nothing on disk waits for it
+        gc.collect()        # release the semaphores of process pools, or their resource tracker warns of a leak
+        os._exit(code)      # a kernel may still be running in another thread; nothing on disk depends on it
     sys.exit(code)
 
 
@@ -254,20 +263,20 @@ def run(words: list[str] | None = None) -> int:
     try:
         result: Any = app(words, exit_on_error=False, print_error=True)
     except CycloptsError:
-        return MISUSE       # cyclopts has printed what was given and what is allowed
+        return MISUSE       # cyclopts has printed the error
     except KeyboardInterrupt:
         print("lazyrich: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left to print has no reader
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nobody reads what is left to print
         return DONE
     except Exception as error:
-        # told by name, so that `lazyrich --help` need not import the room it is defined in
+        # recognised by its name, so that `lazyrich --help` need not import the module that defines it
         if type(error).__name__ == "Misuse":
             print(f"lazyrich: {error}", file=sys.stderr)
             return MISUSE
         traceback.print_exc()
-        print("lazyrich: this is a mistake of the program, not of yours; the lines above say where", file=sys.stderr)
+        print("lazyrich: internal error, please report it with the traceback above", file=sys.stderr)
         return BUG
     return result if isinstance(result, int) else DONE
 

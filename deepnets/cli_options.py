@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from validation.arguments import Misuse, axis, between, whole
+from validation.cli_options import Whole
 from validation.plane import Plane
 
 if TYPE_CHECKING:
     from deepnets.experiment import DeepExperiment
-
-try:
-    from validation.cli_options import Whole
-except ImportError:      # a bare machine has no cyclopts, and argparse reads whole numbers as they are meant
-    Whole = int          # type: ignore[misc]
 
 # network: the arguments that are its own, with their defaults
 NETWORKS: dict[str, dict[str, int]] = {
@@ -37,7 +33,7 @@ EXTRA = "networks need torch and scikit-learn: pip install 'lazyrich[deep]'"
 
 
 @dataclass(frozen=True)
-class Setting:
+class DeepOptions:
     """A network, its task, its training, its plane and how it is judged.
 
     Parameters

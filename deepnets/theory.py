@@ -1,9 +1,9 @@
-"""The theory's exponents for networks: which edge scales how in which regime, and by which rule it is read; knows no torch.
+"""Predicted exponents of networks' edges, in the lazy and in the rich regime.
 
-The theory tells networks' edges up to a factor that depends on the task, so that only exponents are claimed. In a plain feed-forward
+The theory gives networks' edges up to a factor that depends on the task, so that it predicts exponents only. In a plain feed-forward
 network of L weight matrices, without norms and with a nonlinearity that does not saturate, the weights must grow by ``gamma**(1/L)``.
-Behind a final norm they need not all grow, and skips mix depths: such networks, and modules of one's own, have claims in the lazy
-regime alone, and the "L" of their ``gamma**(2/L)`` is a fit.
+Before a final norm they need not all grow, and skip connections mix depths: for such networks, and for user-defined modules, the theory
+predicts lazy exponents only, and the "L" of their ``gamma**(2/L)`` is fitted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from deepnets.titles import as_title
 from validation.arguments import Misuse, choose, whole
 from validation.prediction import REGIMES, Prediction
 
@@ -23,6 +25,7 @@ LAZY, RICH = (0.0, 1e-3), (10.0, 1e3)      # gammas: beyond these, finite width 
 LOSSES = ("mse", "cross_entropy")
 OPTIMIZERS = ("sgd", "momentum", "signsgd", "adam")
 GROWING = ("relu", "gelu", "linear")       # a saturating nonlinearity bounds the activations
+TOLERANCE = 0.1                            # of a measured exponent: the seeds alone move it by 0.05
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,9 @@ class Exponents(Prediction):
     Attributes
     ----------
     name, label, source : as of `Prediction`.
-    lazy, rich : the exponents; None: no claim.
+    lazy, rich : the exponents; None: none is predicted.
     rich_logarithm : whether ``log(c gamma)``, of unknown c, multiplies the rich law.
-    lazy_criterion : "excess", or "accuracy": by what a run counts as trained in the lazy regime, as of `validation.locate`.
+    lazy_criterion : "excess" or "accuracy": what decides in the lazy regime whether a run is trained, see `validation.locate`.
     closing_gamma : the gamma where the triangle of trainability closes; rich laws are fitted below a third of it.
     unit : the gamma that is muP's 1: sqrt(N) in the NTK and the standard parametrization, whose readout is larger by as much.
     """
@@ -51,18 +54,18 @@ class Exponents(Prediction):
 
     free_prefactor: ClassVar[bool] = True     # type: ignore[misc]
 
-    def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.5) -> np.ndarray:
-        """Return ``gamma**exponent``, lazy up to `unit` and rich beyond, NaN where nothing is claimed (shape of `gamma`)."""
+    def __call__(self, gamma: ArrayLike, steps: int = 1000, rho: float = 0.5) -> np.ndarray:
+        """Return ``gamma**exponent``, lazy up to `unit` and rich beyond, NaN where none is predicted (shape of `gamma`)."""
         gamma = np.asarray(gamma, dtype=np.float64)
         lazy, rich = (np.nan if e is None else float(e) for e in (self.lazy, self.rich))
         return gamma ** np.where(gamma <= self.unit, lazy, rich)
 
     def exponent(self, regime: str) -> Fraction:
-        """Return the exponent in the regime "lazy" or "rich"; ValueError where none is claimed."""
-        told = {"lazy": self.lazy, "rich": self.rich}[choose("regime", regime, REGIMES)]
-        if told is None:
-            raise ValueError(f"no exponent of {self.name} is claimed in the {regime} regime")
-        return told
+        """Return the exponent in the regime "lazy" or "rich"; ValueError where none is predicted."""
+        value = {"lazy": self.lazy, "rich": self.rich}[choose("regime", regime, REGIMES)]
+        if value is None:
+            raise ValueError(f"no exponent of {self.name} is predicted in the {regime} regime")
+        return value
 
     def fraction(self, regime: str) -> Fraction:
         """Return `exponent`."""
@@ -73,29 +76,29 @@ class Exponents(Prediction):
         return choose("regime", regime, REGIMES) == "rich" and self.rich_logarithm
 
     def closing_point(self, steps: int = 1000, rho: float = 0.5) -> float:
-        """Return the gamma at which the triangle of trainability closes; infinity where that is not known."""
+        """Return the gamma at which the triangle of trainability closes; infinity if no such gamma has been measured."""
         return self.closing_gamma
 
     def window(self, regime: str, steps: int = 1000, rho: float = 0.5, tolerance: float = 0.02) -> tuple[float, float] | None:
-        """Return the gammas (low, high) on which networks are known to follow the law; None where the triangle leaves none."""
+        """Return the gammas (low, high) on which networks follow the law; None where the triangle leaves none."""
         self.exponent(regime)
         return window(regime, self.closing_gamma, self.unit)
 
 
 def window(regime: str, closing_gamma: float = np.inf, unit: float = 1.0) -> tuple[float, float] | None:
-    """Return the gammas (low, high) on which networks follow power laws, None where the closing point leaves none."""
+    """Return the gammas (low, high) on which networks follow power laws; None where the triangle of trainability closes before them."""
     low, high = (end * unit for end in (LAZY if choose("regime", regime, REGIMES) == "lazy" else RICH))
     high = high if regime == "lazy" else min(high, closing_gamma / 3)
     return (low, high) if low < high else None
 
 
 def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str, Exponents]:
-    """Return the exponents that the theory claims for a network's edges, by edge.
+    """Return the predicted exponents of a network's edges, by edge.
 
     Parameters
     ----------
-    network : L >= 2, of a plain feed-forward network; a specification such as `deepnets.MLP`, or what its ``describe()`` gives; or a
-        callable that makes modules of one's own, of which only lazy exponents are claimed.
+    network : the depth L >= 2 of a plain feed-forward network; a specification such as `deepnets.MLP`, or what its ``describe()``
+        returns; or a callable that builds user-defined modules, for which only lazy exponents are predicted.
     loss : "mse" or "cross_entropy", or an object of that ``name``.
     optimizer : "sgd", "momentum", "signsgd" or "adam", or an object of that ``name``.
 
@@ -113,7 +116,7 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     loss = choose("loss", getattr(loss, "name", loss), LOSSES)
     optimizer = choose("optimizer", getattr(optimizer, "name", optimizer), OPTIMIZERS)
     if optimizer in ("signsgd", "adam"):
-        # rates without scale: what a parameter moves is eta T, and the target asks for gamma, or for gamma**(1/L)
+        # steps without the gradient's scale: a parameter moves by eta T, and must move by gamma, or by gamma**(1/L)
         return {"eta_max": Exponents("eta_max", r"$\eta_\mathrm{max}$", "Appendix F.1", Fraction(1), _over(1, depth), unit=unit)}
     slow = None if depth is None else Fraction(1)
     convex = loss == "mse"
@@ -127,8 +130,13 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     }
 
 
+def theory_of(description: Mapping[str, Any]) -> tuple[str, dict[str, Exponents]]:
+    """Return the title and the predictions of a stored portrait, from the description of its experiment."""
+    return as_title(description), predict(description["network"], description["loss"], description["optimizer"]["name"])
+
+
 def plain_depth(description: Mapping[str, Any]) -> int | None:
-    """Return the L of the network so described, None where it has no such number (norms, skips, a saturating nonlinearity)."""
+    """Return the L of a network from its description, None where it has none (norms, skip connections, a saturating nonlinearity)."""
     if description.get("nonlinearity") not in GROWING:
         return None
     counts = {"mlp": ("depth",), "cnn": ("convolutions", "dense")}.get(str(description.get("name")), ())
@@ -136,7 +144,7 @@ def plain_depth(description: Mapping[str, Any]) -> int | None:
 
 
 def _depth(network: Any) -> int | None:
-    """Return the L of a plain network, None of another, or raise `Misuse`."""
+    """Return the L of a plain network and None for another, or raise `Misuse`."""
     if isinstance(network, Integral):
         return whole("network", network, 2)
     if isinstance(network, Mapping):
@@ -145,17 +153,17 @@ def _depth(network: Any) -> int | None:
         return plain_depth(network.describe())
     if isinstance(network, type) or not callable(network):
         raise Misuse("network must be a depth of at least 2, a specification such as deepnets.MLP(...), its description, or a callable "
-                     f"that makes modules of one's own, not {network!r}")
+                     f"that builds modules, not {network!r}")
     return None
 
 
 def _unit(network: Any) -> float:
-    """Return the gamma of a network that is muP's 1."""
-    told = network if isinstance(network, Mapping) else network.describe() if callable(getattr(network, "describe", None)) else {}
-    if told.get("parametrization") not in ("ntk", "standard"):
+    """Return the gamma of a network at which a muP network would have gamma = 1."""
+    description = network if isinstance(network, Mapping) else network.describe() if callable(getattr(network, "describe", None)) else {}
+    if description.get("parametrization") not in ("ntk", "standard"):
         return 1.0
-    stages = len(told["blocks"]) if told.get("name") == "resnet" else 1       # each has twice the channels of the one before
-    return float(np.sqrt(told["width"] * 2 ** (stages - 1)))
+    stages = len(description["blocks"]) if description.get("name") == "resnet" else 1       # each has twice the channels of the one before
+    return float(np.sqrt(description["width"] * 2 ** (stages - 1)))
 
 
 def _over(numerator: int, depth: int | None) -> Fraction | None:

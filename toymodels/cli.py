@@ -14,7 +14,7 @@ from toymodels.background import beside
 from toymodels.models import Model, OneParameter, TwoParameter
 from toymodels.simulate import ToyExperiment
 from validation.arguments import Misuse, axis, between, whole
-from validation.cli_options import Sweeping, Whole, failed_tiles
+from validation.cli_options import SweepOptions, Whole, failed_tiles
 from validation.plane import Plane
 
 MOST = 10_000             # points an axis
@@ -25,7 +25,7 @@ TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
 
 
 def toy(
-    sweeping: Annotated[Sweeping, Parameter(name="*")] = Sweeping(),  # noqa: B008 - frozen
+    sweeping: Annotated[SweepOptions, Parameter(name="*")] = SweepOptions(),  # noqa: B008 - frozen
     *,
     model: Literal["one", "two"] = "one",
     depth: Whole | None = None,
@@ -133,7 +133,7 @@ class _Result:
     failed: bool
 
 
-def _one(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: Sweeping, tolerance: float, progress: bool) -> _Result:
+def _one(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: SweepOptions, tolerance: float, progress: bool) -> _Result:
     """Sweep, trace, judge and draw one experiment."""
     from validation.judging.assessment import assess, assess_curves
     from validation.reporting.summary import draw, provenance_of, section

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import xarray as xr
-from cyclopts import Parameter
 
 from validation.arguments import Misuse, whole
 from validation.experiment import checked, digest
@@ -24,8 +23,24 @@ from validation.storage.zarr_metadata import plain, told
 from validation.storage.zarr_store import Growing
 
 
+def _read_whole(kind: Any, tokens: Any) -> int:
+    """Return a whole number, and nothing else: the parser's own reading rounds 2.5 to 2."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"it must be a whole number, not {tokens[0].value!r}") from None
+
+
+try:
+    from cyclopts import Parameter
+
+    Whole = Annotated[int, Parameter(converter=_read_whole)]
+except ImportError:      # argparse reads whole numbers as it should
+    Whole = int          # type: ignore[misc]
+
+
 @dataclass(frozen=True)
-class Sweeping:
+class SweepOptions:
     """How a plane is swept.
 
     Parameters
@@ -143,14 +158,3 @@ def remedied() -> Iterator[None]:
         if str(error).endswith("choose another store"):
             raise Misuse(f"{str(error).removesuffix('store')}folder with --out, or replace it with --overwrite") from error
         raise
-
-
-def _whole(kind: Any, tokens: Any) -> int:
-    """Read a whole number, and nothing else: the parser's own reading rounds 2.5 to 2."""
-    try:
-        return int(tokens[0].value)
-    except ValueError:
-        raise ValueError(f"it must be a whole number, not {tokens[0].value!r}") from None
-
-
-Whole = Annotated[int, Parameter(converter=_whole)]

@@ -12,7 +12,7 @@ from deepnets.experiment import DeepExperiment
 from deepnets.observation.detection import detected, sentences
 from deepnets.observation.observe_runs import LARGEST, describe, fitting, observe, offered, probe
 from deepnets.observation.scaling_laws import fits, laws
-from deepnets.observation.selection import A_DECADE, Observing, named
+from deepnets.observation.selection import A_DECADE, ObserveOptions, named
 from validation.outcome import Outcome
 from validation.portrait import rates
 from validation.storage.observations import open_observed, save_observed, stored
@@ -40,7 +40,7 @@ def best(portrait: xr.Dataset, per_decade: int = A_DECADE) -> tuple[np.ndarray, 
     return gammas[kept], etas[kept]
 
 
-def check(experiment: DeepExperiment, observing: Observing, path: Path, overwrite: bool = False) -> None:
+def check(experiment: DeepExperiment, observing: ObserveOptions, path: Path, overwrite: bool = False) -> None:
     """Refuse, before a portrait is swept for it, what cannot be observed afterwards.
 
     Raises
@@ -58,7 +58,7 @@ def check(experiment: DeepExperiment, observing: Observing, path: Path, overwrit
         open_observed(path, wanted)
 
 
-def along(portrait: xr.Dataset, experiment: DeepExperiment, observing: Observing, path: Path, progress: bool,
+def along(portrait: xr.Dataset, experiment: DeepExperiment, observing: ObserveOptions, path: Path, progress: bool,
           overwrite: bool = False) -> tuple[xr.Dataset | None, list[str]]:
     """Return what is observed of the runs that `best` chooses from a portrait, kept in the file `path`, and what there is to say of it.
 

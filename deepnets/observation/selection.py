@@ -9,11 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from validation.arguments import Misuse, choose, whole
-
-try:
-    from validation.cli_options import Whole
-except ImportError:      # as of `deepnets.cli_options`
-    Whole = int          # type: ignore[misc]
+from validation.cli_options import Whole
 
 # name: what it measures; in the order in which they are measured and drawn
 NAMES: dict[str, str] = {
@@ -33,7 +29,7 @@ A_DECADE = 2      # looks a decade of steps, and gammas a decade of the plane
 
 
 @dataclass(frozen=True)
-class Observing:
+class ObserveOptions:
     """What is observed of runs along the best rates of a portrait.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from deepnets.network_edges import theory_of
+from deepnets.theory import theory_of
 from gallery.files import read
 from gallery.portraits import side_by_side
 

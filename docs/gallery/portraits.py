@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 import validation
-from deepnets.network_edges import read
+from deepnets.network_edges import close_triangle, read_edges
 from validation import Plane, Verdict
 from validation.plotting import figures
 from validation.plotting.anchored_laws import anchored
@@ -31,7 +31,7 @@ def strip(line: Callable[[np.ndarray], Any], window: tuple[float, float], decade
 
 def slope(portrait: xr.Dataset, claims: Mapping[str, Any], edge: str, regime: str, tolerance: float = 0.1) -> Verdict:
     """Return the verdict on an edge's exponent from a narrow portrait about it; the seeds and cells make the interval."""
-    edges, _ = read(portrait, claims)
+    edges = read_edges(portrait, claims)
     window = float(portrait["gamma"][0]), float(portrait["gamma"][-1])
     return validation.judge(validation.fit(edges, edge, window=window), float(claims[edge].exponent(regime)), tolerance)
 
@@ -56,7 +56,8 @@ def side_by_side(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]], var
         spare.remove()
     lines, entries = {}, {}
     for ax, (title, (portrait, claims)) in zip(axes, panels.items(), strict=False):
-        edges, claims = read(portrait, claims)
+        edges = read_edges(portrait, claims)
+        claims = close_triangle(claims, edges)
         lines[title] = anchored(claims, validation.assess(edges, claims))
         validation.plot_portrait(portrait, lines[title], variable, ax)
         if variable and "eta_value" in portrait:

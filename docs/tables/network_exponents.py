@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from deepnets.network_edges import LOSSES, OPTIMIZERS
 from deepnets.theory import predict
+from deepnets.titles import LOSSES, OPTIMIZERS
 from validation import Plane, edges_from_brackets, fit, judge, locate, sweep
 from validation.fitting.powerlaw import PowerLawFit
 from validation.judging.verdict import Verdict

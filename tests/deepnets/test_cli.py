@@ -9,8 +9,8 @@ import pytest
 
 import deepnets
 import lazyrich
-from deepnets.cli_options import NETWORKS, Setting, seeds_of
-from deepnets.network_edges import plan, traced
+from deepnets.cli_options import NETWORKS, DeepOptions, seeds_of
+from deepnets.network_edges import close_triangle, plan_tracing, read_edges, trace_edges
 from validation import Misuse, open_portrait, sweep
 
 SMALL = ["--width", "16", "--steps", "100", "--rho", "0.7", "--gamma", "1e-5", "1e-3", "--eta", "1e-9", "1e-2", "--per-decade", "3",
@@ -152,36 +152,36 @@ def test_help_has_an_example(capsys):
 
 @pytest.mark.parametrize("network", [n for n in NETWORKS if n != "transformer"])
 def test_every_network_fits_the_digits(network):
-    setting = Setting(network=network, device="cpu", steps=2, batch_size=4)
+    setting = DeepOptions(network=network, device="cpu", steps=2, batch_size=4)
     experiment = setting.experiment()
     portrait = experiment.measure(np.array([1e-2]), np.array([1e-5]))
     assert np.isfinite(portrait["final_excess"]).all()
     assert setting.plane().eta.min() < 1e-10
     told = experiment.describe()["network"]
     assert told["width"] == NETWORKS[network]["width"]
-    wider = Setting(network=network, width=2 * NETWORKS[network]["width"], device="cpu", parametrization="ntk").experiment()
+    wider = DeepOptions(network=network, width=2 * NETWORKS[network]["width"], device="cpu", parametrization="ntk").experiment()
     assert wider.network.describe()["width"] == 2 * told["width"]
     assert wider.network.parametrization == "ntk"
 
 
 def test_the_transformer_learns_a_text(tmp_path):
     (tmp_path / "text.txt").write_text("it was the best of times, it was the worst of times. " * 40)
-    setting = Setting(network="transformer", width=8, blocks=1, heads=2, task="text", data=tmp_path / "text.txt", loss="cross_entropy",
+    setting = DeepOptions(network="transformer", width=8, blocks=1, heads=2, task="text", data=tmp_path / "text.txt", loss="cross_entropy",
                       steps=2, batch_size=2, device="cpu")
     assert np.isfinite(setting.experiment().measure(np.array([1e-2]), np.array([1e-5]))["final_excess"]).all()
     for wrong in ({"data": None}, {"loss": "mse"}, {"network": "mlp", "blocks": None, "heads": None}):
         with pytest.raises(Misuse, match="text"):
-            Setting(**({"network": "transformer", "task": "text", "data": tmp_path, "loss": "cross_entropy"} | wrong))
+            DeepOptions(**({"network": "transformer", "task": "text", "data": tmp_path, "loss": "cross_entropy"} | wrong))
 
 
 def test_depths_and_synthetic_tasks():
-    cnn = Setting(network="cnn", depth=3, device="cpu").experiment().network
+    cnn = DeepOptions(network="cnn", depth=3, device="cpu").experiment().network
     assert (cnn.convolutions, cnn.dense, cnn.in_shape) == (2, 1, (1, 8, 8))
-    assert Setting(network="cnn", depth=2, device="cpu").experiment().network.convolutions == 1
+    assert DeepOptions(network="cnn", depth=2, device="cpu").experiment().network.convolutions == 1
     for task in ("single-index", "multi-index", "teacher"):
-        assert Setting(task=task, dim=5, device="cpu").experiment().network.in_features == 5
+        assert DeepOptions(task=task, dim=5, device="cpu").experiment().network.in_features == 5
     with pytest.raises(Misuse, match="dim"):
-        Setting(dim=5)
+        DeepOptions(dim=5)
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("1", (0,)), ("3", (0, 1, 2)), ("4,", (4,)), ("0,4,7", (0, 4, 7))])
@@ -193,7 +193,7 @@ def test_seeds(text, seeds):
 @pytest.mark.parametrize("gamma", [(1e-5, 1e-3), (1e-5, 1e5), (10.0, 1e3)])
 def test_rates_reach_beyond_the_edges(optimizer, loss, gamma):
     """The digits' edges, as they were measured for L = 3 and T = 300: eta_min ~ 5 gamma**2 and gamma, eta_max ~ 100 gamma**2 ..."""
-    eta = Setting(optimizer=optimizer, loss=loss, gamma=gamma).plane().eta
+    eta = DeepOptions(optimizer=optimizer, loss=loss, gamma=gamma).plane().eta
     g = np.array(gamma)
     if optimizer == "adam":
         low, high = 0.01 * np.minimum(g, g ** (1 / 3)), 0.5 * np.where(g < 1, g, g ** (1 / 3))
@@ -206,19 +206,19 @@ def test_rates_reach_beyond_the_edges(optimizer, loss, gamma):
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 def test_the_default_plane_supports_the_theory(loss):
-    """Every claim, on digits, from a portrait and traced edges; what is traced must not cost more than the portrait."""
+    """Every prediction, on digits, from a portrait and traced edges; tracing must not cost more than the portrait."""
     from validation import assess
 
-    setting = Setting(loss=loss, device="cpu", per_decade=3)
-    experiment, plane = setting.experiment(), setting.plane()
-    claims = deepnets.predict(experiment.network, loss)
+    options = DeepOptions(loss=loss, device="cpu", per_decade=3)
+    experiment, plane = options.experiment(), options.plane()
+    predictions = deepnets.predict(experiment.network, loss)
     portrait = sweep(experiment, plane)
     counted = []
-    regimes = plan(portrait, claims)
-    edges, claims = traced(experiment, regimes, claims, counted.append)
+    plans = plan_tracing(read_edges(portrait, predictions), predictions)
+    edges = trace_edges(experiment, plans, counted.append)
     assert sum(counted) == edges.attrs["runs"] < portrait["outcome"].size
-    assert sum(r.runs(1) for r in regimes) == pytest.approx(sum(counted), rel=0.3)
-    found = {(a.edge, a.regime): a.verdict for a in assess(edges, claims, 0.1)}
+    assert sum(p.count_runs(1) for p in plans) == pytest.approx(sum(counted), rel=0.3)
+    found = {(a.edge, a.regime): a.verdict for a in assess(edges, close_triangle(predictions, edges), 0.1)}
     assert list(found) == [("eta_min", "lazy"), ("eta_min", "rich"), ("eta_crit", "lazy"), ("eta_max", "lazy"), ("eta_max", "rich")]
     top = found.pop(("eta_max", "rich"))
     assert {str(v.outcome) for v in found.values()} == {"SUPPORTED"}

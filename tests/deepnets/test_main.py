@@ -1,23 +1,26 @@
-"""`python -m deepnets` as it is met on a bare machine: its file, its texts, its refusals, and how it stops and goes on."""
+"""`python -m deepnets` on a bare machine: what it writes and prints, what it refuses, how it is interrupted and resumed."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import lazyrich
 from deepnets import __main__ as front
-from deepnets.cli_options import Setting
-from deepnets.observation.selection import Observing
+from deepnets.cli_options import DeepOptions
+from deepnets.observation.selection import ObserveOptions
 from validation import open_portrait
+from validation.cli_options import SweepOptions
 
 SMALL = ["--width", "16", "--steps", "100", "--batch-size", "32", "--rho", "0.7", "--gamma", "1e-5", "1e-3",
-         "--eta", "1e-9", "1e-2", "--per-decade", "3", "--device", "cpu"]
+         "--eta", "1e-9", "1e-2", "--per-decade", "3", "--device", "cpu", "--workers", "1"]
 BARE = """
 import sys
 for name in ("zarr", "cyclopts", "rich", "matplotlib", "numba", "dask", "jinja2", "h5netcdf", "netCDF4"):
@@ -32,40 +35,76 @@ def run(folder, *words):
 
 
 def test_on_a_bare_machine(tmp_path):
-    told = run(tmp_path, *SMALL, "--seeds", "3,5", "--out", "plane.nc")
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.startswith("MLP, L = 3, digits, MSE, SGD, T = 100\ngamma ")
-    assert "eta_crit" in told.stdout
-    assert "predicted 2, measured" in told.stdout
-    assert "sweeping: " in told.stderr
-    assert "tracing: " in told.stderr
+    result = run(tmp_path, *SMALL, "--seeds", "3,5", "--out", "plane.nc")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("MLP, L = 3, digits, MSE, SGD, T = 100\nedge ")
+    assert re.search(r"eta_crit +lazy .* 2\.0000 .* ✓ SUPPORTED", result.stdout)
+    assert "sweeping: " in result.stderr
+    assert "tracing: " in result.stderr
     portrait = open_portrait(tmp_path / "plane.nc")
     assert dict(portrait.sizes) == {"seed": 2, "gamma": 7, "eta": 22}
     assert portrait["seed"].values.tolist() == [3, 5]
     assert json.loads(portrait.attrs["description"])["network"]["width"] == 16
     for name in ("digest", "plane", "versions", "git_revision", "device", "dtype", "rho", "steps", "accuracy"):
         assert name in portrait.attrs
-    assert portrait["outcome"].dtype == np.int8
     assert [p.name for p in tmp_path.iterdir()] == ["plane.nc"]
+
+
+def test_a_folder_on_a_bare_machine_gets_what_can_be_written_and_names_the_missing_libraries(tmp_path):
+    words = [*SMALL, "--no-trace", "--out", "out"]
+    result = run(tmp_path, *words)
+    assert result.returncode == 0, result.stderr
+    stem = "mlp-l3-digits-mse-sgd-t100"
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{stem}.nc", "verdicts.json"]
+    assert "No figures: matplotlib is not installed\nNo report.html: jinja2 is not installed\n" in result.stdout
+    before = (tmp_path / "out" / f"{stem}.nc").read_bytes()
+    # where all libraries are installed the same command goes on from that file, and draws
+    assert front.main([*words[:-1], str(tmp_path / "out"), "--quiet"]) == 0
+    assert (tmp_path / "out" / f"{stem}.nc").read_bytes() == before
+    assert {p.name for p in (tmp_path / "out").iterdir()} >= {f"{stem}.png", f"{stem}-edges.png", "report.html"}
+    assert not (tmp_path / "out" / f"{stem}.zarr").exists()
+
+
+def test_what_a_netcdf_portrait_cannot_do_is_refused(tmp_path):
+    for words, name in ((["--refine", "1"], "refine"), (["--retry-failed"], "retry_failed")):
+        result = run(tmp_path, *SMALL, *words)
+        assert result.returncode == 2
+        assert f"deepnets: {name} must be left out where the portrait is a netCDF file" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_verdict_that_is_contradicted_is_an_exit_code_with_strict(tmp_path, monkeypatch, capsys):
+    from fractions import Fraction
+
+    from deepnets import pipeline
+
+    words = [*SMALL, "--no-trace", "--out", str(tmp_path / "plane.nc")]
+    assert front.main([*words, "--strict"]) == 0
+    real = pipeline.predict
+    monkeypatch.setattr(pipeline, "predict", lambda *a: {n: replace(p, lazy=Fraction(1)) for n, p in real(*a).items()})
+    assert front.main(words) == 0
+    assert "✗ CONTRADICTED" in capsys.readouterr().out
+    assert front.main([*words, "--strict"]) == 1
 
 
 def test_observables_on_a_bare_machine(tmp_path):
     words = ["--width", "4", "--steps", "20", "--rho", "0.97", "--gamma", "1e-3", "1e-1", "--eta", "1e-6", "10", "--per-decade", "2",
-             "--no-trace", "--device", "cpu", "--out", "plane.nc", "--observe", "weights,alignment", "--observe-at", "0,T"]
-    told = run(tmp_path, *words, "--observe-samples", "16")
-    assert told.returncode == 0, told.stderr
-    assert "Observed, at the best rates" in told.stdout
-    assert "Observables written to plane-observed.nc" in told.stdout
+             "--no-trace", "--device", "cpu", "--workers", "1", "--out", "plane.nc", "--observe", "weights,alignment",
+             "--observe-at", "0,T"]
+    result = run(tmp_path, *words, "--observe-samples", "16")
+    assert result.returncode == 0, result.stderr
+    assert "Observed, at the best rates" in result.stdout
+    assert "Written to plane.nc, plane-observed.nc" in result.stdout
     assert sorted(p.name for p in tmp_path.iterdir()) == ["plane-observed.nc", "plane.nc"]
 
 
 def test_the_file_is_the_sweep_and_lazyrich_judges_it(tmp_path, capsys):
-    words = [*SMALL, "--no-trace", "--out", str(tmp_path / "plane")]
+    words = [*SMALL, "--no-trace", "--out", str(tmp_path / "plane.nc")]
     assert front.main(words) == 0
     first = capsys.readouterr().out
-    setting = Setting(width=16, steps=100, batch_size=32, rho=0.7, gamma=(1e-5, 1e-3), eta=(1e-9, 1e-2), per_decade=3, device="cpu")
-    portrait, plane = open_portrait(tmp_path / "plane.nc"), setting.plane()
-    whole = setting.experiment().measure(plane.gamma, plane.eta)
+    options = DeepOptions(width=16, steps=100, rho=0.7, gamma=(1e-5, 1e-3), eta=(1e-9, 1e-2), per_decade=3, device="cpu")
+    portrait, plane = open_portrait(tmp_path / "plane.nc"), options.plane()
+    whole = options.experiment().measure(plane.gamma, plane.eta)
     assert (portrait["outcome"].values == whole["outcome"].values).all()
     assert portrait["eta_value"].values == pytest.approx(plane.eta)
     assert lazyrich.run(["judge", str(tmp_path / "plane.nc"), "--out", str(tmp_path / "judged")]) in (0, 1)
@@ -80,7 +119,7 @@ def test_the_file_is_the_sweep_and_lazyrich_judges_it(tmp_path, capsys):
     assert front.main([*words, "--steps", "7", "--overwrite"]) == 0
 
 
-def test_what_an_interruption_leaves_is_kept_and_gone_on_from(tmp_path):
+def test_an_interrupted_sweep_is_resumed(tmp_path):
     words = [*SMALL, "--no-trace", "--out", "plane.nc"]
     straight = run(tmp_path, *words[:-1], "straight.nc")
     assert straight.returncode == 0, straight.stderr
@@ -95,8 +134,8 @@ def test_what_an_interruption_leaves_is_kept_and_gone_on_from(tmp_path):
     assert process.returncode == 130
     assert error.rstrip().endswith("deepnets: interrupted")
     assert "Traceback" not in error
-    kept = open_portrait(tmp_path / "plane.nc")
-    assert 0 < kept.sizes["gamma"] < 7
+    portrait = open_portrait(tmp_path / "plane.nc")
+    assert 0 < portrait.sizes["gamma"] < 7
     assert run(tmp_path, *words).returncode == 0
     whole, other = (open_portrait(tmp_path / name) for name in ("plane.nc", "straight.nc"))
     for name in whole.data_vars:
@@ -125,7 +164,7 @@ def test_misuse(words, named, tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_foreign_file_is_left_as_it_is(tmp_path, capsys):
+def test_a_file_that_is_no_portrait_is_left_as_it_is(tmp_path, capsys):
     (tmp_path / "mine.nc").write_text("mine")
     for words in ([], ["--overwrite"]):
         assert front.main([*SMALL, *words, "--out", str(tmp_path / "mine.nc")]) == 2
@@ -136,7 +175,16 @@ def test_a_foreign_file_is_left_as_it_is(tmp_path, capsys):
 def test_every_option_has_its_text(capsys):
     with pytest.raises(SystemExit):
         front.main(["--help"])
-    told = capsys.readouterr().out
-    for name in [*Setting.__dataclass_fields__, *Observing.__dataclass_fields__]:
-        assert f"--{name.replace('_', '-')}" in told
-    assert "the number of weight matrices" in told
+    text = capsys.readouterr().out
+    for name in [*DeepOptions.__dataclass_fields__, *SweepOptions.__dataclass_fields__, *ObserveOptions.__dataclass_fields__]:
+        assert f"--{name.replace('_', '-')}" in text
+    assert "the number of weight matrices" in text
+
+
+def test_both_commands_have_the_same_options(capsys):
+    with pytest.raises(SystemExit):
+        front.main(["--help"])
+    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    assert lazyrich.run(["deep", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert options - {"--help"} == set(re.findall(r"--[a-z][a-z-]+", text.split("Example", 1)[0].split("Parameters", 1)[-1]))

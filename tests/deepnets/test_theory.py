@@ -10,9 +10,10 @@ import xarray as xr
 
 import toymodels
 from deepnets import CNN, MLP, DeepExperiment, ResidualMLP, ResNet, ViT, parametrization_table, tasks
-from deepnets.cli_options import Setting
-from deepnets.network_edges import measure_closing_point, read, slug, theory_of, unclaimed, words
-from deepnets.theory import plain_depth, predict
+from deepnets.cli_options import DeepOptions
+from deepnets.network_edges import close_triangle, describe_unpredicted, measure_closing_point, read_edges
+from deepnets.theory import plain_depth, predict, theory_of
+from deepnets.titles import as_file_name, as_title
 from validation import Misuse, Plane, assess, edges_from_brackets, judge
 from validation.fitting.powerlaw import fit
 from validation.judging.assessment import assess_curves
@@ -131,55 +132,57 @@ def made(description, loss="mse", accuracy=True, closes=None):
 
 def test_the_lazy_eta_max_of_cross_entropy_is_read_by_accuracy():
     portrait = made({})
-    claims = predict(3, "cross_entropy")
-    edges, found = read(portrait, claims)
-    plain, _ = read(portrait, predict(3))
+    predictions = predict(3, "cross_entropy")
+    edges, plain = read_edges(portrait, predictions), read_edges(portrait, predict(3))
     for name, lazy in (("cross_entropy", 1), ("mse", 2)):
         at = fit(edges if name == "cross_entropy" else plain, "eta_max", window=(1e-5, 1e-3))
         assert at.exponent == pytest.approx(lazy, abs=0.02)
     rich = (edges["gamma"] > 1).values
     xr.testing.assert_identical(edges["eta"].isel(gamma=rich), plain["eta"].isel(gamma=rich))
-    assert {str(a.verdict.outcome) for a in assess(edges, found, 0.15)} == {"SUPPORTED"}
-    strict = read(portrait.assign_attrs(accuracy=0.95), claims)[0]["eta"].sel(edge="eta_max").sel(gamma=slice(None, 0.99))
+    assert {str(a.verdict.outcome) for a in assess(edges, close_triangle(predictions, edges), 0.15)} == {"SUPPORTED"}
+    strict = read_edges(portrait.assign_attrs(accuracy=0.95), predictions)["eta"].sel(edge="eta_max").sel(gamma=slice(None, 0.99))
     assert strict.isnull().all()
-    without, _ = read(made({}, accuracy=False), claims)
+    without = read_edges(made({}, accuracy=False), predictions)
     assert fit(without, "eta_max", window=(1e-5, 1e-3)).exponent == pytest.approx(2, abs=0.02)
 
 
 def test_rich_laws_are_fitted_below_a_third_of_where_the_triangle_closes():
-    edges, found = read(made({}, closes=1500.0), predict(3))
+    edges = read_edges(made({}, closes=1500.0), predict(3))
+    closed = close_triangle(predict(3), edges)
     assert 1e3 < measure_closing_point(edges) < 2e3
-    assert found["eta_max"].window("rich") == (10.0, measure_closing_point(edges) / 3)
-    assert found["eta_max"].window("lazy") == (0.0, 1e-3)
-    assert read(made({}), predict(3))[1]["eta_max"].window("rich") == (10.0, 1e3)
-    early, shut = read(made({}, closes=20.0), predict(3))
+    assert closed["eta_max"].window("rich") == (10.0, measure_closing_point(edges) / 3)
+    assert closed["eta_max"].window("lazy") == (0.0, 1e-3)
+    assert close_triangle(predict(3), read_edges(made({}), predict(3)))["eta_max"].window("rich") == (10.0, 1e3)
+    early = read_edges(made({}, closes=20.0), predict(3))
+    shut = close_triangle(predict(3), early)
     assert shut["eta_max"].window("rich") is None
     assert {a.regime for a in assess(early, shut)} == {"lazy"}
 
 
-def test_a_law_that_nobody_claims_is_told_without_a_verdict():
-    claims = predict({"name": "vit"})
-    edges, found = read(made({}), claims)
-    assert {a.regime for a in assess(edges, found, 0.15)} == {"lazy"}
-    said = unclaimed(edges, found)
-    assert len(said) == 2
-    assert "nothing is claimed" in said[0]
-    assert "read as 2/L, that is L = 2.99" in said[1]
-    assert unclaimed(*read(made({}), predict(3))) == []
+def test_a_law_without_a_predicted_exponent_is_reported_without_a_verdict():
+    predictions = predict({"name": "vit"})
+    edges = read_edges(made({}), predictions)
+    predictions = close_triangle(predictions, edges)
+    assert {a.regime for a in assess(edges, predictions, 0.15)} == {"lazy"}
+    sentences = describe_unpredicted(edges, predictions)
+    assert len(sentences) == 2
+    assert "the theory predicts no exponent for this network's rich eta_min" in sentences[0]
+    assert "read as 2/L, that is L = 2.99" in sentences[1]
+    assert describe_unpredicted(edges, close_triangle(predict(3), edges)) == []
 
 
 def test_a_description_is_enough_and_torch_is_not_needed():
     description = {"witness": "deep", "network": {"name": "cnn", "convolutions": 2, "dense": 2, "nonlinearity": "relu"},
                    "task": {"name": "fashion_mnist"}, "loss": "cross_entropy", "optimizer": {"name": "sgd"},
                    "schedule": {"name": "warmup_cosine"}, "steps": [100, 1000]}
-    title, claims = theory_of(description)
-    assert title == words(description) == "CNN, L = 4, fashion mnist, cross-entropy, SGD, warm-up and cosine, T = 1000"
-    assert slug(description) == "cnn-l4-fashion-mnist-cross-entropy-sgd-warm-up-and-cosine-t1000"
-    assert claims == predict(4, "cross_entropy")
-    code = ("import sys; sys.modules['torch'] = None; from deepnets.network_edges import theory_of; from deepnets.theory import predict; "
-            "import deepnets.network_edges; print(predict(3)['eta_max'].rich)")
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert told.stdout.strip() == "2/3", told.stderr
+    title, predictions = theory_of(description)
+    assert title == as_title(description) == "CNN, L = 4, fashion mnist, cross-entropy, SGD, warm-up and cosine, T = 1000"
+    assert as_file_name(title) == "cnn-l4-fashion-mnist-cross-entropy-sgd-warm-up-and-cosine-t1000"
+    assert predictions == predict(4, "cross_entropy")
+    code = ("import sys; sys.modules['torch'] = None; from deepnets.theory import predict, theory_of; "
+            "import deepnets.network_edges, deepnets.pipeline; print(predict(3)['eta_max'].rich)")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "2/3", result.stderr
 
 
 def test_another_parametrization_has_another_unit_of_gamma():
@@ -195,7 +198,7 @@ def test_another_parametrization_has_another_unit_of_gamma():
         assert law.window("lazy") == pytest.approx((0, 4e-3))
         assert law.window("rich") == pytest.approx((40, 4e3))
     assert predict(MLP(64, 16, 3, 10))["eta_max"].window("rich") == (10, 1e3)
-    low, high = Setting(network="mlp", width=16, parametrization="ntk", gamma=(4e-3, 4e3), device="cpu")._rates()
+    low, high = DeepOptions(network="mlp", width=16, parametrization="ntk", gamma=(4e-3, 4e3), device="cpu")._rates()
     assert (low, high) == pytest.approx(tuple(10 ** np.array([np.floor(np.log10(16 * 0.3 * 1e-6)), np.ceil(np.log10(16 * 1e3 * 1e2))])))
 
 

@@ -16,32 +16,50 @@ from validation.plotting.anchored_laws import anchored
 from validation.reporting.html import MARKS, Picture, Row, Section, publish, verdicts_json, write_report
 
 WHOLE = "whole curve, decades off"
+NOTHING = "no regime with a predicted exponent lies in this plane"
 SHOWN = {"outcome": "outcomes of training", "final_excess": "final loss", "peak_excess": "largest loss"}
 COLOURS = {"SUPPORTED": "green", "CONTRADICTED": "red", "UNDECIDED": "yellow"}
 
 
-def print_table(title: str, assessments: Iterable[Assessment]) -> None:
-    """Print one line for each verdict: predicted, measured with its 95% interval, and what became of it."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+HEADINGS = ("edge", "regime", "gamma", "n", "limit", "slope", "measured", "verdict")
+RIGHT = ("n", "limit", "slope", "measured")      # columns of numbers
+LEGEND = "limit: the predicted exponent at the regime's end; slope: the prediction's over these gammas"
 
+
+def print_table(title: str, assessments: Iterable[Assessment]) -> None:
+    """Print one line for each verdict: predicted, measured with its 95% interval, outcome; in plain text where rich is not installed."""
+    lines = [(a.edge, a.regime, span(a.fit.window), str(a.fit.n), "log" if a.limit is None else str(a.limit), f"{a.verdict.claimed:.4f}",
+              measured(a), str(a.verdict.outcome)) for a in assessments]
+    try:
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        print(_plain_table(title, lines))
+        return
+    console = Console()
+    if not lines:
+        console.print(f"{title}: {NOTHING}")
+        return
     # narrow enough, with its numbers, for 80 columns
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
-    for heading, left in (("edge", True), ("regime", True), ("gamma", True), ("n", False), ("limit", False), ("slope", False),
-                          ("measured", False), ("verdict", True)):
-        table.add_column(heading, justify="left" if left else "right", no_wrap=True)
-    for a in assessments:
-        word = str(a.verdict.outcome)
-        table.add_row(a.edge, a.regime, span(a.fit.window), str(a.fit.n), "log" if a.limit is None else str(a.limit),
-                      f"{a.verdict.claimed:.4f}", measured(a), Text(f"{MARKS[word]} {word}", style=COLOURS[word]))
-    console = Console()
-    if table.row_count:
-        console.print(table)
-        console.print("limit: the predicted exponent at the regime's end; slope: the prediction's over these gammas", style="dim")
-    else:
-        console.print(f"{title}: no regime with a predicted exponent lies in this plane")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading in RIGHT else "left", no_wrap=True)
+    for *cells, word in lines:
+        table.add_row(*cells, Text(f"{MARKS[word]} {word}", style=COLOURS[word]))
+    console.print(table)
+    console.print(LEGEND, style="dim")
+
+
+def _plain_table(title: str, lines: Sequence[tuple[str, ...]]) -> str:
+    """Return the table of verdicts without colours."""
+    if not lines:
+        return f"{title}: {NOTHING}"
+    rows = [HEADINGS, *((*cells, f"{MARKS[word]} {word}") for *cells, word in lines)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join([title, *(" ".join(cell.rjust(w) if name in RIGHT else cell.ljust(w) for name, cell, w in
+                                        zip(HEADINGS, row, widths, strict=True)).rstrip() for row in rows), LEGEND])
 
 
 def print_curves(curves: Iterable[Verdict]) -> None:

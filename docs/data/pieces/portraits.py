@@ -11,8 +11,8 @@ import xarray as xr
 
 import deepnets
 from deepnets import DeepExperiment
-from deepnets.network_edges import LOSSES
 from deepnets.theory import plain_depth
+from deepnets.titles import LOSSES
 from pieces import estimates
 from pieces.piece import Cost, Part, Piece
 from pieces.scale import Scale

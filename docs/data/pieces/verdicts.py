@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from deepnets.network_edges import TOLERANCE, theory_of
-from deepnets.network_edges import read as edges_of
+from deepnets.network_edges import close_triangle, read_edges
+from deepnets.theory import TOLERANCE, theory_of
 from gallery.campaigned import portrait_of, together
 from validation import Verdict, edges_from_brackets, fit, judge
 from validation.judging.assessment import assess
@@ -58,10 +58,11 @@ def rows(folder: Path) -> Iterator[Row]:
 def _edges(name: str, portrait: xr.Dataset) -> Iterator[Row]:
     attrs = portrait.attrs
     description = json.loads(attrs["description"])
-    edges, claims = edges_of(portrait, theory_of(description)[1])
+    _, predictions = theory_of(description)
+    edges = read_edges(portrait, predictions)
     network = description["network"]
     depth = network.get("depth") or (network.get("convolutions", 0) + network.get("dense", 0)) or None
-    for a in assess(edges, claims, TOLERANCE):
+    for a in assess(edges, close_triangle(predictions, edges), TOLERANCE):
         schedule = "" if description["schedule"]["name"] == "constant" else f", {description['schedule']['name'].replace('_', ' and ')}"
         yield _row(name, attrs, f"{a.edge}, {a.regime}{schedule}", a.verdict,
                    None if schedule else (description["loss"], description["optimizer"]["name"], depth, a.edge, a.regime))

@@ -12,7 +12,7 @@ from deepnets.kernels import agreement, effective_rank, kernel_norm, layer_kerne
 from deepnets.observation import best_rates, observe_runs
 from deepnets.observation.detection import detected, sentences
 from deepnets.observation.scaling_laws import fits, in_theta, laws
-from deepnets.observation.selection import NAMES, Observing, named, usual_steps
+from deepnets.observation.selection import NAMES, ObserveOptions, named, usual_steps
 from deepnets.phenomena import measures, watch
 from validation import Misuse
 from validation.plotting.observables import DRAWN, observed_figures
@@ -183,7 +183,7 @@ def test_the_best_rates_without_a_catapult(tmp_path):
     np.testing.assert_allclose(rates, [1e-3, *[1e-2] * 5])
     assert len(best_rates.best(portrait, 4)[0]) == 12
     untrained = portrait.assign(outcome=portrait.outcome * 0)
-    seen, [said] = best_rates.along(untrained, experiment(), Observing("rank"), tmp_path / "o.nc", False)
+    seen, [said] = best_rates.along(untrained, experiment(), ObserveOptions("rank"), tmp_path / "o.nc", False)
     assert seen is None
     assert "no run of the portrait trains" in said
 
@@ -192,16 +192,16 @@ def test_looks_of_a_command_line():
     assert usual_steps(1000) == (0, 1, 3, 10, 32, 100, 316, 1000)
     assert usual_steps(300)[-1] == 300
     assert usual_steps(1) == (0, 1)
-    assert Observing("weights", "0,10,T").at(50) == (0, 10, 50)
-    assert Observing(" weights, hessian ").names == ["weights", "hessian"]
+    assert ObserveOptions("weights", "0,10,T").at(50) == (0, 10, 50)
+    assert ObserveOptions(" weights, hessian ").names == ["weights", "hessian"]
     assert named(["weights", "hessian", "weights"]) == ("hessian", "weights")
-    assert Observing().names == []
+    assert ObserveOptions().names == []
     for wrong in ({"observe": "x"}, {"observe": ","}, {"observe": "rank", "observe_at": "1,x"}, {"observe_at": "3"},
                   {"observe": "rank", "observe_samples": 1}):
         with pytest.raises(Misuse, match="observe"):
-            Observing(**wrong)
+            ObserveOptions(**wrong)
     with pytest.raises(Misuse, match="at most T = 50"):
-        Observing("rank", "51").at(50)
+        ObserveOptions("rank", "51").at(50)
 
 
 # ---------------------------------------------------------------- the file
@@ -235,7 +235,7 @@ def test_a_foreign_file_is_left_as_it_is(tmp_path, content):
     path = tmp_path / "x-observe_runs.nc"
     path.write_bytes(content)
     with pytest.raises(Misuse, match="left as it is"):
-        best_rates.check(experiment(), Observing("weights"), path)
+        best_rates.check(experiment(), ObserveOptions("weights"), path)
     with pytest.raises(Misuse, match="left as it is"):
         open_observed(path, {}, overwrite=True)
     assert path.read_bytes() == content

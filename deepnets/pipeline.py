@@ -1,0 +1,176 @@
+"""The pipeline behind `lazyrich deep` and `python -m deepnets`: sweep, find edges, fit, judge, observe, draw, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from deepnets.cli_options import DeepOptions
+from deepnets.netcdf_sweep import open_unfinished, sweep_into_netcdf
+from deepnets.network_edges import close_triangle, describe_unpredicted, plan_tracing, read_edges, trace_edges
+from deepnets.observation.scaling_laws import Laws, laws
+from deepnets.observation.selection import ObserveOptions
+from deepnets.theory import Exponents, predict
+from deepnets.titles import as_file_name, as_title
+from validation.arguments import Misuse
+from validation.cli_options import SweepOptions, failed_tiles
+from validation.executors import cores
+from validation.judging.assessment import Assessment, assess
+from validation.plane import Plane
+from validation.progress import bar
+from validation.reporting.html import Picture, refuse_foreign, verdicts_json, write_report
+from validation.reporting.summary import draw, draw_observed, print_table, provenance_of, section
+from validation.storage.files import check_writable
+
+if TYPE_CHECKING:
+    from deepnets.experiment import DeepExperiment
+
+NETCDF = ".nc"
+DRAWN = ("outcome", "final_excess", "final_accuracy")      # variables, one figure each
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where results are written.
+
+    Attributes
+    ----------
+    portrait : a zarr folder, or a netCDF file.
+    folder : of figures and report; None: the portrait is written alone.
+    """
+
+    portrait: Path
+    folder: Path | None
+
+    @classmethod
+    def choose(cls, out: Path | None, name: str) -> Place:
+        """Return the place that a command line names: a folder, or a file that ends in .nc for the portrait alone.
+
+        In a folder the portrait is a zarr store; it is a netCDF file if zarr is not installed, or if an earlier sweep has begun one.
+        """
+        if out is not None and out.suffix == NETCDF:
+            return cls(out, None)
+        folder = Path("lazyrich-deep") / name if out is None else out
+        store, file = folder / f"{name}.zarr", folder / f"{name}{NETCDF}"
+        return cls(store if _is_installed("zarr") and (store.exists() or not file.exists()) else file, folder)
+
+    @property
+    def observables(self) -> Path:
+        """The file of observables."""
+        return self.portrait.with_name(f"{self.portrait.stem}-observed{NETCDF}")
+
+    @property
+    def stem(self) -> Path:
+        """The beginning of the figures' names."""
+        return self.portrait.with_suffix("")
+
+
+def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_options: ObserveOptions, out: Path | None = None,
+                 strict: bool = False, quiet: bool = False) -> int:
+    """Run the whole pipeline, print the table, and return the exit code: 1 if tiles failed, or with `strict` if a verdict is CONTRADICTED.
+
+    Parameters
+    ----------
+    options, sweep_options, observe_options : of the command line.
+    out : see `Place.choose`; None: lazyrich-deep/ and the experiment's name.
+    strict : whether a CONTRADICTED verdict makes the exit code 1.
+    quiet : whether to print neither progress nor table.
+
+    Raises
+    ------
+    Misuse : what cannot be trained, observed or written, before anything is trained.
+    """
+    experiment, plane = options.experiment(), options.plane()
+    description = experiment.describe()
+    title = as_title(description)
+    place = Place.choose(out, as_file_name(title))
+    predictions = predict(experiment.network, experiment.loss, experiment.optimizer)
+    if observe_options.names:
+        from deepnets.observation import best_rates
+
+        best_rates.check(experiment, observe_options, place.observables, sweep_options.overwrite)
+    if place.folder is not None:
+        refuse_foreign(place.folder)
+
+    portrait = sweep_plane(experiment, plane, place.portrait, sweep_options, options.accuracy, not quiet)
+    edges, predictions = find_edges(experiment, portrait, predictions, options, not quiet)
+    assessments, notes = assess(edges, predictions, options.tolerance), describe_unpredicted(edges, predictions)
+    observed, refusal = None, None
+    if observe_options.names:
+        try:
+            observed, sentences = best_rates.along(portrait, experiment, observe_options, place.observables, not quiet,
+                                                   sweep_options.overwrite)
+        except Misuse as error:      # a portrait that has grown may have other best rates than those observed before: report the rest
+            refusal, sentences = error, [f"nothing is observed: {error}"]
+        notes += sentences
+    written = report(place, title, portrait, edges, predictions, assessments, notes, observed, laws(description))
+    if not quiet:
+        print_table(title, assessments)
+        print("\n".join([*notes, written]))
+    if refusal is not None:
+        raise refusal
+    failed = failed_tiles(portrait, place.portrait)
+    return 1 if failed or (strict and any(a.verdict.outcome == "CONTRADICTED" for a in assessments)) else 0
+
+
+def sweep_plane(experiment: DeepExperiment, plane: Plane, target: Path, sweep_options: SweepOptions, accuracy: float,
+                progress: bool) -> xr.Dataset:
+    """Sweep the plane into `target`, resuming what is there, and return the portrait."""
+    workers = cores() if experiment.device == "cpu" else 1      # one process for each GPU
+    attrs = {"accuracy": accuracy}
+    if target.suffix != NETCDF:
+        sweep_options.check(experiment, target)
+        return sweep_options.run(experiment, plane, target, progress, workers, attrs)
+    for name in ("refine", "retry_failed"):
+        if getattr(sweep_options, name):
+            raise Misuse(f"{name} must be left out where the portrait is a netCDF file, {target}: it needs a zarr folder "
+                         "(pip install zarr, and a folder for --out)")
+    executor = sweep_options.executor(workers)
+    before = open_unfinished(target, experiment, plane, sweep_options.overwrite)
+    if before is None:
+        experiment.check()
+    check_writable(target.parent)
+    return sweep_into_netcdf(experiment, plane, target, before, attrs, executor, progress)
+
+
+def find_edges(experiment: DeepExperiment, portrait: xr.Dataset, predictions: Mapping[str, Exponents], options: DeepOptions,
+               progress: bool) -> tuple[xr.Dataset, dict[str, Exponents]]:
+    """Return the edges, traced where power laws can be fitted, and the predictions with the closing point that these edges show."""
+    edges = read_edges(portrait, predictions)
+    plans = [] if options.no_trace else plan_tracing(edges, predictions, options.accuracy)
+    if plans:
+        with bar(sum(p.count_runs(len(experiment.seeds)) for p in plans), "tracing", "runs", progress) as advance:
+            edges = trace_edges(experiment, plans, advance)
+    return edges, close_triangle(predictions, edges)
+
+
+def report(place: Place, title: str, portrait: xr.Dataset, edges: xr.Dataset, predictions: Mapping[str, Exponents],
+           assessments: Sequence[Assessment], notes: Sequence[str], observed: xr.Dataset | None, laws: Laws) -> str:
+    """Write figures, report.html and verdicts.json, those for which the libraries are installed, and return what was written where."""
+    if place.folder is None:
+        names = [place.portrait] if observed is None else [place.portrait, place.observables]
+        return f"Written to {', '.join(map(str, names))}"
+    missing = {"figures": "matplotlib", "report.html": "jinja2"}
+    missing = {what: library for what, library in missing.items() if not _is_installed(library)}
+    pictures: list[Picture] = []
+    if "figures" not in missing:
+        pictures += draw(place.stem, title, portrait, edges, predictions, assessments, [v for v in DRAWN if v in portrait])
+        if observed is not None:
+            pictures += draw_observed(place.stem, title, observed, laws)
+    parts, provenance = [section(title, portrait, pictures, assessments, notes=notes)], provenance_of(portrait)
+    heading = f"lazyrich deep: {title}"
+    if "report.html" not in missing:
+        write_report(place.folder / "report.html", heading, parts, provenance)
+    verdicts_json(place.folder / "verdicts.json", heading, parts, provenance)
+    lacking = [f"No {what}: {library} is not installed" for what, library in missing.items()]
+    files = ", ".join(sorted(p.name for p in place.folder.iterdir() if p.name[0] != "."))
+    return "\n".join([*lacking, f"Written to {place.folder}: {files}"])
+
+
+def _is_installed(library: str) -> bool:
+    return find_spec(library) is not None
