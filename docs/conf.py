@@ -15,7 +15,8 @@ author = "The lazyrich authors"
 copyright = "The lazyrich authors"   # no year: a rebuild should not change the pages
 version = release = installed("lazyrich")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx_gallery.gen_gallery", "from_code",
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx_gallery.gen_gallery",
+              "matplotlib.sphinxext.plot_directive", "from_code",
               "from_networks", "from_campaign"]
 exclude_patterns = ["_build", "tables", "gallery/scripts", "gallery/generated/*.ipynb", "gallery/generated/*.py",
                     "sg_execution_times.rst"]
@@ -52,13 +53,18 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
 }
 
+# Drawings that pages include; their scripts are in drawings/.
+plot_formats = [("png", 150)]
+plot_html_show_formats = plot_html_show_source_link = False
+
 # Vendored (mathjax 3.2.2, Apache-2.0, its licence beside it): the site must build and read without a network.
 mathjax_path = "mathjax/tex-svg.js"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "lazyrich"
 html_static_path = ["_static"]
-html_sidebars = {"**": []}            # a handful of pages: the bar on top is enough
+html_css_files = ["front.css"]
+html_sidebars = {"index": [], "start": [], "**": ["sidebar-nav-bs"]}       # a section's pages; these two have none
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": False, "show_prev_next": False, "navbar_align": "left",
                       "secondary_sidebar_items": ["page-toc"], "footer_start": ["copyright"], "footer_end": []}
