@@ -1,4 +1,7 @@
-"""Networks as frozen specifications, and their parametrizations; knows no training."""
+"""Network architectures as frozen specifications, with their parametrizations (muP, Depth-muP, NTK, standard).
+
+A specification describes a network and builds it: ``specification.build(seed)`` returns a torch module.
+"""
 
 from deepnets.networks.cnn import CNN
 from deepnets.networks.mlp import MLP

@@ -1,4 +1,4 @@
-"""What several specifications ask of the same arguments, each checked once; knows no network."""
+"""Check arguments that several network specifications share: flags, image shapes, odd kernel sizes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from validation.arguments import Misuse, whole
 
 
 def flag(name: str, value: Any) -> bool:
-    """Return `value` if it is True or False, or raise `Misuse`."""
+    """Return `value` if it is True or False; otherwise raise `Misuse`."""
     if not isinstance(value, bool):
         raise Misuse(f"{name} must be True or False, not {value!r}")
     return value
 
 
 def image_shape(name: str, value: Any) -> tuple[int, int, int]:
-    """Return (channels, height, width) as a tuple of whole numbers, or raise `Misuse`."""
+    """Return (channels, height, width) as a tuple of whole numbers >= 1; otherwise raise `Misuse`."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
         raise Misuse(f"{name} must be (channels, height, width), not {value!r}")
     channels, height, width = (whole(name, n) for n in value)
@@ -24,7 +24,7 @@ def image_shape(name: str, value: Any) -> tuple[int, int, int]:
 
 
 def odd(name: str, value: Any) -> int:
-    """Return `value` if it is an odd whole number, or raise `Misuse`."""
+    """Return `value` if it is an odd whole number >= 1; otherwise raise `Misuse`."""
     if whole(name, value) % 2 == 0:
         raise Misuse(f"{name} must be odd, not {value!r}")
     return int(value)

@@ -1,4 +1,4 @@
-"""The blocks of ViT and Transformer: attention and a two-layer network, each a residual branch behind a LayerNorm; knows no input."""
+"""Transformer blocks of ViT and Transformer: attention and a two-layer network, each a residual branch after a LayerNorm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from deepnets.networks.arguments import flag
-from deepnets.networks.layers import NONLINEARITIES, ScaledLinear, drawn
+from deepnets.networks.layers import NONLINEARITIES, ScaledLinear, draw_parameter
 from deepnets.networks.parametrization import PARAMETRIZATIONS, Parametrization, Scaling
 from validation.arguments import Misuse, choose, positive, whole
 
@@ -24,21 +24,21 @@ class Blocks:
 
     Attributes
     ----------
-    width : N, of the stream; a head's is d = N/heads.
+    width : N, of the residual stream; a head has d = N/heads.
     blocks : >= 1; under "depth_mup" both branches of each are multiplied by ``1/sqrt(blocks)``.
     heads : divides N.
-    mlp_ratio : the two-layer network's hidden units over N.
-    qk : what is done to each head's queries and keys: "none"; "norm", divided by their root mean square, without gains; "layernorm", a
+    mlp_ratio : hidden units of the two-layer network over N.
+    qk : normalisation of each head's queries and keys: "none"; "norm", divided by their root mean square, without gains; "layernorm", a
         LayerNorm with gains (each head its own: shared ones would move heads times faster) and no biases.
-    temperature : > 0; logits are ``q . k/(d temperature)`` in muP and Depth-muP, ``q . k/(sqrt(d) temperature)`` else. With "norm" in muP
-        that is the cosine between q and k over the temperature.
+    temperature : > 0; logits are ``q . k/(d temperature)`` in muP and Depth-muP, else ``q . k/(sqrt(d) temperature)``: with "norm" in muP, the
+        cosine between q and k over the temperature.
     norm : "layer", or "none": no LayerNorm anywhere.
-    bias : whether the matrices have biases; LayerNorms always do.
+    bias : whether the matrices have biases; LayerNorms always have them.
     nonlinearity, parametrization : as of `ResidualMLP`.
 
     Raises
     ------
-    Misuse : naming the argument, its value and what is allowed.
+    Misuse : an argument that is not allowed; the message names it.
     """
 
     width: int
@@ -67,12 +67,12 @@ class Blocks:
 
     @property
     def rules(self) -> Parametrization:
-        """The parametrization, for these layers and those around them."""
+        """The parametrization of these layers and of the input and readout layers."""
         return Parametrization(self.parametrization, self.width, self.blocks)
 
     @property
     def depth(self) -> int:
-        """Weight matrices on the longest path: four a block, of which two are the attention's (values and output)."""
+        """Weight matrices on the longest path: four in each block, two of them attention's (values and output)."""
         return 4 * self.blocks
 
     def scalings(self) -> list[Scaling]:
@@ -82,39 +82,46 @@ class Blocks:
         rows: list[Scaling] = []
         for i in range(self.blocks):
             at = f"blocks.{i}"
-            rows += self._norm(f"{at}.attention_norm", True)
+            rows += self._norm_scalings(f"{at}.attention_norm", True)
             rows += rules.layer(f"{at}.attention.qkv", "hidden", (3 * n, n), n, self.bias, True)
             if self.qk == "layernorm":
                 rows += [s for of in ("query_norm", "key_norm") for s in rules.norm(f"{at}.attention.{of}", head, False, True)]
             rows += rules.layer(f"{at}.attention.out", "hidden", (n, n), n, self.bias, True)
-            rows += self._norm(f"{at}.mlp_norm", True)
+            rows += self._norm_scalings(f"{at}.mlp_norm", True)
             rows += rules.layer(f"{at}.first", "hidden", (hidden, n), n, self.bias, True)
             rows += rules.layer(f"{at}.second", "hidden", (n, hidden), hidden, self.bias, True)
-        return rows + self._norm("last_norm", False)
+        return rows + self._norm_scalings("last_norm", False)
 
-    def _norm(self, name: str, branch: bool) -> list[Scaling]:
+    def _norm_scalings(self, name: str, branch: bool) -> list[Scaling]:
         return [] if self.norm == "none" else self.rules.norm(name, (self.width,), branch=branch)
 
-    def build(self, told: dict[str, Scaling], generator: torch.Generator, causal: bool) -> list[Block]:
-        """Return the blocks, drawn from `generator` by their scalings."""
+    def build(self, scalings: dict[str, Scaling], generator: torch.Generator, causal: bool) -> list[Block]:
+        """Return the blocks with weights drawn from `generator`.
+
+        Parameters
+        ----------
+        scalings : the scaling of every tensor, by its name in the built module.
+        generator : of the random numbers, used block by block.
+        causal : whether attention is causal.
+        """
         scale = (self.heads / self.width) ** self.rules.attention_power / float(self.temperature)
 
         def linear(name: str) -> ScaledLinear:
-            return ScaledLinear(told[f"{name}.weight"], self.bias, generator)
+            return ScaledLinear(scalings[f"{name}.weight"], self.bias, generator)
 
         def head_norm(name: str) -> nn.Module:
             if self.qk == "layernorm":
-                return HeadNorm(told[f"{name}.weight"], generator)
+                return HeadNorm(scalings[f"{name}.weight"], generator)
             return RootMeanSquare() if self.qk == "norm" else nn.Identity()
 
         return [Block(Attention(linear(f"blocks.{i}.attention.qkv"), head_norm(f"blocks.{i}.attention.query_norm"),
                                 head_norm(f"blocks.{i}.attention.key_norm"), linear(f"blocks.{i}.attention.out"),
                                 self.heads, scale, causal),
-                      linear(f"blocks.{i}.first"), linear(f"blocks.{i}.second"), self.normalisation(), self.normalisation(),
+                      linear(f"blocks.{i}.first"), linear(f"blocks.{i}.second"), self.build_norm(), self.build_norm(),
                       self.nonlinearity, self.rules.branch) for i in range(self.blocks)]
 
-    def normalisation(self) -> nn.Module:
-        """Return a LayerNorm of the stream, or nothing."""
+    def build_norm(self) -> nn.Module:
+        """Return a LayerNorm of the residual stream; the identity with norm "none"."""
         return nn.LayerNorm(self.width) if self.norm == "layer" else nn.Identity()
 
 
@@ -122,7 +129,7 @@ class RootMeanSquare(nn.Module):
     """``x/sqrt(mean(x**2))`` over a head: QK-norm (Henry et al. 2020) up to sqrt(d)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return x's shape, (batch, heads, length, d)."""
+        """Return x normalised, (batch, heads, length, d)."""
         return F.rms_norm(x, x.shape[-1:], eps=EPS)
 
 
@@ -131,17 +138,17 @@ class HeadNorm(nn.Module):
 
     def __init__(self, scaling: Scaling, generator: torch.Generator) -> None:
         super().__init__()
-        self.weight = drawn(scaling, generator)
+        self.weight = draw_parameter(scaling, generator)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return x's shape, (batch, heads, length, d)."""
+        """Return x normalised, (batch, heads, length, d)."""
         return F.layer_norm(x, x.shape[-1:], eps=EPS) * self.weight
 
 
 class Attention(nn.Module):
-    """``softmax(scale q k^T) v``; causal: no position looks at a later one.
+    """``softmax(scale q k^T) v``; with `causal`, no position attends to a later one.
 
-    The products are written out, as the fused attention of torch has no second derivatives.
+    The products are written out because torch's fused attention has no second derivatives.
     """
 
     def __init__(self, qkv: ScaledLinear, query_norm: nn.Module, key_norm: nn.Module, out: ScaledLinear, heads: int, scale: float,
@@ -151,7 +158,7 @@ class Attention(nn.Module):
         self.heads, self.scale, self.causal = heads, scale, causal
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return (batch, length, N) of the same."""
+        """Return the output (batch, length, N) of x (batch, length, N)."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)      # each (batch, heads, length, d)
         logits = torch.matmul(self.query_norm(q) * self.scale, self.key_norm(k).transpose(-2, -1))
         if self.causal:
@@ -161,7 +168,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Both branches, one after the other."""
+    """One block: the attention branch, then the branch of the two-layer network."""
 
     def __init__(self, attention: Attention, first: ScaledLinear, second: ScaledLinear, attention_norm: nn.Module, mlp_norm: nn.Module,
                  nonlinearity: str, branch: float) -> None:
@@ -171,6 +178,6 @@ class Block(nn.Module):
         self.activation, self.branch = NONLINEARITIES[nonlinearity](), branch
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return (batch, length, N) of the same."""
+        """Return the output (batch, length, N) of x (batch, length, N)."""
         x = x + self.attention(self.attention_norm(x)) * self.branch
         return x + self.second(self.activation(self.first(self.mlp_norm(x)))) * self.branch

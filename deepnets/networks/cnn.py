@@ -1,4 +1,4 @@
-"""CNN: a feed-forward convolutional network, as a specification; knows no training."""
+"""Specification of a feed-forward convolutional network (CNN)."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from validation.arguments import Misuse, choose, whole
 class CNN:
     """Convolutions, each followed by the nonlinearity and a 2 x 2 mean, then dense layers; no skips, no norms.
 
-    The paper's are ``convolutions=2, dense=2`` (its CNN of depth 4) and ``convolutions=3, dense=1`` (the one it trains with Adam); their
-    kernels and poolings it does not tell.
+    The paper uses ``convolutions=2, dense=2`` (its CNN of depth 4) and ``convolutions=3, dense=1`` (the one it trains with Adam), without
+    reporting their kernels and poolings.
 
     Attributes
     ----------
     in_shape : (channels, height, width) of an input; inputs of that many numbers in another shape are reshaped.
     width : N, the channels of every convolution and the units of every hidden dense layer.
     out_features : K.
-    convolutions : >= 1; the image must be large enough to be halved as often.
+    convolutions : >= 1; each halves the image, which must be large enough.
     dense : >= 1, the readout included.
     kernel : odd, the side of the kernels.
     bias, nonlinearity, parametrization : as of `MLP`; a convolution's fan_in is channels times kernel**2. With ``dense=1`` the readout's
@@ -37,7 +37,7 @@ class CNN:
 
     Raises
     ------
-    Misuse : naming the argument, its value and what is allowed.
+    Misuse : an argument that is not allowed; the message names it, its value and what is allowed.
     """
 
     in_shape: tuple[int, int, int]
@@ -58,7 +58,7 @@ class CNN:
         flag("bias", self.bias)
         smallest = min(self.in_shape[1:])
         if smallest < 2**self.convolutions:
-            raise Misuse(f"convolutions must be at most {int(math.log2(smallest))} for images of {smallest} pixels, which each halves, "
+            raise Misuse(f"convolutions must be at most {int(math.log2(smallest))} for images of {smallest} pixels, as each halves them, "
                          f"not {self.convolutions!r}")
         choose("nonlinearity", self.nonlinearity, NONLINEARITIES)
         choose("parametrization", self.parametrization, WITHOUT_SKIPS)

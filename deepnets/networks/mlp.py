@@ -1,4 +1,4 @@
-"""MLP: a fully connected network of any depth, as a specification; knows no training."""
+"""Specification of a fully connected network (MLP) of any depth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class MLP:
 
     Raises
     ------
-    Misuse : naming the argument, its value and what is allowed.
+    Misuse : an argument that is not allowed; the message names it, its value and what is allowed.
     """
 
     in_features: int

@@ -1,16 +1,16 @@
-"""muP, Depth-muP, NTK and standard parametrization: multipliers, starts and rates, computed up front; knows no module.
+"""Multipliers, initial distributions and learning rates of each tensor in muP, Depth-muP, NTK and standard parametrization.
 
 muP (eqs. 11-14): weights N(0, 1), multiplied by ``1/sqrt(fan_in)``, the readout by 1/N (and, in `Centered`, by 1/gamma), one SGD rate
 N eta for every tensor but a readout's bias, whose rate is eta; Adam's rate is eta, ``eta/sqrt(N)`` of hidden weights. Depth-muP (eq. 12
-with alpha = 1/2, Yang & Littwin 2023): the same, every residual branch times ``1/sqrt(blocks)``, and Adam's rate too of what stands in
-one. NTK: the readout by ``1/sqrt(N)`` and the rate eta. Standard: variance 1/fan_in, no multipliers, the rate eta.
+with alpha = 1/2, Yang & Littwin 2023): the same, with every residual branch, and Adam's rate of the tensors in it, multiplied by
+``1/sqrt(blocks)``. NTK: the readout by ``1/sqrt(N)`` and the rate eta. Standard: variance 1/fan_in, no multipliers, the rate eta.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 from validation.arguments import Misuse, choose
 
@@ -21,18 +21,18 @@ ROLES = ("input", "hidden", "readout", "bias", "norm")
 
 @dataclass(frozen=True)
 class Scaling:
-    """One tensor's share of a parametrization.
+    """Multiplier, initial distribution and rates of one tensor.
 
     Attributes
     ----------
     name : the parameter's name in the built module.
     role : "input", "hidden", "readout", "bias", or "norm" (a normalisation's gain).
     shape : of the tensor.
-    multiplier : what its product with the data is multiplied by.
-    variance : of its entries at the start (0: all of them start at `start`).
-    sgd, adam : its rate over eta; "adam" serves SignSGD too.
-    start : the mean of its entries at the start: 1 of a gain, 0 of all others.
-    branch : what the residual branch in which it stands is multiplied by, once; 1 outside of branches.
+    multiplier : of its product with the data.
+    variance : of its entries at initialization (0: all equal `start`).
+    sgd, adam : its learning rate over eta; `adam` is also SignSGD's.
+    start : the mean of its entries at initialization: 1 for a gain, otherwise 0.
+    branch : the multiplier of the residual branch that it belongs to; 1 outside of branches.
     """
 
     name: str
@@ -44,6 +44,24 @@ class Scaling:
     adam: float
     start: float = 0.0
     branch: float = 1.0
+
+
+class Specification(Protocol):
+    """The attributes of a network specification that its table is made from."""
+
+    @property
+    def parametrization(self) -> str:
+        """One of `PARAMETRIZATIONS`."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """N, unless there is a `readout_width`."""
+        ...
+
+    def scalings(self) -> tuple[Scaling, ...]:
+        """Return the scaling of every tensor."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -74,14 +92,14 @@ def scaling(parametrization: str, name: str, role: str, shape: tuple[int, ...], 
     parametrization, role : one of `PARAMETRIZATIONS`, of `ROLES`.
     fan_in : inputs of each output; of a convolution, channels times the kernel's area; of a lookup, 1.
     width : N, the width that scales the readout.
-    blocks : of the network, for what stands in a residual branch; 1 for all else.
+    blocks : of the network, for a tensor in a residual branch; otherwise 1.
     """
     choose("parametrization", parametrization, PARAMETRIZATIONS)
     choose("role", role, ROLES)
     mup = parametrization in ("mup", "depth_mup")
     branch = 1 / math.sqrt(blocks) if parametrization == "depth_mup" else 1.0
     sgd = float(width) if mup else 1.0
-    if role in ("bias", "norm"):          # outside the multiplier: inside, its updates would be O(1/N)
+    if role in ("bias", "norm"):          # outside the multiplier: inside, updates would be O(1/N)
         return Scaling(name, role, shape, 1.0, 0.0, sgd, adam=branch, start=float(role == "norm"), branch=branch)
     adam = branch / math.sqrt(width) if mup and role == "hidden" else branch
     if parametrization == "standard":
@@ -92,13 +110,13 @@ def scaling(parametrization: str, name: str, role: str, shape: tuple[int, ...], 
 
 @dataclass(frozen=True)
 class Parametrization:
-    """A parametrization at a width and a number of blocks: gives the scalings of a network's layers.
+    """The scalings of a network's layers in one parametrization, at a width and a number of blocks.
 
     Attributes
     ----------
     name : one of `PARAMETRIZATIONS`.
     width : N, the width that scales the readout.
-    blocks : whose residual branches are multiplied by `branch`.
+    blocks : residual blocks, whose branches are multiplied by `branch`.
     """
 
     name: str
@@ -116,12 +134,12 @@ class Parametrization:
         return 1.0 if self.name in ("mup", "depth_mup") else 0.5
 
     def layer(self, name: str, role: str, shape: tuple[int, ...], fan_in: int, bias: bool, branch: bool = False) -> list[Scaling]:
-        """Return the scalings of a layer's weight, of shape (out, ...), and bias; `branch`: whether it stands in a residual branch."""
+        """Return the scalings of a layer's weight, of shape (out, ...), and bias; `branch`: whether it is in a residual branch."""
         weight = self._of(f"{name}.weight", role, shape, fan_in, branch)
         if not bias:
             return [weight]
         row = self._of(f"{name}.bias", "bias", shape[:1], fan_in, branch)
-        # a readout's bias is an output: its gradient is O(1), others' are O(1/N) (Yang et al. 2022, table 8: rates go as the fan-out)
+        # the gradient of a readout's bias is O(1), of other biases O(1/N) (Yang et al. 2022, table 8: rates scale with the fan-out)
         return [weight, replace(row, sgd=1.0) if role == "readout" else row]
 
     def norm(self, name: str, shape: tuple[int, ...], bias: bool = True, branch: bool = False) -> list[Scaling]:
@@ -130,15 +148,15 @@ class Parametrization:
         return [*rows, self._of(f"{name}.bias", "bias", shape, 1, branch)] if bias else rows
 
     def lookup(self, name: str, shape: tuple[int, ...]) -> Scaling:
-        """Return the scaling of rows that are looked up: an input layer whose inputs are one-hot, of which one counts."""
+        """Return the scaling of a lookup table: an input layer with one-hot inputs, so fan_in is 1."""
         return self._of(name, "input", shape, 1, False)
 
     def _of(self, name: str, role: str, shape: tuple[int, ...], fan_in: int, branch: bool) -> Scaling:
         return scaling(self.name, name, role, shape, fan_in, self.width, self.blocks if branch else 1)
 
 
-def parametrization_table(network: Any) -> ParametrizationTable:
-    """Return the multipliers, starts and rates of a network's tensors; print it to read it.
+def parametrization_table(network: Specification) -> ParametrizationTable:
+    """Return the multipliers, initial distributions and rates of a network's tensors, as a table to be printed.
 
     Parameters
     ----------
@@ -146,7 +164,7 @@ def parametrization_table(network: Any) -> ParametrizationTable:
 
     Raises
     ------
-    Misuse : anything else: a module of one's own has no parametrization that could be known.
+    Misuse : `network` is not a specification (a torch module has no parametrization).
     """
     if not hasattr(network, "scalings") or isinstance(network, type):
         raise Misuse(f"network must be one of the package's specifications, such as deepnets.MLP(...), not {network!r}")

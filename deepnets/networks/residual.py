@@ -1,4 +1,4 @@
-"""ResidualMLP and ResidualCNN: residual networks of chosen depth, one layer a branch, for the depth check; knows no training."""
+"""Specifications of residual networks with one layer in each branch (ResidualMLP, ResidualCNN), for depth checks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ResidualMLP:
 
     Raises
     ------
-    Misuse : naming the argument, its value and what is allowed.
+    Misuse : an argument that is not allowed; the message names it, its value and what is allowed.
     """
 
     in_features: int
@@ -80,7 +80,7 @@ class ResidualMLP:
 
 @dataclass(frozen=True)
 class ResidualCNN:
-    """The same with convolutions in place of the products: a stem, branches at the size it leaves, the mean over the image, a readout.
+    """`ResidualMLP` with convolutions: a stem, residual branches, the mean over the image, a readout.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class ResidualCNN:
 
     Raises
     ------
-    Misuse : naming the argument, its value and what is allowed.
+    Misuse : an argument that is not allowed; the message names it, its value and what is allowed.
     """
 
     in_shape: tuple[int, int, int]
@@ -154,7 +154,7 @@ class ResidualCNN:
 
 
 class ResidualLayers(nn.Module):
-    """The module of both; inputs (batch, ...) are reshaped to (batch, *in_shape), and images averaged before the readout."""
+    """The module of a `ResidualMLP` or a `ResidualCNN`; inputs (batch, ...) are reshaped to (batch, *in_shape)."""
 
     def __init__(self, in_shape: tuple[int, ...], stem: nn.Module, branches: list[Any], readout: nn.Module, branch: float,
                  nonlinearity: str) -> None:

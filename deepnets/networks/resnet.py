@@ -1,4 +1,4 @@
-"""ResNet: ResNet-18 and its relatives for small images, as a specification; knows no training."""
+"""Specification of residual networks for small images (ResNet), ResNet-18 among them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ GROUPS = 4
 
 @dataclass(frozen=True)
 class ResNet:
-    """He et al. 2016 for images of about 32 x 32: a 3 x 3 stem, stages of basic blocks, the mean over the image, a readout.
+    """The residual network of He et al. (2016) for images of about 32 x 32.
 
+    A 3 x 3 stem, stages of basic blocks, the mean over the image, a readout.
     A block is ``phi(shortcut(x) + branch norm(W_2 phi(norm(W_1 x))))``. Each stage after the first doubles the channels and halves the
-    image, its first block with stride 2 and a 1 x 1 projection as the shortcut. Initial weights are those of the parametrization, without
-    He's factor of two. With normalisations the L of ``gamma**(2/L)`` is a fit and not this depth.
+    image, its first block with stride 2 and a 1 x 1 projection as the shortcut. Initial weights follow the parametrization, without
+    He's factor of two. With normalisation the L of ``gamma**(2/L)`` is a fitted number, not this depth.
 
     Attributes
     ----------
@@ -33,14 +34,14 @@ class ResNet:
     width : the channels of the first stage; ResNet-18's are 64. The N of the readout and of every rate is `readout_width`.
     out_features : K.
     blocks : basic blocks of each stage; (2, 2, 2, 2) is ResNet-18.
-    norm : "batch", at evaluation by running statistics, of which every run keeps its own; "group", in 4 groups, width a multiple of 8; or
+    norm : "batch", evaluated with running statistics, separate for every run; "group", 4 groups, for a width that is a multiple of 8; or
         "none".
     bias, nonlinearity : as of `MLP`.
     parametrization : "mup", "depth_mup" (branches times ``1/sqrt(sum(blocks))``), "ntk" or "standard".
 
     Raises
     ------
-    Misuse : naming the argument, its value and what is allowed.
+    Misuse : an argument that is not allowed; the message names it, its value and what is allowed.
     """
 
     in_shape: tuple[int, int, int]
@@ -78,14 +79,14 @@ class ResNet:
 
     @property
     def depth(self) -> int:
-        """Weight tensors on the longest path: stem, two a block, readout; the projections lie beside it."""
+        """Weight tensors on the longest path: stem, two in each block, readout; the projections are not on it."""
         return 2 * sum(self.blocks) + 2
 
     @property
     def _rules(self) -> Parametrization:
         return Parametrization(self.parametrization, self.readout_width, sum(self.blocks))
 
-    def _plan(self) -> Iterator[tuple[str, int, int]]:
+    def _iterate_blocks(self) -> Iterator[tuple[str, int, int]]:
         """Yield each block's name, channels in and channels out."""
         inside, i = self.width, 0
         for stage, count in enumerate(self.blocks):
@@ -96,16 +97,16 @@ class ResNet:
 
     def scalings(self) -> tuple[Scaling, ...]:
         """Return the scaling of every tensor, first layer first, by its name in the built module."""
-        rules, rows = self._rules, self._pair("stem", "stem_norm", "input", self.in_shape[0], self.width, 3, False)
-        for name, inside, outside in self._plan():
-            rows += self._pair(f"{name}.first", f"{name}.first_norm", "hidden", inside, outside, 3, True)
-            rows += self._pair(f"{name}.second", f"{name}.second_norm", "hidden", outside, outside, 3, True)
+        rules, rows = self._rules, self._conv_and_norm("stem", "stem_norm", "input", self.in_shape[0], self.width, 3, False)
+        for name, inside, outside in self._iterate_blocks():
+            rows += self._conv_and_norm(f"{name}.first", f"{name}.first_norm", "hidden", inside, outside, 3, True)
+            rows += self._conv_and_norm(f"{name}.second", f"{name}.second_norm", "hidden", outside, outside, 3, True)
             if inside != outside:
-                rows += self._pair(f"{name}.shortcut", f"{name}.shortcut_norm", "hidden", inside, outside, 1, False)
+                rows += self._conv_and_norm(f"{name}.shortcut", f"{name}.shortcut_norm", "hidden", inside, outside, 1, False)
         n = self.readout_width
         return tuple(rows + rules.layer("readout", "readout", (self.out_features, n), n, self.bias))
 
-    def _pair(self, name: str, norm: str, role: str, inside: int, outside: int, kernel: int, branch: bool) -> list[Scaling]:
+    def _conv_and_norm(self, name: str, norm: str, role: str, inside: int, outside: int, kernel: int, branch: bool) -> list[Scaling]:
         """Return the scalings of a convolution and of the normalisation after it."""
         rows = self._rules.layer(name, role, (outside, inside, kernel, kernel), inside * kernel**2, self.bias, branch)
         return rows + ([] if self.norm == "none" else self._rules.norm(norm, (outside,), branch=branch))
@@ -113,26 +114,28 @@ class ResNet:
     def build(self, seed: int) -> Stages:
         """Return the module, its weights drawn from `seed`: the same on every machine."""
         generator = torch.Generator().manual_seed(whole("seed", seed, 0))
-        told = {s.name: s for s in self.scalings()}
+        scalings = {s.name: s for s in self.scalings()}
 
         def convolution(name: str, stride: int = 1) -> ScaledConv:
-            return ScaledConv(told[f"{name}.weight"], self.bias, generator, stride)
+            return ScaledConv(scalings[f"{name}.weight"], self.bias, generator, stride)
 
         stem = convolution("stem")
         blocks = []
-        for name, inside, outside in self._plan():
+        for name, inside, outside in self._iterate_blocks():
             stride = 1 if inside == outside else 2
             shortcut = None if stride == 1 else convolution(f"{name}.shortcut", stride)
             blocks.append(BasicBlock(convolution(f"{name}.first", stride), convolution(f"{name}.second"), shortcut, self.norm,
                                      self._rules.branch, self.nonlinearity))
-        return Stages(self.in_shape, stem, blocks, ScaledLinear(told["readout.weight"], self.bias, generator), self.norm, self.nonlinearity)
+        readout = ScaledLinear(scalings["readout.weight"], self.bias, generator)
+        return Stages(self.in_shape, stem, blocks, readout, self.norm, self.nonlinearity)
 
     def describe(self) -> dict[str, Any]:
         """Return the specification as JSON."""
         return {"name": "resnet", **asdict(self), "in_shape": list(self.in_shape), "blocks": list(self.blocks)}
 
 
-def _normalisation(norm: str, after: ScaledConv) -> nn.Module:
+def _build_norm(norm: str, after: ScaledConv) -> nn.Module:
+    """Return the normalisation of a convolution's output channels."""
     channels = after.weight.shape[0]
     if norm == "batch":
         return nn.BatchNorm2d(channels)
@@ -145,10 +148,10 @@ class BasicBlock(nn.Module):
     def __init__(self, first: ScaledConv, second: ScaledConv, shortcut: ScaledConv | None, norm: str, branch: float,
                  nonlinearity: str) -> None:
         super().__init__()
-        self.first, self.first_norm = first, _normalisation(norm, first)
-        self.second, self.second_norm = second, _normalisation(norm, second)
+        self.first, self.first_norm = first, _build_norm(norm, first)
+        self.second, self.second_norm = second, _build_norm(norm, second)
         self.shortcut = nn.Identity() if shortcut is None else shortcut
-        self.shortcut_norm = nn.Identity() if shortcut is None else _normalisation(norm, shortcut)
+        self.shortcut_norm = nn.Identity() if shortcut is None else _build_norm(norm, shortcut)
         self.branch, self.activation = branch, NONLINEARITIES[nonlinearity]()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -164,7 +167,7 @@ class Stages(nn.Module):
                  nonlinearity: str) -> None:
         super().__init__()
         self.in_shape = in_shape
-        self.stem, self.stem_norm = stem, _normalisation(norm, stem)
+        self.stem, self.stem_norm = stem, _build_norm(norm, stem)
         self.blocks, self.readout = nn.ModuleList(blocks), readout
         self.activation = NONLINEARITIES[nonlinearity]()
 

@@ -1,4 +1,4 @@
-"""Transformer: a small causal language model, as a specification; knows no training."""
+"""Specification of a small causal language model (Transformer)."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import torch.nn.functional as F
 from torch import nn
 
 from deepnets.networks.blocks import Block, Blocks
-from deepnets.networks.layers import ScaledLinear, drawn
+from deepnets.networks.layers import ScaledLinear, draw_parameter
 from deepnets.networks.parametrization import Scaling
 from validation.arguments import Misuse, whole
 
 
 @dataclass(frozen=True)
 class Transformer:
-    """Tokens and learned positions, pre-norm blocks of causal attention, a last LayerNorm, a readout of its own (not tied).
+    """Tokens and learned positions, pre-norm blocks of causal attention, a last LayerNorm, a readout not tied to the embedding.
 
-    Tokens (batch, length) of int64 give logits (batch, length, vocabulary). An embedding is an input layer whose inputs are one-hot: of its
-    rows one counts, so fan_in is 1, the multiplier 1, the start N(0, 1), and its rates those of the input (N eta for SGD, eta for
-    Adam); so are the positions'. The last LayerNorm makes the L of ``gamma**(2/L)`` a fit. Logits of attention: see
-    `deepnets.networks.blocks.Blocks`.
+    Tokens (batch, length) of int64 give logits (batch, length, vocabulary). The embedding is an input layer with
+    one-hot inputs, of which one is 1: fan_in and multiplier are 1, it starts as N(0, 1), and its rates are those of the input (N eta for
+    SGD, eta for Adam); the same holds for the positions. The last LayerNorm makes the L of ``gamma**(2/L)`` a fitted number.
+    Attention logits: see `deepnets.networks.blocks.Blocks`.
 
     Attributes
     ----------
     vocabulary : K, the number of tokens.
-    context : the longest length; `in_features` of a task of text.
-    width : N, of the stream.
+    context : the longest length, in tokens; `in_features` of a text task.
+    width : N, of the residual stream.
     blocks, heads, mlp_ratio, qk, temperature, norm, bias, nonlinearity, parametrization : as of `ViT`.
 
     Raises
     ------
-    Misuse : naming the argument, its value and what is allowed; in a call, what are not such tokens.
+    Misuse : an argument that is not allowed; in a call, an input that is not tokens of such a length.
     """
 
     vocabulary: int
@@ -52,7 +52,7 @@ class Transformer:
     def __post_init__(self) -> None:
         for name in ("vocabulary", "context"):
             whole(name, getattr(self, name))
-        self._blocks()      # refuses what else is amiss
+        self._blocks()      # checks the other arguments
 
     @property
     def in_features(self) -> int:
@@ -66,7 +66,7 @@ class Transformer:
 
     @property
     def depth(self) -> int:
-        """Weight matrices on the longest path: embedding, four a block (values, output, two of the MLP), readout."""
+        """Weight matrices on the longest path: embedding, four in each block (values, output, two of the MLP), readout."""
         return self._blocks().depth + 2
 
     def _blocks(self) -> Blocks:
@@ -83,11 +83,11 @@ class Transformer:
     def build(self, seed: int) -> TokensThenBlocks:
         """Return the module, its weights drawn from `seed`: the same on every machine."""
         generator = torch.Generator().manual_seed(whole("seed", seed, 0))
-        told, plan = {s.name: s for s in self.scalings()}, self._blocks()
-        embedding, positions = drawn(told["embedding"], generator), drawn(told["positions"], generator)
-        blocks = plan.build(told, generator, causal=True)
-        return TokensThenBlocks(embedding, positions, blocks, plan.normalisation(),
-                                ScaledLinear(told["readout.weight"], self.bias, generator))
+        scalings, plan = {s.name: s for s in self.scalings()}, self._blocks()
+        embedding, positions = draw_parameter(scalings["embedding"], generator), draw_parameter(scalings["positions"], generator)
+        blocks = plan.build(scalings, generator, causal=True)
+        return TokensThenBlocks(embedding, positions, blocks, plan.build_norm(),
+                                ScaledLinear(scalings["readout.weight"], self.bias, generator))
 
     def describe(self) -> dict[str, Any]:
         """Return the specification as JSON."""

@@ -1,4 +1,4 @@
-"""ViT: a Vision Transformer, as a specification; knows no training."""
+"""Specification of a Vision Transformer (ViT)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from deepnets.networks.arguments import image_shape
 from deepnets.networks.blocks import Block, Blocks
-from deepnets.networks.layers import ScaledLinear, drawn
+from deepnets.networks.layers import ScaledLinear, draw_parameter
 from deepnets.networks.parametrization import Scaling
 from validation.arguments import Misuse, whole
 
@@ -20,28 +20,28 @@ from validation.arguments import Misuse, whole
 class ViT:
     """Patches, learned positions, pre-norm blocks, a last LayerNorm, the mean over the patches (no class token), a readout.
 
-    Positions start as N(0, 1), the size of the embedded patches: they are weights of the input, of fan_in 1. The last LayerNorm takes the
-    scale out of the stream, so that the L of the rich ``gamma**(2/L)`` is a fit and not this depth; ``norm="none"`` leaves every
-    LayerNorm out, as in Fig. 14(c). Logits: see `deepnets.networks.blocks.Blocks`.
+    Positions start as N(0, 1), the size of the embedded patches: they are input weights of fan_in 1. The last LayerNorm removes the scale
+    of the residual stream, so that the L of the rich ``gamma**(2/L)`` is a fitted number, not this depth; ``norm="none"`` omits every
+    LayerNorm, as in Fig. 14(c). Attention logits: see `deepnets.networks.blocks.Blocks`.
 
     Attributes
     ----------
     in_shape : (channels, height, width) of an input; inputs of that many numbers in another shape are reshaped.
-    width : N, of the stream.
+    width : N, of the residual stream.
     out_features : K.
     blocks : >= 1, each of two branches; "depth_mup" multiplies them by ``1/sqrt(blocks)``.
     patch : the side of a patch, which divides both sides of the image.
     heads : of attention; divides width.
-    mlp_ratio : hidden units of the blocks' two-layer networks, over width.
+    mlp_ratio : hidden units of the blocks' two-layer networks over N.
     qk : "none", "norm" (QK-norm) or "layernorm" (QK-LayerNorm).
     temperature : > 0, divides the logits.
     norm : "layer" or "none".
-    bias : whether the matrices have biases, outside the multipliers; LayerNorms always do.
+    bias : whether the matrices have biases, outside the multipliers; LayerNorms always have them.
     nonlinearity, parametrization : as of `ResidualMLP`.
 
     Raises
     ------
-    Misuse : naming the argument, its value and what is allowed.
+    Misuse : an argument that is not allowed; the message names it, its value and what is allowed.
     """
 
     in_shape: tuple[int, int, int]
@@ -65,7 +65,7 @@ class ViT:
         _, height, wide = self.in_shape
         if height % self.patch or wide % self.patch:
             raise Misuse(f"patch must divide both sides of the image, {height} x {wide}, not {self.patch!r}")
-        self._blocks()      # refuses what else is amiss
+        self._blocks()      # checks the other arguments
 
     @property
     def in_features(self) -> int:
@@ -74,7 +74,7 @@ class ViT:
 
     @property
     def depth(self) -> int:
-        """Weight matrices on the longest path: patches, four a block (values, output, two of the MLP), readout."""
+        """Weight matrices on the longest path: patches, four in each block (values, output, two of the MLP), readout."""
         return self._blocks().depth + 2
 
     def _blocks(self) -> Blocks:
@@ -92,11 +92,12 @@ class ViT:
     def build(self, seed: int) -> PatchesThenBlocks:
         """Return the module, its weights drawn from `seed`: the same on every machine."""
         generator = torch.Generator().manual_seed(whole("seed", seed, 0))
-        told, plan = {s.name: s for s in self.scalings()}, self._blocks()
-        positions, patches = drawn(told["positions"], generator), ScaledLinear(told["patches.weight"], self.bias, generator)
-        blocks = plan.build(told, generator, causal=False)
-        return PatchesThenBlocks(self.in_shape, self.patch, positions, patches, blocks, plan.normalisation(),
-                                 ScaledLinear(told["readout.weight"], self.bias, generator))
+        scalings, plan = {s.name: s for s in self.scalings()}, self._blocks()
+        positions = draw_parameter(scalings["positions"], generator)
+        patches = ScaledLinear(scalings["patches.weight"], self.bias, generator)
+        blocks = plan.build(scalings, generator, causal=False)
+        return PatchesThenBlocks(self.in_shape, self.patch, positions, patches, blocks, plan.build_norm(),
+                                 ScaledLinear(scalings["readout.weight"], self.bias, generator))
 
     def describe(self) -> dict[str, Any]:
         """Return the specification as JSON."""

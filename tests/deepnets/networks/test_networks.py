@@ -1,4 +1,4 @@
-"""Specifications and parametrizations: the table against the built module, and the coordinate check by which muP is known."""
+"""Specifications and parametrizations: the table against the built module, and the coordinate check, flat in muP."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_cnn_trains_at_any_gamma():
     portrait = experiment.measure(gamma, np.outer(gamma**2, np.geomspace(1, 1e3, 7)))
     calm = (portrait["peak_excess"] < 1.05).values[0]
     final = portrait["final_excess"].values[0]
-    # the lazy plane is one picture, moved by gamma**2
+    # at small gamma the plane depends on eta/gamma**2 alone
     assert (calm[0] == calm[1]).all()
     assert 3 <= calm[0].sum() < 7
     assert final[0, calm[0]] == pytest.approx(final[1, calm[0]], rel=1e-3)
@@ -124,6 +124,6 @@ def test_cnn_misuse(change, named):
         CNN(**{"in_shape": (1, 8, 8), "width": 4, "out_features": 2} | change)
 
 
-def test_a_module_has_no_table():
+def test_a_torch_module_has_no_table():
     with pytest.raises(Misuse, match="specifications"):
         parametrization_table(torch.nn.Linear(2, 1))

@@ -1,5 +1,4 @@
-"""What every specification must do: build what its table says, describe itself, let differences through, train in a stack, and move
-alike at every width."""
+"""Every specification: built as in its table, described as JSON, right pairs, right training in a stack, same movement at every width."""
 
 import json
 from dataclasses import FrozenInstanceError, replace
@@ -69,10 +68,10 @@ def test_table_reads_as_a_table(spec):
 
 @each
 def test_describes_itself(spec):
-    told = json.loads(json.dumps(spec.describe()))
-    del told["name"]
-    assert type(spec)(**told) == spec
-    assert hash(type(spec)(**told)) == hash(spec)
+    description = json.loads(json.dumps(spec.describe()))
+    del description["name"]
+    assert type(spec)(**description) == spec
+    assert hash(type(spec)(**description)) == hash(spec)
     assert getattr(deepnets, type(spec).__name__) is type(spec)
     with pytest.raises(FrozenInstanceError):
         spec.width = 3
@@ -95,7 +94,7 @@ def test_depth_mup_multiplies_branches_and_their_adam_rates():
 @each
 @pytest.mark.parametrize("gamma", [1e-8, 1e-3, 1e2])
 def test_differences_are_those_of_float64(spec, gamma):
-    # a kink of ReLU that rounding crosses costs one unit's share of the gradient
+    # rounding at a kink of ReLU switches one unit, a small part of the gradient
     kinks = getattr(spec, "nonlinearity", None) == "relu"
     assert Centered(spec.build(0), gamma, "pairs").discrepancy(inputs(spec)) < (5e-4 if kinks else 1e-5)
 
@@ -118,8 +117,8 @@ def test_trains_in_a_stack_as_alone(spec):
 
     u, losses = trained(gamma)
     assert (losses[1:] < losses[:-1]).all()
-    alone, told = trained(gamma[2:])
-    assert torch.allclose(told[:, 0], losses[:, 2], rtol=1e-5)
+    alone, own_losses = trained(gamma[2:])
+    assert torch.allclose(own_losses[:, 0], losses[:, 2], rtol=1e-5)
     for n, d in u.items():
         assert torch.allclose(d[2], alone[n][0], atol=1e-4 * float(d[2].abs().max()) + 1e-7)
 
@@ -138,7 +137,7 @@ def moved(spec, width, optimizer, eta):
 
 
 @pytest.mark.parametrize("name", [n for n in SPECS if n not in ("mlp", "cnn", "vit", "resnet, group")])
-def test_moves_alike_at_every_width(name):
+def test_moves_equally_at_every_width(name):
     """The coordinate check: flat in muP, for SGD and for signs, and falling under NTK (1/sqrt(N) in the limit)."""
     spec = replace(SPECS[name], parametrization="depth_mup")
     widths = (8, 16, 32, 64) if "resnet" in name else (16, 32, 64, 128) if "cnn" in name else (32, 64, 128, 256)
@@ -155,7 +154,7 @@ def test_moves_alike_at_every_width(name):
 
 
 @pytest.mark.parametrize("network", [ViT((1, 8, 8), 16, 10, blocks=1), ResNet((1, 8, 8), 4, 10, blocks=(1, 1))], ids=["vit", "resnet"])
-def test_lazy_plane_is_one_picture_moved_by_gamma_squared(network):
+def test_lazy_plane_depends_on_eta_over_gamma_squared(network):
     experiment = DeepExperiment(network, tasks.digits(), steps=30, batch_size=16, device="cpu")
     gamma = np.array([1e-7, 1e-5])
     portrait = experiment.measure(gamma, np.outer(gamma**2, [0.01, 0.3]))

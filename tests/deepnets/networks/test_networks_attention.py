@@ -1,4 +1,4 @@
-"""ViT and Transformer: against torch's own encoder, against attention written out head by head, and what they must not see."""
+"""ViT and Transformer against torch's own encoder and attention written out head by head; causality and symmetries."""
 
 import warnings
 
@@ -26,15 +26,15 @@ def encoder(spec, w):
     branch = spec.blocks**-0.5 if spec.parametrization == "depth_mup" else 1
     layer = nn.TransformerEncoderLayer(n, heads, spec.mlp_ratio * n, 0.0, "gelu", batch_first=True, norm_first=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")       # it would rather nest its tensors
+        warnings.simplefilter("ignore")       # it warns that it cannot nest tensors
         made = nn.TransformerEncoder(layer, spec.blocks, nn.LayerNorm(n))
     # torch divides logits by sqrt(d); here it is by d in muP, and by the temperature
-    asked = ((n / heads) ** -0.5 if spec.parametrization in ("mup", "depth_mup") else 1) / spec.temperature
+    factor = ((n / heads) ** -0.5 if spec.parametrization in ("mup", "depth_mup") else 1) / spec.temperature
     with torch.no_grad():
         for i, block in enumerate(made.layers):
             own = {k.removeprefix(f"blocks.{i}."): v for k, v in w.items() if k.startswith(f"blocks.{i}.")}
             scale = torch.ones(3 * n)
-            scale[:n] = asked
+            scale[:n] = factor
             block.self_attn.in_proj_weight.copy_(own["attention.qkv.weight"] * scale[:, None] / n**0.5)
             block.self_attn.in_proj_bias.copy_(own["attention.qkv.bias"] * scale)
             block.self_attn.out_proj.weight.copy_(own["attention.out.weight"] * branch / n**0.5)
@@ -74,7 +74,7 @@ def test_transformer_is_torchs_encoder():
     assert torch.allclose(module(tokens), h @ w["readout.weight"].T / 12 + w["readout.bias"], atol=1e-5, rtol=1e-4)
 
 
-def test_transformer_sees_nothing_that_comes_later():
+def test_transformer_is_causal():
     module = Transformer(7, 5, 12, heads=2, qk="layernorm").build(0)
     tokens = torch.randint(0, 7, (4, 5))
     whole = module(tokens)
@@ -115,7 +115,7 @@ def test_without_norms_nothing_is_normalised():
     assert seen[1] > 3 * seen[0]
 
 
-def test_patches_are_a_set_but_for_their_positions():
+def test_patches_are_permutation_invariant_without_positions():
     module = ViT((1, 4, 8), 8, 2, patch=4).build(0)
     x = torch.randn(3, 1, 4, 8)
     swapped = torch.cat([x[..., 4:], x[..., :4]], -1)
@@ -126,7 +126,7 @@ def test_patches_are_a_set_but_for_their_positions():
 
 
 def test_language_is_learned_in_a_stack():
-    """Each token is followed by the next one: centred logits of any gamma come to tell it."""
+    """Each token is followed by the next one; centred logits learn that at any gamma."""
     module = Transformer(5, 6, 32, heads=2).build(0)
     stack, u, gamma = choose_stack(module), zero_differences(module, 3), torch.tensor([1e-6, 1e-2, 1.0])
     x = torch.randint(0, 5, (16, 6), generator=torch.Generator().manual_seed(0))
@@ -159,6 +159,6 @@ def test_transformer_misuse(change, named):
 
 
 @pytest.mark.parametrize("tokens", [torch.zeros(2, 4), torch.zeros(2, 5, dtype=torch.int64), torch.zeros(4, dtype=torch.int64)])
-def test_tokens_that_are_none(tokens):
+def test_inputs_that_are_not_tokens(tokens):
     with pytest.raises(Misuse, match="tokens"):
         Transformer(5, 4, 8).build(0)(tokens)

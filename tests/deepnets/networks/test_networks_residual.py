@@ -1,4 +1,4 @@
-"""Residual networks and ResNet: against forward passes written out in plain torch, and what depth does to them."""
+"""Residual networks and ResNet against forward passes written out in plain torch; growth and movement with depth."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def seeded():
 
 
 def weights(spec, seed=0):
-    """The module and, by name, its parameters, moved from where they start so that biases and gains count."""
+    """The module and, by name, its parameters, moved away from initialization so that biases and gains matter."""
     module, g = spec.build(seed), torch.Generator().manual_seed(7)
     with torch.no_grad():
         for p in module.parameters():
@@ -97,12 +97,12 @@ def test_resnet_18_is_resnet_18():
 @pytest.mark.slow
 @pytest.mark.parametrize("gamma", [1e-8, 1e-3, 1e2])
 def test_differences_through_eighteen_layers(gamma):
-    module = ResNet((3, 32, 32), 8, 10, nonlinearity="tanh").build(0)      # no kinks, of which this many ReLUs would cross some
+    module = ResNet((3, 32, 32), 8, 10, nonlinearity="tanh").build(0)      # without kinks, as rounding would switch some of so many ReLUs
     assert Centered(module, gamma, "pairs").discrepancy(torch.randn(8, 3, 32, 32)) < 2e-5
 
 
 @pytest.mark.parametrize(("parametrization", "growth"), [("depth_mup", 1 + 1 / 32), ("mup", 1.5)])
-def test_stream_grows_as_its_branches_say(parametrization, growth):
+def test_stream_grows_with_its_branches(parametrization, growth):
     """A ReLU branch adds ``branch**2/2`` of the stream's mean square to it."""
     spec = ResidualMLP(8, 1024, 16, 1, parametrization=parametrization)
     module, sizes = spec.build(0), []
@@ -124,7 +124,7 @@ def movement(spec, optimizer, eta):
 
 
 @pytest.mark.parametrize(("optimizer", "eta"), [("sgd", 0.002), ("adam", 0.001)])
-def test_depth_mup_moves_alike_at_every_depth(optimizer, eta):
+def test_depth_mup_moves_equally_at_every_depth(optimizer, eta):
     blocks = (2, 4, 8, 16)
 
     def slope(parametrization):
