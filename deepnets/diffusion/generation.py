@@ -15,7 +15,7 @@ from deepnets.diffusion.training import Shown, Training, train
 from deepnets.diffusion.training_images import Originals
 from deepnets.memory import GB, Living, room
 from deepnets.tasks.mnist1m_files import CLASSES, SIDE, shard_path
-from deepnets.tasks.npz_members import member
+from deepnets.tasks.npz_shards import open_member
 from validation.arguments import Misuse
 
 STATE = "denoiser.pt"
@@ -85,7 +85,7 @@ def refuse_too_much(folder: Path, count: int, training: Training, drawing: Drawi
 
 def sheet(folder: Path, rows: int = 10) -> np.ndarray:
     """Return images (rows, 10, 28, 28), bytes, of the first file of a folder, one column a class; fewer rows where it holds no more."""
-    x, y = (member(shard_path(folder, 0), key).array() for key in ("x", "y"))
+    x, y = (open_member(shard_path(folder, 0), key).array() for key in ("x", "y"))
     found = [np.flatnonzero(y == label)[:rows] for label in range(CLASSES)]
     rows = min(map(len, found))
     return np.stack([x[chosen[:rows]] for chosen in found], 1)

@@ -17,7 +17,7 @@ from deepnets.diffusion.training import Shown, difference
 from deepnets.diffusion.training_images import BLACK, WHITE, as_bytes
 from deepnets.precision import arithmetic
 from deepnets.tasks.mnist1m_files import CLASSES, INDEX, SIDE, shard_path, write_index, write_shard
-from deepnets.tasks.npz_members import member
+from deepnets.tasks.npz_shards import open_member
 from deepnets.tasks.task import generator, place_like
 from validation.arguments import Misuse, numbers, whole
 from validation.progress import bar
@@ -133,7 +133,7 @@ def check(folder: Path, count: int, drawing: Drawing, origin: Mapping[str, Any])
     if other := difference(json.loads(json.dumps(origin)), stored):
         raise Misuse(f"{folder} holds shards that were drawn otherwise: {other}; choose another folder")
     wanted = {shard_path(folder, number): n for number, n in _shards(count, drawing.shard)}
-    if any(member(path, "x").shape[0] > wanted.get(path, 0) for path in there):
+    if any(open_member(path, "x").shape[0] > wanted.get(path, 0) for path in there):
         raise Misuse(f"count must be at least what {folder} holds already, not {count}; choose another folder")
 
 
@@ -146,4 +146,4 @@ def _shards(count: int, size: int) -> Iterator[tuple[int, int]]:
 def _images(folder: Path, number: int) -> int:
     """Return the number of images in a shard; 0 where there is none."""
     path = shard_path(folder, number)
-    return member(path, "x").shape[0] if path.exists() else 0
+    return open_member(path, "x").shape[0] if path.exists() else 0

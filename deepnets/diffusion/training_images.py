@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 
 from deepnets.tasks.data_files import sha256
-from deepnets.tasks.image_task import opened
+from deepnets.tasks.image_task import load_source
 from deepnets.tasks.mnist_files import FASHION_SHA256, mnist
-from deepnets.tasks.scikit_digits import HELD_OUT, shuffled
+from deepnets.tasks.scikit_digits import HELD_OUT, load_in_random_order
 from validation.arguments import Misuse
 
 CLASSES = 10
@@ -61,7 +61,7 @@ def from_idx(path: Path | str | None = None) -> Originals:
     Misuse : a file that is missing, truncated or of another format, or images that are not of 28 x 28 pixels.
     """
     task = mnist(path)
-    source, _ = opened(task.read, task.path)
+    source, _ = load_source(task.read, task.path)
     x, y = source.rows(0, np.arange(source.lengths[0]))
     if x.shape[2:] != (28, 28):
         raise Misuse(f"{task.path} must hold images of 28 x 28 pixels, not {' x '.join(map(str, x.shape[2:]))}")
@@ -70,7 +70,7 @@ def from_idx(path: Path | str | None = None) -> Originals:
 
 def from_digits() -> Originals:
     """Return the 1500 digits of 8 x 8 pixels that `deepnets.tasks.digits` shows; its 297 others are left alone."""
-    x, y = (part[:-HELD_OUT] for part in shuffled())
+    x, y = (part[:-HELD_OUT] for part in load_in_random_order())
     x = np.rint(x.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     return Originals("scikit-learn digits", sha256(x.tobytes() + y.astype(np.uint8).tobytes()), x, y.astype(np.int64))
 

@@ -30,8 +30,8 @@ class Blocks:
     mlp_ratio : hidden units of the two-layer network over N.
     qk : normalisation of each head's queries and keys: "none"; "norm", divided by their root mean square, without gains; "layernorm", a
         LayerNorm with gains (each head its own: shared ones would move heads times faster) and no biases.
-    temperature : > 0; logits are ``q . k/(d temperature)`` in muP and Depth-muP, else ``q . k/(sqrt(d) temperature)``: with "norm" in muP, the
-        cosine between q and k over the temperature.
+    temperature : > 0; logits are ``q . k/(d temperature)`` in muP and Depth-muP, else ``q . k/(sqrt(d) temperature)``: with "norm" in muP,
+        the cosine between q and k over the temperature.
     norm : "layer", or "none": no LayerNorm anywhere.
     bias : whether the matrices have biases; LayerNorms always have them.
     nonlinearity, parametrization : as of `ResidualMLP`.

@@ -1,4 +1,8 @@
-"""Tasks: streams of batches, each batch a pure function of (seed, step); knows no network."""
+"""Tasks: streams of training batches, each a pure function of (seed, step), and held-out samples.
+
+`task` defines the interface; `from_loader` builds a task from other data. To add a data set of images in files, write a function that
+returns `image_task.make_image_task(...)`, as `mnist_files` does.
+"""
 
 from deepnets.tasks.cifar import cifar5m, cifar10
 from deepnets.tasks.fixed_batch import FullBatch, full_batch

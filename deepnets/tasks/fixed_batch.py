@@ -1,4 +1,4 @@
-"""One batch, the same at every step: any task trained on full batches; knows no data and no network."""
+"""Full-batch training: a task that returns the same batch of another task at every step."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from validation.arguments import whole
 
 @dataclass(frozen=True)
 class FullBatch:
-    """A task whose every batch is its first one: there are as many samples as the batch size.
+    """A task with as many samples as the batch size, all of them in every batch.
 
     Attributes
     ----------
-    task : that the samples are of.
-    sample : the seed that the task draws them with; the runs' seeds make no difference to the data.
+    task : from which the samples are drawn.
+    sample : the seed with which they are drawn; the data do not depend on the seeds of runs.
     """
 
     task: Task
@@ -30,17 +30,17 @@ class FullBatch:
 
     @property
     def in_shape(self) -> tuple[int, ...]:
-        """The task's."""
+        """As of the task."""
         return self.task.in_shape
 
     @property
     def out_features(self) -> int:
-        """The task's."""
+        """As of the task."""
         return self.task.out_features
 
     @property
     def classes(self) -> int | None:
-        """The task's."""
+        """As of the task."""
         return self.task.classes
 
     def batch(self, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,7 +48,7 @@ class FullBatch:
         return self.task.batch(self.sample, 0, size)
 
     def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what the task holds out."""
+        """Return the task's held-out samples."""
         return self.task.held_out()
 
     def describe(self) -> dict[str, Any]:
@@ -57,5 +57,5 @@ class FullBatch:
 
 
 def full_batch(task: Task, sample: int = 0) -> FullBatch:
-    """Return the task of which every step shows the same batch, drawn with the seed `sample`."""
+    """Return the task whose every step uses the same batch of `task`, drawn with the seed `sample`."""
     return FullBatch(task, sample)

@@ -1,8 +1,8 @@
-"""MNIST-1M: the format of its files, written and read here; the images are drawn elsewhere.
+"""Read and write MNIST-1M, a data set of generated digits in shards.
 
 A folder holds ``mnist1m-00000.npz`` and so on, each with ``x``, uint8 (n, 28, 28), and ``y``, uint8 (n,), 0..9, not compressed (so that
-they are mapped, not read), and ``mnist1m.json``: ``{"format": "mnist1m", "version": 1, "origin": {...}, "shards": [{"file", "samples",
-"sha256"}, ...]}``. The index is written last, and makes the folder readable. Samples lie in random order, the classes mixed.
+they can be memory-mapped), and ``mnist1m.json``: ``{"format": "mnist1m", "version": 1, "origin": {...}, "shards": [{"file", "samples",
+"sha256"}, ...]}``. The index is written last; a folder without it is not read. Samples are in random order, with the classes mixed.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ from typing import Any
 
 import numpy as np
 
-from deepnets.tasks.data_files import found, labelled, places, sha256_of_file
-from deepnets.tasks.image_task import Images, images
-from deepnets.tasks.npz_shards import Shard, Sharded, in_order, shard
+from deepnets.tasks.data_files import Location, as_labels, candidate_folders, find_file, sha256_of_file
+from deepnets.tasks.image_task import Images, make_image_task
+from deepnets.tasks.npz_shards import Shard, ShardedSource, open_shard, sort_shards
 from validation.arguments import Misuse, whole
 
 INDEX, CLASSES, SIDE = "mnist1m.json", 10, 28
-HOW = "give the folder that holds its shards: mnist_1m('folder')"
+HOW = "give the folder of its shards: mnist_1m('folder')"
 
 
-def shard_path(folder: Any, number: int) -> Path:
-    """Return where a shard lies."""
+def shard_path(folder: str | os.PathLike[str], number: int) -> Path:
+    """Return the path of the shard of this number."""
     return Path(folder) / f"mnist1m-{whole('number', number, 0):05d}.npz"
 
 
-def write_shard(folder: Any, number: int, x: np.ndarray, y: np.ndarray) -> Path:
-    """Write one shard and return its path; it appears whole or not at all.
+def write_shard(folder: str | os.PathLike[str], number: int, x: np.ndarray, y: np.ndarray) -> Path:
+    """Write one shard atomically, and return its path.
 
     Parameters
     ----------
+    folder : is made if it does not exist.
     number : of the shard, >= 0.
     x : uint8 (n, 28, 28).
     y : whole numbers (n,), 0..9.
@@ -41,7 +42,7 @@ def write_shard(folder: Any, number: int, x: np.ndarray, y: np.ndarray) -> Path:
     x, y = np.asarray(x), np.asarray(y)
     if x.dtype != np.uint8 or x.shape[1:] != (SIDE, SIDE) or y.shape != x.shape[:1] or len(x) == 0:
         raise Misuse(f"x must be uint8 (n, {SIDE}, {SIDE}) and y (n,), n at least 1, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
-    y = labelled(y, CLASSES, "y").astype(np.uint8)
+    y = as_labels(y, CLASSES, "y").astype(np.uint8)
     path = shard_path(folder, number)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
@@ -50,67 +51,68 @@ def write_shard(folder: Any, number: int, x: np.ndarray, y: np.ndarray) -> Path:
     return partial.replace(path)
 
 
-def write_index(folder: Any, origin: Mapping[str, Any]) -> Path:
+def write_index(folder: str | os.PathLike[str], origin: Mapping[str, Any]) -> Path:
     """Write the index of all shards in the folder, with their checksums, and return its path.
 
     Parameters
     ----------
-    origin : how the images were drawn, as JSON.
+    folder : of the shards.
+    origin : how the images were generated, as JSON.
     """
-    paths = in_order(list(Path(folder).glob("mnist1m-*.npz")))
+    paths = sort_shards(list(Path(folder).glob("mnist1m-*.npz")))
     if not paths:
         raise Misuse(f"folder must hold shards, mnist1m-00000.npz and so on; {folder} has none")
-    told = {"format": "mnist1m", "version": 1, "origin": dict(origin),
-            "shards": [{"file": p.name, "samples": len(_shard(p)), "sha256": sha256_of_file(p)} for p in paths]}
+    index = {"format": "mnist1m", "version": 1, "origin": dict(origin),
+             "shards": [{"file": p.name, "samples": len(_open_shard(p)), "sha256": sha256_of_file(p)} for p in paths]}
     path = Path(folder) / INDEX
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
     return partial.replace(path)
 
 
-def mnist_1m(path: Any = None) -> Images:
-    """Return MNIST-1M: generated digits (1, 28, 28), streamed a shard at a time; 2048 of the last shard are held out.
+def mnist_1m(path: Location = None) -> Images:
+    """Return MNIST-1M: generated digits (1, 28, 28), read a shard at a time; 2048 of the last shard are held out.
 
     Parameters
     ----------
-    path : the folder of ``mnist1m.json`` and its shards; None: the usual places. Every shard is compared with its checksum once.
+    path : the folder of ``mnist1m.json`` and its shards; None: the usual folders. The checksum of every shard is verified once.
 
     Raises
     ------
     Misuse : a file that is missing, or whose checksum is not the index's.
     """
-    index = found("mnist_1m", [INDEX], places("mnist-1m", path), HOW)
-    return images("mnist_1m", _read, str(index.parent), CLASSES)
+    index = find_file("mnist_1m", [INDEX], candidate_folders("mnist-1m", path), HOW)
+    return make_image_task("mnist_1m", _read, str(index.parent), CLASSES)
 
 
-def _read(folder: str) -> Sharded:
+def _read(folder: str) -> ShardedSource:
     index = Path(folder) / INDEX
     try:
-        told = json.loads(index.read_bytes())
-        if (told["format"], told["version"]) != ("mnist1m", 1):
-            raise Misuse(f"{index} must be of format 'mnist1m', version 1, not {told['format']!r}, version {told['version']!r}")
-        rows = [(str(row["file"]), int(row["samples"]), str(row["sha256"])) for row in told["shards"]]
+        entries = json.loads(index.read_bytes())
+        if (entries["format"], entries["version"]) != ("mnist1m", 1):
+            raise Misuse(f"{index} must be of format 'mnist1m', version 1, not {entries['format']!r}, version {entries['version']!r}")
+        rows = [(str(row["file"]), int(row["samples"]), str(row["sha256"])) for row in entries["shards"]]
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, Misuse):
             raise
-        raise Misuse(f"{index} is no index of shards: {error!r}") from None
+        raise Misuse(f"{index} is not an index of shards: {error!r}") from None
     shards = []
     for name, samples, expected in rows:
-        path = found("mnist_1m", [os.path.basename(name)], [index.parent], HOW)
+        path = find_file("mnist_1m", [os.path.basename(name)], [index.parent], HOW)
         if (has := sha256_of_file(path)) != expected:
             raise Misuse(f"{path} is truncated or altered: its sha256 is {has}, and should be {expected}")
-        made = _shard(path)
-        if len(made) != samples:
-            raise Misuse(f"{path} holds {len(made)} samples, and {index} tells {samples}")
-        shards.append(Shard(made.x, made.y, CLASSES, expected))
+        shard = _open_shard(path)
+        if len(shard) != samples:
+            raise Misuse(f"{path} holds {len(shard)} samples, but {samples} according to {index}")
+        shards.append(Shard(shard.x, shard.y, CLASSES, expected))
     if not shards:
-        raise Misuse(f"{index} tells of no shards")
-    return Sharded(tuple(shards), _one_channel)
+        raise Misuse(f"{index} lists no shards")
+    return ShardedSource(tuple(shards), _as_one_channel)
 
 
-def _shard(path: Path) -> Shard:
-    return shard(path, ("x", "y"), (SIDE, SIDE), CLASSES)
+def _open_shard(path: Path) -> Shard:
+    return open_shard(path, ("x", "y"), (SIDE, SIDE), CLASSES)
 
 
-def _one_channel(x: np.ndarray) -> np.ndarray:
+def _as_one_channel(x: np.ndarray) -> np.ndarray:
     return x[:, None]

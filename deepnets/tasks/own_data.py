@@ -1,4 +1,4 @@
-"""One's own data: whatever gives batches of (x, y), read once and kept in memory; knows no network."""
+"""A task of the user's own data, read once from a DataLoader or any iterable of batches (x, y)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 import torch
 
-from deepnets.tasks.sampling import dealt
+from deepnets.tasks.sampling import select_samples
 from validation.arguments import Misuse, whole
 
-ROUNDED = 1e-3      # by which a row of probabilities may miss 1
+ROUNDED = 1e-3      # allowed error of the sum of a row of probabilities
 
 
 @dataclass(frozen=True)
 class Own:
-    """Samples in memory, each shown once before any is again; made by `from_loader`.
+    """Samples in memory; each epoch uses every sample once. Built by `from_loader`.
 
     Attributes
     ----------
-    x, y : inputs (n, ...), and class indices (n,) or numbers (n, K): rows of probabilities where there are classes.
-    x_held_out, y_held_out : the same, of what no batch holds.
-    classes : how many there are; None where the targets are numbers.
-    content : the checksum of all four.
+    x, y : inputs (n, ...), and class indices (n,) or numbers (n, K); with classes, numbers are rows of probabilities.
+    x_held_out, y_held_out : the same, of held-out samples.
+    classes : their number; None for regression.
+    content : the SHA-256 checksum of all four tensors.
     """
 
     x: torch.Tensor = field(compare=False, repr=False)
@@ -36,7 +36,7 @@ class Own:
 
     @property
     def in_shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """Shape of one input."""
         return tuple(self.x.shape[1:])
 
     @property
@@ -46,45 +46,45 @@ class Own:
 
     def batch(self, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return x (size, ...) and y, a pure function of the arguments."""
-        chosen = torch.cat([torch.from_numpy(at.copy()) for _, at in dealt(seed, step, size, (len(self.x),))])
+        chosen = torch.cat([torch.from_numpy(at.copy()) for _, at in select_samples(seed, step, size, (len(self.x),))])
         return self.x[chosen], self.y[chosen]
 
     def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what no batch holds."""
+        """Return the held-out samples."""
         return self.x_held_out, self.y_held_out
 
     def describe(self) -> dict[str, Any]:
-        """Return the task as JSON: the data by their content."""
+        """Return the task as JSON; the data are described by their checksum."""
         return {"name": "own", "content": self.content, "samples": len(self.x), "classes": self.classes}
 
 
 def from_loader(shown: Iterable[Any], held_out: Iterable[Any], classes: int | None = None) -> Own:
-    """Return the task of one's own data.
+    """Return the task of the user's own data.
 
-    The order and the batches of the loaders are lost: every run is shown batches of its own size, in an order that its seed gives. Scale
-    the inputs as the network wants them, to a mean square of about 1.
+    The order and the batches of the loaders do not matter: every run uses batches of its own size, in an order that depends on its seed.
+    Scale the inputs to a mean square of about 1.
 
     Parameters
     ----------
-    shown, held_out : a `torch.utils.data.DataLoader`, or anything that gives pairs of tensors (x, y) and ends: x (batch, ...), y class
-        indices (batch,), one-hot rows (batch, K) of whole numbers or booleans, or numbers (batch,) or (batch, K). Both are read once,
-        whole, into memory.
-    classes : how many there are; None: as many as the largest index or the rows say, or, if the targets are floating numbers, none. With
-        it, floating rows (batch, classes) are probabilities.
+    shown, held_out : a `torch.utils.data.DataLoader`, or any finite iterable of pairs of tensors (x, y): x (batch, ...), y class
+        indices (batch,), one-hot rows (batch, K) of whole numbers or booleans, or numbers (batch,) or (batch, K). Both are read into
+        memory.
+    classes : their number; None: inferred from the largest index or the length of one-hot rows, while floating-point targets are numbers to
+        be fitted. If it is given, floating-point rows (batch, classes) are probabilities.
 
     Raises
     ------
-    Misuse : nothing is given, or no tensors; numbers that are not finite; a class index outside of the classes.
+    Misuse : no batches, or no tensors; numbers that are not finite; a class index outside of the classes.
     """
     x, y = _read("shown", shown)
     x_held_out, y_held_out = _read("held_out", held_out)
     if x.shape[1:] != x_held_out.shape[1:] or y.shape[1:] != y_held_out.shape[1:] or y.dtype != y_held_out.dtype:
-        raise Misuse(f"held_out must give inputs and targets like those shown, {tuple(x.shape[1:])} and {tuple(y.shape[1:])} of {y.dtype}, "
+        raise Misuse(f"held_out must give inputs and targets like shown, {tuple(x.shape[1:])} and {tuple(y.shape[1:])} of {y.dtype}, "
                      f"not {tuple(x_held_out.shape[1:])} and {tuple(y_held_out.shape[1:])} of {y_held_out.dtype}")
     if y.is_floating_point():
         y, y_held_out = (t.float().reshape(len(t), -1) for t in (y, y_held_out))
         if classes is not None and not all(_probabilities(t, whole("classes", classes, 2)) for t in (y, y_held_out)):
-            raise Misuse(f"classes={classes!r} wants targets that are class indices, or rows of as many probabilities, not {y.dtype} of "
+            raise Misuse(f"classes={classes!r} needs targets that are class indices, or rows of as many probabilities, not {y.dtype} of "
                          f"shape {tuple(y.shape)}")
     else:
         if _one_hot(y) and _one_hot(y_held_out):
@@ -96,24 +96,24 @@ def from_loader(shown: Iterable[Any], held_out: Iterable[Any], classes: int | No
         if indices.min() < 0 or indices.max() >= classes:
             raise Misuse(f"class indices must lie between 0 and {classes - 1}, not "
                          f"{int(indices.min() if indices.min() < 0 else indices.max())}")
-    mark = hashlib.sha256()
+    digest = hashlib.sha256()
     for tensor in (x, y, x_held_out, y_held_out):
-        mark.update(repr((tuple(tensor.shape), str(tensor.dtype))).encode() + tensor.contiguous().numpy().tobytes())
-    return Own(x, y, x_held_out, y_held_out, classes, mark.hexdigest())
+        digest.update(repr((tuple(tensor.shape), str(tensor.dtype))).encode() + tensor.contiguous().numpy().tobytes())
+    return Own(x, y, x_held_out, y_held_out, classes, digest.hexdigest())
 
 
 def _one_hot(y: torch.Tensor) -> bool:
-    """Return whether whole numbers are rows (n, K) of which each holds a single 1, and else 0."""
+    """Return whether whole numbers are one-hot rows (n, K)."""
     return y.ndim == 2 and y.shape[1] > 1 and bool(((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all())
 
 
 def _probabilities(y: torch.Tensor, classes: int) -> bool:
-    """Return whether numbers (n, K) are probabilities of so many classes."""
+    """Return whether numbers (n, K) are rows of probabilities of K = classes classes."""
     return y.shape[1] == classes and bool((y >= 0).all() and ((y.sum(1) - 1).abs() < ROUNDED).all())
 
 
 def _read(name: str, loader: Iterable[Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return all that a loader gives as one pair of tensors on the CPU; numbers of an input are float32, tokens stay whole."""
+    """Return all batches of a loader as one pair of tensors on the CPU; floating-point inputs as float32, tokens as they are."""
     try:
         pairs = [(x.detach().cpu(), y.detach().cpu()) for x, y in loader]
     except (TypeError, ValueError, AttributeError):

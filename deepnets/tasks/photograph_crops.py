@@ -1,6 +1,6 @@
-"""Crops of the ten colour photographs that scikit-image and scikit-learn ship: colour images without a download; knows no network.
+"""Crops of the ten colour photographs that scikit-image and scikit-learn ship: colour images without a download.
 
-They are not CIFAR, nor like it: the classes are ten photographs, told apart by colour and texture.
+They are not like CIFAR: the classes are ten photographs, which differ in colour and texture.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from deepnets.tasks.augmentation import cropped_and_flipped
 from deepnets.tasks.data_files import sha256
-from deepnets.tasks.image_task import LOOKED_AT, Scale, scale_of
+from deepnets.tasks.image_task import SCALED_ON, Scale, crop_and_flip, fit_scale
 from deepnets.tasks.task import generator
 from validation.arguments import Misuse
 
@@ -22,20 +21,20 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "china", "coffee", "flower", "hubble_deep
                "rocket")
 SIDE, HELD_OUT = 32, 1024
 STRIP = 5                # the rightmost fifth of every photograph is held out
-_BATCH, _SCALE, _HELD_OUT, _AUGMENT = 51, 52, 53, 54      # first words of the keys: the streams never meet
+_BATCH, _SCALE, _HELD_OUT, _AUGMENT = 51, 52, 53, 54      # first words of the keys: independent streams
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """Crops of 32 x 32 pixels from random places of ten photographs; the class is the photograph.
+    """Crops of 32 x 32 pixels at random positions in ten photographs; the class is the photograph.
 
-    Crops to be shown lie in the left four fifths of a photograph, those held out in the rest. Scaled as `Images` are: centred at every
-    pixel, of unit mean square. The stream is endless, its variety is ten photographs.
+    Training crops lie in the left four fifths of a photograph, held-out crops in the rest. They are scaled as `Images`: centred at every
+    pixel, of unit mean square. The stream is endless, but of ten photographs.
 
     Attributes
     ----------
-    content : the checksum of the photographs as decoded.
-    augment : whether shown crops are moved and mirrored at random.
+    content : the checksum of the decoded photographs.
+    augment : whether training crops are shifted and mirrored at random.
     """
 
     content: str
@@ -46,22 +45,22 @@ class Photographs:
 
     def batch(self, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return x (size, 3, 32, 32) and labels (size,), a pure function of the arguments."""
-        pixels, labels = cropped(self._photographs(), generator(_BATCH, seed, step), size, held_out=False)
+        pixels, labels = draw_crops(self._load(), generator(_BATCH, seed, step), size, held_out=False)
         x = _scale()(pixels)
-        return (cropped_and_flipped(x, generator(_AUGMENT, seed, step)) if self.augment else x), torch.from_numpy(labels)
+        return (crop_and_flip(x, generator(_AUGMENT, seed, step)) if self.augment else x), torch.from_numpy(labels)
 
     def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return 1024 crops of the strips that no batch holds."""
-        pixels, labels = cropped(self._photographs(), generator(_HELD_OUT), HELD_OUT, held_out=True)
+        """Return 1024 crops from the held-out fifth of the photographs."""
+        pixels, labels = draw_crops(self._load(), generator(_HELD_OUT), HELD_OUT, held_out=True)
         return _scale()(pixels), torch.from_numpy(labels)
 
     def describe(self) -> dict[str, Any]:
         """Return the task as JSON."""
         return {"name": "photographs", "content": self.content, "augment": self.augment}
 
-    def _photographs(self) -> tuple[np.ndarray, ...]:
+    def _load(self) -> tuple[np.ndarray, ...]:
         if (has := _content()) != self.content:
-            raise Misuse(f"the photographs are not those this task was made of: their checksum is {has}, not {self.content}")
+            raise Misuse(f"the photographs have changed since this task was made: their checksum is {has}, not {self.content}")
         return _read()
 
 
@@ -77,12 +76,12 @@ def photographs(augment: bool = False) -> Photographs:
     return Photographs(_content(), augment)
 
 
-def cropped(pictures: tuple[np.ndarray, ...], source: np.random.Generator, size: int, held_out: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return `size` random crops, bytes (size, 3, 32, 32), and which of the pictures, bytes (H, W, 3), each is from."""
+def draw_crops(pictures: tuple[np.ndarray, ...], source: np.random.Generator, size: int, held_out: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Draw `size` random crops, bytes (size, 3, 32, 32), and the indices (size,) of the pictures, bytes (H, W, 3), that they are from."""
     labels = source.integers(0, len(pictures), size)
-    places = source.random((size, 2))
+    positions = source.random((size, 2))
     crops = np.empty((size, 3, SIDE, SIDE), np.uint8)
-    for crop, label, (down, right) in zip(crops, labels, places, strict=True):
+    for crop, label, (down, right) in zip(crops, labels, positions, strict=True):
         picture = pictures[label]
         edge = picture.shape[1] - picture.shape[1] // STRIP
         part = picture[:, edge:] if held_out else picture[:, :edge]
@@ -111,4 +110,4 @@ def _content() -> str:
 
 @lru_cache(maxsize=1)
 def _scale() -> Scale:
-    return scale_of(cropped(_read(), generator(_SCALE), LOOKED_AT, held_out=False)[0])
+    return fit_scale(draw_crops(_read(), generator(_SCALE), SCALED_ON, held_out=False)[0])

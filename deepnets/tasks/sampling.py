@@ -1,7 +1,7 @@
-"""In which order samples are shown: each once, then all again in another order; knows no data.
+"""The order of samples: every sample once in each epoch, shard by shard, in an order that depends on seed and epoch.
 
-The samples lie in shards. A seed orders the shards, and the samples within each; step s of batches of B shows the samples s B to (s + 1) B
-of that sequence, so that a batch is a function of (seed, step, B) alone and one shard at a time is in use.
+The seed orders the shards, and the samples within each. Step s with batches of B uses the samples s B to (s + 1) B of that sequence: a
+batch is a function of (seed, step, B) alone and one shard at a time is in use.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import numpy as np
 
 from deepnets.tasks.task import generator
 
-_SHARDS, _SAMPLES = 21, 22      # first words of the keys: the streams never meet
+_SHARDS, _SAMPLES = 21, 22      # first words of the keys: independent streams
 
 
-def dealt(seed: int, step: int, size: int, lengths: tuple[int, ...]) -> list[tuple[int, np.ndarray]]:
-    """Return the samples of a step as pieces (shard, indices within it), in order.
+def select_samples(seed: int, step: int, size: int, lengths: tuple[int, ...]) -> list[tuple[int, np.ndarray]]:
+    """Return the samples of a step as pieces (shard, indices within the shard), in order.
 
     Parameters
     ----------
+    seed, step : of the batch.
+    size : B, samples in the batch.
     lengths : samples of each shard, >= 1.
     """
     total, start, left = sum(lengths), step * size, size

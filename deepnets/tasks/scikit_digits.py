@@ -1,4 +1,4 @@
-"""Scikit-learn's handwritten digits: no file is needed; knows no network."""
+"""The handwritten digits (8 x 8) that scikit-learn ships, with elastic warps."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from deepnets.tasks.task import generator
 from validation.arguments import Misuse
 
 HELD_OUT = 297
-DISPLACEMENT = 0.5           # pixels, the standard deviation of an elastic warp
-_SPLIT, _BATCH = 11, 12      # first words of the keys: the streams never meet
+DISPLACEMENT = 0.5           # pixels: standard deviation of an elastic warp
+_SPLIT, _BATCH = 11, 12      # first words of the keys: independent streams
 
 
 @dataclass(frozen=True)
 class Digits:
-    """The 1797 digits of 8 x 8 pixels that scikit-learn ships, batches drawn with replacement from 1500 of them.
+    """The 1797 digits of 8 x 8 pixels that scikit-learn ships; batches are drawn with replacement from 1500 of them.
 
-    Each pixel is centred by its mean over the 1500, and all are divided by one number, so that the mean square of a pixel is 1.
-    The stream is endless, its variety is not: 1500 images. Elastic warps make every sample a new one, but of the same 1500
-    handwritings: what they add is smooth displacement of less than a pixel, and no digit that nobody wrote.
+    Each pixel is centred by its mean over the 1500, and all are divided by one number, so that the mean square of a pixel is 1. The stream
+    is endless, but has 1500 images. Elastic warps make every sample new, by a smooth displacement of less than a pixel; they add no
+    other handwriting.
 
     Attributes
     ----------
-    elastic : whether every sample of a batch is warped; what is held out never is.
-    raw : whether the pixels keep their mean (then only divided, by the number that makes their mean square 1).
+    elastic : whether every sample of a batch is warped; held-out digits never are.
+    raw : whether pixels keep their mean (they are then only divided, so that their mean square is 1).
     """
 
     elastic: bool = False
@@ -45,14 +45,14 @@ class Digits:
 
     def batch(self, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return x (size, 64) and labels (size,), a pure function of the arguments."""
-        x, y = _digits(self.raw)
+        x, y = _load_and_scale(self.raw)
         source = generator(_BATCH, seed, step)
         chosen = torch.from_numpy(source.integers(0, len(x) - HELD_OUT, size))
-        return (_warped(x[chosen], source) if self.elastic else x[chosen]), y[chosen]
+        return (_warp(x[chosen], source) if self.elastic else x[chosen]), y[chosen]
 
     def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the 297 digits that no batch holds."""
-        x, y = _digits(self.raw)
+        """Return the 297 digits that are in no batch."""
+        x, y = _load_and_scale(self.raw)
         return x[-HELD_OUT:], y[-HELD_OUT:]
 
     def describe(self) -> dict[str, Any]:
@@ -60,8 +60,8 @@ class Digits:
         return {"name": "digits", "elastic": self.elastic, "raw": self.raw}
 
 
-def shuffled() -> tuple[np.ndarray, np.ndarray]:
-    """Return all digits (1797, 64), from 0 to 16, and their labels, in one fixed random order, those held out last."""
+def load_in_random_order() -> tuple[np.ndarray, np.ndarray]:
+    """Return all digits (1797, 64), pixels from 0 to 16, and their labels, in one fixed random order, the 297 held-out digits last."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -73,20 +73,20 @@ def shuffled() -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=2)
-def _digits(raw: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return all digits as `shuffled`, scaled."""
-    x, y = (torch.from_numpy(part) for part in shuffled())
+def _load_and_scale(raw: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return all digits in the order of `load_in_random_order`, scaled."""
+    x, y = (torch.from_numpy(part) for part in load_in_random_order())
     mean = torch.zeros(64) if raw else x[:-HELD_OUT].mean(0)
     x = x - mean
     return (x / x[:-HELD_OUT].square().mean().sqrt()).float(), y.long()
 
 
-def _warped(x: torch.Tensor, source: np.random.Generator) -> torch.Tensor:
-    """Return images (n, 64) displaced by smooth random fields: a normal displacement at 3 x 3 points, interpolated between them.
+def _warp(x: torch.Tensor, source: np.random.Generator) -> torch.Tensor:
+    """Return images (n, 64) displaced by smooth random fields: normal displacements at 3 x 3 points, interpolated between them.
 
-    What comes in from beyond the rim is 0: the mean image of centred pixels, the paper of raw ones.
+    Pixels from beyond the border are 0: the mean of centred pixels, the background of raw ones.
     """
-    coarse = source.normal(0.0, DISPLACEMENT, (len(x), 2, 3, 3)).astype(np.float32) * (2 / 8)       # grid_sample's image is 2 wide
+    coarse = source.normal(0.0, DISPLACEMENT, (len(x), 2, 3, 3)).astype(np.float32) * (2 / 8)       # grid_sample's images have width 2
     field = F.interpolate(torch.from_numpy(coarse), (8, 8), mode="bicubic", align_corners=True)
     rest = F.affine_grid(torch.eye(2, 3).expand(len(x), 2, 3), [len(x), 1, 8, 8], align_corners=False)
     moved = F.grid_sample(x.reshape(-1, 1, 8, 8), rest + field.permute(0, 2, 3, 1), mode="bilinear", align_corners=False)
@@ -94,5 +94,5 @@ def _warped(x: torch.Tensor, source: np.random.Generator) -> torch.Tensor:
 
 
 def digits(elastic: bool = False, raw: bool = False) -> Digits:
-    """Return scikit-learn's digits, 64 inputs and 10 classes. With `elastic`, every sample is warped anew; `raw` pixels keep their mean."""
+    """Return scikit-learn's digits, 64 inputs and 10 classes. `elastic`: every sample is warped; `raw`: pixels keep their mean."""
     return Digits(elastic, raw)

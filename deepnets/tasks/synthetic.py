@@ -1,4 +1,4 @@
-"""Tasks that are generated: single-index and multi-index models; endless, and needing no file."""
+"""Synthetic regression tasks: single-index and multi-index models with Gaussian inputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deepnets.tasks.task import generator
 from validation.arguments import Misuse, whole
 
 HELD_OUT = 1024
-_DIRECTION, _BATCH, _HELD_OUT = 1, 2, 3      # first words of the keys: the streams never meet
+_DIRECTION, _BATCH, _HELD_OUT = 1, 2, 3      # first words of the keys: independent streams
 _DIRECTIONS, _BATCH_OF_MANY, _HELD_OUT_OF_MANY = 4, 5, 6
 
 
@@ -26,7 +26,7 @@ class SingleIndex:
     ----------
     dim : of x.
     degree : >= 1.
-    direction : the seed of w.
+    direction : seed of w.
     """
 
     dim: int
@@ -44,19 +44,19 @@ class SingleIndex:
 
     def batch(self, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return x (size, dim) and y (size, 1), a pure function of the arguments."""
-        return self._drawn(generator(_BATCH, seed, step), size)
+        return self._draw(generator(_BATCH, seed, step), size)
 
     def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return 1024 further samples."""
-        return self._drawn(generator(_HELD_OUT), HELD_OUT)
+        """Return 1024 held-out samples."""
+        return self._draw(generator(_HELD_OUT), HELD_OUT)
 
     def describe(self) -> dict[str, Any]:
         """Return the task as JSON."""
-        told = asdict(self)
-        del told["in_shape"]
-        return {"name": "single_index", **told}
+        description = asdict(self)
+        del description["in_shape"]
+        return {"name": "single_index", **description}
 
-    def _drawn(self, source: np.random.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _draw(self, source: np.random.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         w = generator(_DIRECTION, self.direction).standard_normal(self.dim)
         x = source.standard_normal((size, self.dim), dtype=np.float32)
         y = (x @ (w / np.linalg.norm(w))) ** self.degree / math.sqrt(math.prod(range(1, 2 * self.degree, 2)))
@@ -70,13 +70,13 @@ def single_index(dim: int, degree: int) -> SingleIndex:
 
 @dataclass(frozen=True)
 class MultiIndex:
-    """``y = sum over terms of prod_i (w_i . x)**p_i``, over the root of its mean square: x standard normal, w_i fixed random orthonormal.
+    """``y = sum over terms of prod_i (w_i . x)**p_i``, divided by its root mean square: x standard normal, w_i fixed random orthonormal.
 
     Attributes
     ----------
     dim : of x.
-    terms : of each term the powers (p_1, ..., p_k) of the k directions, whole numbers; k is at most `dim`.
-    directions : the seed of w.
+    terms : for each term the powers (p_1, ..., p_k) of the k directions, whole numbers; k is at most `dim`.
+    directions : seed of w.
     """
 
     dim: int
@@ -92,10 +92,10 @@ class MultiIndex:
         rows = self.terms
         if not isinstance(rows, Sequence) or not rows or not all(isinstance(r, Sequence) and not isinstance(r, str) for r in rows):
             raise Misuse(f"terms must be tuples of powers, such as ((1, 0), (1, 1)), not {rows!r}")
-        made = tuple(tuple(whole("terms", p, 0) for p in row) for row in rows)
-        if len({len(row) for row in made}) != 1 or not 1 <= len(made[0]) <= self.dim or not any(map(any, made)):
+        powers = tuple(tuple(whole("terms", p, 0) for p in row) for row in rows)
+        if len({len(row) for row in powers}) != 1 or not 1 <= len(powers[0]) <= self.dim or not any(map(any, powers)):
             raise Misuse(f"terms must be of one length, from 1 to dim={self.dim}, with a power above 0, not {rows!r}")
-        object.__setattr__(self, "terms", made)
+        object.__setattr__(self, "terms", powers)
         object.__setattr__(self, "in_shape", (self.dim,))
 
     def mean_square(self) -> int:
@@ -104,17 +104,17 @@ class MultiIndex:
 
     def batch(self, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return x (size, dim) and y (size, 1), a pure function of the arguments."""
-        return self._drawn(generator(_BATCH_OF_MANY, seed, step), size)
+        return self._draw(generator(_BATCH_OF_MANY, seed, step), size)
 
     def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return 1024 further samples."""
-        return self._drawn(generator(_HELD_OUT_OF_MANY), HELD_OUT)
+        """Return 1024 held-out samples."""
+        return self._draw(generator(_HELD_OUT_OF_MANY), HELD_OUT)
 
     def describe(self) -> dict[str, Any]:
         """Return the task as JSON."""
         return {"name": "multi_index", "dim": self.dim, "terms": [list(row) for row in self.terms], "directions": self.directions}
 
-    def _drawn(self, source: np.random.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _draw(self, source: np.random.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         w = np.linalg.qr(generator(_DIRECTIONS, self.directions).standard_normal((self.dim, len(self.terms[0]))))[0]
         x = source.standard_normal((size, self.dim), dtype=np.float32)
         z = x @ w                                                                   # (size, k)
@@ -123,7 +123,7 @@ class MultiIndex:
 
 
 def multi_index(dim: int, terms: Sequence[Sequence[int]] = ((1, 0, 0), (1, 1, 0), (1, 1, 1))) -> MultiIndex:
-    """Return the task of a polynomial of a few directions, scaled to unit mean square; `terms` tell the powers, unless given a staircase's.
+    """Return the task of a polynomial in a few directions, scaled to unit mean square; `terms` are its powers, by default a staircase.
 
     ``((1, 0, 0), (1, 1, 0), (1, 1, 1))`` is z_1 + z_1 z_2 + z_1 z_2 z_3.
     """
@@ -131,5 +131,5 @@ def multi_index(dim: int, terms: Sequence[Sequence[int]] = ((1, 0, 0), (1, 1, 0)
 
 
 def _moment(power: int) -> int:
-    """Return the mean of a standard normal number's power."""
+    """Return the mean of a power of a standard normal number."""
     return 0 if power % 2 else math.prod(range(1, power, 2))

@@ -1,4 +1,4 @@
-"""What a task is: a stream of batches, each a pure function of (seed, step); knows no data and no network."""
+"""The interface of a task, the checks of its batches, and random numbers that depend on a key alone."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from validation.arguments import Misuse
 
 @runtime_checkable
 class Task(Protocol):
-    """Anything that gives batches. It may be subclassed, or merely resembled.
+    """A stream of batches, each a pure function of (seed, step). Subclassing is not required.
 
     Attributes
     ----------
-    in_shape : of one input.
-    out_features : numbers a network gives for one input.
-    classes : how many there are; None where the targets are numbers.
+    in_shape : shape of one input.
+    out_features : K, the outputs of a network for one input.
+    classes : their number; None for regression.
     """
 
     in_shape: tuple[int, ...]
@@ -26,14 +26,14 @@ class Task(Protocol):
     classes: int | None
 
     def batch(self, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return inputs (size, *in_shape), and targets: class indices (size,), or floating numbers or one-hot rows (size, out_features).
+        """Return inputs (size, *in_shape) and targets: class indices (size,), or floating-point numbers or one-hot rows (size, K).
 
-        Of a sequence every place may be told: class indices (size, length), or numbers (size, length, out_features).
+        For sequences each position may have a target: class indices (size, length), or numbers (size, length, K).
         """
         ...
 
     def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return inputs and targets that no batch holds."""
+        """Return inputs and targets that are in no batch."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -42,52 +42,58 @@ class Task(Protocol):
 
 
 def as_task(task: Any) -> Task:
-    """Return `task` if it gives batches; otherwise raise `Misuse`."""
+    """Return `task` if it has the attributes and methods of `Task`; otherwise raise `Misuse`."""
     if isinstance(task, type) or not isinstance(task, Task):
         raise Misuse("task must have in_shape, out_features, classes, batch(seed, step, size), held_out() and describe(), as those of "
-                     f"deepnets.tasks have, not {task!r}")
+                     f"deepnets.tasks do, not {task!r}")
     return task
 
 
 def generator(*key: int) -> np.random.Generator:
-    """Return a source of random numbers that depends on `key` alone: neighbouring seeds and steps share nothing."""
+    """Return a random generator that depends on `key` alone; generators of different keys are independent."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
 def draw_batch(task: Task, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a batch of a task, `checked`."""
+    """Draw a batch of a task, checked by `check_batch`."""
     return check_batch(task, task.batch(seed, step, size), f"batch(seed={seed}, step={step}, size={size})")
 
 
 def check_batch(task: Task, given: Any, where: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the inputs and targets that a task gave, whole numbers of targets as int64, rows of booleans as numbers.
+    """Check the inputs and targets that a task returned; return whole-number targets as int64, rows of booleans as float32.
+
+    Parameters
+    ----------
+    task : that returned the batch.
+    given : what it returned.
+    where : the call, for the message.
 
     Raises
     ------
-    Misuse : no two tensors of one length; targets that are no class indices below K, and no numbers (..., K).
+    Misuse : not two tensors of one length, or targets that are neither class indices below K nor numbers (..., K).
     """
     if not isinstance(given, tuple | list) or len(given) != 2 or not all(isinstance(t, torch.Tensor) and t.ndim for t in given):
-        raise Misuse(f"task must give two tensors, inputs and targets, but {where} gave "
+        raise Misuse(f"task must return two tensors, inputs and targets, but {where} returned "
                      f"{[type(t).__name__ for t in given] if isinstance(given, tuple | list) else type(given).__name__}")
     x, y = given
     K = task.out_features
     if len(x) != len(y):
-        raise Misuse(f"task must give as many targets as inputs, but {where} has {len(y)} for {len(x)}")
+        raise Misuse(f"task must return as many targets as inputs, but {where} returned {len(y)} for {len(x)}")
     if y.is_floating_point() or y.dtype == torch.bool:
         if y.ndim < 2 or y.shape[-1] != K:
-            raise Misuse(f"task must give class indices, or numbers whose last dim is out_features={K}, but {where} has targets of shape "
-                         f"{tuple(y.shape)}")
+            raise Misuse(f"task must return class indices, or numbers whose last dimension is out_features={K}, but {where} returned "
+                         f"targets of shape {tuple(y.shape)}")
         return x, y if y.is_floating_point() else y.float()
     y = y.long()
-    if y.device.type == "cpu" and y.numel() and not 0 <= int(y.min()) <= int(y.max()) < K:      # elsewhere it would have to be waited for
-        strange = y[(y < 0) | (y >= K)][0]
-        raise Misuse(f"task must give class indices of 0 to {K - 1}, but {where} has {int(strange)}")
+    if y.device.type == "cpu" and y.numel() and not 0 <= int(y.min()) <= int(y.max()) < K:      # on a GPU this would wait
+        wrong = y[(y < 0) | (y >= K)][0]
+        raise Misuse(f"task must return class indices from 0 to {K - 1}, but {where} returned {int(wrong)}")
     return x, y
 
 
 def place_like(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return a tensor on the device of `like`, and of its dtype if it has a floating one."""
+    """Move a tensor to the device of `like`, and cast it to its dtype if it is floating-point."""
     x = x.to(like.dtype) if x.is_floating_point() else x
     if like.is_cuda and x.device.type == "cpu":
-        x = x.pin_memory()          # from there it is copied while the device still works on the steps before
+        x = x.pin_memory()          # copied while the device still runs the steps before
     return x.to(like.device, non_blocking=like.is_cuda)

@@ -15,7 +15,7 @@ import xarray as xr
 
 import deepnets
 from deepnets import diffusion
-from deepnets.tasks.image_task import opened
+from deepnets.tasks.image_task import load_source
 from gallery import Findings, kept
 from validation.plotting.image_sheet import plot_sheet
 
@@ -38,13 +38,13 @@ def originals(source):
 
 def unseen(source):
     """Return real images (n, side, side), 0 to 255, that no generator has seen, and their labels."""
-    from deepnets.tasks.scikit_digits import HELD_OUT, shuffled
+    from deepnets.tasks.scikit_digits import HELD_OUT, load_in_random_order
 
     if source == "digits":
-        x, y = shuffled()
+        x, y = load_in_random_order()
         return x[-HELD_OUT:].reshape(-1, 8, 8) * (255 / 16), y[-HELD_OUT:]
     task = deepnets.tasks.mnist()
-    x, y = opened(task.read, task.path)[0].held_out()
+    x, y = load_source(task.read, task.path)[0].held_out()
     return x[:, 0], y
 
 

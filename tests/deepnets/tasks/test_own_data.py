@@ -1,4 +1,4 @@
-"""One's own data: what a loader gives is what is shown and held out, and what is refused."""
+"""The user's own data: batches and held-out samples are those of the loaders; invalid data are refused."""
 
 import pickle
 
@@ -16,7 +16,7 @@ def loader(x=X, y=Y, size=4):
     return DataLoader(TensorDataset(x, y), size)
 
 
-def test_each_sample_is_shown_once_before_any_again():
+def test_each_epoch_uses_every_sample_once():
     task = as_task(from_loader(loader(), loader(X[:2] + 100, Y[:2])))
     assert (task.in_shape, task.out_features, task.classes) == ((3,), 4, 4)
     x, y = (torch.cat(parts) for parts in zip(*(task.batch(7, step, 5) for step in range(2)), strict=True))
@@ -29,7 +29,7 @@ def test_each_sample_is_shown_once_before_any_again():
     assert torch.equal(task.held_out()[0], X[:2] + 100)
 
 
-def test_the_data_are_told_by_their_content():
+def test_the_data_are_described_by_their_content():
     task, same = (from_loader(loader(size=s), loader()) for s in (3, 10))
     assert task == same == pickle.loads(pickle.dumps(task))
     assert task.describe() == same.describe()

@@ -1,4 +1,4 @@
-"""Tasks: streams that are functions of (seed, step), their scales, and what is held out."""
+"""Tasks: batches are functions of (seed, step); their scales and held-out samples."""
 
 import subprocess
 import sys
@@ -63,7 +63,7 @@ def test_elastic_digits_are_new_and_alike():
     assert len({tuple(row) for row in z.tolist()}) == 400 > len({tuple(row) for row in x.tolist()})
     shape = torch.nn.functional.cosine_similarity(x, z, dim=1)
     other = torch.nn.functional.cosine_similarity(x, z.roll(1, 0), dim=1)
-    assert 0.6 < float(shape.mean()) < 0.98          # another image, of the same digit
+    assert 0.6 < float(shape.mean()) < 0.98          # another image of the same digit
     assert float(other.mean()) < 0.2
     assert all(map(torch.equal, plain.held_out(), warped.held_out()))
     assert plain.describe() != warped.describe()
@@ -72,8 +72,8 @@ def test_elastic_digits_are_new_and_alike():
 def test_digits_without_scikit_learn():
     code = ("import sys; sys.modules['sklearn'] = None; sys.modules['sklearn.datasets'] = None\n"
             "from deepnets import tasks\ntry: tasks.digits().batch(0, 0, 1)\nexcept ValueError as e: print(e)")
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "pip install 'lazyrich[deep]'" in told
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "pip install 'lazyrich[deep]'" in output
 
 
 @pytest.mark.parametrize("arguments", [(0, 1), (3, 0), (2.5, 1)])
@@ -82,6 +82,6 @@ def test_misuse(arguments):
         tasks.single_index(*arguments)
 
 
-def test_what_is_no_task_is_refused():
+def test_an_object_that_is_not_a_task_is_refused():
     with pytest.raises(Misuse, match="held_out"):
         tasks.as_task([1, 2])

@@ -1,4 +1,4 @@
-"""Tasks from files: what each reader reads, in which order it is shown, and what is said of files missing, truncated or altered."""
+"""Tasks from files: what is read, the order of samples, and the errors for missing, truncated or altered files."""
 
 import gzip
 import hashlib
@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from deepnets import tasks
 from deepnets.tasks import cifar, image_task, mnist1m_files, mnist_files
-from deepnets.tasks.augmentation import cropped_and_flipped
-from deepnets.tasks.npz_members import member
-from deepnets.tasks.sampling import dealt
+from deepnets.tasks.image_task import crop_and_flip
+from deepnets.tasks.npz_shards import open_member
+from deepnets.tasks.sampling import select_samples
 from deepnets.tasks.task import generator
 from tests.deepnets import datasets_on_disk as disk
 from validation import Misuse
@@ -61,19 +61,19 @@ DATASETS = {
 
 @pytest.fixture(params=DATASETS)
 def dataset(request, tmp_path, monkeypatch):
-    """The pixels (n, C, H, W) and labels that a tiny dataset holds, and its task."""
+    """The pixels (n, C, H, W) and labels of a tiny data set, and its task."""
     (x, y), task = DATASETS[request.param](tmp_path / "d", monkeypatch)
     x = x if x.ndim == 4 and x.shape[1] == 3 else x.transpose(0, 3, 1, 2) if x.ndim == 4 else x[:, None]
     return x, y, task
 
 
 def bytes_of(task, x):
-    """The bytes that scaled images were made of."""
-    _, scale = image_task.opened(task.read, task.path)
+    """Return the bytes of scaled images."""
+    _, scale = image_task.load_source(task.read, task.path)
     return (x * scale.unit + scale.mean).round().to(torch.uint8).numpy()
 
 
-def test_each_image_is_shown_once_before_any_is_shown_again(dataset):
+def test_each_epoch_uses_every_training_image_once(dataset):
     x, y, task = dataset
     held, held_labels = task.held_out()
     n = len(x) - len(held)
@@ -99,7 +99,7 @@ def test_a_batch_is_a_function_of_seed_and_step(dataset):
     _, _, task = dataset
     x, y = task.batch(1, 5, 16)
     task.batch(2, 9, 30), task.held_out()
-    image_task.opened.cache_clear()
+    image_task.load_source.cache_clear()
     again = task.batch(1, 5, 16)
     assert torch.equal(x, again[0])
     assert torch.equal(y, again[1])
@@ -112,17 +112,17 @@ def test_a_batch_is_a_function_of_seed_and_step(dataset):
 
 def test_centred_and_of_unit_mean_square(dataset):
     _, _, task = dataset
-    lengths = image_task.opened(task.read, task.path)[0].lengths
+    lengths = image_task.load_source(task.read, task.path)[0].lengths
     x, _ = task.batch(0, 0, sum(lengths))
     if len(lengths) == 1:
         assert float(x.square().mean()) == pytest.approx(1, abs=1e-4)
         assert float(x.mean(0).abs().max()) < 1e-4
-    else:       # the scale is the first shard's: a variance of n is (n + 1)/(n - 1) seen from elsewhere
+    else:       # the scale is the first shard's: relative to a variance of n samples, that of others is (n + 1)/(n - 1) of it
         assert float(x.square().mean()) == pytest.approx(1 + 2 / lengths[0], abs=0.03)
         assert float(x.mean().abs()) < 0.02
 
 
-def test_described_by_content_pickled_small(dataset, tmp_path):
+def test_described_by_content_and_small_when_pickled(dataset, tmp_path):
     _, _, task = dataset
     assert json.loads(json.dumps(task.describe())) == task.describe()
     assert str(tmp_path) not in json.dumps(task.describe())
@@ -145,13 +145,13 @@ def test_the_same_data_elsewhere_are_the_same_task(tmp_path, monkeypatch):
     assert tasks.mnist(tmp_path / "c") != tasks.mnist(tmp_path / "a")
 
 
-def test_data_exchanged_under_a_task_are_refused(tmp_path):
+def test_data_that_have_changed_are_refused(tmp_path):
     disk.idx_folder(tmp_path / "a")
     task = tasks.mnist(tmp_path / "a")
     disk.idx_folder(tmp_path / "a", seed=1)
-    task.batch(0, 0, 4)                        # this process has read them before
-    image_task.opened.cache_clear()
-    with pytest.raises(Misuse, match="is not what this task was made of"):
+    task.batch(0, 0, 4)                        # cached by this process
+    image_task.load_source.cache_clear()
+    with pytest.raises(Misuse, match="has changed since this task was made"):
         task.batch(0, 0, 4)
 
 
@@ -161,10 +161,11 @@ def test_at_most_2048_are_held_out(tmp_path):
 
 
 @given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4), seed=st.integers(0, 2**40), size=st.integers(1, 50))
-def test_dealt(lengths, seed, size):
+def test_each_epoch_uses_every_sample_once_shard_by_shard(lengths, seed, size):
     total = sum(lengths)
     steps = -(-2 * total // size)
-    one_by_one = [(shard, int(i)) for step in range(steps) for shard, chosen in dealt(seed, step, size, tuple(lengths)) for i in chosen]
+    one_by_one = [(shard, int(i)) for step in range(steps) for shard, chosen in select_samples(seed, step, size, tuple(lengths))
+                  for i in chosen]
     everything = sorted((shard, i) for shard, n in enumerate(lengths) for i in range(n))
     assert len(one_by_one) == steps * size
     assert sorted(one_by_one[:total]) == sorted(one_by_one[total:2 * total]) == everything
@@ -203,7 +204,7 @@ def test_one_of_four_missing(tmp_path):
         tasks.mnist(tmp_path)
 
 
-def test_altered_fashion_is_refused_with_both_sums(tmp_path, monkeypatch):
+def test_altered_fashion_is_refused_with_both_checksums(tmp_path, monkeypatch):
     fashion(tmp_path, monkeypatch, zipped=False)
     path = tmp_path / "train-labels-idx1-ubyte"
     data = bytearray(path.read_bytes())
@@ -214,7 +215,7 @@ def test_altered_fashion_is_refused_with_both_sums(tmp_path, monkeypatch):
         tasks.fashion_mnist(tmp_path)
 
 
-def test_the_sums_are_those_of_the_originals():
+def test_the_checksums_are_those_of_the_originals():
     assert [v[:4] for v in mnist_files.FASHION_SHA256.values()] == ["c59f", "bad3", "5b41", "0402"]
 
 
@@ -224,8 +225,8 @@ def test_truncated_idx(zipped, tmp_path):
     path = tmp_path / ("train-images-idx3-ubyte" + ".gz" * zipped)
     data = path.read_bytes()
     path.write_bytes(data[:-100])
-    told = "no whole gzip file" if zipped else f"it has {len(data) - 100} bytes, and its header tells {len(data)}"
-    with pytest.raises(Misuse, match=f"{path} is truncated.*{told}"):
+    reason = "not a complete gzip file" if zipped else f"it has {len(data) - 100} bytes, but {len(data)} according to its header"
+    with pytest.raises(Misuse, match=f"{path} is truncated.*{reason}"):
         tasks.mnist(tmp_path)
 
 
@@ -235,19 +236,19 @@ def spoilt_idx(name, data):
     return spoil
 
 
-@pytest.mark.parametrize(("spoil", "told"), [
-    (spoilt_idx("train-images-idx3-ubyte", b"PK\3\4 nonsense that is long enough"), "no IDX file of 3 dimensions"),
-    (spoilt_idx("train-images-idx3-ubyte", b""), "no IDX file"),
+@pytest.mark.parametrize(("spoil", "message"), [
+    (spoilt_idx("train-images-idx3-ubyte", b"PK\3\4 nonsense that is long enough"), "not an IDX file of 3 dimensions"),
+    (spoilt_idx("train-images-idx3-ubyte", b""), "not an IDX file"),
     (spoilt_idx("train-images-idx3-ubyte", disk.idx(np.zeros((300, 784)))), r"in 3 dimensions, not type 8 in 2"),
     (spoilt_idx("train-images-idx3-ubyte", b"\0\0\x0d\3" + bytes(40)), r"not type 13 in 3"),
-    (spoilt_idx("train-labels-idx1-ubyte", disk.idx(np.zeros(299))), "holds 300 images, and .*train-labels-idx1-ubyte 299 labels"),
+    (spoilt_idx("train-labels-idx1-ubyte", disk.idx(np.zeros(299))), "holds 300 images, but .*train-labels-idx1-ubyte 299 labels"),
     (spoilt_idx("t10k-labels-idx1-ubyte", disk.idx(np.r_[np.zeros(40), 10, 12, np.zeros(18)])),
      r"label 10 at index 40 of .*t10k-labels.*0\.\.9"),
 ])
-def test_spoilt_idx(spoil, told, tmp_path):
+def test_spoilt_idx(spoil, message, tmp_path):
     disk.idx_folder(tmp_path, zipped=False)
     spoil(tmp_path)
-    with pytest.raises(Misuse, match=told):
+    with pytest.raises(Misuse, match=message):
         tasks.mnist(tmp_path)
 
 
@@ -277,11 +278,11 @@ def test_digits_sorted_by_class(tmp_path, monkeypatch):
     assert tasks.mnist() == task
 
 
-@pytest.mark.parametrize(("how", "told"), [({"rows": 900}, "more than 1000 rows"), ({"pixel": 256}, "0 to 255"),
+@pytest.mark.parametrize(("how", "message"), [({"rows": 900}, "more than 1000 rows"), ({"pixel": 256}, "0 to 255"),
                                            ({"label": 11}, "label 11 at")])
-def test_spoilt_csv(how, told, tmp_path):
+def test_spoilt_csv(how, message, tmp_path):
     five_thousand(tmp_path / "m.csv.gz", **how)
-    with pytest.raises(Misuse, match=told):
+    with pytest.raises(Misuse, match=message):
         tasks.mnist(tmp_path / "m.csv.gz")
 
 
@@ -310,11 +311,11 @@ def test_truncated_cifar10(tmp_path, monkeypatch):
     with pytest.raises(Misuse, match=r"needs data_batch_3.bin"):
         tasks.cifar10(tmp_path / "a.tar.gz")
     (tmp_path / "b.tar.gz").write_bytes((tmp_path / "a.tar.gz").read_bytes()[:5000])
-    with pytest.raises(Misuse, match="truncated or no tar archive"):
+    with pytest.raises(Misuse, match="truncated or not a tar archive"):
         tasks.cifar10(tmp_path / "b.tar.gz")
 
 
-def test_pickles_are_refused_unopened(tmp_path):
+def test_pickles_are_refused_without_reading_them(tmp_path):
     class Trap:
         def __reduce__(self):
             return (pytest.fail, ("unpickled",))
@@ -322,11 +323,11 @@ def test_pickles_are_refused_unopened(tmp_path):
     trap = pickle.dumps(Trap())
     (tmp_path / "py").mkdir()
     (tmp_path / "py" / "data_batch_1").write_bytes(trap)
-    with pytest.raises(Misuse, match="python version, which is pickled"):
+    with pytest.raises(Misuse, match="Python version of CIFAR-10, which is pickled"):
         tasks.cifar10(tmp_path / "py")
     with tarfile.open(tmp_path / "p.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "py" / "data_batch_1", "cifar-10-batches-py/data_batch_1")
-    with pytest.raises(Misuse, match="python version, which is pickled"):
+    with pytest.raises(Misuse, match="Python version of CIFAR-10, which is pickled"):
         tasks.cifar10(tmp_path / "p.tar.gz")
     file = io.BytesIO()
     np.lib.format.write_array(file, np.array([Trap()] * 50), allow_pickle=True)
@@ -337,12 +338,12 @@ def test_pickles_are_refused_unopened(tmp_path):
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_npz_is_read_as_numpy_reads_it(compressed, tmp_path):
+def test_npz_is_read_as_by_numpy(compressed, tmp_path):
     rng = np.random.default_rng(0)
     arrays = {"a": rng.integers(0, 256, (7, 3, 2), dtype=np.uint8), "b": rng.normal(size=11), "c": np.arange(5, dtype=">i2")}
     (np.savez_compressed if compressed else np.savez)(tmp_path / "f.npz", **arrays)
     for key, array in arrays.items():
-        read = member(tmp_path / "f.npz", key).array()
+        read = open_member(tmp_path / "f.npz", key).array()
         assert isinstance(read, np.memmap) is not compressed
         assert read.dtype == array.dtype
         assert np.array_equal(read, array)
@@ -364,49 +365,49 @@ def test_altered_and_truncated_npz(compressed, tmp_path):
         tasks.cifar5m(tmp_path / "d")
 
 
-@pytest.mark.parametrize(("arrays", "told"), [
+@pytest.mark.parametrize(("arrays", "message"), [
     ({"X": np.zeros((9, 32, 32, 3), np.uint8)}, "must hold an array 'Y'; it holds 'X'"),
     ({"X": np.zeros((9, 32, 32, 3)), "Y": np.zeros(9, int)}, r"uint8 of shape \(n, 32, 32, 3\), not float64"),
     ({"X": np.zeros((9, 3, 32, 32), np.uint8), "Y": np.zeros(9, int)}, r"not uint8 of \(9, 3, 32, 32\)"),
     ({"X": np.zeros((9, 32, 32, 3), np.uint8), "Y": np.zeros(8, int)}, r"one label for each of 9 images"),
     ({"X": np.zeros((9, 32, 32, 3), np.uint8), "Y": np.arange(3, 12)}, r"label 10 at index 7 of 'Y'"),
     ({"X": np.zeros((9, 32, 32, 3), np.uint8), "Y": np.zeros(9)}, "must be whole numbers, not float64"),
-    ({"X": np.asfortranarray(np.zeros((9, 32, 32, 3), np.uint8)), "Y": np.zeros(9, int)}, "its last index does not run fastest"),
+    ({"X": np.asfortranarray(np.zeros((9, 32, 32, 3), np.uint8)), "Y": np.zeros(9, int)}, "it is stored in Fortran order"),
 ])
-def test_npz_of_something_else(arrays, told, tmp_path):
+def test_npz_of_something_else(arrays, message, tmp_path):
     np.savez(tmp_path / "cifar5m-part0.npz", **arrays)
-    with pytest.raises(Misuse, match=told):
+    with pytest.raises(Misuse, match=message):
         tasks.cifar5m(tmp_path)
 
 
 def test_mnist1m_format(tmp_path):
     disk.mnist1m_folder(tmp_path, [30, 20])
-    told = json.loads((tmp_path / "mnist1m.json").read_text())
-    assert told["format"] == "mnist1m"
-    assert told["origin"] == {"drawn": "at random"}
-    assert [s["samples"] for s in told["shards"]] == [30, 20]
-    for row in told["shards"]:
+    index = json.loads((tmp_path / "mnist1m.json").read_text())
+    assert index["format"] == "mnist1m"
+    assert index["origin"] == {"drawn": "at random"}
+    assert [s["samples"] for s in index["shards"]] == [30, 20]
+    for row in index["shards"]:
         assert hashlib.sha256((tmp_path / row["file"]).read_bytes()).hexdigest() == row["sha256"]
         with np.load(tmp_path / row["file"], allow_pickle=False) as held:
             assert (held["x"].dtype, held["y"].dtype, held["x"].shape[1:]) == (np.uint8, np.uint8, (28, 28))
     assert sorted(p.name for p in tmp_path.glob("mnist1m*")) == ["mnist1m-00000.npz", "mnist1m-00001.npz", "mnist1m.json"]
 
 
-@pytest.mark.parametrize(("spoil", "told"), [
+@pytest.mark.parametrize(("spoil", "message"), [
     (lambda at: (at / "mnist1m-00001.npz").unlink(), "needs mnist1m-00001.npz"),
     (lambda at: (at / "mnist1m-00001.npz").write_bytes(b"x"), "mnist1m-00001.npz is truncated or altered: its sha256 is 2d71.*should be"),
-    (lambda at: (at / "mnist1m.json").write_text("{"), "mnist1m.json is no index of shards"),
+    (lambda at: (at / "mnist1m.json").write_text("{"), "mnist1m.json is not an index of shards"),
     (lambda at: (at / "mnist1m.json").write_text('{"format": "mnist1m", "version": 2}'), "version 1, not 'mnist1m', version 2"),
-    (lambda at: (at / "mnist1m.json").write_text('{"format": "mnist1m", "version": 1, "shards": []}'), "tells of no shards"),
+    (lambda at: (at / "mnist1m.json").write_text('{"format": "mnist1m", "version": 1, "shards": []}'), "lists no shards"),
 ])
-def test_spoilt_mnist1m(spoil, told, tmp_path):
+def test_spoilt_mnist1m(spoil, message, tmp_path):
     disk.mnist1m_folder(tmp_path, [30, 20])
     spoil(tmp_path)
-    with pytest.raises(Misuse, match=told):
+    with pytest.raises(Misuse, match=message):
         tasks.mnist_1m(tmp_path)
 
 
-def test_what_the_format_cannot_hold_is_not_written(tmp_path):
+def test_invalid_arrays_are_not_written(tmp_path):
     with pytest.raises(Misuse, match="uint8"):
         mnist1m_files.write_shard(tmp_path, 0, np.zeros((3, 28, 28)), np.zeros(3, int))
     with pytest.raises(Misuse, match="label 10 at index 2"):
@@ -436,14 +437,14 @@ def test_spoilt_tiny_imagenet(tmp_path):
     picture = tmp_path / "train" / "n02" / "images" / "n02_3.JPEG"
     whole = picture.read_bytes()
     picture.write_bytes(whole[:300])
-    with pytest.raises(Misuse, match=r"n02_3.JPEG, of 300 bytes, is truncated or no image"):
+    with pytest.raises(Misuse, match=r"n02_3.JPEG, of 300 bytes, is truncated or not an image"):
         tasks.tiny_imagenet(tmp_path)
     picture.write_bytes(whole)
-    told = (tmp_path / "val" / "val_annotations.txt").read_text()
-    (tmp_path / "val" / "val_annotations.txt").write_text(told.replace("val_4.JPEG\tn02", "val_4.JPEG\tn09"))
-    with pytest.raises(Misuse, match=r"'n09' of val_4.JPEG, which is none of the 3"):
+    annotations = (tmp_path / "val" / "val_annotations.txt").read_text()
+    (tmp_path / "val" / "val_annotations.txt").write_text(annotations.replace("val_4.JPEG\tn02", "val_4.JPEG\tn09"))
+    with pytest.raises(Misuse, match=r"gives val_4.JPEG the class 'n09', which is not one of the 3"):
         tasks.tiny_imagenet(tmp_path)
-    (tmp_path / "val" / "val_annotations.txt").write_text(told)
+    (tmp_path / "val" / "val_annotations.txt").write_text(annotations)
     (tmp_path / "val" / "images" / "val_5.JPEG").unlink()
     with pytest.raises(Misuse, match=r"needs val_5.JPEG"):
         tasks.tiny_imagenet(tmp_path)
@@ -453,10 +454,10 @@ def test_spoilt_tiny_imagenet(tmp_path):
         tasks.tiny_imagenet(tmp_path)
 
 
-def test_augmentation_moves_and_mirrors(tmp_path):
+def test_augmentation_shifts_and_mirrors(tmp_path):
     x = torch.arange(1, 1 + 200 * 3 * 8 * 8, dtype=torch.float32).reshape(200, 3, 8, 8)
-    moved = cropped_and_flipped(x, generator(1))
-    assert torch.equal(moved, cropped_and_flipped(x, generator(1)))
+    moved = crop_and_flip(x, generator(1))
+    assert torch.equal(moved, crop_and_flip(x, generator(1)))
     found = set()
     padded = torch.nn.functional.pad(x, (4, 4, 4, 4))
     for i in range(200):

@@ -1,4 +1,4 @@
-"""Tasks that need no file: their scales from closed forms, teachers, whitened inputs, full batches, and crops of photographs."""
+"""Tasks without files: scales from closed forms, teachers, whitened inputs, full batches, crops of photographs."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deepnets import tasks
 from deepnets.tasks import photograph_crops
 from deepnets.tasks.task import generator
-from deepnets.tasks.teachers import _taught, _weights
+from deepnets.tasks.teachers import _apply, _draw_weights
 from validation import Misuse
 
 EVERY = {
@@ -26,7 +26,7 @@ EVERY = {
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_every_task_keeps_the_contract(name):
+def test_every_task_has_the_interface_of_a_task(name):
     task = EVERY[name]()
     assert tasks.as_task(task) is task
     x, y = task.batch(2, 3, 12)
@@ -74,10 +74,10 @@ def test_teacher(width, depth, out):
     assert float(y.square().mean()) == pytest.approx(1, abs=0.05)
     # no bias: homogeneous of degree 1, and not linear
     few = x[:200].double().numpy()
-    f = _taught(_weights(task), few)
-    assert np.allclose(_taught(_weights(task), 3.5 * few), 3.5 * f)
+    f = _apply(_draw_weights(task), few)
+    assert np.allclose(_apply(_draw_weights(task), 3.5 * few), 3.5 * f)
     assert np.allclose(f, y[:200], atol=1e-5)
-    assert np.abs(_taught(_weights(task), -few) + f).max() > 0.1
+    assert np.abs(_apply(_draw_weights(task), -few) + f).max() > 0.1
 
 
 def test_linear():
@@ -116,10 +116,10 @@ def test_raw_digits_keep_their_mean():
     assert float(x.min()) == 0
     assert float(x.square().mean()) == pytest.approx(1, abs=0.02)
     slope = ((x - x.mean(0)) * (z - z.mean(0))).sum() / (z - z.mean(0)).square().sum()
-    assert torch.allclose(x - x.mean(0), slope * (z - z.mean(0)), atol=1e-5)       # the same but for one factor and the mean
+    assert torch.allclose(x - x.mean(0), slope * (z - z.mean(0)), atol=1e-5)       # equal up to one factor and the mean
 
 
-@pytest.mark.parametrize(("make", "told"), [
+@pytest.mark.parametrize(("make", "message"), [
     (lambda: tasks.digits(raw=1), "raw must be True or False"),
     (lambda: tasks.multi_index(2), "from 1 to dim=2"), (lambda: tasks.multi_index(3, ()), "terms must be"),
     (lambda: tasks.multi_index(3, ((1, 0), (1,))), "of one length"), (lambda: tasks.multi_index(3, ((0, 0),)), "a power above 0"),
@@ -132,24 +132,24 @@ def test_raw_digits_keep_their_mean():
     (lambda: tasks.linear(1.0), "singular_values"), (lambda: tasks.full_batch(3), "task must have"),
     (lambda: tasks.full_batch(tasks.digits(), -1), "sample must be"),
 ])
-def test_misuse(make, told):
-    with pytest.raises(Misuse, match=told):
+def test_misuse(make, message):
+    with pytest.raises(Misuse, match=message):
         make()
 
 
-def test_held_out_crops_are_of_a_strip_of_their_own():
+def test_held_out_crops_are_from_a_separate_strip():
     rows, columns = np.meshgrid(np.arange(60), np.arange(250), indexing="ij")
     pictures = (np.stack([rows, columns, np.full((60, 250), 1)], 2).astype(np.uint8),
                 np.stack([rows, columns, np.full((60, 250), 2)], 2)[:50, :200].astype(np.uint8))
     for held_out, low, high in ((False, (0, 0), (199, 159)), (True, (200, 160), (249, 199))):
-        x, y = photograph_crops.cropped(pictures, generator(1), 4000, held_out)
+        x, y = photograph_crops.draw_crops(pictures, generator(1), 4000, held_out)
         assert x.shape == (4000, 3, 32, 32)
         assert ((x[:, 2] == 1 + y[:, None, None]).all())
-        assert (np.diff(x[:, 1].astype(int), axis=2) == 1).all()         # pixels as they lie in the picture
+        assert (np.diff(x[:, 1].astype(int), axis=2) == 1).all()         # neighbouring pixels of the picture
         assert (np.diff(x[:, 0].astype(int), axis=1) == 1).all()
         for label in (0, 1):
             of = x[y == label]
-            assert (of[:, 1].min(), of[:, 1].max()) == (low[label], high[label])      # the ends are reached, and not passed
+            assert (of[:, 1].min(), of[:, 1].max()) == (low[label], high[label])      # the ends are reached, but not passed
             assert (of[:, 0].min(), of[:, 0].max()) == (0, (59, 49)[label])
         assert 0.45 < y.mean() < 0.55
 
@@ -179,6 +179,6 @@ def test_photographs():
     # a linear classifier on the crops' mean colour does better than chance, and not perfectly
     colour, label = x.mean((2, 3)), y
     centre = torch.stack([colour[label == k].mean(0) for k in range(10)])
-    held, told = task.held_out()
-    share = (torch.cdist(held.mean((2, 3)), centre).argmin(1) == told).double().mean()
+    held, held_labels = task.held_out()
+    share = (torch.cdist(held.mean((2, 3)), centre).argmin(1) == held_labels).double().mean()
     assert 0.2 < float(share) < 0.95

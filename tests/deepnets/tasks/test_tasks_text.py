@@ -1,4 +1,4 @@
-"""Text: windows and what follows them, byte pairs against a plain oracle, and files that are refused."""
+"""Text: windows and the tokens that follow, byte pairs against a simple reference, and files that are refused."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnets import tasks
-from deepnets.tasks import byte_pair_encoding
+from deepnets.tasks.text_corpus import decode_tokens, encode_bytes, learn_merges
 from validation import Misuse
 
 WORDS = ["the", "rain", "in", "spain", "falls", "mainly", "on", "plains", "und", "naïve", "中文"]
@@ -38,17 +38,17 @@ def test_windows(book, how):
     assert torch.equal(x[:, 1:], y[:, :-1])
     assert int(max(x.max(), y.max())) < task.classes == task.out_features == how.get("vocabulary", 256)
     for a, b in zip(x, y, strict=True):
-        spelt = task.decoded(torch.cat([a, b[-1:]])).strip("\ufffd")      # a window may cut a character
+        spelt = task.decode(torch.cat([a, b[-1:]])).strip("\ufffd")      # a window may cut a character
         assert spelt.encode() in raw[:cut]
         assert len(spelt) >= 15
     x, y = task.held_out()
     assert torch.equal(x[:, 1:], y[:, :-1])
-    assert raw[cut:].decode(errors="replace").startswith(task.decoded(x.flatten()).strip("\ufffd"))
+    assert raw[cut:].decode(errors="replace").startswith(task.decode(x.flatten()).strip("\ufffd"))
     assert not torch.equal(task.batch(0, 4, 32)[0], task.batch(0, 5, 32)[0])
     assert torch.equal(task.batch(7, 4, 32)[0], task.batch(7, 4, 32)[0])
 
 
-def test_every_place_is_shown_and_the_last_target_is_of_the_shown_part(tmp_path):
+def test_every_position_is_used_and_targets_stay_in_the_training_part(tmp_path):
     path = tmp_path / "t.txt"
     path.write_bytes(bytes(range(100)))
     task = tasks.text(path, context=5)
@@ -67,7 +67,7 @@ def test_held_out_is_capped_and_spread(tmp_path):
     assert x.shape == (81, 100)
 
 
-def test_equal_by_content_and_pickled_small(book, tmp_path):
+def test_equal_by_content_and_small_when_pickled(book, tmp_path):
     task = tasks.text(book, context=8, tokens="bpe", vocabulary=280)
     other = tmp_path / "again.txt.gz"
     other.write_bytes(gzip.compress(book.read_bytes()))
@@ -80,7 +80,7 @@ def test_equal_by_content_and_pickled_small(book, tmp_path):
 
 
 def plain_merges(data, count):
-    """Byte pairs as plainly as they can be: lists, one merge after the other."""
+    """Byte pairs by lists, one merge after the other."""
     tokens, merges = list(data), []
     for new in range(256, 256 + count):
         if len(tokens) < 2:
@@ -104,38 +104,38 @@ def plain_merges(data, count):
 
 
 @given(st.text(alphabet="aab é", max_size=80), st.integers(1, 12))
-def test_byte_pairs_equal_the_plain_ones_and_decode(text, count):
+def test_byte_pairs_equal_the_reference_and_decode(text, count):
     data = text.encode()
-    merges = byte_pair_encoding.learn(data, 256 + count)
-    tokens = byte_pair_encoding.encode(data, merges)
+    merges = learn_merges(data, 256 + count)
+    tokens = encode_bytes(data, merges)
     assert (list(merges), tokens.tolist()) == plain_merges(data, count)
-    assert byte_pair_encoding.decode(tokens, merges) == data
+    assert decode_tokens(tokens, merges) == data
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_survive_merges_of_another_text(data):
-    merges = byte_pair_encoding.learn(b"aaaa abab aaab abba" * 3, 270)
-    assert byte_pair_encoding.decode(byte_pair_encoding.encode(data, merges), merges) == data
+def test_any_bytes_are_decoded_after_merges_of_another_text(data):
+    merges = learn_merges(b"aaaa abab aaab abba" * 3, 270)
+    assert decode_tokens(encode_bytes(data, merges), merges) == data
 
 
 def test_byte_pairs_shorten(book):
     short, plain = tasks.text(book, "bpe", 20, 400), tasks.text(book, "bytes", 20)
-    assert len(short.decoded(short.batch(0, 0, 1)[0][0])) > 2 * len(plain.decoded(plain.batch(0, 0, 1)[0][0]))
+    assert len(short.decode(short.batch(0, 0, 1)[0][0])) > 2 * len(plain.decode(plain.batch(0, 0, 1)[0][0]))
 
 
-@pytest.mark.parametrize(("arguments", "told"), [
+@pytest.mark.parametrize(("arguments", "message"), [
     ({"tokens": "words"}, "tokens must be one of 'bytes', 'bpe'"), ({"context": 0}, "context must be"),
     ({"vocabulary": 300}, "vocabulary of tokens='bytes' is 256"), ({"tokens": "bpe", "vocabulary": 256}, "at least 257"),
     ({"tokens": "bpe", "vocabulary": 5000}, "at most 4096"),
     ({"context": 3000}, "too short for context=3000: it has .* at least 3001 of each"),
 ])
-def test_misuse(book, arguments, told):
-    with pytest.raises(Misuse, match=told):
+def test_misuse(book, arguments, message):
+    with pytest.raises(Misuse, match=message):
         tasks.text(book, **arguments)
 
 
 def test_files_refused(tmp_path):
-    with pytest.raises(Misuse, match=r"there is none at '.*nothing.txt'"):
+    with pytest.raises(Misuse, match=r"there is no file at '.*nothing.txt'"):
         tasks.text(str(tmp_path / "nothing.txt"))
     (tmp_path / "latin.txt").write_bytes("naïve ".encode("latin-1") * 100)
     with pytest.raises(Misuse, match=r"latin.txt is not UTF-8: byte 0xef at position 2"):
