@@ -160,7 +160,7 @@ def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small
     from importlib import import_module
 
     from validation.plotting.figures import image
-    from validation.reporting.html import publish
+    from validation.storage.atomic import publish
     from validation.storage.files import check_writable
 
     place = next(p for p in (Path(__file__).parent / "docs", Path(__file__).parent / "lazyrich_gallery") if (p / "gallery").is_dir())

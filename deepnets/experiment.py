@@ -26,6 +26,7 @@ from deepnets.run_outcomes import CATAPULT_PEAK, curve, curve_steps, judged
 from deepnets.tasks import Task, as_task
 from deepnets.training import TOO_FAR, Recipe, Trained, batch, held_out, rate_width, rates, train
 from validation.arguments import Misuse, axis, between, whole
+from validation.experiment import Experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
 from validation.portrait import REQUIRED, attributes, empty
@@ -34,7 +35,7 @@ ON_A_CORE = 32       # runs trained at once on a CPU: more of them leave the cac
 
 
 @dataclass(frozen=True)
-class DeepExperiment:
+class DeepExperiment(Experiment):
     """A network and its task: an experiment for `validation.sweep` and `validation.trace`.
 
     The losses are those of fresh batches before each step, their excess the mean of ten over that of the zero output.
@@ -119,7 +120,7 @@ class DeepExperiment:
                     raise Misuse(f"network must have {name}={wants}, as the task has, not {has}")
 
     @property
-    def tile(self) -> tuple[int, int]:
+    def tile(self) -> tuple[int, int]:     # type: ignore[override]
         """The rows and columns of a plane to be asked for at once; on a GPU a whole plane, as many runs of it trained together as fit."""
         return (4, 16) if self.device == "cpu" else (32, 32)
 

@@ -19,7 +19,7 @@ from deepnets.theory import Exponents, predict
 from deepnets.titles import as_file_name, as_title
 from validation.arguments import Misuse
 from validation.cli_options import SweepOptions, failed_tiles
-from validation.executors import cores
+from validation.executors import count_cores
 from validation.judging.assessment import Assessment, assess
 from validation.plane import Plane
 from validation.progress import bar
@@ -121,7 +121,7 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
 def sweep_plane(experiment: DeepExperiment, plane: Plane, target: Path, sweep_options: SweepOptions, accuracy: float,
                 progress: bool) -> xr.Dataset:
     """Sweep the plane into `target`, resuming what is there, and return the portrait."""
-    workers = cores() if experiment.device == "cpu" else 1      # one process for each GPU
+    workers = count_cores() if experiment.device == "cpu" else 1      # one process for each GPU
     attrs = {"accuracy": accuracy}
     if target.suffix != NETCDF:
         sweep_options.check(experiment, target)

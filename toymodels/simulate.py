@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from toymodels import losses, models, optimizers, schedules
 from validation.arguments import Misuse, axis, between, positive, whole
+from validation.experiment import Experiment
 from validation.plane import Plane
 from validation.portrait import empty
 
@@ -22,7 +23,7 @@ VARIABLES = ("outcome", "final_excess", "tail_excess", "peak_excess", "steps", "
 
 
 @dataclass(frozen=True)
-class ToyExperiment:
+class ToyExperiment(Experiment):
     """A toy, a loss, an optimizer: an experiment for `validation.sweep` and `validation.trace`.
 
     Attributes
@@ -46,8 +47,8 @@ class ToyExperiment:
     schedule: Any = "constant"
     rho: float = 0.01
 
-    tile: ClassVar[tuple[int, int]] = (64, 1 << 20)     # whole rows: a thread takes a few of them at a time anyway
-    sections: ClassVar[int] = 7     # `trace` asks for so many rates inside a bracket at once: eight lanes cost little more than one
+    tile = (64, 1 << 20)     # whole rows: a thread takes a few of them at a time anyway
+    sections = 7     # `trace` asks for so many rates inside a bracket at once: eight lanes cost little more than one
 
     def __post_init__(self) -> None:
         models.as_model(self.model)
@@ -69,7 +70,7 @@ class ToyExperiment:
         return self.steps if isinstance(self.steps, tuple) else (int(self.steps),)  # type: ignore[arg-type]
 
     @property
-    def scan_per_decade(self) -> int:
+    def scan_per_decade(self) -> int:      # type: ignore[override]
         """The least number of rates a decade at which edges may be scanned.
 
         SignSGD's comb: at rho = 0.01 its first gap, between steps of 0.11 and of 1/9 in f, is 0.0044 decade wide. A scan at 200 a

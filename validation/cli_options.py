@@ -15,12 +15,12 @@ from typing import Annotated, Any
 import xarray as xr
 
 from validation.arguments import Misuse, whole
-from validation.experiment import checked, digest
+from validation.experiment import digest
 from validation.plane import Plane
 from validation.storage.files import check_writable
 from validation.storage.resume import check_experiment
-from validation.storage.zarr_metadata import plain, told
-from validation.storage.zarr_store import Growing
+from validation.storage.zarr_metadata import as_json, read_attrs
+from validation.storage.zarr_store import ZarrStore
 
 
 def _read_whole(kind: Any, tokens: Any) -> int:
@@ -93,12 +93,12 @@ class SweepOptions:
         What reads more would start zarr's threads; this may come before a fork.
         """
         if self.cluster in (None, "local") and not target.exists():
-            checked(experiment)
+            experiment.check()
         check_writable(target.parent)
         if target.exists() and not self.overwrite:
             description = experiment.describe()
             with remedied():
-                check_experiment(target, told(target), {"description": json.dumps(description), "digest": digest(description)})
+                check_experiment(target, read_attrs(target), {"description": json.dumps(description), "digest": digest(description)})
 
     def run(self, experiment: Any, plane: Plane, target: Path, progress: bool, workers: int = 1,
             attrs: Mapping[str, Any] | None = None) -> xr.Dataset:
@@ -126,8 +126,8 @@ class SweepOptions:
             warnings.simplefilter("ignore", TilesFailed)      # the command's last line tells it, with its own remedy
             with remedied():
                 portrait = refined_sweep(experiment, plane, self.refine, **kept) if self.refine else sweep(experiment, plane, **kept)
-        if attrs and "store_version" in told(target):
-            Growing(target).add(plain(dict(attrs)))
+        if attrs and "store_version" in read_attrs(target):
+            ZarrStore(target).add(as_json(dict(attrs)))
         return portrait.assign_attrs(attrs or {})
 
 
@@ -144,7 +144,7 @@ def _clear(target: Path, experiment: str, plane: str | None) -> None:
     """Remove a portrait that is another experiment's or plane's; anything that is no portrait is left as it is."""
     if not target.exists():
         return
-    stored = told(target)
+    stored = read_attrs(target)
     if stored.get("digest") != experiment or (plane is not None and stored.get("plane") != plane):
         shutil.rmtree(target)
 

@@ -1,7 +1,4 @@
-"""Who measures the tiles: this process, others of this machine, a Dask cluster, a Slurm queue, all behind one face; knows no model.
-
-The engines are `concurrent.futures`, `distributed` and `submitit`. The face is `Workers`: submit, finished, renew, close.
-"""
+"""Executors for sweeps: processes of this machine, a Dask cluster or a Slurm queue, behind one interface."""
 
 from __future__ import annotations
 
@@ -9,16 +6,17 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent import futures
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from validation.arguments import Misuse, whole
 from validation.sweeping.process_pool import Processes
 
-# what the engines raise for work that was lost with its worker, by name: they are not imported to be told apart
+# what Dask and submitit raise for work that was lost with its worker, by name, so that they need not be imported
 LOST = {"KilledWorker", "CommClosedError", "FutureCancelledError", "FuturesCancelledError", "UncompletedJobError", "FailedJobError"}
-POLL = 0.2      # seconds between looks at jobs that do not tell when they are done
+POLL = 0.2      # seconds between two checks of jobs that do not notify
 
 
 def processes(workers: int | None = None, gpus: int | None = None) -> Callable[[], Processes]:
@@ -26,16 +24,16 @@ def processes(workers: int | None = None, gpus: int | None = None) -> Callable[[
 
     Parameters
     ----------
-    workers : how many; None: one a core, or one a GPU.
-    gpus : how many GPUs to share out, in turn, one to a worker; None: the workers see them all.
+    workers : their number; None: one a core, or one a GPU.
+    gpus : the number of GPUs, shared out in turn, one to a worker; None: every worker sees them all.
 
     Raises
     ------
-    Misuse : a number that is not whole and above zero.
+    Misuse : `workers` or `gpus` is no whole number above zero.
     """
     if gpus is not None:
         whole("gpus", gpus)
-    count = whole("workers", workers) if workers is not None else gpus or cores()
+    count = whole("workers", workers) if workers is not None else gpus or count_cores()
     return lambda: Processes(count, gpus)
 
 
@@ -49,34 +47,34 @@ def dask(address: str | None = None, workers: int | None = None) -> Callable[[],
 
     Raises
     ------
-    Misuse : Dask is not installed, or (from the factory) nobody answers at the address.
+    Misuse : Dask is not installed, or (from the factory) no scheduler answers at the address.
     """
     if address is not None and workers is not None:
         raise Misuse("workers must be left out where an address is given: that cluster has its own")
-    count = whole("workers", workers) if workers is not None else cores()
+    count = whole("workers", workers) if workers is not None else count_cores()
     try:
         import distributed  # noqa: F401
     except ImportError:
         raise Misuse("executor dask needs the extra cluster: pip install 'lazyrich[cluster]'") from None
 
-    def connected() -> Any:
+    def connect() -> Any:
         from validation.sweeping.clusters import DaskCluster
 
         return DaskCluster(address, count)
 
-    return connected
+    return connect
 
 
 def slurm(folder: str | os.PathLike[str], tiles_per_job: int = 16, jobs: int = 64, cluster: str = "slurm",
           **parameters: Any) -> Callable[[], Any]:
-    """Return a factory of an executor whose jobs a Slurm queue runs, by `submitit` (extra ``cluster``).
+    """Return a factory of an executor that submits jobs to a Slurm queue, by `submitit` (extra ``cluster``).
 
     Parameters
     ----------
     folder : for the jobs' logs and results; on a file system that all machines see.
-    tiles_per_job : tiles handed over as one job: a job takes half a second to start, or minutes in the queue.
+    tiles_per_job : tiles in one job: a job takes half a second to start, or minutes in the queue.
     jobs : in the queue at once, at most.
-    cluster : "slurm", or "local": processes of this machine in the same manner.
+    cluster : "slurm", or "local": jobs as processes of this machine.
     parameters : of `submitit.AutoExecutor`, such as ``timeout_min=60, gpus_per_node=1, slurm_partition="gpu"``.
 
     Raises
@@ -90,16 +88,16 @@ def slurm(folder: str | os.PathLike[str], tiles_per_job: int = 16, jobs: int = 6
     except ImportError:
         raise Misuse("executor slurm needs the extra cluster: pip install 'lazyrich[cluster]'") from None
 
-    def queue() -> Any:
+    def open_queue() -> Any:
         from validation.sweeping.clusters import JobQueue
 
         return JobQueue(Path(folder), tiles_per_job, jobs, cluster, parameters)
 
-    return queue
+    return open_queue
 
 
 class Workers:
-    """The one face of all executors.
+    """The interface of a sweep to its executor.
 
     Parameters
     ----------
@@ -107,51 +105,52 @@ class Workers:
 
     Raises
     ------
-    Misuse : neither of them.
+    Misuse : `executor` is none of these.
     """
 
     def __init__(self, executor: Any) -> None:
         factory = executor if callable(executor) and not hasattr(executor, "submit") else None
         if executor is not None and factory is None and not hasattr(executor, "submit"):
-            raise Misuse(f"executor must have submit(), as those of concurrent.futures have, or be a function that makes one, "
+            raise Misuse(f"executor must have submit(), as those of concurrent.futures have, or be a function that returns one, "
                          f"not {executor!r}")
         self._factory = factory
-        self._executor: Any = Here() if executor is None else factory() if factory is not None else executor
+        self._executor: Any = InProcess() if executor is None else _adapt(factory() if factory is not None else executor)
         self._own = executor is None or factory is not None
-        if not hasattr(self._executor, "submit"):
-            raise Misuse(f"executor must be a function that makes an object with submit(), but it made {self._executor!r}")
 
     @property
-    def here(self) -> bool:
-        """Whether the work stays in this process."""
-        return isinstance(self._executor, Here | ThreadPoolExecutor)
+    def local(self) -> bool:
+        """Whether the work is done in this process."""
+        return isinstance(self._executor, InProcess | ThreadPoolExecutor)
 
     @property
     def in_flight(self) -> int:
-        """How many pieces of work to hand over at once, at most."""
+        """The largest number of pieces of work that are submitted at once."""
         if hasattr(self._executor, "in_flight"):
             return int(self._executor.in_flight)
-        if hasattr(self._executor, "_client"):                  # distributed's ClientExecutor
-            return 2 * max(1, sum(self._executor._client.nthreads().values()))
         return 2 * (getattr(self._executor, "_max_workers", None) or os.cpu_count() or 1)
 
     @property
     def batch(self) -> int:
-        """How many tiles make a piece of work."""
+        """The number of tiles in a piece of work."""
         return int(getattr(self._executor, "batch", 1))
 
-    def heed(self, seconds: float, tiles: int) -> None:
-        """Tell the executor how long a piece of work of so many tiles took, from hand to hand."""
-        if hasattr(self._executor, "heed"):
-            self._executor.heed(seconds, tiles)
+    def record_time(self, seconds: float, tiles: int) -> None:
+        """Pass on how long a piece of work of so many tiles took, submission and result included."""
+        if hasattr(self._executor, "record_time"):
+            self._executor.record_time(seconds, tiles)
 
     @property
     def apart(self) -> bool:
         """Whether a worker that dies takes only its own piece of work with it."""
-        return bool(getattr(self._executor, "apart", hasattr(self._executor, "_client")))
+        return bool(getattr(self._executor, "apart", False))
+
+    @property
+    def lost(self) -> bool:
+        """Whether the executor as a whole has ended, so that its pending work never finishes."""
+        return bool(getattr(self._executor, "lost", False))
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Hand over a piece of work; return its future, with done() and result()."""
+        """Submit a piece of work; return its future, with done() and result()."""
         try:
             return self._executor.submit(function, *arguments)
         except BrokenExecutor as error:         # it broke between two pieces of work
@@ -159,28 +158,28 @@ class Workers:
             future.set_exception(error)
             return future
 
-    def finished(self, pending: Collection[Any], patience: float) -> list[Any]:
-        """Return those futures that are done, waiting for the first for at most `patience` seconds."""
+    def wait(self, pending: Collection[Any], patience: float) -> list[Any]:
+        """Return the futures that are done, after waiting for the first one for at most `patience` seconds."""
         ready = [f for f in pending if f.done()]
         if ready or not pending:
             return ready
         if all(isinstance(f, Future) for f in pending):
-            return list(wait(pending, timeout=patience, return_when=FIRST_COMPLETED).done)
+            return list(futures.wait(pending, timeout=patience, return_when=futures.FIRST_COMPLETED).done)
         time.sleep(min(patience, POLL))
         return [f for f in pending if f.done()]
 
     def renew(self) -> bool:
-        """Replace an executor that broke; return whether that could be done, or need not be."""
-        if self.apart and not getattr(self._executor, "lost", False):
+        """Replace an executor that broke; return False if it cannot be replaced."""
+        if self.apart and not self.lost:
             return True
         if self._factory is None:
             return False
         self.close([])
-        self._executor = self._factory()
+        self._executor = _adapt(self._factory())
         return True
 
     def close(self, pending: Iterable[Any]) -> None:
-        """Call off what is pending, and end the workers that were made for the sweep, without waiting for their work."""
+        """Cancel what is pending, and end the workers that were started for the sweep, without waiting for their work."""
         for future in pending:
             with contextlib.suppress(Exception):
                 future.cancel()
@@ -192,13 +191,13 @@ class Workers:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-class Here:
-    """Work done by this process, when it is submitted."""
+class InProcess:
+    """An executor that does the work in this process, when it is submitted."""
 
     in_flight, apart = 1, True
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Do it."""
+        """Do a piece of work; return its future, which is done."""
         future: Future[Any] = Future()
         try:
             future.set_result(function(*arguments))
@@ -207,14 +206,25 @@ class Here:
         return future
 
     def close(self) -> None:
-        """There is nobody to be sent home."""
+        """Do nothing: there are no workers to end."""
 
 
-def lost(error: BaseException) -> bool:
-    """Return whether an error says that a worker was lost, and not that its work went wrong."""
+def _adapt(executor: Any) -> Any:
+    """Return an object with submit(); in the place of Dask's own executor, which can lose a task, one that cannot."""
+    if not hasattr(executor, "submit"):
+        raise Misuse(f"executor must be a function that returns an object with submit(), but it returned {executor!r}")
+    if type(executor).__name__ == "ClientExecutor":
+        from validation.sweeping.clusters import DaskTasks
+
+        return DaskTasks(executor._client)
+    return executor
+
+
+def is_worker_loss(error: BaseException) -> bool:
+    """Return whether an error means that a worker was lost, and not that its work failed."""
     return isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ in LOST
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
+def count_cores() -> int:
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,10 +1,13 @@
-"""Experiment: the one plug. Whoever offers `describe` and `measure` gets sweeps, edges, fits and verdicts; knows no model."""
+"""Experiment: the base class of everything that can be swept, traced and judged."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from typing import Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -12,42 +15,118 @@ import xarray as xr
 from validation.arguments import Misuse
 
 
-@runtime_checkable
-class Experiment(Protocol):
-    """Anything that can be trained at (gamma, eta) and described. It may be subclassed, or merely resembled.
+class Experiment(ABC):
+    """Training runs at given (gamma, eta), with a description that names them.
 
-    Three class attributes may be added: ``tile`` (rows, columns), the piece of a plane that `sweep` asks for at once;
-    ``scan_per_decade``, the least number of rates a decade at which `trace` may scan (combs and fringes need a fine one);
-    ``sections``, the number of rates inside a bracket that `trace` asks for at once (1: bisection, the fewest runs).
-    And a method ``check()``, which raises `Misuse` where nothing can be trained: `sweep` asks before it makes a store, if it is this
-    machine that measures.
+    A subclass defines `describe` and `measure`; all else has a default. An object that is no subclass, but has these two methods, is
+    accepted wherever an experiment is, with whatever it has of the rest.
+
+    Attributes
+    ----------
+    tile : rows and columns of the piece of a plane that one call of `measure` gets from a sweep, at most.
+    seeds : the seeds that can be measured one at a time, by `with_seeds`; None: every call of `measure` runs all there are.
+    sections : the number of rates inside a bracket that `trace` measures in one call; 1 is bisection, the fewest runs.
+    scan_per_decade : the least number of rates a decade at which `trace` scans, for experiments with narrow windows of rates that train.
     """
 
+    tile: tuple[int, int] = (16, 16)
+    seeds: Sequence[int] | None = None
+    sections: int = 1
+    scan_per_decade: int = 1
+
+    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return all that determines the result, as JSON, at full precision; its digest names the experiment."""
-        ...
 
+    @abstractmethod
     def measure(self, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
-        """Train at every pair and return a portrait: `gamma` (n,), `eta` (m,) or, one axis per gamma, (n, m)."""
-        ...
+        """Train at every pair and return a portrait.
+
+        Parameters
+        ----------
+        gamma : (n,), > 0, increasing.
+        eta : (m,), the same; or (n, m), one axis per gamma.
+        """
+
+    def check(self) -> None:    # noqa: B027
+        """Raise `Misuse` if nothing can be trained; called before a store is created, on the machine that measures."""
+
+    def rules(self) -> dict[str, Any]:
+        """Return the attributes by which `locate` reads the portrait's edges, as far as they are fixed before any run."""
+        return {}
+
+    def with_seeds(self, seeds: Sequence[int]) -> Self:
+        """Return the same experiment with other seeds; to be defined by a class that has seeds and is no dataclass."""
+        if dataclasses.is_dataclass(self):
+            return dataclasses.replace(self, seeds=tuple(seeds))      # type: ignore[return-value]
+        raise Misuse(f"an experiment with seeds must be a dataclass or define with_seeds(seeds), as {type(self).__name__} does not")
+
+
+class AdaptedExperiment(Experiment):
+    """An object with `describe` and `measure`, and any other attribute of `Experiment`, made an `Experiment`.
+
+    Attributes
+    ----------
+    original : the object. Seeds that it cannot be given anew are not measured one at a time.
+    """
+
+    def __init__(self, original: Any) -> None:
+        self.original = original
+        for name in ("tile", "sections", "scan_per_decade"):
+            if hasattr(original, name):
+                setattr(self, name, getattr(original, name))
+        if hasattr(original, "with_seeds") or dataclasses.is_dataclass(original):
+            self.seeds = getattr(original, "seeds", None)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the original's description."""
+        return dict(self.original.describe())
+
+    def measure(self, gamma: np.ndarray, eta: np.ndarray) -> Any:
+        """Return what the original measures."""
+        return self.original.measure(gamma, eta)
+
+    def check(self) -> None:
+        """Call the original's ``check()``, if it has one."""
+        if callable(check := getattr(self.original, "check", None)):
+            check()
+
+    def rules(self) -> dict[str, Any]:
+        """Return the original's ``rules()``, if it has them."""
+        rules = getattr(self.original, "rules", None)
+        return dict(rules()) if callable(rules) else {}
+
+    def with_seeds(self, seeds: Sequence[int]) -> Self:
+        """Return the original with other seeds, adapted."""
+        if hasattr(self.original, "with_seeds"):
+            return type(self)(self.original.with_seeds(tuple(seeds)))
+        return type(self)(dataclasses.replace(self.original, seeds=tuple(seeds)))
 
 
 def as_experiment(experiment: Any) -> Experiment:
-    """Return `experiment` if it has the two methods; otherwise raise `Misuse`."""
-    if isinstance(experiment, type) or not isinstance(experiment, Experiment):
+    """Return an `Experiment` as it is, and an object with its two methods adapted.
+
+    Raises
+    ------
+    Misuse : the object lacks describe() or measure(gamma, eta).
+    """
+    if isinstance(experiment, Experiment):
+        return experiment
+    if isinstance(experiment, type) or not all(callable(getattr(experiment, name, None)) for name in ("describe", "measure")):
         raise Misuse(f"experiment must have describe() and measure(gamma, eta), as ToyExperiment has, not {experiment!r}")
-    return experiment
+    return AdaptedExperiment(experiment)
 
 
-def checked(experiment: Any) -> Any:
-    """Return `experiment` if its own ``check()``, where it has one, lets it pass."""
-    check = getattr(experiment, "check", None)
-    if callable(check):
-        check()
-    return experiment
+def hash_json(content: Any) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of anything that is JSON."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
+
+
+def drop_extensible(description: dict[str, Any]) -> dict[str, Any]:
+    """Return a description without seeds and plane, which a store may extend."""
+    return {k: v for k, v in description.items() if k not in ("seed", "seeds", "plane")}
 
 
 def digest(description: dict[str, Any]) -> str:
-    """Return the name of an experiment: a SHA-256 of its description, less seeds and plane, which a store may extend."""
-    kept = {k: v for k, v in description.items() if k not in ("seed", "seeds", "plane")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
+    """Return the name of an experiment: the hash of its description without seeds and plane."""
+    return hash_json(drop_extensible(description))

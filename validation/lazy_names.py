@@ -1,7 +1,7 @@
 """Import a package's public names when they are first used; they are listed once, in its stub `__init__.pyi`.
 
-Type checkers, editors and the running program read the same list, so that it cannot fall apart. The idea, and the name of `attach`, are
-those of the package lazy_loader (Scientific Python, SPEC 1), which a bare machine does not have.
+Type checkers, editors and the running program read the same list. The idea and the name of `attach` come from the package lazy_loader
+(Scientific Python, SPEC 1), which is not needed here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Outcome: what can become of a run, each with one sentence; knows no model."""
+"""The outcomes of a training run, their definitions, and the order in which they take precedence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Outcome(IntEnum):
-    """What became of a run of training; the first that fits, in the order of `PRECEDENCE`.
+    """The outcome of a training run: the first whose definition holds, in the order of `PRECEDENCE`.
 
     Excess is ``(loss - least loss) / (first loss - least loss)``; the tail is the last T/10 steps, the last included.
     """
@@ -14,7 +14,7 @@ class Outcome(IntEnum):
     sentence: str
 
     def __new__(cls, code: int, sentence: str) -> Outcome:
-        """Make a member whose value is its code and whose meaning is one sentence."""
+        """Create a member from its code and its definition in one sentence."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.sentence = sentence

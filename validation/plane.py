@@ -1,23 +1,24 @@
-"""Plane: the log grid (gamma, eta), its tiles and its refinement around an edge; knows no model."""
+"""The plane: a grid of (gamma, eta), logarithmic or along an edge, with its tiles and refinement."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from validation.arguments import Misuse, axis, between, numbers, whole
 
-GOLDEN = 0.618   # the least commensurate shift: gamma i's axis is moved by h frac(0.618 i)
+GOLDEN = 0.618   # near the golden ratio, the least commensurate shift: gamma i's axis is moved by h frac(0.618 i)
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """Which feature-learning strengths meet which learning rates.
+    """A grid of feature-learning strengths gamma and learning rates eta.
 
     Attributes
     ----------
@@ -26,7 +27,7 @@ class Plane:
 
     Raises
     ------
-    Misuse : an axis that is empty, unsorted, not finite or not above zero.
+    Misuse : an axis is empty, unsorted, not finite or not above zero.
     """
 
     gamma: np.ndarray
@@ -43,29 +44,28 @@ class Plane:
     @classmethod
     def log(cls, gamma: tuple[float, float] = (1e-5, 1e5), eta: tuple[float, float] = (1e-12, 1e12),
             per_decade: int | tuple[int, int] = 8, stagger: bool = False) -> Plane:
-        """Return a logarithmic plane, its ends included.
+        """Return a logarithmic plane with its ends included.
 
         Parameters
         ----------
         gamma, eta : the first and the last value of each axis.
-        per_decade : points a decade, of both axes or of each; where the range holds no whole number of steps, the next larger
-            number of points with equal steps is taken.
-        stagger : shift gamma i's axis upwards by ``frac(0.618 i)`` of a cell, so that an edge whose slope lies on the lattice
-            is not met at the same place in every cell (otherwise more gammas do not sharpen its exponent).
+        per_decade : points a decade, of both axes or of each. If the range is no whole number of steps, the steps are made smaller.
+        stagger : shift gamma i's axis upwards by ``frac(0.618 i)`` of a cell, so that an edge whose slope is rational does not
+            cross every cell at the same place. Without it, more gammas do not sharpen such an edge's exponent.
         """
         many = per_decade if isinstance(per_decade, tuple) else (per_decade, per_decade)
         if len(many) != 2:
             raise Misuse(f"per_decade must be a whole number or two of them, for gamma and eta, not {per_decade!r}")
-        g = _logarithmic("gamma", gamma, whole("per_decade", many[0]))
-        e = _logarithmic("eta", eta, whole("per_decade", many[1]))
+        g = _build_axis("gamma", gamma, whole("per_decade", many[0]))
+        e = _build_axis("eta", eta, whole("per_decade", many[1]))
         if not stagger:
             return cls(g, e)
         step = np.log10(e[-1] / e[0]) / max(1, len(e) - 1) if len(e) > 1 else 1.0 / many[1]
         return cls(g, e[None, :] * 10.0 ** (step * ((GOLDEN * np.arange(len(g))) % 1.0))[:, None])
 
     @classmethod
-    def around(cls, prediction: Any, gamma: Any, decades: float = 1, per_decade: int = 20) -> Plane:
-        """Return a plane whose eta follows an edge, `decades` to each side of it.
+    def around(cls, prediction: Callable[..., ArrayLike] | ArrayLike, gamma: ArrayLike, decades: float = 1, per_decade: int = 20) -> Plane:
+        """Return a plane whose rates follow an edge, up to `decades` on each side.
 
         Parameters
         ----------
@@ -76,7 +76,7 @@ class Plane:
         centre = numbers("prediction", prediction(g) if callable(prediction) else prediction)
         if centre.shape != g.shape or not (np.isfinite(centre) & (centre > 0)).all():
             missing = g[~(np.isfinite(centre) & (centre > 0))] if centre.shape == g.shape else g
-            raise Misuse(f"prediction must give one eta above zero at every gamma; it gives none at gamma = {missing[0]:g}")
+            raise Misuse(f"prediction must return one eta above zero for every gamma; it returns none at gamma = {missing[0]:g}")
         side = round(between("decades", decades, 0, 300) * whole("per_decade", per_decade))
         offsets = np.arange(-side, side + 1) / per_decade
         return cls(g, centre[:, None] * 10.0**offsets)
@@ -88,7 +88,7 @@ class Plane:
 
     @property
     def digest(self) -> str:
-        """A name for this very plane: a SHA-256 of its axes, to the last bit."""
+        """The hash of the plane: a SHA-256 of its axes, to the last bit."""
         mark = hashlib.sha256(repr(self.eta.shape).encode())
         for values in (self.gamma, self.eta):
             mark.update(np.ascontiguousarray(values).tobytes())
@@ -106,14 +106,14 @@ class Plane:
         return self.gamma[rows], self.eta[rows, columns] if self.eta.ndim == 2 else self.eta[columns]
 
     def refine(self, edges: xr.Dataset, edge: str, per_decade: int, margin: float = 0.1) -> Plane:
-        """Return a plane that follows a located edge, with finer rates: a second sweep there narrows the brackets.
+        """Return a plane that follows a located edge with finer rates; a sweep over it narrows the brackets.
 
         Parameters
         ----------
         edges : as `locate` returns them; gammas whose bracket is censored or absent are left out.
-        edge : which one.
+        edge : its name.
         per_decade : the new number of rates a decade.
-        margin : how far beyond the widest bracket the new axes reach, in decades.
+        margin : decades by which the new axes exceed the widest bracket.
         """
         if edge not in edges["edge"].values:
             raise Misuse(f"edge must be one of {', '.join(map(repr, edges['edge'].values.tolist()))}, not {edge!r}")
@@ -128,8 +128,8 @@ class Plane:
         return Plane.around(np.sqrt(low * high), bracket["gamma"].values, side, per_decade)
 
 
-def _logarithmic(name: str, ends: Any, per_decade: int) -> np.ndarray:
-    """Return an equally spaced logarithmic axis, with the same floats for the same points whatever the range."""
+def _build_axis(name: str, ends: Any, per_decade: int) -> np.ndarray:
+    """Return an equally spaced logarithmic axis; a point has the same float whatever the range."""
     low, high = axis(name, ends) if np.size(ends) == 2 else (np.nan, np.nan)
     if not np.isfinite(low):
         raise Misuse(f"{name} must be two increasing numbers above zero, its first and last value, not {ends!r}")

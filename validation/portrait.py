@@ -1,8 +1,8 @@
-"""The portrait: the dataset contract, its dims, variables, units and flags; empty(), conform(); knows no model, touches no disk.
+"""The portrait, a dataset of runs over (gamma, eta): its variables, how to create, check and combine portraits.
 
 A portrait is an `xarray.Dataset` with dims ``gamma`` and ``eta``, after any of ``seed``, ``horizon``, ``width``, ``depth``. Where each
-gamma has its own axis of rates, the coordinate ``eta`` counts and the variable ``eta_value(gamma, eta)`` tells the rates. Curves, which
-no edge is read from, have the dim ``step`` before the last two.
+gamma has its own axis of rates, the coordinate ``eta`` counts them and ``eta_value(gamma, eta)`` holds their values. Curves have the
+dim ``step`` before the last two; no edge is located from them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from validation.arguments import Misuse, axis
 from validation.outcome import Outcome
 from validation.plane import Plane
 
-# name: dtype, what an unrun pixel holds, long name; every one is dimensionless but `steps`
+# name: dtype, value where nothing has been run, long name; all are dimensionless
 VARIABLES: dict[str, tuple[str, Any, str]] = {
     "outcome": ("int8", -1, "what became of the run"),
     "final_excess": ("float64", np.nan, "excess loss after the last step"),
@@ -56,7 +56,7 @@ def empty(plane: Plane, leading: dict[str, Any] | None = None, variables: tuple[
     ----------
     plane : the grid.
     leading : further dims with their coordinates, outermost first, e.g. ``{"seed": [0, 1]}``.
-    variables : which of `VARIABLES` it holds.
+    variables : names from `VARIABLES`.
     """
     leading = leading or {}
     shape = (*(len(v) for v in leading.values()), *plane.shape)
@@ -84,7 +84,12 @@ def rates(portrait: xr.Dataset) -> np.ndarray:
 
 
 def conform(portrait: Any) -> xr.Dataset:
-    """Return `portrait` with its dims in order, or raise `Misuse` saying which part breaks the contract and what it should be."""
+    """Return a portrait with its dims in order.
+
+    Raises
+    ------
+    Misuse : it lacks a dim, coordinate or variable of the contract, or one of them has forbidden dims or values; the message names it.
+    """
     if not isinstance(portrait, xr.Dataset):
         raise Misuse(f"portrait must be an xarray.Dataset, not {type(portrait).__name__}")
     for dim in ("gamma", "eta"):
@@ -121,25 +126,25 @@ def conform(portrait: Any) -> xr.Dataset:
     return portrait
 
 
-def blank(name: str, dtype: np.dtype) -> Any:
-    """Return what a variable holds where nothing has been run."""
+def fill_value(name: str, dtype: np.dtype) -> Any:
+    """Return the value of a variable where nothing has been run."""
     if name in VARIABLES:
         return VARIABLES[name][1]
     return np.nan if dtype.kind == "f" else 0
 
 
-def unrun(plane: Plane, tile: xr.Dataset, seeds: tuple[int, ...] | None = None) -> xr.Dataset:
-    """Return an unrun portrait of the plane, with the variables and the other dims of a tile.
+def empty_like(plane: Plane, tile: xr.Dataset, seeds: tuple[int, ...] | None = None) -> xr.Dataset:
+    """Return a portrait of a plane in which nothing has been run, with the variables and other dims of a tile.
 
     Parameters
     ----------
     plane : the grid.
-    tile : a portrait of some of it, for one of `seeds`.
+    tile : a portrait of a part of it, for one of `seeds`.
     seeds : the coordinate ``seed``; None: the tile's own, if it has one.
 
     Raises
     ------
-    Misuse : a variable without the plane's dims, one that holds no numbers, or none of its own for each seed.
+    Misuse : a variable lacks the plane's dims, or the dim ``seed`` if there are `seeds`, or holds no numbers.
     """
     others = {str(d): tile[d] for d in tile.dims if d not in ("gamma", "eta")}
     if seeds is not None:
@@ -159,15 +164,15 @@ def unrun(plane: Plane, tile: xr.Dataset, seeds: tuple[int, ...] | None = None) 
             raise Misuse(f"measure() of an experiment with seeds must return variables with the dim 'seed', but {name} has {variable.dims}")
         shape = (*(others[str(d)].size for d in variable.dims[:-2]), *plane.shape)
         attrs = attributes(str(name)) if name in VARIABLES else variable.attrs
-        data[name] = (variable.dims, np.full(shape, blank(str(name), variable.dtype), variable.dtype), attrs)
+        data[name] = (variable.dims, np.full(shape, fill_value(str(name), variable.dtype), variable.dtype), attrs)
     return xr.Dataset(data, coords={**others, **coordinates(plane)})
 
 
 def combine(*portraits: xr.Dataset) -> xr.Dataset:
     """Return one portrait with all the runs of several portraits of the same experiment.
 
-    Every gamma gets the union of its rates as an axis of its own; axes that are shorter than the longest one go on with unrun
-    pixels, which `locate` leaves out. Where two portraits have the same run, the first one that was run is kept.
+    Every gamma gets the union of its rates as an axis of its own. Axes shorter than the longest are extended by unrun points, which
+    `locate` leaves out. If several portraits have the same run, that of the first one is returned.
 
     Parameters
     ----------
@@ -175,7 +180,7 @@ def combine(*portraits: xr.Dataset) -> xr.Dataset:
 
     Raises
     ------
-    Misuse : portraits of different experiments, or with different variables.
+    Misuse : the portraits are of different experiments, or have different variables.
     """
     if len(portraits) < 2:
         raise Misuse(f"portraits must be two or more, not {len(portraits)}")
@@ -201,9 +206,9 @@ def combine(*portraits: xr.Dataset) -> xr.Dataset:
         known = VARIABLES.get(str(name))
         blank = known[1] if known else 0
         data[name] = np.full((*first[name].shape[:-2], *plane.shape), blank, first[name].dtype)
-    for part in reversed(parts):       # the first one is laid on last
+    for part in reversed(parts):       # the first one overwrites the others
         own = rates(part)
-        ran = {n: _ran(part, n) for n in names}
+        ran = {n: _find_runs(part, n) for n in names}
         for i, g in enumerate(part["gamma"].values):
             row = int(np.searchsorted(gamma, g))
             at = np.searchsorted(axes[row], own[i])
@@ -215,8 +220,8 @@ def combine(*portraits: xr.Dataset) -> xr.Dataset:
         coords={**{d: first[d] for d in others}, **coordinates(plane)}, attrs=dict(first.attrs))
 
 
-def _ran(part: xr.Dataset, name: Any) -> np.ndarray:
-    """Return which entries of a variable are those of runs; a curve belongs to its run whatever the horizon."""
+def _find_runs(part: xr.Dataset, name: Any) -> np.ndarray:
+    """Return a mask of the entries of a variable that belong to runs; a curve belongs to its run at every horizon."""
     variable, ran = part[name], part["outcome"] != Outcome.UNRUN
     ran = ran.any([d for d in ran.dims if d not in variable.dims])
     return ran.broadcast_like(variable).transpose(*variable.dims).values

@@ -1,4 +1,4 @@
-"""How far a long work is: a bar on the terminal, plain lines where there is none, or a function of one's own; knows no work."""
+"""Show the progress of long work: as a bar on a terminal, as lines elsewhere, or by a function of the user's."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ EVERY = 10.0        # seconds between plain lines, unless a twentieth of the wor
 
 @dataclass
 class Progress:
-    """What has been done of a known amount.
+    """The part of a known amount of work that is done.
 
     Attributes
     ----------
-    total, done : the amount, and what is done of it; `before` of that was done when the work began.
-    failed, deaths : how much was given up, and how many workers died.
+    total, done : the amount, and how much of it is done; `before` was done when the work began.
+    failed, deaths : the amount that failed, and the number of workers that died.
     """
 
     total: int
@@ -35,29 +35,29 @@ class Progress:
 
     @property
     def left(self) -> float:
-        """The seconds that the rest will take; infinite before anything is done."""
+        """The estimated seconds for the rest; infinite before anything is done."""
         return (self.total - self.done) / self.rate if self.done > self.before else float("inf") if self.done < self.total else 0.0
 
-    def troubles(self) -> str:
-        """Return in words what went wrong, if anything did."""
-        told = [f"{self.failed} failed"] * bool(self.failed) + [f"{self.deaths} worker deaths"] * bool(self.deaths)
-        return "".join(f", {t}" for t in told)
+    def describe_failures(self) -> str:
+        """Return the numbers of failures and worker deaths in words; empty if there are none."""
+        counts = [f"{self.failed} failed"] * bool(self.failed) + [f"{self.deaths} worker deaths"] * bool(self.deaths)
+        return "".join(f", {t}" for t in counts)
 
 
 @contextmanager
 def bar(total: int, what: str, unit: str, shown: bool | Callable[[Progress], None] = True,
         before: int = 0) -> Iterator[Callable[..., None]]:
-    """Give a function to call with the amount done since the last call, and ``failed=``, ``deaths=`` if there are any.
+    """Yield a function to call with the amount done since its last call, and with ``failed=`` and ``deaths=`` if there are any.
 
     Parameters
     ----------
-    total : the amount; work that ends earlier fills the bar.
+    total : the amount; work that ends earlier completes the bar.
     what, unit : words before and after it.
     shown : True: a bar on the terminal, or plain lines on standard error; a function: called with the `Progress` each time.
-    before : what is done already.
+    before : the amount that was done before.
     """
     state = Progress(total, before, before)
-    show, close = (shown, None) if callable(shown) else _shower(state, what, unit) if shown else (lambda state: None, None)
+    show, close = (shown, None) if callable(shown) else _choose_display(state, what, unit) if shown else (lambda state: None, None)
 
     def advance(amount: int = 1, failed: int = 0, deaths: int = 0) -> None:
         state.done += amount
@@ -72,16 +72,16 @@ def bar(total: int, what: str, unit: str, shown: bool | Callable[[Progress], Non
             close()
 
 
-def _shower(state: Progress, what: str, unit: str) -> tuple[Callable[[Progress], None], Callable[[], None] | None]:
-    """Return what shows the progress, and what ends the show."""
+def _choose_display(state: Progress, what: str, unit: str) -> tuple[Callable[[Progress], None], Callable[[], None] | None]:
+    """Return a function that shows the progress, and one that ends the display."""
     if not sys.stderr.isatty():
-        return _lines(what, unit), None
+        return _print_lines(what, unit), None
     try:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
     except ImportError:
-        return _lines(what, unit), None
+        return _print_lines(what, unit), None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit + "{task.fields[troubles]}"),
                TextColumn("{task.fields[rate]:.3g} a second"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     shows = Bar(*columns, console=Console(stderr=True))
@@ -89,7 +89,7 @@ def _shower(state: Progress, what: str, unit: str) -> tuple[Callable[[Progress],
     shows.start()
 
     def show(state: Progress) -> None:
-        shows.update(task, completed=state.done, troubles=state.troubles(), rate=state.rate)
+        shows.update(task, completed=state.done, troubles=state.describe_failures(), rate=state.rate)
 
     def close() -> None:
         shows.update(task, total=state.done)
@@ -98,23 +98,23 @@ def _shower(state: Progress, what: str, unit: str) -> tuple[Callable[[Progress],
     return show, close
 
 
-def _lines(what: str, unit: str) -> Callable[[Progress], None]:
-    told = [time.monotonic(), -1]          # when a line was last written, and how much was done then
+def _print_lines(what: str, unit: str) -> Callable[[Progress], None]:
+    last = [time.monotonic(), -1]          # when a line was last written, and how much was done then
 
     def show(state: Progress) -> None:
         share = state.done / max(state.total, 1)
-        since = time.monotonic() - told[0]
-        early = since < EVERY and (since < 1 or state.done - told[1] < 0.05 * state.total)
-        if state.done == told[1] or (early and state.done < state.total):
+        since = time.monotonic() - last[0]
+        early = since < EVERY and (since < 1 or state.done - last[1] < 0.05 * state.total)
+        if state.done == last[1] or (early and state.done < state.total):
             return
-        told[:] = time.monotonic(), state.done
-        print(f"{what}: {state.done}/{state.total} {unit} ({share:.0%}), {state.rate:.3g} a second, {_span(state.left)} left"
-              f"{state.troubles()}", file=sys.stderr, flush=True)
+        last[:] = time.monotonic(), state.done
+        print(f"{what}: {state.done}/{state.total} {unit} ({share:.0%}), {state.rate:.3g} a second, {_in_words(state.left)} left"
+              f"{state.describe_failures()}", file=sys.stderr, flush=True)
 
     return show
 
 
-def _span(seconds: float) -> str:
+def _in_words(seconds: float) -> str:
     """Return a time in words."""
     if seconds == float("inf"):
         return "unknown time"

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, revision, machine; knows no model."""
+"""Record where a result comes from: versions, git revision, command line, machine, time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 LIBRARIES = ("lazyrich", "numpy", "scipy", "numba", "sympy", "torch", "xarray", "zarr")
 
 
-def provenance() -> dict[str, Any]:
-    """Return versions, git revision (with "+dirty" if the tree is changed), command line, machine and time, all strings."""
-    return dict(_lasting()) | {"command": " ".join(sys.argv), "created": datetime.now(UTC).isoformat(timespec="seconds")}
+def collect_provenance() -> dict[str, Any]:
+    """Return versions, git revision (with "+dirty" after local changes), command line, machine and time, all as strings."""
+    return dict(_collect_constant()) | {"command": " ".join(sys.argv), "created": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
 @lru_cache(maxsize=1)
-def _lasting() -> tuple[tuple[str, str], ...]:
-    """Return what does not change while the process lives."""
+def _collect_constant() -> tuple[tuple[str, str], ...]:
+    """Return what does not change during the process."""
     found = []
     for name in LIBRARIES:
         try:
@@ -34,7 +34,7 @@ def _lasting() -> tuple[tuple[str, str], ...]:
 
 
 def _revision() -> str:
-    """Return the revision of the checkout this file lies in, or "unknown" where it is installed without one."""
+    """Return the revision of the checkout that contains this file, or "unknown" where it is installed without one."""
     here = Path(__file__).resolve().parent
 
     def git(*words: str) -> str:
@@ -42,7 +42,7 @@ def _revision() -> str:
 
     try:
         if not git("ls-files", "validation/provenance.py", Path(__file__).name):
-            return "unknown"      # someone else's repository holds this installation
+            return "unknown"      # the installation lies in another repository
         return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"

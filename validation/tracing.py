@@ -47,7 +47,7 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
     ------
     Misuse : an argument that is not allowed.
     """
-    as_experiment(experiment)
+    experiment = as_experiment(experiment)
     if not isinstance(edge, str | list | tuple):
         raise Misuse(f"edge must be a name, or several, of {', '.join(EDGES)}, not {edge!r}")
     names = [edge] if isinstance(edge, str) else list(edge)
@@ -59,7 +59,7 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
     if rho is not None:
         between("rho", rho, 0, 1)
     runs = _Runs(experiment, axis("gamma", gamma), rho)
-    many = max(whole("per_decade", per_decade), int(getattr(experiment, "scan_per_decade", 1)))
+    many = max(whole("per_decade", per_decade), experiment.scan_per_decade)
     if eta is None:
         _scan_outward(runs, many)
     else:
@@ -68,7 +68,7 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
             raise Misuse(f"eta must be two increasing numbers above zero, the ends of the scan, not {eta!r}")
         points = np.geomspace(low, high, int(np.ceil(np.log10(high / low) * many)) + 1)
         runs.add(np.arange(len(runs.gamma)), np.tile(points, (len(runs.gamma), 1)))
-    sections = whole("experiment.sections", getattr(experiment, "sections", 1))
+    sections = whole("experiment.sections", experiment.sections)
     _decide_sets(runs, sections)
     fringed = _refine_fringes(runs, names, many * FRINGE)
     _narrow(runs, names, rtol, sections)

@@ -76,7 +76,7 @@ def make_mnist1m(
         raise Misuse(f"{EXTRA} ({error})") from None
     from validation.plotting.figures import image
     from validation.plotting.image_sheet import plot_sheet
-    from validation.reporting.html import publish
+    from validation.storage.atomic import publish
     from validation.storage.files import check_writable
 
     device = as_device(device)

@@ -21,7 +21,7 @@ from deepnets.tasks.npz_shards import open_member
 from deepnets.tasks.task import generator, place_like
 from validation.arguments import Misuse, numbers, whole
 from validation.progress import bar
-from validation.reporting.html import publish
+from validation.storage.atomic import publish
 
 FEWEST = 5                          # images of a file that `deepnets.tasks.mnist_1m` reads
 RECORD = "mnist1m-origin.json"      # how the shards of a folder are drawn, written before the first of them

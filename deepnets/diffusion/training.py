@@ -20,7 +20,7 @@ from deepnets.precision import arithmetic
 from deepnets.tasks.task import generator, place_like
 from validation.arguments import Misuse, between, whole
 from validation.progress import Progress, bar
-from validation.reporting.html import publish
+from validation.storage.atomic import publish
 
 FORMAT = "lazyrich denoiser 1"
 UNTOLD = 0.1            # of the samples the class is withheld, so that guidance can be chosen later

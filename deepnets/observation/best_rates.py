@@ -15,7 +15,7 @@ from deepnets.observation.scaling_laws import fits, laws
 from deepnets.observation.selection import A_DECADE, ObserveOptions, named
 from validation.outcome import Outcome
 from validation.portrait import rates
-from validation.storage.observations import open_observed, save_observed, stored
+from validation.storage.observations import open_observables, read_description, save_observables
 
 
 def best(portrait: xr.Dataset, per_decade: int = A_DECADE) -> tuple[np.ndarray, np.ndarray]:
@@ -51,11 +51,11 @@ def check(experiment: DeepExperiment, observing: ObserveOptions, path: Path, ove
     at = observing.at(experiment.horizons[-1])
     batch, _ = probe(experiment, observing.observe_samples)
     fitting(experiment, offered(experiment, observing.names, batch), 1, batch)
-    there = stored(path)
+    there = read_description(path)
     if there is not None and not overwrite:
         held = there["observed"]
         wanted = describe(experiment, np.array(held["gamma"]), np.array(held["eta"]), at, observing.observe_samples, LARGEST)
-        open_observed(path, wanted)
+        open_observables(path, wanted)
 
 
 def along(portrait: xr.Dataset, experiment: DeepExperiment, observing: ObserveOptions, path: Path, progress: bool,
@@ -82,7 +82,7 @@ def kept(path: Path, experiment: DeepExperiment, gamma: np.ndarray, eta: np.ndar
     Misuse : the file is another experiment's, or of other runs, looks or samples; it is no such file.
     """
     description = describe(experiment, gamma, eta, at, samples, LARGEST)
-    there = open_observed(path, description, overwrite)
+    there = open_observables(path, description, overwrite)
     before = () if there is None else tuple(there.attrs["names"].split(","))
     missing = [n for n in offered(experiment, names, probe(experiment, samples)[0]) if n not in before]
     if there is not None and not missing:
@@ -91,5 +91,5 @@ def kept(path: Path, experiment: DeepExperiment, gamma: np.ndarray, eta: np.ndar
     if there is not None:
         made = made.assign({n: v for n, v in there.data_vars.items() if n not in made})
         made = detected(made.assign_attrs(names=",".join(named([*before, *missing]))))
-    save_observed(made, path)
+    save_observables(made, path)
     return made

@@ -27,7 +27,7 @@ from deepnets.tasks.task import check_batch
 from validation.arguments import Misuse, axis, positive, whole
 from validation.experiment import digest
 from validation.progress import Progress, bar
-from validation.provenance import provenance
+from validation.provenance import collect_provenance
 
 SAMPLES = 128
 LARGEST = 12      # eigenvalues: ten classes' outliers, and what comes after them
@@ -95,7 +95,7 @@ def observe(experiment: DeepExperiment, gamma: Any, eta: Any, at: Sequence[int] 
     told["loss"].attrs = {"long_name": "loss on the batch of each step", "units": "1"}
     told["at_rest"].attrs = {"long_name": "loss of the zero output on the same batch", "units": "1"}
     description = describe(experiment, gammas, etas, steps, samples, k)
-    told.attrs = provenance() | experiment.rules() | {
+    told.attrs = collect_provenance() | experiment.rules() | {
         "description": json.dumps(description, sort_keys=True), "digest": digest(description), "names": ",".join(wanted),
         "samples": len(batch[0]), "steps": T, "same_batch": int(same), "measured_in": "float64"}
     return detected(told)

@@ -19,6 +19,7 @@ from deepnets.tasks.data_files import Location, as_labels, candidate_folders, fi
 from deepnets.tasks.image_task import Images, make_image_task
 from deepnets.tasks.npz_shards import Shard, ShardedSource, open_shard, sort_shards
 from validation.arguments import Misuse, whole
+from validation.storage.atomic import publish, replace_path
 
 INDEX, CLASSES, SIDE = "mnist1m.json", 10, 28
 HOW = "give the folder of its shards: mnist_1m('folder')"
@@ -44,11 +45,9 @@ def write_shard(folder: str | os.PathLike[str], number: int, x: np.ndarray, y: n
         raise Misuse(f"x must be uint8 (n, {SIDE}, {SIDE}) and y (n,), n at least 1, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
     y = as_labels(y, CLASSES, "y").astype(np.uint8)
     path = shard_path(folder, number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez(file, x=x, y=y)
-    return partial.replace(path)
+    with replace_path(path) as draft:
+        np.savez(draft, x=x, y=y)
+    return path
 
 
 def write_index(folder: str | os.PathLike[str], origin: Mapping[str, Any]) -> Path:
@@ -64,10 +63,7 @@ def write_index(folder: str | os.PathLike[str], origin: Mapping[str, Any]) -> Pa
         raise Misuse(f"folder must hold shards, mnist1m-00000.npz and so on; {folder} has none")
     index = {"format": "mnist1m", "version": 1, "origin": dict(origin),
              "shards": [{"file": p.name, "samples": len(_open_shard(p)), "sha256": sha256_of_file(p)} for p in paths]}
-    path = Path(folder) / INDEX
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-    return partial.replace(path)
+    return publish(Path(folder) / INDEX, (json.dumps(index, indent=1) + "\n").encode())
 
 
 def mnist_1m(path: Location = None) -> Images:

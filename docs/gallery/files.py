@@ -7,16 +7,15 @@ from pathlib import Path
 import xarray as xr
 
 import validation
-from validation.storage.files import published
+from validation.storage.atomic import replace_path
 
 
 def write(made: xr.Dataset, path: Path) -> None:
     """Write a dataset; the file is there whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if "outcome" in made:
         validation.save_portrait(made, path, overwrite=True)
     else:
-        with published(path) as draft:
+        with replace_path(path) as draft:
             made.to_netcdf(draft, engine="scipy")
 
 

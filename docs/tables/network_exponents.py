@@ -22,7 +22,7 @@ from deepnets.titles import LOSSES, OPTIMIZERS
 from validation import Plane, edges_from_brackets, fit, judge, locate, sweep
 from validation.fitting.powerlaw import PowerLawFit
 from validation.judging.verdict import Verdict
-from validation.provenance import provenance
+from validation.provenance import collect_provenance
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parent / "data" / "network_exponents.nc"
@@ -135,7 +135,7 @@ def keep(row: Row, brackets: xr.DataArray) -> None:
     former = kept()
     if former is not None:
         one = xr.concat([former.drop_sel(row=[r for r in former["row"].values if r == row.name]), one], "row", join="outer")
-    one.attrs = {"title": "edges of MLPs on digits", "rho": RHO} | provenance()
+    one.attrs = {"title": "edges of MLPs on digits", "rho": RHO} | collect_provenance()
     draft = DATA.with_suffix(".draft")
     one.to_netcdf(draft, engine="scipy")
     draft.replace(DATA)

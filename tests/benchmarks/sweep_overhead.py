@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.validation.sweeping.sleepers import Sleeper
 from validation import Plane, sweep
 from validation.executors import dask, processes
-from validation.storage.chunks import put
+from validation.storage.atomic import write_bytes
 
 TILES = Plane.log((1e-3, 1e3), (1e-4, 1e4), per_decade=(10, 16))       # 61 x 129: 21 x 33 tiles of 3 x 4
 THOUSAND = Plane.log((1e-3, 1e3), (1e-4, 1e4), per_decade=(20, 12))    # 121 x 97: 41 x 25 tiles, a thousand and some
@@ -26,25 +26,25 @@ def a_file(folder: Path) -> float:
     """Milliseconds."""
     started = time.perf_counter()
     for i in range(1000):
-        put(folder / "files" / str(i), b"x" * 100)
+        write_bytes(folder / "files" / str(i), b"x" * 100)
     return time.perf_counter() - started
 
 
 def a_tile(executor, store) -> tuple[float, float]:
     """Milliseconds from tile to tile, and milliseconds of work of this process."""
-    told = []
-    sweep(Sleeper(), TILES, store=store, executor=executor, progress=lambda state: told.append((time.perf_counter(), time.process_time())))
-    wall, work = (1e3 * (b - a) / (len(told) - 1) for a, b in zip(told[0], told[-1], strict=True))
+    times = []
+    sweep(Sleeper(), TILES, store=store, executor=executor, progress=lambda state: times.append((time.perf_counter(), time.process_time())))
+    wall, work = (1e3 * (b - a) / (len(times) - 1) for a, b in zip(times[0], times[-1], strict=True))
     return wall, work
 
 
 def tiles_a_second(workers: int, store: Path) -> tuple[int, float]:
     """Tiles, and how many a second."""
-    told = []
+    times = []
     sweep(Sleeper(0.02), THOUSAND, store=store, executor=dask(workers=workers),
-          progress=lambda state: told.append((time.perf_counter(), state)))
-    state = told[-1][1]
-    return state.done, (state.done - 1) / (told[-1][0] - told[0][0])
+          progress=lambda state: times.append((time.perf_counter(), state)))
+    state = times[-1][1]
+    return state.done, (state.done - 1) / (times[-1][0] - times[0][0])
 
 
 def main() -> None:

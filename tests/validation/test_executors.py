@@ -1,4 +1,4 @@
-"""Whoever measures the tiles, the portrait is the same; tiles that raise or kill are given up, the others go on."""
+"""Whoever measures the tiles, the portrait is the same; tiles that raise or kill fail, the others are measured."""
 
 import re
 import threading
@@ -68,15 +68,15 @@ def test_jobs(whole, tmp_path):
 
 
 @pytest.mark.parametrize("outcome", [7, RuntimeError("lost")])
-def test_a_job_is_asked_for_its_outcome_once(outcome):
-    asked = []
+def test_a_jobs_outcome_is_read_once(outcome):
+    reads = []
 
     class Slow:
         def done(self):
             return True
 
         def result(self):
-            asked.append(1)
+            reads.append(1)
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
@@ -91,7 +91,7 @@ def test_a_job_is_asked_for_its_outcome_once(outcome):
         else:
             assert job.exception() is None
             assert job.result() == 7
-    assert asked == [1]
+    assert reads == [1]
 
 
 class Breaking:
@@ -116,11 +116,11 @@ class Breaking:
 
 
 def test_a_broken_pool_is_replaced_if_it_can_be(whole, tmp_path):
-    told = []
-    made = sweep(Sleeper(), HALF, executor=lambda: Breaking(4), store=tmp_path / "p.zarr", progress=lambda state: told.append(state.deaths))
+    deaths = []
+    made = sweep(Sleeper(), HALF, tmp_path / "p.zarr", lambda: Breaking(4), progress=lambda state: deaths.append(state.deaths))
     same(made, whole)
-    assert told[-1] >= 3
-    with pytest.raises(Misuse, match=r"executor broke .*terminated abruptly.* Give a function that makes an executor"):
+    assert deaths[-1] >= 3
+    with pytest.raises(Misuse, match=r"executor broke .*terminated abruptly.* Give a function that returns an executor"):
         sweep(Sleeper(), HALF, executor=Breaking(4), store=tmp_path / "q.zarr")
     assert (open_portrait(tmp_path / "q.zarr")["outcome"] >= 0).sum() == 4 * 12
     with pytest.raises(Misuse, match="workers die before they finish anything"):
@@ -130,7 +130,7 @@ def test_a_broken_pool_is_replaced_if_it_can_be(whole, tmp_path):
 
 
 @pytest.mark.parametrize("executor", [None, processes(2)])
-def test_tiles_that_raise_twice_are_given_up_and_can_be_retried(tmp_path, whole, executor):
+def test_tiles_that_raise_twice_fail_and_can_be_retried(tmp_path, whole, executor):
     path, log, cure = tmp_path / "p.zarr", tmp_path / "log", tmp_path / "cure"
     experiment = Sleeper(log=str(log), ill=ILL, cure=str(cure))
     with pytest.warns(TilesFailed, match=r"5 of 15 tiles failed; .* sweep\(\.\.\., retry_failed=True\)"):
@@ -139,12 +139,12 @@ def test_tiles_that_raise_twice_are_given_up_and_can_be_retried(tmp_path, whole,
     assert len(lines(log)) == 15 + 5
     np.testing.assert_array_equal((portrait["outcome"] == 8).any("eta"), [False] * 3 + [True] * 3 + [False] * 3)
     same(portrait.isel(gamma=[0, 1, 2, 6, 7, 8]), whole.isel(gamma=[0, 1, 2, 6, 7, 8]))
-    told = sweep_status(path)
-    assert (told.done, told.failed, told.left) == (10, 5, 0)
-    assert all("RuntimeError: the sleeper is ill" in text and "Traceback" in text for text in told.failures.values())
-    assert "RuntimeError: the sleeper is ill" in str(told)
+    status = sweep_status(path)
+    assert (status.done, status.failed, status.left) == (10, 5, 0)
+    assert all("RuntimeError: the sleeper is ill" in text and "Traceback" in text for text in status.failures.values())
+    assert "RuntimeError: the sleeper is ill" in str(status)
     with pytest.warns(TilesFailed):
-        sweep(experiment, HALF, store=path)                  # not tried again unasked
+        sweep(experiment, HALF, store=path)                  # failed tiles are not measured again
     assert len(lines(log)) == 20
     cure.touch()
     same(sweep(experiment, HALF, store=path, retry_failed=True), whole)
@@ -153,7 +153,7 @@ def test_tiles_that_raise_twice_are_given_up_and_can_be_retried(tmp_path, whole,
     same(open_portrait(path), whole)
 
 
-def test_tiles_that_kill_their_workers_are_given_up(tmp_path, whole):
+def test_tiles_that_kill_their_workers_fail(tmp_path, whole):
     path, log, cure = tmp_path / "p.zarr", tmp_path / "log", tmp_path / "cure"
     experiment = Sleeper(log=str(log), ill=ILL, how="die", cure=str(cure))
     with pytest.warns(TilesFailed, match="5 of 15"):
@@ -198,7 +198,7 @@ def test_what_cannot_be_sent_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: sweep(Sleeper(), HALF, executor=3), "executor must have submit()"),
-    (lambda: sweep(Sleeper(), HALF, executor=lambda: 3), "made 3"),
+    (lambda: sweep(Sleeper(), HALF, executor=lambda: 3), "returned 3"),
     (lambda: processes(0), "workers must be a whole number of at least 1, not 0"),
     (lambda: processes(gpus=-1), "gpus must be a whole number of at least 1, not -1"),
     (lambda: dask("tcp://127.0.0.1:1", 2), "workers must be left out"),

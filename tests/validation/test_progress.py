@@ -12,10 +12,10 @@ def test_lines_where_there_is_no_terminal(capsys):
         advance(failed=1)
         advance(deaths=2)
         advance(0)
-    told = capsys.readouterr().err.splitlines()
-    assert told[-1].startswith("sweeping: 40/40 tiles (100%), ")
-    assert told[-1].endswith(" a second, 0 s left, 1 failed, 2 worker deaths")
-    assert len(told) == 1                       # no more than one a second
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("sweeping: 40/40 tiles (100%), ")
+    assert lines[-1].endswith(" a second, 0 s left, 1 failed, 2 worker deaths")
+    assert len(lines) == 1                       # no more than one a second
 
 
 def test_without_rich_a_terminal_gets_lines(capsys, monkeypatch):
@@ -47,7 +47,7 @@ def test_numbers_for_a_function(monkeypatch):
     assert Progress(5).left == float("inf")
 
 
-def test_nothing_is_shown_unasked(capsys):
+def test_nothing_is_shown_by_default(capsys):
     with bar(2, "sweeping", "tiles", False) as advance:
         advance(2)
     assert capsys.readouterr() == ("", "")

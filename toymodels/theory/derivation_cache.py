@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+
+from validation.storage.atomic import write_bytes
 
 
 def load_or_derive(question: str, derive: Callable[[], str]) -> str:
@@ -67,10 +68,6 @@ def _keep(answers: dict[str, str]) -> None:
     try:
         place = _place()
         answers.update({k: v for k, v in _read().items() if k not in answers})
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=place.parent)
-        with os.fdopen(handle, "w") as file:
-            json.dump(answers, file)
-        os.replace(draft, place)
+        write_bytes(place, json.dumps(answers).encode())
     except (OSError, RuntimeError):
         return

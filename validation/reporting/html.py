@@ -9,7 +9,6 @@ import base64
 import json
 import math
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from validation.arguments import Misuse, choose
+from validation.storage.atomic import publish
 
 OUTCOMES = ("SUPPORTED", "CONTRADICTED", "UNDECIDED")
 MARKS = {"SUPPORTED": "✓", "CONTRADICTED": "✗", "UNDECIDED": "?"}   # a verdict is never told by its colour alone
@@ -158,36 +158,6 @@ def refuse_foreign(folder: str | os.PathLike[str]) -> None:
             raise Misuse(f"{path} cannot be read: {error.strerror}") from None
         if mark not in there:
             raise Misuse(f"{path} was not written by lazyrich; it is left as it is: choose another folder")
-
-
-def publish(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write `content` beside `path` and rename it there: a reader sees the old file or the new one, never a half.
-
-    The folder is made where there is none.
-
-    Raises
-    ------
-    Misuse : the file cannot be written; what stood there is untouched.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise Misuse(f"{path} cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        mask = os.umask(0)   # mkstemp's file is private; a report is as readable as any other new file
-        os.umask(mask)
-        os.chmod(draft, 0o666 & ~mask)
-        os.replace(draft, path)
-    except BaseException as error:
-        Path(draft).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise Misuse(f"{path} cannot be written: {error.strerror}") from None
-        raise
-    return path
 
 
 def _number(value: Any, interval: Any = None) -> str:

@@ -13,7 +13,8 @@ import xarray as xr
 from validation.judging.assessment import Assessment
 from validation.judging.verdict import Verdict
 from validation.plotting.anchored_laws import anchored
-from validation.reporting.html import MARKS, Picture, Row, Section, publish, verdicts_json, write_report
+from validation.reporting.html import MARKS, Picture, Row, Section, verdicts_json, write_report
+from validation.storage.atomic import publish
 
 WHOLE = "whole curve, decades off"
 NOTHING = "no regime with a predicted exponent lies in this plane"

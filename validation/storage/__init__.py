@@ -1,1 +1,1 @@
-"""A portrait on disk while it grows: chunks, locks, what is done and what is damaged; knows no model."""
+"""Portraits on disk: saved whole, or written tile by tile during a sweep."""

@@ -1,13 +1,10 @@
-"""A portrait on disk, as zarr or netCDF: published whole or not at all, opened only if whole; knows no model."""
+"""Save a portrait as zarr or netCDF, and open it, checked for damage."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +12,27 @@ import xarray as xr
 
 from validation.arguments import Misuse
 from validation.portrait import VARIABLES, conform
-from validation.storage.zarr_metadata import told
-from validation.storage.zarr_store import Growing
+from validation.storage.atomic import replace_path
+from validation.storage.zarr_metadata import read_attrs, silence_zarr
+from validation.storage.zarr_store import ZarrStore
 
 NETCDF = ".nc"
-COMPLETE = "complete"      # an attribute: every chunk was written, so that a missing one is damage and not "unrun"
+COMPLETE = "complete"      # an attribute: every chunk was written, so that a missing one is damage, not "unrun"
 
 
 def save_portrait(portrait: xr.Dataset, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-    """Write a portrait as a zarr store that plain `xarray.open_zarr` reads; either all of it appears at `path`, or nothing.
+    """Write a portrait as a zarr store, readable by plain `xarray.open_zarr`, atomically.
 
     Parameters
     ----------
     portrait : see `validation.portrait`.
-    path : a folder to be; its parent must exist or be creatable. If it ends in ".nc", one netCDF file instead, for which scipy is
-        enough: of the classic format, which `xarray.open_dataset` reads.
-    overwrite : whether a portrait that is already there is replaced.
+    path : the folder to create, with its parents. If it ends in ".nc", one netCDF file instead, of the classic format, which
+        needs scipy alone and which `xarray.open_dataset` reads.
+    overwrite : whether an existing portrait is replaced.
 
     Raises
     ------
-    Misuse : something that is not to be replaced lies at `path`, or it cannot be written.
+    Misuse : something exists at `path` that may not be replaced, or it cannot be written.
     """
     portrait = conform(portrait)
     target = Path(path)
@@ -44,23 +42,23 @@ def save_portrait(portrait: xr.Dataset, path: str | os.PathLike[str], overwrite:
         raise Misuse(f"path must be free or a portrait, but {target} is something else; it is left as it is")
     if target.suffix == NETCDF:
         plain = {str(name): {"_FillValue": None} for name in portrait.variables}
-        with published(target) as draft:
+        with replace_path(target) as draft:
             portrait.to_netcdf(draft, engine="scipy", format="NETCDF3_64BIT", encoding=plain)
         return target
-    with published(target) as draft:
+    with replace_path(target) as draft:
         portrait.attrs = portrait.attrs | {COMPLETE: 1}
-        with _quiet():
+        with silence_zarr():
             portrait.to_zarr(draft, mode="w", consolidated=False, zarr_format=3, encoding=_encoding(portrait),
                              write_empty_chunks=True)
     return target
 
 
 def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Return the portrait at `path`, read into memory and checked.
+    """Return the portrait at `path`, in memory, checked for damage.
 
     Raises
     ------
-    Misuse : nothing is there, it is no portrait, or it is damaged: in one sentence, which and where.
+    Misuse : there is none, or it is damaged; the message names the damage and its place.
     """
     target = Path(path)
     if not target.exists():
@@ -75,11 +73,11 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
             raise Misuse(f"the portrait at {target} cannot be read: {type(error).__name__}: {str(error).splitlines()[0]}") from error
     if not (target / "zarr.json").is_file():
         raise Misuse(f"path must be a portrait (a zarr folder or a netCDF file, as `save_portrait` writes it), but {target} is none")
-    if "store_version" in told(target):
-        portrait, damaged = (store := Growing(target)).load()
+    if "store_version" in read_attrs(target):
+        portrait, damaged = (store := ZarrStore(target)).load()
         if damaged:
             where = "; ".join(f"{store.layout.extent(key)}: {how}" for key, how in damaged.items())
-            raise Misuse(f"the portrait at {target} is damaged: {where}; the sweep that made it, called again, measures this again")
+            raise Misuse(f"the portrait at {target} is damaged: {where}; the same sweep, called again, measures this part again")
         return conform(portrait)
     try:
         import zarr
@@ -90,18 +88,18 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
                 if array.nchunks_initialized < array.nchunks:
                     raise Misuse(f"the portrait at {target} is damaged: {array.nchunks - array.nchunks_initialized} of the "
                                  f"{array.nchunks} chunks of {name} are missing")
-        with _quiet(), xr.open_zarr(target, consolidated=False, chunks=None) as opened:
+        with silence_zarr(), xr.open_zarr(target, consolidated=False, chunks=None) as opened:
             portrait = opened.load()
     except Misuse:
         raise
     except Exception as error:
-        # whatever zarr, its codecs and xarray raise on a broken store means one thing to the reader
+        # zarr, its codecs and xarray raise many types of exceptions on a broken store
         raise Misuse(f"the portrait at {target} cannot be read: {type(error).__name__}: {str(error).splitlines()[0]}") from error
     return conform(portrait)
 
 
 def check_writable(folder: Path) -> None:
-    """Raise `Misuse` if nothing can be written to `folder`, before the work whose results are to go there; it is made if need be."""
+    """Create `folder` if need be, and raise `Misuse` if nothing can be written to it: a check before long work."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -111,39 +109,13 @@ def check_writable(folder: Path) -> None:
 
 
 def _is_netcdf(path: Path) -> bool:
-    """Return whether a file begins as those of netCDF's classic format do."""
+    """Return whether a file begins with the mark of netCDF's classic format."""
     with path.open("rb") as file:
         return file.read(3) == b"CDF"
 
 
-@contextmanager
-def published(target: Path) -> Iterator[Path]:
-    """Give a draft path beside `target`; what stands there at the end is renamed to `target`, at an error it is removed.
-
-    Raises
-    ------
-    Misuse : the folder cannot be written.
-    """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise Misuse(f"cannot write to {target.parent}: {error.strerror or error}") from error
-    try:
-        draft = room / target.name
-        try:
-            yield draft
-            if target.is_dir():
-                os.replace(target, room / "former")
-            os.replace(draft, target)
-        except OSError as error:
-            raise Misuse(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
-
-
 def _encoding(portrait: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Return codecs with a checksum (a flipped bit would be read silently) and the fill values of the contract."""
+    """Return codecs with a checksum, without which a flipped bit would be read silently, and the fill values of the contract."""
     from zarr.codecs import ZstdCodec
 
     codec = {"compressors": (ZstdCodec(level=1, checksum=True),)}
@@ -155,13 +127,3 @@ def _encoding(portrait: xr.Dataset) -> dict[str, dict[str, Any]]:
         if name in portrait.data_vars and variable.dtype.kind == "f":
             encoding[str(name)]["_FillValue"] = None
     return encoding
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence zarr's notes on parts of its format 3 that are not yet in the specification."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*(Zarr|zarr).*")
-        yield

@@ -1,4 +1,4 @@
-"""A portrait in memory that grows tile by tile; knows no model, touches no disk."""
+"""A portrait in memory that is filled tile by tile."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import xarray as xr
 
 from validation.arguments import Misuse
-from validation.portrait import unrun
+from validation.portrait import empty_like
 from validation.storage.tiles import Key, Layout, Status
 
 
-class Held:
-    """What has been measured of a layout so far; the same verbs as `validation.storage.zarr_store.Growing`."""
+class MemoryStore:
+    """What has been measured of a layout so far; the same methods as `validation.storage.zarr_store.ZarrStore`."""
 
     def __init__(self, layout: Layout, attrs: dict[str, Any], template: xr.Dataset | None = None) -> None:
         self.layout = layout
@@ -30,29 +30,29 @@ class Held:
         return self._statuses.copy()
 
     def status(self, key: Key) -> Status:
-        """Return what has become of a tile."""
+        """Return the status of a tile."""
         return Status(self._statuses[key])
 
     def note(self, key: Key) -> dict[str, Any]:
-        """Return what is noted of a tile."""
+        """Return the notes on a tile."""
         return self._notes.get(key, {})
 
     def prepare(self, tile: xr.Dataset) -> None:
-        """Make room for the variables of the first tile that is measured.
+        """Create the arrays for the variables of the first tile that is measured; compare those of the later tiles with them.
 
         Raises
         ------
-        Misuse : they are not those of the tiles before it.
+        Misuse : the variables differ from those of the tiles before.
         """
         if self.template is None:
-            self.template = unrun(self.layout.plane, tile, self.layout.seeds)
+            self.template = empty_like(self.layout.plane, tile, self.layout.seeds)
             self._arrays = _arrays(self.template)
             self.attrs = {k: v for k, v in tile.attrs.items() if k != "failures"} | self.attrs
-        elif different := differing(self.template.data_vars, tile, self.layout.seeds):
-            raise Misuse(f"measure() must return the same variables for every tile, but {different}")
+        elif difference := describe_difference(self.template.data_vars, tile, self.layout.seeds):
+            raise Misuse(f"measure() must return the same variables for every tile, but {difference}")
 
-    def take(self, coords: xr.Dataset, fields: Mapping[str, Any]) -> None:
-        """Make room for the fields of a store."""
+    def allocate(self, coords: xr.Dataset, fields: Mapping[str, Any]) -> None:
+        """Create the arrays for the fields of a store."""
         data = {name: (f.dims, np.full(f.shape, f.fill, f.dtype)) for name, f in fields.items()}
         self.template = xr.Dataset(data, coords=coords.coords)
         for name, field in fields.items():
@@ -60,17 +60,17 @@ class Held:
         self._arrays = _arrays(self.template)
 
     def values(self, key: Key) -> dict[str, np.ndarray] | None:
-        """Return a tile's variables; None where nothing is there yet."""
+        """Return a tile's variables; None before the first tile is measured."""
         return {n: array[_place(dims, self.layout, key)].copy() for n, (dims, array) in self._arrays.items()} or None
 
     def blank(self, key: Key) -> dict[str, np.ndarray]:
-        """Return a tile's variables where nothing has been measured: in memory, as they stand."""
+        """Return a tile's variables as they stand."""
         values = self.values(key)
         assert values is not None
         return values
 
     def publish(self, key: Key, values: dict[str, np.ndarray], status: Status, note: dict[str, Any] | None = None) -> None:
-        """Put a tile into its place."""
+        """Write a tile."""
         assert self.template is not None
         for name, own in values.items():
             dims, array = self._arrays[name]
@@ -79,7 +79,7 @@ class Held:
         self._notes[key] = note or {}
 
     def portrait(self) -> xr.Dataset:
-        """Return the portrait as it stands, with the ``failures`` of its runs among its attributes."""
+        """Return the portrait as it stands, with the ``failures`` of its runs as an attribute."""
         assert self.template is not None
         runs = [run for key in sorted(self._notes) for run in self._notes[key].get("runs", [])]
         return self.template.assign_attrs(self.attrs | ({"failures": json.dumps(runs)} if runs else {}))
@@ -89,8 +89,8 @@ def _arrays(portrait: xr.Dataset) -> dict[str, tuple[tuple[Any, ...], np.ndarray
     return {str(n): (v.dims, v.values) for n, v in portrait.data_vars.items() if n != "eta_value"}
 
 
-def differing(expected: Mapping[Any, Any], tile: xr.Dataset, seeds: tuple[int, ...] | None) -> str:
-    """Return in words how a tile's variables differ from those expected (anything with dims, shape, dtype); nothing if they do not."""
+def describe_difference(expected: Mapping[Any, Any], tile: xr.Dataset, seeds: tuple[int, ...] | None) -> str:
+    """Return in words how a tile's variables differ from the expected ones (anything with dims, shape, dtype); empty if they do not."""
     own = {str(n): v for n, v in tile.variables.items() if n != "eta_value" and n not in tile.coords}
     names = {str(n) for n in expected if n != "eta_value"}
     if own.keys() != names:

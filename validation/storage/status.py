@@ -1,4 +1,4 @@
-"""What is done, failed and left of a sweep's store, and which tiles are damaged; knows no model."""
+"""Report how far a sweep is: its tiles done, failed, left and damaged."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from validation.arguments import Misuse
+from validation.outcome import Outcome
 from validation.storage.chunks import Damaged
 from validation.storage.files import open_portrait
 from validation.storage.tiles import Status
-from validation.storage.zarr_metadata import told
-from validation.storage.zarr_store import Growing
+from validation.storage.zarr_metadata import read_attrs
+from validation.storage.zarr_store import ZarrStore
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class SweepStatus:
     Attributes
     ----------
     path : the store.
-    done, failed, left : tiles; `sparse` of the done ones hold only the points that a refinement asked for.
-    failures : of every tile that was given up, where it lies and its traceback.
-    damaged : of every tile that is not what was written, where it lies and how it is damaged.
+    done, failed, left : numbers of tiles; `sparse` of the done ones hold only the points that a refinement requested.
+    failures : the traceback of each failed tile, by its place in the plane.
+    damaged : the damage of each damaged tile, by its place in the plane.
     digest, description : of the experiment.
-    share : of the points that were measured.
+    share : the fraction of the points that have been measured.
     """
 
     path: str
@@ -54,29 +55,29 @@ class SweepStatus:
         if self.failed:
             lines.append("To measure the failed tiles again: the same sweep with retry_failed=True.")
         if self.left or self.damaged:
-            lines.append("To go on: the same sweep again.")
+            lines.append("To resume: the same sweep again.")
         return "\n".join(lines)
 
 
 def sweep_status(path: str | os.PathLike[str]) -> SweepStatus:
-    """Return how far the sweep is whose store is at `path`; every tile that is there is read and checked.
+    """Return how far the sweep with the store at `path` is; every existing tile is read and checked.
 
     Raises
     ------
-    Misuse : nothing is there, or it is no portrait.
+    Misuse : there is no portrait at `path`.
     """
     root = Path(path)
     if not root.exists():
         raise Misuse(f"path must be a sweep's store, but there is nothing at {root}")
-    attrs = told(root) if root.is_dir() else {}
+    attrs = read_attrs(root) if root.is_dir() else {}
     if "store_version" not in attrs:
         portrait = open_portrait(root)
         ran = float((portrait["outcome"] >= 0).mean())
         return SweepStatus(str(root), int(ran == 1), 0, int(ran < 1), 0, {}, {}, str(portrait.attrs.get("digest", "")),
                            json.loads(portrait.attrs.get("description", "{}")), ran)
-    store = Growing(root)
+    store = ZarrStore(root)
     statuses = store.statuses()
-    found, damaged, failures = 0, {}, {}
+    measured, damaged, failures = 0, {}, {}
     for key in store.layout:
         extent = store.layout.extent(key)
         if store.status(key) == Status.FAILED:
@@ -89,9 +90,9 @@ def sweep_status(path: str | os.PathLike[str]) -> SweepStatus:
             continue
         if values is not None:
             outcome = values["outcome"]
-            found += int(((outcome >= 0) & (outcome != 8)).reshape(-1, *outcome.shape[-2:]).all(axis=0).sum())
-    many, failed = int(statuses.size), int((statuses == Status.FAILED).sum())
+            measured += int(((outcome >= 0) & (outcome != Outcome.FAILED)).reshape(-1, *outcome.shape[-2:]).all(axis=0).sum())
+    tiles, failed = int(statuses.size), int((statuses == Status.FAILED).sum())
     left = int((statuses == Status.TODO).sum())
     points = int(np.prod(store.layout.plane.shape)) * store.layout.shape[0]
-    return SweepStatus(str(root), many - failed - left, failed, left, int((statuses == Status.SPARSE).sum()), failures, damaged,
-                       str(attrs.get("digest", "")), json.loads(attrs.get("description", "{}")), found / points)
+    return SweepStatus(str(root), tiles - failed - left, failed, left, int((statuses == Status.SPARSE).sum()), failures, damaged,
+                       str(attrs.get("digest", "")), json.loads(attrs.get("description", "{}")), measured / points)

@@ -1,4 +1,4 @@
-"""Which tiles of a plane, for which seeds, and which points within a tile are still to be measured; touches no disk, knows no model."""
+"""Cut a plane into tiles, once for each seed, and find the points of a tile that are not measured yet."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from validation.plane import Plane
 
 
 class Status(IntEnum):
-    """What has become of a tile."""
+    """How far the measurement of a tile is."""
 
-    TODO = 0        # some of its points may have been measured: those of a smaller plane, or of coarser tiles
+    TODO = 0        # some of its points may have been measured, on a smaller plane or in larger tiles
     DONE = 1        # every point
-    FAILED = 2      # given up; the traceback is beside it
-    SPARSE = 3      # as many points as were asked for: a refinement leaves out those far from edges
+    FAILED = 2      # not measured again unless requested; its note holds the traceback
+    SPARSE = 3      # all points that were requested: a refinement leaves out those far from edges
 
 
 class Key(NamedTuple):
-    """A tile by its numbers: of its seed (0 where seeds are not asked for one by one), of its row and column of tiles."""
+    """A tile, by the number of its seed (0 where seeds are not measured one by one) and of its row and column of tiles."""
 
     seed: int
     row: int
@@ -34,7 +34,7 @@ class Key(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Points of a tile that are asked for at once: r rows, and in each of them c columns, which may differ from row to row."""
+    """Points of a tile that are measured in one call: r rows, and in each of them c columns, which may differ from row to row."""
 
     rows: np.ndarray        # (r,)
     columns: np.ndarray     # (r, c)
@@ -49,12 +49,12 @@ class Layout:
     Attributes
     ----------
     plane : the grid.
-    tile : rows and columns of a tile, at most; those of the last ones may be fewer.
-    seeds : the seeds that are asked for one at a time; None: a tile is asked for once, with all its seeds.
+    tile : rows and columns of a tile; the last ones may be smaller.
+    seeds : the seeds that are measured one at a time; None: a tile is measured once, with all its seeds.
 
     Raises
     ------
-    Misuse : a tile that is no pair of whole numbers.
+    Misuse : `tile` is no pair of whole numbers.
     """
 
     plane: Plane
@@ -71,7 +71,7 @@ class Layout:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """The number of seeds asked for one by one (else 1), of rows and of columns of tiles."""
+        """The numbers of seeds measured one by one (else 1), of rows and of columns of tiles."""
         (n, m), (r, c) = self.plane.shape, self.tile
         return 1 if self.seeds is None else len(self.seeds), -(-n // r), -(-m // c)
 
@@ -81,21 +81,21 @@ class Layout:
             yield Key(*at)
 
     def slices(self, key: Key) -> tuple[slice, slice]:
-        """Return which rows and columns of the plane a tile holds."""
+        """Return the rows and columns of the plane that a tile holds."""
         (n, m), (r, c) = self.plane.shape, self.tile
         return slice(key.row * r, min((key.row + 1) * r, n)), slice(key.column * c, min((key.column + 1) * c, m))
 
     def extent(self, key: Key) -> str:
-        """Return in words where a tile lies."""
+        """Return in words which part of the plane a tile holds."""
         gamma, eta = self.plane.part(*self.slices(key))
         seed = "" if self.seeds is None else f"seed {self.seeds[key.seed]}, "
         return f"tile {key} ({seed}gamma {gamma[0]:g} to {gamma[-1]:g}, eta {eta.min():g} to {eta.max():g})"
 
     def pieces(self, key: Key, missing: np.ndarray) -> list[Piece]:
-        """Return the points of a tile that are still to be measured, in as few pieces as rows of one length make."""
+        """Return the missing points of a tile, with one piece for each number of points a row."""
         gamma, eta = self.plane.part(*self.slices(key))
         found = []
-        for rows, columns in rectangles(missing):
+        for rows, columns in find_rectangles(missing):
             if eta.ndim == 1 and (columns == columns[0]).all():
                 rates = eta[columns[0]]
             else:
@@ -104,8 +104,8 @@ class Layout:
         return found
 
 
-def rectangles(missing: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the true entries of a mask as (rows (r,), columns (r, c)): together the rows that miss the same number of points."""
+def find_rectangles(missing: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the true entries of a mask as (rows (r,), columns (r, c)), one pair for each number of true entries a row."""
     counts = missing.sum(axis=1)
     found = []
     for count in np.unique(counts[counts > 0]):
@@ -114,20 +114,20 @@ def rectangles(missing: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return found
 
 
-def places(inner: Plane, outer: Plane) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the points of a plane lie in another that contains them: rows (n,) and, of every row, columns (n, m)."""
+def locate_points(inner: Plane, outer: Plane) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows (n,) and, of every row, the columns (n, m) of a plane's points in another plane that contains them."""
     rows = np.searchsorted(outer.gamma, inner.gamma)
     axes, rates = np.broadcast_to(outer.eta, outer.shape), np.broadcast_to(inner.eta, inner.shape)
     columns = np.stack([np.searchsorted(axes[i], own) for i, own in zip(rows, rates, strict=True)])
     return rows, columns
 
 
-def absent(inner: Plane, outer: Plane) -> tuple[float, float] | None:
-    """Return the first point (gamma, eta) of a plane that another one does not hold, to the last bit; None if it holds them all."""
+def find_absent(inner: Plane, outer: Plane) -> tuple[float, float] | None:
+    """Return the first point (gamma, eta) of a plane that another plane lacks, compared bit by bit; None if it lacks none."""
     axes, rates = np.broadcast_to(outer.eta, outer.shape), np.broadcast_to(inner.eta, inner.shape)
     for gamma, own in zip(inner.gamma, rates, strict=True):
         i = int(np.searchsorted(outer.gamma, gamma))
-        there = np.isin(own, axes[i]) if i < len(outer.gamma) and outer.gamma[i] == gamma else np.zeros(len(own), bool)
-        if not there.all():
-            return float(gamma), float(own[~there][0])
+        present = np.isin(own, axes[i]) if i < len(outer.gamma) and outer.gamma[i] == gamma else np.zeros(len(own), bool)
+        if not present.all():
+            return float(gamma), float(own[~present][0])
     return None

@@ -1,7 +1,7 @@
-"""A portrait on disk that grows tile by tile, each published whole, readable at any moment by plain `xarray.open_zarr`; knows no model.
+"""A portrait on disk that is written tile by tile and can be read at any moment, by plain `xarray.open_zarr` too.
 
-The chunk is the tile. A tile's variables are written first, its outcomes after them, its status last: what has an outcome has the rest,
-and whatever is killed leaves a valid store.
+A chunk is a tile. A tile's variables are written first, then its outcomes, then its status. So a tile that has outcomes has all the
+rest, and a process killed at any moment leaves a valid store.
 """
 
 from __future__ import annotations
@@ -19,37 +19,40 @@ import xarray as xr
 from validation.arguments import Misuse
 from validation.outcome import Outcome
 from validation.plane import Plane
-from validation.storage.atomic import locked
-from validation.storage.chunks import DRAFT, Damaged, Field, get, put
-from validation.storage.memory_store import Held, differing
+from validation.storage.atomic import lock, replace_path, write_bytes
+from validation.storage.chunks import Damaged, Field, read_bytes
+from validation.storage.memory_store import MemoryStore, describe_difference
 from validation.storage.tiles import Key, Layout, Status
-from validation.storage.zarr_metadata import LEDGER, VERSION, build, plain, quiet, retell, taking_the_place_of, told
+from validation.storage.zarr_metadata import LEDGER, VERSION, as_json, create_store, read_attrs, silence_zarr, write_attrs
 
-OWN = ("store_version", "tile", "seeds_apart", "provisional", "coordinates")     # attributes that are the store's, not the portrait's
-
-
-class Moved(Exception):
-    """Another process has replaced the store meanwhile, to extend it: open it again."""
+OWN = ("store_version", "tile", "seeds_apart", "provisional", "coordinates")     # attributes of the store, not of the portrait
 
 
-class Growing:
-    """The store at a path; see `validation.storage.resume` for who makes it."""
+class StoreReplaced(Exception):
+    """Another process has replaced the store by a larger one; it has to be opened again."""
+
+
+class ZarrStore:
+    """An existing store; `validation.storage.resume.open_store` creates or extends one.
+
+    What this process wrote or read is kept in memory, from where `load` returns it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._read_metadata()
 
     def _read_metadata(self) -> None:
-        self.attrs = told(self.path)
+        self.attrs = read_attrs(self.path)
         if self.attrs.get("store_version") != VERSION:
             raise Misuse(f"{self.path} is a store of version {self.attrs.get('store_version')!r}, and this program reads and writes "
                          f"version {VERSION}; it is left as it is")
         try:
-            with quiet(), xr.open_zarr(self.path, consolidated=False, chunks=None) as opened:
+            with silence_zarr(), xr.open_zarr(self.path, consolidated=False, chunks=None) as opened:
                 self.coords = opened.coords.to_dataset().load()
             metadata = [folder for folder in sorted(self.path.iterdir()) if (folder / "zarr.json").is_file() and folder.name != LEDGER]
             fields = [Field.of(f) for f in metadata if f.name not in self.coords.variables]
-            self._mark = self._generation()
+            self._generation = self._read_generation()
         except Exception as error:
             raise Misuse(f"the portrait at {self.path} is damaged: {type(error).__name__}: {str(error).splitlines()[0]}") from error
         self.fields = {f.name: f for f in fields if f.dims[-2:] == ("gamma", "eta")}
@@ -58,95 +61,115 @@ class Growing:
         rates = self.coords["eta_value"] if "eta_value" in self.coords else self.coords["eta"]
         seeds = tuple(self.coords["seed"].values.tolist()) if self.attrs["seeds_apart"] else None
         self.layout = Layout(Plane(self.coords["gamma"].values, rates.values), tuple(self.attrs["tile"]), seeds)
+        self._memory: MemoryStore | None = None
+        self._versions: dict[Key, tuple[int, int]] = {}       # of the tiles in memory
 
     def statuses(self) -> np.ndarray:
-        """Return the `Status` of every tile, as of now: int8 (seeds, rows, columns)."""
-        found = np.zeros(self.layout.shape, np.int8)
+        """Return the current `Status` of every tile: int8 (seeds, rows, columns)."""
+        statuses = np.zeros(self.layout.shape, np.int8)
         for key in self.layout:
-            found[key] = self.status(key)
-        return found
+            statuses[key] = self.status(key)
+        return statuses
 
     def status(self, key: Key) -> Status:
-        """Return what has become of a tile, as of now."""
+        """Return the current status of a tile."""
         try:
-            return Status(get(self._status(key))[0])
+            return Status(read_bytes(self._status_file(key))[0])
         except (OSError, IndexError, ValueError):
             return Status.TODO
 
     def values(self, key: Key) -> dict[str, np.ndarray] | None:
-        """Return a tile's variables; None where it has not been begun.
+        """Return a tile's variables; None where nothing of it has been written.
 
         Raises
         ------
-        Damaged : it is not what was written.
+        Damaged : a chunk is missing or altered.
         """
         outcome = self.fields["outcome"]
-        if not os.path.exists(outcome.file(self.path, self._at(outcome, key))) and self.status(key) == Status.TODO:
+        if not os.path.exists(outcome.file(self.path, self._chunk(outcome, key))) and self.status(key) == Status.TODO:
             return None
-        return {name: field.read(self.path, self._at(field, key)) for name, field in self.fields.items()}
+        return {name: field.read(self.path, self._chunk(field, key)) for name, field in self.fields.items()}
 
     def blank(self, key: Key) -> dict[str, np.ndarray]:
-        """Return a tile's variables where nothing has been measured."""
-        return {name: np.full(f.extent(self._at(f, key)), f.fill, f.dtype) for name, f in self.fields.items()}
+        """Return a tile's variables as they are where nothing has been measured."""
+        return {name: np.full(f.extent(self._chunk(f, key)), f.fill, f.dtype) for name, f in self.fields.items()}
 
     def prepare(self, tile: xr.Dataset) -> None:
-        """Make room for the variables of the first tile that is measured.
+        """Create the arrays for the variables of the first tile that is measured; compare those of the later tiles with them.
 
         Raises
         ------
-        Misuse : they are not those of the tiles before it.
-        Moved : another process has replaced the store.
+        Misuse : the variables differ from those of the tiles before.
+        StoreReplaced : another process has replaced the store.
         """
-        different = differing(self.fields, tile, self.layout.seeds)
-        if not different:
+        difference = describe_difference(self.fields, tile, self.layout.seeds)
+        if not difference:
             return
         if not self.attrs.get("provisional"):
-            raise Misuse(f"measure() must return the same variables for every tile of {self.path}, but {different}")
-        with self._held():
+            raise Misuse(f"measure() must return the same variables for every tile of {self.path}, but {difference}")
+        with self._lock():
             failed = {key: self.note(key) for key in self.layout if self.status(key) == Status.FAILED}
-            attrs = plain(tile.attrs) | {k: v for k, v in self.attrs.items() if k != "provisional"}
+            attrs = as_json(tile.attrs) | {k: v for k, v in self.attrs.items() if k != "provisional"}
             attrs.pop("failures", None)
-            held = Held(self.layout, {})
-            held.prepare(tile)
-            assert held.template is not None
-            grow(self.path, held.template, self.layout, attrs)
+            memory = MemoryStore(self.layout, {})
+            memory.prepare(tile)
+            assert memory.template is not None
+            write_store(self.path, memory.template, self.layout, attrs)
             self._read_metadata()
             for key, note in failed.items():
                 values = self.blank(key)
                 values["outcome"][...] = Outcome.FAILED
-                self._write(key, values, Status.FAILED, note)
+                self.write(key, values, Status.FAILED, note)
 
     def publish(self, key: Key, values: dict[str, np.ndarray], status: Status, note: dict[str, Any] | None = None) -> None:
-        """Write a tile, unless another process has done so.
+        """Write a tile, unless another process has finished it.
 
         Raises
         ------
-        Misuse : it cannot be written; what was there is still there.
-        Moved : another process has replaced the store.
+        Misuse : it cannot be written; what was written before is untouched.
+        StoreReplaced : another process has replaced the store.
         """
-        with self._held():
+        with self._lock():
             if self.status(key) != Status.DONE:
-                self._write(key, values, status, note)
+                self.write(key, values, status, note)
+                self._remember(key, values, status, note, self._version(key))
+
+    def verify(self, key: Key) -> None:
+        """Read a tile that has a status.
+
+        Raises
+        ------
+        Damaged : a chunk is missing or altered.
+        """
+        version, status = self._version(key), self.status(key)
+        if status != Status.TODO and (values := self.values(key)) is not None:
+            self._remember(key, values, status, self.note(key), version)
 
     def forget(self, key: Key) -> None:
-        """Take a damaged tile back to what is to do."""
-        with self._held():
-            for file in (self._note(key), self._status(key), *(f.file(self.path, self._at(f, key)) for f in self.fields.values())):
+        """Remove a damaged tile, so that it is measured again."""
+        with self._lock():
+            chunks = [field.file(self.path, self._chunk(field, key)) for field in self.fields.values()]
+            for file in (self._note_file(key), self._status_file(key), *chunks):
                 Path(file).unlink(missing_ok=True)
+            self._versions.pop(key, None)
 
     def note(self, key: Key) -> dict[str, Any]:
-        """Return what is noted of a tile: the ``traceback`` with which it failed, or its ``runs`` that crashed."""
+        """Return the notes on a tile: the ``traceback`` with which it failed, or its ``runs`` that crashed."""
         try:
-            return dict(json.loads(get(self._note(key))))
+            return dict(json.loads(read_bytes(self._note_file(key))))
         except (OSError, ValueError):
             return {}
 
     def load(self) -> tuple[xr.Dataset, dict[Key, str]]:
-        """Return what has been measured so far as a portrait, and the tiles that are damaged, with the reason."""
-        held = Held(self.layout, {k: v for k, v in self.attrs.items() if k not in OWN})
-        held.take(self.coords, self.fields)
+        """Return what has been measured so far as a portrait, and the tiles that are damaged, with the damage.
+
+        Tiles are read from disk unless they are in memory as they are on disk.
+        """
         damaged: dict[Key, str] = {}
         for key in self.layout:
+            version = self._version(key)
+            if version is not None and version == self._versions.get(key):
+                continue
             status = self.status(key)
             try:
                 values = self.values(key)
@@ -155,80 +178,105 @@ class Growing:
                     damaged[key] = str(error)
                 continue
             if values is not None:
-                held.publish(key, values, status, self.note(key))
-        return held.portrait(), damaged
+                self._remember(key, values, status, self.note(key), version)
+        return self._portrait_in_memory().portrait(), damaged
 
     def add(self, attrs: dict[str, Any]) -> None:
-        """Add to the attributes."""
-        with self._held():
+        """Add attributes."""
+        with self._lock():
             self.attrs |= attrs
-            retell(self.path, self.attrs)
+            write_attrs(self.path, self.attrs)
 
-    def _write(self, key: Key, values: dict[str, np.ndarray], status: Status, note: dict[str, Any] | None) -> None:
+    def write(self, key: Key, values: dict[str, np.ndarray], status: Status, note: dict[str, Any] | None) -> None:
+        """Write a tile, whatever is there; for a store that is locked or not yet in its place."""
         for name, field in sorted(self.fields.items(), key=lambda item: item[0] == "outcome"):
-            field.write(self.path, self._at(field, key), values[name])
+            field.write(self.path, self._chunk(field, key), values[name])
         if note:
-            put(self._note(key), json.dumps(note).encode())
-        elif os.path.exists(self._note(key)):
-            os.unlink(self._note(key))
-        put(self._status(key), bytes([status]))
+            write_bytes(self._note_file(key), json.dumps(note).encode())
+        elif os.path.exists(self._note_file(key)):
+            os.unlink(self._note_file(key))
+        write_bytes(self._status_file(key), bytes([status]))
+
+    def _remember(self, key: Key, values: dict[str, np.ndarray], status: Status, note: dict[str, Any] | None,
+                  version: tuple[int, int] | None) -> None:
+        """Keep in memory what is on disk of a tile, with its version from before it was read."""
+        self._portrait_in_memory().publish(key, values, status, note)
+        if version is not None:
+            self._versions[key] = version
+
+    def _portrait_in_memory(self) -> MemoryStore:
+        if self._memory is None:
+            self._memory = MemoryStore(self.layout, {})
+            self._memory.allocate(self.coords, self.fields)
+        self._memory.attrs = {k: v for k, v in self.attrs.items() if k not in OWN}
+        return self._memory
+
+    def _version(self, key: Key) -> tuple[int, int] | None:
+        """Return what changes whenever any process writes a tile; None where it has no status."""
+        try:
+            status = os.stat(self._status_file(key))
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
 
     @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
-        """Lock the store, see that it is still the one that was opened, and say in one sentence what the disk says in a number."""
+    def _lock(self) -> Iterator[None]:
+        """Lock the store, check that it is still the one that was opened, and raise `Misuse` where the disk refuses a write."""
         try:
-            with locked(self.path):
-                if self._generation() != self._mark:
-                    raise Moved
+            with lock(self.path):
+                if self._read_generation() != self._generation:
+                    raise StoreReplaced
                 yield
         except OSError as error:
-            raise Misuse(f"cannot write {self.path}: {error.strerror or error}; what was finished is kept, and the same call goes on "
+            raise Misuse(f"cannot write {self.path}: {error.strerror or error}; what was finished is kept, and the same call resumes "
                          "from there") from error
 
-    def _generation(self) -> bytes:
+    def _read_generation(self) -> bytes:
         try:
-            return get(f"{self.path}/{LEDGER}/zarr.json")
+            return read_bytes(f"{self.path}/{LEDGER}/zarr.json")
         except FileNotFoundError:
             return b""
 
-    def _at(self, field: Field, key: Key) -> tuple[int, ...]:
+    def _chunk(self, field: Field, key: Key) -> tuple[int, ...]:
         """Return the numbers of a tile's chunk of a variable."""
         leading = (key.seed if d == "seed" and self.layout.seeds is not None else 0 for d in field.dims[:-2])
         return (*leading, key.row, key.column)
 
-    def _status(self, key: Key) -> str:
+    def _status_file(self, key: Key) -> str:
         return f"{self.path}/{LEDGER}/status/c/{key.seed}/{key.row}/{key.column}"
 
-    def _note(self, key: Key) -> str:
+    def _note_file(self, key: Key) -> str:
         return f"{self.path}/{LEDGER}/failures/{key}.json"
 
 
-def grow(path: Path, template: xr.Dataset, layout: Layout, attrs: dict[str, Any], runs: Sequence[Any] = ()) -> None:
-    """Put a store at `path`, in the place of one that may be there, with what `template` holds; to be used while it is locked.
+def staging_folder(path: Path) -> Path:
+    """Return the folder in which a store is written before it replaces the one at `path`."""
+    return path.with_name(f".{path.name}.growing")
+
+
+def write_store(path: Path, template: xr.Dataset, layout: Layout, attrs: dict[str, Any], runs: Sequence[Any] = ()) -> None:
+    """Write a store with the runs of a portrait, in the place of an existing one; to be called under `lock`.
+
+    Parameters
+    ----------
+    path, layout, attrs : of the store.
+    template : the portrait.
+    runs : descriptions of the runs that crashed, which are noted with the first tile.
 
     Raises
     ------
-    Misuse : it cannot be written; what was there is still there.
+    Misuse : it cannot be written; what was there is untouched.
     """
-    try:
-        with taking_the_place_of(path) as draft:
-            build(draft, template, layout, attrs)
-            store = Growing(draft)
-            held = Held(layout, {}, template)
-            begun = (template["outcome"] != Outcome.UNRUN).values.any()
-            for key in layout if begun else ():
-                values = held.values(key)
-                assert values is not None
-                unrun = values["outcome"] == Outcome.UNRUN
-                if not unrun.all():
-                    store._write(key, values, Status.TODO if unrun.any() else Status.DONE, None)
-            if runs:        # that crashed, in tiles that are no more: they are told with the first one
-                put(store._note(Key(0, 0, 0)), json.dumps({"runs": list(runs)}).encode())
-    except OSError as error:
-        raise Misuse(f"cannot write {path}: {error.strerror or error}; what was there is still there") from error
-
-
-def sweep_out(path: Path) -> None:
-    """Remove the drafts of processes that were killed while they wrote; to be used while the store is locked."""
-    for draft in path.rglob(f".*{DRAFT}"):
-        draft.unlink(missing_ok=True)
+    with replace_path(path, staging_folder(path)) as draft:
+        create_store(draft, template, layout, attrs)
+        store = ZarrStore(draft)
+        memory = MemoryStore(layout, {}, template)
+        empty = not (template["outcome"] != Outcome.UNRUN).values.any()
+        for key in () if empty else layout:
+            values = memory.values(key)
+            assert values is not None
+            unrun = values["outcome"] == Outcome.UNRUN
+            if not unrun.all():
+                store.write(key, values, Status.TODO if unrun.any() else Status.DONE, None)
+        if runs:
+            write_bytes(store._note_file(Key(0, 0, 0)), json.dumps({"runs": list(runs)}).encode())

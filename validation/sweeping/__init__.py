@@ -1,1 +1,1 @@
-"""How a plane is measured tile by tile: what is left, who measures it, what is finer near edges; knows no model."""
+"""Measuring a plane tile by tile, with executors, refinement near edges and the paper's descending protocol."""

@@ -1,11 +1,13 @@
-"""Clusters that measure tiles: Dask's by `distributed`, Slurm's by `submitit`; knows no model."""
+"""Executors on clusters: Dask's, by `distributed`, and Slurm's, by `submitit`."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,71 +15,113 @@ from typing import Any
 from validation.arguments import Misuse
 
 PATIENCE = 20.0     # seconds for a scheduler to answer
-BRISK = 0.2         # seconds from hand to hand that are worth a message of Dask's; what is lost with a worker is no more than that
-MOST = 16           # tiles a piece of work
-COUNTED = 5.0       # seconds for which the number of workers is taken to stay
+TASK = 0.2          # seconds of work that are worth a Dask task; no more than that is lost with a worker
+MOST = 16           # tiles a task
+CHECK = 5.0         # seconds between two checks of a cluster's workers
+ABSENCE = 60.0      # seconds without any worker after which a cluster of this machine is replaced
 
 
-class DaskCluster:
-    """A Dask cluster, given or made here.
+class DaskTasks:
+    """Tasks for a Dask cluster, by its client."""
 
-    Parameters
-    ----------
-    address : of its scheduler; None: a cluster of so many processes on this machine.
-    workers : their number.
+    apart = True            # Dask runs the tasks of a dead worker again elsewhere, and raises KilledWorker for one that killed several
 
-    Raises
-    ------
-    Misuse : nobody answers at the address.
-    """
-
-    apart = True            # Dask hands the tiles of a dead worker to others; KilledWorker says that one tile killed several
-
-    def __init__(self, address: str | None, workers: int) -> None:
-        from distributed import Client, LocalCluster
-
-        self._cluster = None
-        if address is None:
-            # the dashboard would want a port of its own, and bokeh
-            self._cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
-                                         silence_logs=logging.CRITICAL)
-        try:
-            self._client = Client(self._cluster or address, timeout=PATIENCE, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise Misuse(f"address must be that of a running Dask scheduler, such as tcp://10.0.0.1:8786, not {address!r}: "
-                         f"{error}") from error
-        self._engine = self._client.get_executor(pure=False)
-        self._counted = (0.0, 2)
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._checked = -CHECK
+        self._threads = 1
         self.batch = 1
 
     @property
     def in_flight(self) -> int:
-        """Two tiles a thread: one that is measured, one that waits at the worker."""
-        if time.monotonic() - self._counted[0] > COUNTED:
-            with contextlib.suppress(Exception):
-                self._counted = time.monotonic(), 2 * max(1, sum(self._client.nthreads().values()))
-        return self._counted[1]
+        """Two tasks a thread: one that runs, one that waits at the worker."""
+        self._check_workers()
+        return 2 * max(1, self._threads)
 
     @property
     def lost(self) -> bool:
-        """Whether the scheduler itself is gone."""
+        """Whether the scheduler is gone."""
+        self._check_workers()
         return bool(self._client.status != "running")
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Hand over a piece of work."""
-        return self._engine.submit(function, *arguments)
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Submit a task."""
+        task = self._client.submit(function, *arguments, pure=False)
+        return asyncio.run_coroutine_threadsafe(self._fetch(task), self._client.loop.asyncio_loop)
 
-    def heed(self, seconds: float, tiles: int) -> None:
-        """Hear how long a piece of work of so many tiles took, from hand to hand: short tiles go several at once."""
-        self.batch = max(1, min(MOST, 2 * self.batch, round(BRISK * tiles / max(seconds, 1e-3))))
+    async def _fetch(self, task: Any) -> Any:
+        """Wait for a task and return its result.
+
+        The executor of `distributed` does the same, but where a result is lost with its worker and the second run of the task fails, it
+        never completes its future. Here every error becomes the future's.
+        """
+        return await self._client.gather(task, asynchronous=True)
+
+    def record_time(self, seconds: float, tiles: int) -> None:
+        """Take note of how long a task of so many tiles took, submission and result included: short tiles are sent several at once."""
+        self.batch = max(1, min(MOST, 2 * self.batch, round(TASK * tiles / max(seconds, 1e-3))))
 
     def close(self) -> None:
-        """Leave the cluster; end one that was made here."""
+        """Leave the client to its owner."""
+
+    def _check_workers(self) -> None:
+        """Count the workers' threads, every `CHECK` seconds."""
+        if time.monotonic() - self._checked > CHECK:
+            self._checked = time.monotonic()
+            with contextlib.suppress(Exception):
+                self._threads = sum(self._client.nthreads().values())
+                self._replace_missing()
+
+    def _replace_missing(self) -> None:
+        """Start workers in the place of missing ones, where that is up to this process."""
+
+
+class DaskCluster(DaskTasks):
+    """A running Dask cluster, or one of processes on this machine for as long as it is used.
+
+    Parameters
+    ----------
+    address : of a scheduler; None: a cluster on this machine.
+    workers : the number of its processes.
+
+    Raises
+    ------
+    Misuse : no scheduler answers at the address.
+    """
+
+    def __init__(self, address: str | None, workers: int) -> None:
+        from distributed import Client, LocalCluster
+
+        self._cluster, self._workers, self._populated = None, workers, time.monotonic()
+        if address is None:
+            # the dashboard would need a port of its own, and bokeh
+            self._cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
+                                         silence_logs=logging.CRITICAL)
+        try:
+            super().__init__(Client(self._cluster or address, timeout=PATIENCE, set_as_default=False))
+        except (OSError, ValueError) as error:
+            raise Misuse(f"address must be that of a running Dask scheduler, such as tcp://10.0.0.1:8786, not {address!r}: "
+                         f"{error}") from error
+
+    @property
+    def lost(self) -> bool:
+        """Whether the scheduler is gone, or a cluster of this machine has been without workers for `ABSENCE` seconds."""
+        return super().lost or (self._cluster is not None and time.monotonic() - self._populated > ABSENCE)
+
+    def close(self) -> None:
+        """Leave the cluster; end one of this machine."""
         with contextlib.suppress(Exception):
             self._client.close(timeout=2)
         if self._cluster is not None:
             with contextlib.suppress(Exception):
                 self._cluster.close(timeout=5)
+
+    def _replace_missing(self) -> None:
+        if self._threads > 0:
+            self._populated = time.monotonic()
+        if self._cluster is not None and self._threads < self._workers:
+            # a local cluster drops a worker for good if its restart takes longer than 15 s; this starts another one in its place
+            self._cluster.scale(self._workers)
 
 
 class JobQueue:
@@ -87,13 +131,13 @@ class JobQueue:
     ----------
     folder : for logs and results.
     batch : tiles a job.
-    in_flight : jobs in the queue at once.
+    in_flight : jobs in the queue at once, at most.
     cluster : "slurm" or "local".
     parameters : of `submitit.AutoExecutor`.
 
     Raises
     ------
-    Misuse : there is no such queue, or it has no such parameter.
+    Misuse : the queue does not exist, or has no such parameter.
     """
 
     apart = True
@@ -110,16 +154,16 @@ class JobQueue:
         self._jobs: list[Job] = []
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Job:
-        """Hand over a job."""
-        made = self._engine.submit(function, *arguments)
+        """Submit a job."""
+        submitted = self._engine.submit(function, *arguments)
         if self._engine.cluster == "local":
-            made._results_timeout_s = 0         # a disk of this machine shows what was written at once
-        job = Job(made)
+            submitted._results_timeout_s = 0    # files on a local disk are visible at once
+        job = Job(submitted)
         self._jobs = [j for j in self._jobs if not j.done()] + [job]
         return job
 
     def close(self) -> None:
-        """Call off the jobs that are not done."""
+        """Cancel the jobs that are not done."""
         for job in self._jobs:
             if not job.done():
                 with contextlib.suppress(Exception):
@@ -127,25 +171,22 @@ class JobQueue:
 
 
 class Job:
-    """A job of submitit's, asked for its outcome once: each time it waits 15 s for the file of one that was lost, and the sweep with it."""
+    """A job of submitit, whose outcome is read once: for a lost job each reading waits 15 s for its file, and so would the sweep."""
 
     def __init__(self, job: Any) -> None:
         self._job = job
-
-    def done(self) -> bool:
-        """Return whether it has ended, in whatever way."""
-        return bool(self._job.done())
+        self.done: Callable[[], bool] = job.done
 
     def cancel(self) -> None:
-        """Call it off."""
+        """Cancel it."""
         self._job.cancel()
 
     def exception(self) -> Exception | None:
-        """Return what it raised, or how it was lost; None where it did its work."""
+        """Return the exception it raised, or the one with which it was lost; None if it succeeded."""
         return self._outcome[1]
 
     def result(self) -> Any:
-        """Return its value, or raise what `exception` returns."""
+        """Return its value, or raise its exception."""
         value, error = self._outcome
         if error is not None:
             raise error

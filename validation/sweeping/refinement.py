@@ -1,4 +1,4 @@
-"""refined_sweep(): coarse everywhere, fine near the edges only; knows no model."""
+"""Sweep a coarse plane and refine it near the edges only."""
 
 from __future__ import annotations
 
@@ -13,39 +13,40 @@ import xarray as xr
 
 from validation.arguments import between, whole
 from validation.edges import Rules, rows
+from validation.experiment import Experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
-from validation.storage.zarr_metadata import plain
-from validation.storage.zarr_store import Growing
-from validation.sweeping.run_sweep import sweep_points
+from validation.storage.zarr_metadata import as_json
+from validation.storage.zarr_store import ZarrStore
+from validation.sweeping.run_sweep import sweep
 
 
-def refined_sweep(experiment: Any, plane: Plane, levels: int = 2, store: str | os.PathLike[str] | None = None, executor: Any = None,
+def refined_sweep(experiment: Experiment, plane: Plane, levels: int = 2, store: str | os.PathLike[str] | None = None, executor: Any = None,
                   progress: bool | Callable[..., None] = False, retry_failed: bool = False, rho: float | None = None) -> xr.Dataset:
     """Sweep a coarse plane, then double its resolution again and again, each time only where an edge passes.
 
-    A cell of the plane whose four corners do not all train, or diverge, or catapult alike holds an edge; it and its neighbours along
-    eta are measured at twice the resolution of both axes, and so on; where an edge leaps over several cells, the leap is bisected.
-    What no coarse cell shows is not found: an island, or a gap, narrower than a cell. ``eta_opt``, where nothing changes, is as coarse
-    as the coarse plane.
+    A cell of the plane contains an edge if its four corners do not all train, or diverge, or catapult alike. Such a cell and its
+    neighbours along eta are measured at twice the resolution of both axes, and so on. Where an edge jumps over several cells, the jump
+    is bisected. An island or a gap narrower than a coarse cell is not found. ``eta_opt``, where no class changes, is resolved as
+    coarsely as the coarse plane.
 
     Parameters
     ----------
-    experiment, store, executor, progress, retry_failed : see `validation.sweep`. The store is that of the finest plane; killed, the same
-        call goes on.
+    experiment, store, executor, progress, retry_failed : see `validation.sweep`. The store is that of the finest plane;
+        interrupted, the same call resumes.
     plane : the coarse plane.
-    levels : how often the resolution is doubled.
-    rho : the excess in (0, 1) at which a run counts as trained, by which edges are told; None: the experiment's own.
+    levels : the number of times the resolution is doubled.
+    rho : the excess in (0, 1) at which a run counts as trained, by which edges are found; None: the experiment's own.
 
     Returns
     -------
-    Dataset : a portrait of the finest plane; what is far from edges is unrun, so that `locate` reads each edge from the nearest runs
-        that there are. Attributes ``resolution_far`` and ``resolution_near`` (points a decade of gamma and of eta), ``resolution``
+    Dataset : a portrait of the finest plane; points far from edges are unrun, so that `locate` reads each edge from the nearest
+        runs. Attributes ``resolution_far`` and ``resolution_near`` (points a decade of gamma and of eta), ``resolution``
         (the same in words), ``refinement_levels`` and ``share_of_full_grid`` (of its points that were measured).
 
     Raises
     ------
-    Misuse : an argument that is not allowed; see `validation.sweep`.
+    Misuse : an argument is not allowed; see `validation.sweep`.
     """
     whole("levels", levels, least=0)
     if rho is not None:
@@ -53,28 +54,28 @@ def refined_sweep(experiment: Any, plane: Plane, levels: int = 2, store: str | o
     fine, wanted, portrait = plane, None, None
     for level in range(levels + 1):
         if portrait is not None:
-            wanted = _near(portrait, rho, None if level == 1 else wanted)
-            fine = doubled(fine)
-        portrait = sweep_points(experiment, fine, wanted, store, executor, progress, retry_failed, portrait if store is None else None)
+            wanted = _select_near_edges(portrait, rho, None if level == 1 else wanted)
+            fine = double(fine)
+        portrait = sweep(experiment, fine, store, executor, progress, retry_failed, wanted, portrait if store is None else None)
     assert portrait is not None
-    while levels and (gaps := _gaps(portrait, rho)).any():
+    while levels and (gaps := _bisect_jumps(portrait, rho)).any():
         wanted = gaps if wanted is None else wanted | gaps
-        portrait = sweep_points(experiment, fine, wanted, store, executor, progress, retry_failed, portrait if store is None else None)
-    told = _resolution(plane, fine, levels) | {"share_of_full_grid": float((portrait["outcome"] != Outcome.UNRUN).mean())}
+        portrait = sweep(experiment, fine, store, executor, progress, retry_failed, wanted, portrait if store is None else None)
+    attrs = _describe_resolution(plane, fine, levels) | {"share_of_full_grid": float((portrait["outcome"] != Outcome.UNRUN).mean())}
     if store is not None:
-        kept = Growing(Path(store))
-        if kept.attrs | plain(told) != kept.attrs:
-            kept.add(plain(told))
-    return portrait.assign_attrs(told)
+        existing = ZarrStore(Path(store))
+        if existing.attrs | as_json(attrs) != existing.attrs:
+            existing.add(as_json(attrs))
+    return portrait.assign_attrs(attrs)
 
 
-def doubled(plane: Plane) -> Plane:
-    """Return the plane with a point between every two neighbours of both axes, the geometric mean; its own points come first and last."""
-    eta = plane.eta if plane.eta.ndim == 1 else _between(plane.eta, 0)
-    return Plane(_between(plane.gamma, 0), _between(eta, -1))
+def double(plane: Plane) -> Plane:
+    """Return the plane with the geometric mean inserted between every two neighbours of both axes."""
+    eta = plane.eta if plane.eta.ndim == 1 else _insert_means(plane.eta, 0)
+    return Plane(_insert_means(plane.gamma, 0), _insert_means(eta, -1))
 
 
-def _between(values: np.ndarray, axis: int) -> np.ndarray:
+def _insert_means(values: np.ndarray, axis: int) -> np.ndarray:
     values = np.moveaxis(values, axis, 0)
     found = np.empty((2 * len(values) - 1, *values.shape[1:]))
     found[::2] = values
@@ -82,8 +83,8 @@ def _between(values: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(found, 0, axis)
 
 
-def classes(portrait: xr.Dataset, rules: Rules) -> np.ndarray:
-    """Return a number for what `locate` sees of every run, equal for equal ones; -1 where nothing was run: (lines, gamma, eta)."""
+def classify(portrait: xr.Dataset, rules: Rules) -> np.ndarray:
+    """Return a class of every run, equal for runs that `locate` treats alike; -1 where nothing was run: (lines, gamma, eta)."""
     n, m = portrait.sizes["gamma"], portrait.sizes["eta"]
     outcome = portrait["outcome"].values.reshape(-1, n, m)
     found = np.full(outcome.shape, -1, np.int8)
@@ -94,32 +95,32 @@ def classes(portrait: xr.Dataset, rules: Rules) -> np.ndarray:
     return found
 
 
-def _near(portrait: xr.Dataset, rho: float | None, wanted: np.ndarray | None) -> np.ndarray:
-    """Return which points of the doubled plane are to be measured: those that were, and the cells that hold an edge."""
-    seen = classes(portrait, Rules.of(portrait.attrs, rho))
-    corners = np.stack([seen[:, i:seen.shape[1] - 1 + i, j:seen.shape[2] - 1 + j] for i in (0, 1) for j in (0, 1)])
+def _select_near_edges(portrait: xr.Dataset, rho: float | None, wanted: np.ndarray | None) -> np.ndarray:
+    """Return the points of the doubled plane to be measured: those measured before, and the cells that contain an edge."""
+    classes = classify(portrait, Rules.of(portrait.attrs, rho))
+    corners = np.stack([classes[:, i:classes.shape[1] - 1 + i, j:classes.shape[2] - 1 + j] for i in (0, 1) for j in (0, 1)])
     known = (corners >= 0).all(axis=0)
     mixed = (known & (corners != corners[0]).any(axis=0)).any(axis=0)            # (n - 1, m - 1) cells
-    beside = mixed.copy()
-    beside[:, 1:] |= mixed[:, :-1]
-    beside[:, :-1] |= mixed[:, 1:]
-    n, m = seen.shape[1:]
+    near = mixed.copy()
+    near[:, 1:] |= mixed[:, :-1]
+    near[:, :-1] |= mixed[:, 1:]
+    n, m = classes.shape[1:]
     found = np.zeros((2 * n - 1, 2 * m - 1), bool)
     found[::2, ::2] = True if wanted is None else wanted
     for i in range(3):
         for j in range(3):
             block = found[i:i + 2 * (n - 1):2, j:j + 2 * (m - 1):2]
-            block |= beside
-    found[:, [0, -1]] = True        # the rims, so that an edge beyond them is censored there and not at the nearest run
+            block |= near
+    found[:, [0, -1]] = True        # the first and last rates, so that an edge beyond them is censored there and not at the nearest run
     return found
 
 
-def _gaps(portrait: xr.Dataset, rho: float | None) -> np.ndarray:
-    """Return the middles of the gaps across which runs differ: what no cell showed, where an edge leaps. They close by bisection."""
-    seen = classes(portrait, Rules.of(portrait.attrs, rho))
-    unrun = (portrait["outcome"].values.reshape(seen.shape) == Outcome.UNRUN).any(axis=0)
+def _bisect_jumps(portrait: xr.Dataset, rho: float | None) -> np.ndarray:
+    """Return the midpoints of the unrun stretches across which the class of runs changes, where an edge jumps between gammas."""
+    classes = classify(portrait, Rules.of(portrait.attrs, rho))
+    unrun = (portrait["outcome"].values.reshape(classes.shape) == Outcome.UNRUN).any(axis=0)
     found = np.zeros(unrun.shape, bool)
-    for line in seen:
+    for line in classes:
         for g, row in enumerate(line):
             known = np.flatnonzero(row >= 0)
             for a, b in pairwise(known):
@@ -128,7 +129,7 @@ def _gaps(portrait: xr.Dataset, rho: float | None) -> np.ndarray:
     return found
 
 
-def _resolution(coarse: Plane, fine: Plane, levels: int) -> dict[str, Any]:
+def _describe_resolution(coarse: Plane, fine: Plane, levels: int) -> dict[str, Any]:
     def a_decade(plane: Plane) -> list[float]:
         axes = (plane.gamma, plane.eta if plane.eta.ndim == 1 else plane.eta[0])
         return [round((len(a) - 1) / float(np.log10(a[-1] / a[0])), 6) if len(a) > 1 else 0.0 for a in axes]

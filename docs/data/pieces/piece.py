@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +14,8 @@ import xarray as xr
 
 from gallery.files import read, write
 from validation.arguments import Misuse
-from validation.provenance import provenance
+from validation.experiment import hash_json
+from validation.provenance import collect_provenance
 
 PARTS = ".parts"       # of the folder of results: what is done of pieces that are not
 
@@ -65,7 +64,7 @@ class Piece:
     @property
     def digest(self) -> str:
         """A name for what is measured, whatever the machine."""
-        return hashlib.sha256(json.dumps([self.name, self.description, self.along], sort_keys=True).encode()).hexdigest()[:16]
+        return hash_json([self.name, self.description, self.along])
 
     def done(self, folder: Path) -> bool:
         """Return whether the folder holds this very piece."""
@@ -82,7 +81,7 @@ class Piece:
                 torch.cuda.reset_peak_memory_stats(device)
             begin = time.perf_counter()
             made = part.measure()
-            told = provenance() | _machine(device) | {"seconds": time.perf_counter() - begin, "digest": self.digest}
+            told = collect_provenance() | _machine(device) | {"seconds": time.perf_counter() - begin, "digest": self.digest}
             write(made.assign_attrs(told), self._place(folder, part))
             yield f"{self.name}, {part.name}: {told['seconds']:.1f} s"
         if not self.done(folder):

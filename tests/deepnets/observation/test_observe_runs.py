@@ -16,7 +16,7 @@ from deepnets.observation.selection import NAMES, ObserveOptions, named, usual_s
 from deepnets.phenomena import measures, watch
 from validation import Misuse
 from validation.plotting.observables import DRAWN, observed_figures
-from validation.storage.observations import open_observed, save_observed
+from validation.storage.observations import open_observables, save_observables
 
 DIGITS = tasks.digits()
 GAMMA, ETA = np.array([1e-3, 1.0, 30.0]), np.array([3e-6, 1e33, 30.0])      # the second diverges
@@ -237,12 +237,12 @@ def test_a_foreign_file_is_left_as_it_is(tmp_path, content):
     with pytest.raises(Misuse, match="left as it is"):
         best_rates.check(experiment(), ObserveOptions("weights"), path)
     with pytest.raises(Misuse, match="left as it is"):
-        open_observed(path, {}, overwrite=True)
+        open_observables(path, {}, overwrite=True)
     assert path.read_bytes() == content
 
 
 def test_any_netcdf_reader_reads_the_file(told, tmp_path):
-    save_observed(told, tmp_path / "o.nc")
+    save_observables(told, tmp_path / "o.nc")
     with xr.open_dataset(tmp_path / "o.nc", engine="scipy") as there:
         for name in told.data_vars:
             np.testing.assert_array_equal(there[name].transpose(*told[name].dims), told[name])

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from validation.arguments import Misuse
-from validation.reporting.html import Picture, Row, Section, publish, verdicts_json, write_report
+from validation.reporting.html import Picture, Row, Section, verdicts_json, write_report
+from validation.storage.atomic import publish
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 VOID = {"meta", "img", "link", "br", "hr", "input"}

@@ -76,7 +76,7 @@ def test_what_is_no_portrait_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["missing chunk", "truncated chunk", "flipped bit", "truncated metadata", "missing array"])
-def test_damage_is_told(portrait, tmp_path, damage):
+def test_damage_is_reported(portrait, tmp_path, damage):
     path = save_portrait(portrait, tmp_path / "one.zarr")
     chunk = next(p for p in sorted((path / "final_excess" / "c").rglob("*")) if p.is_file())
     if damage == "missing chunk":
@@ -95,7 +95,7 @@ def test_damage_is_told(portrait, tmp_path, damage):
         open_portrait(path)
 
 
-def test_a_place_that_cannot_be_written_is_told(portrait, tmp_path):
+def test_a_folder_that_cannot_be_written_is_refused(portrait, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(Misuse, match="cannot write to"):
         save_portrait(portrait, tmp_path / "file" / "one.zarr")

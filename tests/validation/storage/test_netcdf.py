@@ -28,7 +28,7 @@ def test_what_is_written_is_read(tmp_path, stagger):
         assert plain["outcome"].attrs["flag_meanings"] == back["outcome"].attrs["flag_meanings"]
 
 
-def test_it_is_replaced_when_asked_alone_and_only_if_it_is_one(tmp_path):
+def test_a_portrait_is_replaced_only_with_overwrite_and_other_files_never(tmp_path):
     path = tmp_path / "p.nc"
     validation.save_portrait(portrait(), path)
     with pytest.raises(Misuse, match="must be free"):

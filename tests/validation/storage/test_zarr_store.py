@@ -1,4 +1,4 @@
-"""A store that grows: read by anyone at any moment; what is damaged, full, read-only or another's is told, and nothing is lost."""
+"""A store that is written tile by tile: readable at any moment; damage, full and read-only disks are reported, and nothing is lost."""
 
 import json
 import os
@@ -14,10 +14,10 @@ import xarray as xr
 from tests.validation.sweeping.sleepers import PLANE, Seeded, Sleeper, lines
 from validation import Misuse, Plane, open_portrait, save_portrait, sweep, sweep_status
 from validation.progress import Progress
-from validation.storage.resume import opened
+from validation.storage.resume import open_store
 from validation.storage.tiles import Key, Layout, Status
-from validation.storage.zarr_metadata import retell, told
-from validation.storage.zarr_store import Growing
+from validation.storage.zarr_metadata import read_attrs, write_attrs
+from validation.storage.zarr_store import ZarrStore
 from validation.sweeping.scheduler import TilesDamaged
 
 HALF = Plane(PLANE.gamma[:13], PLANE.eta[3:30])
@@ -51,7 +51,7 @@ def same(a, b):
 def test_it_is_read_by_anyone_at_any_moment(tmp_path, whole):
     path, seen = tmp_path / "p.zarr", []
 
-    def look(progress):
+    def read(progress):
         if progress.done % 5 > 1:
             return
         with xr.open_zarr(path, consolidated=False, chunks=None) as plain:
@@ -61,8 +61,8 @@ def test_it_is_read_by_anyone_at_any_moment(tmp_path, whole):
         assert (open_portrait(path)["outcome"].values >= 0).sum() == ran.sum()
         seen.append(int(ran.sum()))
 
-    sweep(Sleeper(), PLANE, store=path, progress=look)
-    look(Progress(77, done=0))
+    sweep(Sleeper(), PLANE, store=path, progress=read)
+    read(Progress(77, done=0))
     assert len(set(seen)) > 25
     assert seen[-1] == np.prod(PLANE.shape)
 
@@ -70,14 +70,14 @@ def test_it_is_read_by_anyone_at_any_moment(tmp_path, whole):
 def test_provenance_comes_before_the_first_tile(tmp_path):
     path = tmp_path / "p.zarr"
 
-    class Looking(Sleeper):
+    class Reading(Sleeper):
         def measure(self, gamma, eta):
-            attrs = told(path)
+            attrs = read_attrs(path)
             assert {"description", "digest", "plane", "command", "git_revision", "versions", "device", "dtype"} <= attrs.keys()
             assert (open_portrait(path)["outcome"] == -1).all() or attrs.get("provisional") is None
             return super().measure(gamma, eta)
 
-    portrait = sweep(Looking(), HALF, store=path)
+    portrait = sweep(Reading(), HALF, store=path)
     assert portrait.attrs["rho"] == 0.5
 
 
@@ -92,7 +92,7 @@ def test_zarr_reads_what_is_written_without_it(stored, whole):
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "flipped bit", "empty"])
-def test_a_damaged_tile_is_told_and_measured_again(store, tmp_path, whole, damage):
+def test_a_damaged_tile_is_reported_and_measured_again(store, tmp_path, whole, damage):
     log = tmp_path / "log"
     chunk = store / "final_excess" / "c" / "2" / "3"
     data = bytearray(chunk.read_bytes())
@@ -111,7 +111,7 @@ def test_a_damaged_tile_is_told_and_measured_again(store, tmp_path, whole, damag
     same(open_portrait(store), whole)
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path, whole, monkeypatch):
+def test_a_full_disk_is_reported_and_nothing_is_lost(tmp_path, whole, monkeypatch):
     path, log, left = tmp_path / "p.zarr", tmp_path / "log", [100]
     replace = os.replace
 
@@ -139,37 +139,37 @@ def mounted(path, *options):
 
 @pytest.mark.parametrize("size", ["100k", "900k"])
 def test_a_disk_that_is_really_full(tmp_path, size):
-    room = tmp_path / "room"
-    room.mkdir()
-    mounted(room, f"size={size}")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted(disk, f"size={size}")
     try:
         with pytest.raises(Misuse, match=r"cannot write .*No space left on device"):
-            sweep(Sleeper(), PLANE, store=room / "p.zarr")
-        assert not list(room.rglob("*.partial"))
+            sweep(Sleeper(), PLANE, store=disk / "p.zarr")
+        assert not list(disk.rglob("*.partial"))
         if size == "900k":
-            done = (open_portrait(room / "p.zarr")["outcome"] >= 0).sum().item()
+            done = (open_portrait(disk / "p.zarr")["outcome"] >= 0).sum().item()
             assert 0 < done < np.prod(PLANE.shape)
     finally:
-        subprocess.run(["umount", room], check=True)
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_read_only_store_is_read_if_it_is_whole_and_else_refused(tmp_path, whole):
-    room = tmp_path / "room"
-    room.mkdir()
-    mounted(room, "size=20m")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted(disk, "size=20m")
     try:
-        sweep(Sleeper(), HALF, store=room / "p.zarr")
-        subprocess.run(["mount", "-o", "remount,ro", room], check=True)
-        same(sweep(Sleeper(), HALF, store=room / "p.zarr"), sweep(Sleeper(), HALF))
+        sweep(Sleeper(), HALF, store=disk / "p.zarr")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        same(sweep(Sleeper(), HALF, store=disk / "p.zarr"), sweep(Sleeper(), HALF))
         with pytest.raises(Misuse, match=r"cannot write .*Read-only file system"):
-            sweep(Sleeper(), PLANE, store=room / "p.zarr")
-        same(open_portrait(room / "p.zarr"), sweep(Sleeper(), HALF))
+            sweep(Sleeper(), PLANE, store=disk / "p.zarr")
+        same(open_portrait(disk / "p.zarr"), sweep(Sleeper(), HALF))
     finally:
-        subprocess.run(["umount", room], check=True)
+        subprocess.run(["umount", disk], check=True)
 
 
 @pytest.mark.parametrize("broken", ["zarr.json", "outcome/zarr.json", "gamma/zarr.json"])
-def test_damaged_metadata_are_told(store, broken):
+def test_damaged_metadata_are_reported(store, broken):
     (store / broken).write_text("{")
     for act in (open_portrait, sweep_status, lambda p: sweep(Sleeper(), PLANE, store=p)):
         with pytest.raises(Misuse, match=r"damaged"):
@@ -177,7 +177,7 @@ def test_damaged_metadata_are_told(store, broken):
 
 
 def test_a_store_of_another_version_is_left_as_it_is(store):
-    retell(store, told(store) | {"store_version": 7})
+    write_attrs(store, read_attrs(store) | {"store_version": 7})
     for act in (open_portrait, sweep_status, lambda p: sweep(Sleeper(), PLANE, store=p)):
         with pytest.raises(Misuse, match="is a store of version 7, and this program reads and writes version 1"):
             act(store)
@@ -192,7 +192,7 @@ def test_another_experiment_is_refused_key_by_key(store, tmp_path):
         with pytest.raises(Misuse, match="store must be free or a portrait"):
             sweep(Sleeper(), PLANE, store=tmp_path / name)
     save_portrait(sweep(Sleeper(), HALF).drop_attrs(deep=False), tmp_path / "nameless.zarr")
-    with pytest.raises(Misuse, match="does not say whose it is"):
+    with pytest.raises(Misuse, match="has no description of one"):
         sweep(Sleeper(), HALF, store=tmp_path / "nameless.zarr")
 
 
@@ -215,7 +215,7 @@ def test_a_larger_plane_measures_what_is_new(tmp_path, whole):
 def test_a_smaller_plane_measures_no_more_than_itself(tmp_path, whole):
     path, log = tmp_path / "p.zarr", tmp_path / "log"
     attrs = {"description": json.dumps(Sleeper().describe()), "digest": sweep(Sleeper(), HALF).attrs["digest"]}
-    opened(path, Layout(PLANE, (3, 4)), attrs)
+    open_store(path, Layout(PLANE, (3, 4)), attrs)
     same(sweep(Sleeper(log=str(log)), HALF, store=path), sweep(Sleeper(), HALF))
     assert points(log) == np.prod(HALF.shape)
     assert (open_portrait(path)["outcome"] >= 0).sum() == np.prod(HALF.shape)
@@ -231,7 +231,7 @@ def test_axes_of_their_own_contain_a_common_one(tmp_path):
     assert points(log) == np.prod(own.shape)
 
 
-def test_seeds_are_added_and_asked_for_one_by_one(tmp_path):
+def test_seeds_are_added_and_measured_one_by_one(tmp_path):
     path, log = tmp_path / "p.zarr", tmp_path / "log"
     sweep(Seeded(log=str(log), seeds=(4,)), HALF, store=path)
     both = sweep(Seeded(log=str(log), seeds=(0, 4)), HALF, store=path)
@@ -252,20 +252,20 @@ def test_a_saved_portrait_is_done_and_can_grow(tmp_path, whole):
     save_portrait(sweep(Sleeper(), HALF), path)
     same(sweep(Sleeper(log=str(log)), HALF, store=path), sweep(Sleeper(), HALF))
     assert points(log) == 0
-    assert "store_version" not in told(path)
+    assert "store_version" not in read_attrs(path)
     same(sweep(Sleeper(log=str(log)), PLANE, store=path), whole)
     assert points(log) == np.prod(PLANE.shape) - np.prod(HALF.shape)
     same(open_portrait(path), whole)
 
 
 def test_growth_killed_between_two_renames_is_put_back(store, tmp_path, whole):
-    room = store.with_name(".p.zarr.growing")
-    room.mkdir()
-    os.replace(store, room / "former")
-    (room / "draft").mkdir()
+    disk = store.with_name(".p.zarr.growing")
+    disk.mkdir()
+    os.replace(store, disk / "former")
+    (disk / "draft").mkdir()
     same(sweep(Sleeper(log=str(tmp_path / "log")), PLANE, store=store), whole)
     assert points(tmp_path / "log") == 0
-    assert not room.exists()
+    assert not disk.exists()
 
 
 def test_drafts_of_the_killed_are_cleared_away(store):
@@ -280,6 +280,6 @@ def test_a_tile_of_other_variables_is_refused(store):
         def measure(self, gamma, eta):
             return super().measure(gamma, eta).drop_vars("rose")
 
-    Growing(store).forget(Key(0, 0, 0))
+    ZarrStore(store).forget(Key(0, 0, 0))
     with pytest.raises(Misuse, match=r"same variables for every tile of .* rose are in one of them only"):
         sweep(Other(), PLANE, store=store)

@@ -1,4 +1,4 @@
-"""An experiment that sleeps, tells a log who measured what, and, on demand, raises or kills its process: for the tests of sweeps."""
+"""An experiment for the tests of sweeps: it sleeps, logs which process measured what, and on demand raises or kills its process."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Seeded(Sleeper):
 
 
 def lines(log):
-    """The measurements told in a log: (pid, points) of each."""
+    """The measurements in a log: (pid, points) of each."""
     return [tuple(map(int, line.split())) for line in Path(log).read_text().splitlines()] if Path(log).exists() else []
 
 

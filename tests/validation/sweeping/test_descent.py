@@ -16,7 +16,7 @@ class Known:
     """Trained from gamma/1e4 to 3 gamma, untrained below, diverged above; seed 1's rates are ten times lower."""
 
     def __init__(self, seeds=None, tile=None, trains=True):
-        self.seeds, self.trains, self.asked = seeds, trains, []
+        self.seeds, self.trains, self.measured = seeds, trains, []
         if tile:
             self.tile = tile
 
@@ -25,7 +25,7 @@ class Known:
 
     def measure(self, gamma, eta):
         made = empty(Plane(gamma, eta), {} if self.seeds is None else {"seed": list(self.seeds)}, REQUIRED)
-        self.asked += [(g, e) for g in gamma for e in eta]
+        self.measured += [(g, e) for g in gamma for e in eta]
         for s in self.seeds or (None,):
             shift = 0.1 if s == 1 else 1.0
             at = {} if s is None else {"seed": s}
@@ -44,8 +44,8 @@ def test_runs_from_the_top_to_so_many_decades_below_the_first_that_trains(tile, 
     portrait = conform(descend(experiment, GAMMA, (1e-9, 1e9), per_decade=5, below=below))
     first = {g: max(e for e in portrait["eta"].values if e < 3 * g) for g in GAMMA}
     expected = {(g, e) for g in GAMMA for e in portrait["eta"].values if e >= first[g] * 10.0**-below * (1 - 1e-6)}
-    assert set(experiment.asked) == expected
-    assert len(experiment.asked) == len(expected) == portrait.attrs["runs"]          # nothing twice, whatever is asked for at once
+    assert set(experiment.measured) == expected
+    assert len(experiment.measured) == len(expected) == portrait.attrs["runs"]          # nothing twice, whatever the tile
     ran = portrait["outcome"] != Outcome.UNRUN
     assert int(ran.sum()) == len(expected)
     assert portrait.attrs["share"] == pytest.approx(len(expected) / portrait["outcome"].size)

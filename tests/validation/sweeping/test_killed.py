@@ -15,7 +15,7 @@ import xarray as xr
 
 from tests.validation.sweeping.sleepers import PLANE, Sleeper, lines, run
 from validation import open_portrait, sweep
-from validation.storage.resume import opened
+from validation.storage.resume import open_store
 from validation.storage.tiles import Layout, Status
 
 KILLS = 22
@@ -108,10 +108,10 @@ def test_a_store_that_another_process_extends_is_opened_again(tmp_path, whole):
     first.start()
     while len(lines(log)) < 5:
         time.sleep(0.005)
-    opened(store, Layout(PLANE, (3, 4)), attrs_of(store))
+    open_store(store, Layout(PLANE, (3, 4)), attrs_of(store))
     first.join()
     assert first.exitcode == 0
-    half = opened(store, Layout(PLANE, (3, 4)), attrs_of(store))
+    half = open_store(store, Layout(PLANE, (3, 4)), attrs_of(store))
     assert half.layout.plane.digest == PLANE.digest
     assert set(np.unique(half.statuses())) == {Status.SPARSE}
     np.testing.assert_array_equal(half.load()[0]["final_excess"][::2], whole["final_excess"][::2])
@@ -123,9 +123,9 @@ def swept(plane, store, log):
 
 
 def attrs_of(store):
-    from validation.storage.zarr_metadata import told
+    from validation.storage.zarr_metadata import read_attrs
 
-    attrs = told(store)
+    attrs = read_attrs(store)
     return {k: attrs[k] for k in ("description", "digest")}
 
 

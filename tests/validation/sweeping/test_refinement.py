@@ -7,7 +7,7 @@ import xarray as xr
 from tests.validation.sweeping.sleepers import PLANE, Sleeper, lines
 from toymodels import OneParameter, ToyExperiment, TwoParameter
 from validation import Misuse, Plane, locate, open_portrait, refined_sweep, sweep, sweep_status
-from validation.sweeping.refinement import doubled
+from validation.sweeping.refinement import double
 
 COARSE = Plane.log((1e-3, 1e3), (1e-8, 1e6), per_decade=4)
 
@@ -16,7 +16,7 @@ COARSE = Plane.log((1e-3, 1e3), (1e-8, 1e6), per_decade=4)
                                              (OneParameter(3), "cross_entropy")])
 def test_edges_are_those_of_the_full_grid_at_a_quarter_of_its_runs(model, loss):
     experiment = ToyExperiment(model, loss)
-    refined, full = refined_sweep(experiment, COARSE, 2), sweep(experiment, doubled(doubled(COARSE)))
+    refined, full = refined_sweep(experiment, COARSE, 2), sweep(experiment, double(double(COARSE)))
     assert (refined["outcome"] != -1).mean() == refined.attrs["share_of_full_grid"] < 0.25
     for name in ("final_excess", "outcome"):
         ran = (refined["outcome"] != -1).values
@@ -36,17 +36,17 @@ def test_edges_are_those_of_the_full_grid_at_a_quarter_of_its_runs(model, loss):
 
 def test_a_doubled_plane_holds_the_old_one_and_the_means_between():
     for plane in (COARSE, Plane.log((1e-2, 1e2), (1e-4, 1e2), per_decade=3, stagger=True)):
-        fine = doubled(plane)
+        fine = double(plane)
         assert fine.shape == tuple(2 * n - 1 for n in plane.shape)
         np.testing.assert_array_equal(fine.gamma[::2], plane.gamma)
         np.testing.assert_array_equal(fine.eta[..., ::2][::2] if fine.eta.ndim == 2 else fine.eta[::2], plane.eta)
         np.testing.assert_allclose(np.diff(np.log(fine.gamma)), np.log(plane.gamma[1] / plane.gamma[0]) / 2)
-    np.testing.assert_allclose(doubled(Plane.log(per_decade=4)).eta, Plane.log(per_decade=8).eta, rtol=1e-12)
+    np.testing.assert_allclose(double(Plane.log(per_decade=4)).eta, Plane.log(per_decade=8).eta, rtol=1e-12)
 
 
 def test_a_refined_store_goes_on_where_it_was_and_can_be_filled(tmp_path):
     path, log = tmp_path / "p.zarr", tmp_path / "log"
-    coarse, fine = PLANE, doubled(PLANE)
+    coarse, fine = PLANE, double(PLANE)
     memory = refined_sweep(Sleeper(), coarse, 1)
 
     class Interrupted(Sleeper):

@@ -16,7 +16,7 @@ PLANE = Plane.log((1e-2, 1e2), (1e-4, 1e2), per_decade=(3, 7), stagger=True)
 
 
 class InTiles(ToyExperiment):
-    """The same experiment, asked for in small tiles."""
+    """The same experiment, in small tiles."""
 
     tile = (4, 5)
 
@@ -83,7 +83,7 @@ def test_a_portrait_says_where_it_comes_from():
     assert re.fullmatch(r"unknown|[0-9a-f]{40}(\+dirty)?", portrait.attrs["git_revision"])
 
 
-def test_the_digest_tells_experiments_apart_and_leaves_out_seeds():
+def test_the_digest_distinguishes_experiments_and_leaves_out_seeds():
     a, b = ToyExperiment(OneParameter(3)), ToyExperiment(OneParameter(3), rho=0.010000000000000002)
     assert digest(a.describe()) != digest(b.describe())
     assert digest({"x": 1, "seeds": [0]}) == digest({"x": 1, "seeds": [0, 1], "plane": "p"})
