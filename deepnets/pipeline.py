@@ -13,7 +13,7 @@ import xarray as xr
 from deepnets.cli_options import DeepOptions
 from deepnets.netcdf_sweep import open_unfinished, sweep_into_netcdf
 from deepnets.network_edges import close_triangle, describe_unpredicted, plan_tracing, read_edges, trace_edges
-from deepnets.observation.scaling_laws import Laws, laws
+from deepnets.observation.scaling_laws import Laws, predict_laws
 from deepnets.observation.selection import ObserveOptions
 from deepnets.theory import Exponents, predict
 from deepnets.titles import as_file_name, as_title
@@ -91,9 +91,9 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
     place = Place.choose(out, as_file_name(title))
     predictions = predict(experiment.network, experiment.loss, experiment.optimizer)
     if observe_options.names:
-        from deepnets.observation import best_rates
+        from deepnets.observation.best_rate_runs import check_request
 
-        best_rates.check(experiment, observe_options, place.observables, sweep_options.overwrite)
+        check_request(experiment, observe_options, place.observables, sweep_options.overwrite)
     if place.folder is not None:
         refuse_foreign(place.folder)
 
@@ -102,13 +102,15 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
     assessments, notes = assess(edges, predictions, options.tolerance), describe_unpredicted(edges, predictions)
     observed, refusal = None, None
     if observe_options.names:
+        from deepnets.observation.best_rate_runs import observe_portrait
+
         try:
-            observed, sentences = best_rates.along(portrait, experiment, observe_options, place.observables, not quiet,
+            observed, sentences = observe_portrait(portrait, experiment, observe_options, place.observables, not quiet,
                                                    sweep_options.overwrite)
         except Misuse as error:      # a portrait that has grown may have other best rates than those observed before: report the rest
             refusal, sentences = error, [f"nothing is observed: {error}"]
         notes += sentences
-    written = report(place, title, portrait, edges, predictions, assessments, notes, observed, laws(description))
+    written = report(place, title, portrait, edges, predictions, assessments, notes, observed, predict_laws(experiment))
     if not quiet:
         print_table(title, assessments)
         print("\n".join([*notes, written]))

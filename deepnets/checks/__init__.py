@@ -1,4 +1,4 @@
-"""Checks of a parametrization: does what should not depend on width or depth stay where it is? Each returns verdicts."""
+"""Checks of a parametrization: which quantities are independent of width or depth, with verdicts."""
 
 from deepnets.checks.coordinate import coordinate_check
 from deepnets.checks.depth import depth_check

@@ -1,4 +1,4 @@
-"""The coordinate check: does training move every layer's activation by as much at any width? Knows no rule of a parametrization."""
+"""The coordinate check: the change of every layer's activation in a few steps, over the width."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from deepnets.checks.movement import moved
-from deepnets.checks.size_slopes import Check, checked, family, judge_flat
+from deepnets.checks.movement import measure_movement
+from deepnets.checks.size_slopes import Check, assemble_check, build_experiments, judge_no_slope
 from deepnets.tasks import Task
 from validation.arguments import Misuse, between, whole
 
-STILL = "training diverged or moved nothing"
+NO_CHANGE = "training diverged or changed nothing"
 
 
 def coordinate_check(network_of_width: Callable[[int], Any], task: Task, widths: Sequence[int] = (32, 64, 128, 256), gamma: float = 1.0,
                      eta: float = 1.0, early: int = 5, tolerance: float = 0.15, rate_width: Callable[[int], int] | None = None,
                      **training: Any) -> Check:
-    """Return how the change of every layer's activation in a few steps goes with the width: not at all under muP.
+    """Measure how the change of every layer's activation in a few steps depends on the width: not at all under muP.
 
     For each layer the slope of log10 of the root mean square change (over samples and units) on log10 width; under the NTK
-    parametrization those of hidden layers are near -1/2 (Yang & Hu, arXiv 2011.14522; the paper, Appendix B). A flat check says that
-    features are learned alike at all widths, and no more: see `transfer_check`.
+    parametrization those of hidden layers are near -1/2 (Yang & Hu, arXiv 2011.14522; the paper, Appendix B). A slope of zero means that
+    features change equally at all widths; it does not imply that the best rate transfers (`transfer_check`).
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def coordinate_check(network_of_width: Callable[[int], Any], task: Task, widths:
     task : one of `deepnets.tasks`.
     widths : at least four, increasing.
     gamma, eta : > 0; far below gamma = 1 nothing is learned at any width.
-    early : the few steps after which the activations are looked at, on a fresh batch.
+    early : steps after which the activations are compared with the initial ones, on a fresh batch.
     tolerance : the slope that still counts as none.
     rate_width : width -> the N of the rate N eta; None: a specification's own, and 1 of a module.
     training : further fields of `DeepExperiment`; ``seeds`` are 0 to 7 and ``batch_size`` is 64 unless given.
@@ -47,9 +47,10 @@ def coordinate_check(network_of_width: Callable[[int], Any], task: Task, widths:
     """
     gamma, eta = between("gamma", gamma, 0, np.inf), between("eta", eta, 0, np.inf)
     tolerance, early = between("tolerance", tolerance, 0, np.inf), whole("early", early)
-    experiments = family(network_of_width, "width", widths, task, rate_width, {"seeds": tuple(range(8)), "batch_size": 64} | training)
+    experiments = build_experiments(network_of_width, "width", widths, task, rate_width,
+                                    {"seeds": tuple(range(8)), "batch_size": 64} | training)
     seeds = next(iter(experiments.values())).seeds
-    found = [[moved(e, gamma, eta, early, seed).layers for e in experiments.values()] for seed in seeds]
+    found = [[measure_movement(e, gamma, eta, early, seed).layers for e in experiments.values()] for seed in seeds]
     names = list(found[0][0])
     for row in found:
         for width, layers in zip(experiments, row, strict=True):
@@ -58,5 +59,5 @@ def coordinate_check(network_of_width: Callable[[int], Any], task: Task, widths:
                              f"and at {next(iter(experiments))} {names}")
     sizes = np.array(list(experiments), float)
     values = {name: np.array([[layers[name] for layers in row] for row in found]) for name in names}
-    verdicts = {name: judge_flat(name, "width", sizes, v, tolerance, missing=STILL) for name, v in values.items()}
-    return checked("coordinate", "width", experiments, seeds, verdicts, "slope of log change on log width", values)
+    verdicts = {name: judge_no_slope(name, "width", sizes, v, tolerance, missing=NO_CHANGE) for name, v in values.items()}
+    return assemble_check("coordinate", "width", experiments, seeds, verdicts, "slope of log change on log width", values)

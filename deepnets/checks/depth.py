@@ -1,4 +1,4 @@
-"""The depth check: do function, residual stream and top learning rate stay where they are as blocks are added? Knows no network."""
+"""The depth check: the change of function and residual stream, and the top learning rate, over the number of blocks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from deepnets.checks.coordinate import STILL
-from deepnets.checks.movement import moved
-from deepnets.checks.size_slopes import Check, checked, family, judge_flat
+from deepnets.checks.coordinate import NO_CHANGE
+from deepnets.checks.movement import measure_movement
+from deepnets.checks.size_slopes import Check, assemble_check, build_experiments, judge_no_slope
 from deepnets.experiment import DeepExperiment
 from deepnets.tasks import Task
 from validation.arguments import Misuse, axis, between, whole
@@ -22,7 +22,7 @@ PER_DECADE, RTOL = 4, 0.1        # of the scan for the top eta, and of its brack
 def depth_check(network_of_blocks: Callable[[int], Any], task: Task, blocks: Sequence[int] = (2, 4, 8, 16), gamma: float = 1.0,
                 eta: float = 1.0, early: int = 5, scan: tuple[float, float] = (1e-2, 1e3), tolerance: float = 0.25,
                 rate_width: Callable[[int], int] | None = None, **training: Any) -> Check:
-    """Return how learning goes with the number of residual blocks: not at all under Depth-muP.
+    """Measure how learning depends on the number of residual blocks: not at all under Depth-muP.
 
     Three quantities, each with its slope of log10 on log10 blocks: the root mean square change of the function and of the last hidden
     activation (what the last layer reads: the residual stream) after a few steps, and the top eta, the highest that still trains. Where
@@ -36,9 +36,9 @@ def depth_check(network_of_blocks: Callable[[int], Any], task: Task, blocks: Seq
     blocks : at least four, increasing.
     gamma : > 0.
     eta : > 0, of the few steps.
-    early : the few steps after which function and stream are looked at.
-    scan : (low, high), the rates between which the top eta is looked for, first four a decade, then to a tenth.
-    tolerance : the slope that still counts as none; from 2 to 16 blocks the stream itself still gains a slope of about 0.1 (as 1/blocks).
+    early : steps after which function and stream are compared with the initial ones.
+    scan : (low, high), the rates between which the top eta is searched, first at four a decade, then to a tenth.
+    tolerance : the slope that still counts as none; from 2 to 16 blocks the stream has one of about 0.1 (a correction of order 1/blocks).
     rate_width : blocks -> the N of the rate N eta; None: a specification's own, and 1 of a module.
     training : further fields of `DeepExperiment`; ``steps`` (in which the top eta trains) is 40, ``seeds`` are 0 to 5 and
         ``batch_size`` is 32 unless given.
@@ -61,29 +61,29 @@ def depth_check(network_of_blocks: Callable[[int], Any], task: Task, blocks: Seq
     if np.size(scan) != 2:
         raise Misuse(f"scan must be two increasing rates above zero, not {scan!r}")
     low, high = axis("scan", scan)
-    experiments = family(network_of_blocks, "blocks", blocks, task, rate_width,
-                         {"steps": 40, "seeds": tuple(range(6)), "batch_size": 32} | training)
+    experiments = build_experiments(network_of_blocks, "blocks", blocks, task, rate_width,
+                                    {"steps": 40, "seeds": tuple(range(6)), "batch_size": 32} | training)
     seeds = next(iter(experiments.values())).seeds
-    found = [[moved(e, gamma, eta, early, seed) for e in experiments.values()] for seed in seeds]
+    found = [[measure_movement(e, gamma, eta, early, seed) for e in experiments.values()] for seed in seeds]
     ends = np.array([[_top(replace(e, seeds=(seed,)), gamma, low, high) for e in experiments.values()] for seed in seeds])
     bounds = np.log10(ends)                                                        # (seed, n, 2), NaN where beyond the scan
     values = {"function": np.array([[m.output for m in row] for row in found]),
               "stream": np.array([[m.read for m in row] for row in found]), "top eta": 10 ** bounds.mean(-1)}
     sizes = np.array(list(experiments), float)
-    verdicts = {q: judge_flat(q, "blocks", sizes, v, tolerance, missing=STILL) for q, v in values.items() if q != "top eta"}
-    verdicts["top eta"] = judge_flat("top eta", "blocks", sizes, values["top eta"], tolerance, off=np.diff(bounds)[..., 0] / 2,
+    verdicts = {q: judge_no_slope(q, "blocks", sizes, v, tolerance, missing=NO_CHANGE) for q, v in values.items() if q != "top eta"}
+    verdicts["top eta"] = judge_no_slope("top eta", "blocks", sizes, values["top eta"], tolerance, off=np.diff(bounds)[..., 0] / 2,
                                      missing=f"no top eta between {low:g} and {high:g}")
-    return checked("depth", "blocks", experiments, seeds, verdicts, "slope of log quantity on log blocks", values)
+    return assemble_check("depth", "blocks", experiments, seeds, verdicts, "slope of log quantity on log blocks", values)
 
 
 def _top(experiment: DeepExperiment, gamma: float, low: float, high: float) -> np.ndarray:
     """Return the bracket of the highest rate that trains, NaN where there is none inside the scan; of one seed, (2,)."""
-    edges = trace(_Abreast(experiment), np.array([gamma]), "eta_max", rtol=RTOL, eta=(low, high), per_decade=PER_DECADE)
+    edges = trace(_InSections(experiment), np.array([gamma]), "eta_max", rtol=RTOL, eta=(low, high), per_decade=PER_DECADE)
     return edges["eta"].sel(edge="eta_max").values.reshape(2)
 
 
-class _Abreast:
-    """An experiment that is asked for several rates inside a bracket at once: runs trained together cost little more than one."""
+class _InSections:
+    """An experiment whose brackets are cut at several rates at once: runs trained as one stack cost little more than one run."""
 
     sections = 6             # of a quarter of a decade leave no more than RTOL
 

@@ -1,4 +1,4 @@
-"""A few steps of training, and how far they moved the activation of each layer; knows no verdict."""
+"""Measure the change of each layer's activation in a few steps of training."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch.utils._pytree import tree_leaves
 from deepnets.centered import Pair
 from deepnets.centered.centered import Centered
 from deepnets.experiment import DeepExperiment
-from deepnets.kernels.layer_activations import watched
+from deepnets.kernels.layer_activations import record_calls
 from deepnets.precision import arithmetic
 from deepnets.training import batch
 
 
 @dataclass(frozen=True)
-class Moved:
-    """Root mean squares over samples and units of what training has added; not finite where it diverged.
+class Movement:
+    """Root mean squares, over samples and units, of changes by training; not finite where it diverged.
 
     Attributes
     ----------
     layers : of each layer's output, by the name of its module, in the order of their calls ("network": of parameters outside them).
-    read : of what the last layer reads, the last hidden activation.
+    read : of the last layer's input, the last hidden activation.
     output : of the centred function f~.
     """
 
@@ -32,8 +32,8 @@ class Moved:
     output: float
 
 
-def moved(experiment: DeepExperiment, gamma: float, eta: float, steps: int, seed: int) -> Moved:
-    """Train for `steps` steps and return how far the activations have moved on the batch after them.
+def measure_movement(experiment: DeepExperiment, gamma: float, eta: float, steps: int, seed: int) -> Movement:
+    """Train for `steps` steps and return the change of the activations on the next batch.
 
     The changes are the differences that pairs carry, times gamma: no two activations are subtracted. A layer is a module that itself
     holds trained parameters.
@@ -62,12 +62,12 @@ def moved(experiment: DeepExperiment, gamma: float, eta: float, steps: int, seed
                     rate = eta / gamma**optimizer.power * recipe.rates[n] * float(factor)
                     d.sub_(optimizer.direction(g, memory[n], step), alpha=rate)
         with torch.no_grad():
-            return _differences(centered, batch(recipe, seed, steps, like)[0])
+            return _measure_differences(centered, batch(recipe, seed, steps, like)[0])
 
 
-def _differences(centered: Centered, x: torch.Tensor) -> Moved:
-    """Return what the layers' activations on `x` differ by from those of theta_0."""
-    with watched(centered.module, centered.coordinates()) as calls:
+def _measure_differences(centered: Centered, x: torch.Tensor) -> Movement:
+    """Return the changes of the layers' activations on `x` from those at theta_0."""
+    with record_calls(centered.module, centered.coordinates()) as calls:
         output = centered(x)
     squares: dict[str, list[float]] = {}
     read = 0.0
@@ -76,9 +76,9 @@ def _differences(centered: Centered, x: torch.Tensor) -> Moved:
             squares.setdefault(call.name, []).append(_mean_square(call.made.d))
         if call.name != "network":
             read = _mean_square(call.read.d) if isinstance(call.read, Pair) else 0.0
-    made = next(leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor))
-    return Moved({name: centered.gamma * float(np.sqrt(np.mean(found))) for name, found in squares.items()},
-                 centered.gamma * float(np.sqrt(read)), float(np.sqrt(_mean_square(made))))
+    change = next(leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor))
+    return Movement({name: centered.gamma * float(np.sqrt(np.mean(found))) for name, found in squares.items()},
+                 centered.gamma * float(np.sqrt(read)), float(np.sqrt(_mean_square(change))))
 
 
 def _mean_square(d: torch.Tensor) -> float:

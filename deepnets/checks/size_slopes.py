@@ -1,4 +1,4 @@
-"""What goes with a network's size and what does not: slopes seed by seed, judged against none, as a table; knows no network."""
+"""Slopes of measured quantities over network size, judged against zero."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from validation.judging.verdict import LEAST_GAMMAS, Verdict, VerdictOutcome, ju
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """What became of a check; print it to read it as a table.
+    """Result of a check; `print` shows it as a table.
 
     Attributes
     ----------
     name : "coordinate", "depth" or "transfer".
     verdicts : by quantity (a layer's name, "top eta" and the like); each holds slope, 95% interval and tolerance.
     unit : of slopes and tolerance, in words.
-    data : `value` (quantity, seed, size), what was measured, NaN where there is nothing; the last dim is "width" or "blocks".
+    data : `value` (quantity, seed, size), the measured values, NaN where missing; the last dim is "width" or "blocks".
     """
 
     name: str
@@ -36,7 +36,7 @@ class Check:
     @property
     def outcome(self) -> VerdictOutcome:
         """SUPPORTED if every quantity's verdict is, CONTRADICTED if one is, else UNDECIDED."""
-        return of_all(self.verdicts.values())
+        return combine_outcomes(self.verdicts.values())
 
     @property
     def verdict(self) -> Verdict:
@@ -64,7 +64,7 @@ class Check:
                                   for q, v in self.verdicts.items())])
 
 
-def of_all(verdicts: Iterable[Verdict]) -> VerdictOutcome:
+def combine_outcomes(verdicts: Iterable[Verdict]) -> VerdictOutcome:
     """Return SUPPORTED if every verdict is, CONTRADICTED if one is, else UNDECIDED."""
     found = {v.outcome for v in verdicts}
     if VerdictOutcome.CONTRADICTED in found:
@@ -72,29 +72,29 @@ def of_all(verdicts: Iterable[Verdict]) -> VerdictOutcome:
     return VerdictOutcome.SUPPORTED if found == {VerdictOutcome.SUPPORTED} else VerdictOutcome.UNDECIDED
 
 
-def judge_flat(quantity: str, size: str, sizes: np.ndarray, values: np.ndarray, tolerance: float, base: float = 10.0,
+def judge_no_slope(quantity: str, size: str, sizes: np.ndarray, values: np.ndarray, tolerance: float, base: float = 10.0,
                off: np.ndarray | float = 0.0, missing: str = "it was not found") -> Verdict:
-    """Judge whether a quantity does not go with the size, by `validation.judge` and its rules.
+    """Judge whether a quantity is independent of the size, by the rules of `validation.judge`.
 
-    Every seed gives one least-squares slope of log10 value on log size; the interval is Student's over the seeds, whose networks and
-    streams are independent.
+    Every seed has one least-squares slope of log10 value on log size; the interval of their mean is Student's, as the networks and
+    streams of the seeds are independent.
 
     Parameters
     ----------
     quantity, size : names, for the sentence.
     sizes : (n,), > 0, increasing.
-    values : (seed, n), > 0; what is not finite or zero is missing, and the verdict then UNDECIDED.
+    values : (seed, n), > 0; with a value that is zero or not finite the verdict is UNDECIDED.
     tolerance : the slope that still counts as none.
     base : of the logarithm of the sizes: 10, or 2 for decades a doubling.
     off : broadcast to (seed, n), decades by which a value may be off either way (a bracket's half-width): the interval is widened by
-        what this can turn the slope by.
+        the largest change of the slope that this allows.
     missing : why a value is missing, for the sentence.
     """
-    there = np.isfinite(values) & (values > 0)
+    valid = np.isfinite(values) & (values > 0)
     seeds = len(values)
     where = f"{quantity}, {size} {sizes[0]:g} to {sizes[-1]:g} ({seeds} seeds)"
-    if not there.all():
-        s, i = np.argwhere(~there)[0]
+    if not valid.all():
+        s, i = np.argwhere(~valid)[0]
         fit = undecided(f"{missing}, at {size} {sizes[i]:g} with seed no. {s + 1}", edge=quantity)
         words = fit.reason
     else:
@@ -102,7 +102,7 @@ def judge_flat(quantity: str, size: str, sizes: np.ndarray, values: np.ndarray, 
         half = 0.5 * (fit.interval[1] - fit.interval[0])
         words = f"slope {fit.exponent:.3f} +- {half:.3f} (95%)"
     verdict = judge(fit, 0.0, tolerance)
-    # the judge speaks of gammas and of denser grids; here are sizes, and what decides is more seeds
+    # the judge's sentence is about gammas and denser grids; here the variable is the size, and more seeds decide
     return replace(verdict, regime=None, how_much_denser=None, sentence=f"{where}: {words}: {verdict.outcome} within {tolerance:g} of none")
 
 
@@ -125,9 +125,9 @@ def _slope(quantity: str, sizes: np.ndarray, log: np.ndarray, base: float, off: 
                        method="slopes of seeds, Student's interval of their mean", edge=quantity)
 
 
-def checked(name: str, size: str, sizes: Iterable[int], seeds: Sequence[int], verdicts: dict[str, Verdict], unit: str,
+def assemble_check(name: str, size: str, sizes: Iterable[int], seeds: Sequence[int], verdicts: dict[str, Verdict], unit: str,
             values: dict[str, np.ndarray]) -> Check:
-    """Return the check, its measured `values` (seed, n) by quantity gathered in one dataset."""
+    """Return the check, with the measured `values` (seed, n) of each quantity in one dataset."""
     data = xr.Dataset({"value": (("quantity", "seed", size), np.stack(list(values.values())))},
                       {"quantity": list(values), "seed": list(seeds), size: list(sizes)})
     return Check(name, verdicts, unit, data)
@@ -136,7 +136,7 @@ def checked(name: str, size: str, sizes: Iterable[int], seeds: Sequence[int], ve
 TRAINING = tuple(f.name for f in fields(DeepExperiment) if f.name not in ("network", "task", "width"))
 
 
-def family(network_of_size: Any, name: str, sizes: Any, task: Any, rate_width: Callable[[int], int] | None,
+def build_experiments(network_of_size: Any, name: str, sizes: Any, task: Any, rate_width: Callable[[int], int] | None,
            training: dict[str, Any]) -> dict[int, DeepExperiment]:
     """Return an experiment for each size.
 
@@ -156,8 +156,8 @@ def family(network_of_size: Any, name: str, sizes: Any, task: Any, rate_width: C
     argument = name if name.endswith("s") else f"{name}s"
     if isinstance(sizes, str | bytes) or not isinstance(sizes, Sequence | np.ndarray) or len(sizes) < LEAST_GAMMAS:
         raise Misuse(f"{argument} must be a sequence of at least {LEAST_GAMMAS} increasing whole numbers, not {sizes!r}")
-    made = [whole(argument, n) for n in sizes]
-    if (np.diff(made) <= 0).any():
+    numbers = [whole(argument, n) for n in sizes]
+    if (np.diff(numbers) <= 0).any():
         raise Misuse(f"{argument} must increase, not {sizes!r}")
     if isinstance(network_of_size, type) or hasattr(network_of_size, "build") or not callable(network_of_size):
         raise Misuse(f"network_of_{name} must be a callable {name} -> network, such as lambda n: deepnets.MLP(64, n, 3, 10), "
@@ -166,10 +166,10 @@ def family(network_of_size: Any, name: str, sizes: Any, task: Any, rate_width: C
         raise Misuse(f"rate_width must be a callable {name} -> N, or None, not {rate_width!r}")
     unknown = sorted(training.keys() - set(TRAINING))
     if unknown:
-        raise Misuse(f"{unknown[0]} is no argument of this check, nor one of DeepExperiment's {', '.join(TRAINING)}")
+        raise Misuse(f"{unknown[0]} is not an argument of this check, nor one of DeepExperiment's {', '.join(TRAINING)}")
     experiments = {n: DeepExperiment(network_of_size(n), task, width=None if rate_width is None else rate_width(n), **training)
-                   for n in made}
+                   for n in numbers}
     seeds = next(iter(experiments.values())).seeds
     if len(seeds) < 2:
-        raise Misuse(f"seeds must hold at least two, over which there is an interval, not {seeds!r}")
+        raise Misuse(f"seeds must be at least two, for an interval over seeds, not {seeds!r}")
     return experiments

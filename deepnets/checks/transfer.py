@@ -1,4 +1,4 @@
-"""The transfer check: does the best learning rate stay where it is as the width grows? Knows no network."""
+"""The transfer check: the best learning rate over the width."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from deepnets.checks.size_slopes import Check, checked, family, judge_flat
+from deepnets.checks.size_slopes import Check, assemble_check, build_experiments, judge_no_slope
 from deepnets.experiment import DeepExperiment
 from deepnets.tasks import Task
 from validation.arguments import Misuse, axis, between
@@ -17,13 +18,13 @@ LEAST_RATES = 5
 
 
 def transfer_check(network_of_width: Callable[[int], Any], task: Task, widths: Sequence[int] = (32, 64, 128, 256), gamma: float = 1.0,
-                   eta: Any = None, tolerance: float = 0.05, rate_width: Callable[[int], int] | None = None,
+                   eta: ArrayLike | None = None, tolerance: float = 0.05, rate_width: Callable[[int], int] | None = None,
                    **training: Any) -> Check:
-    """Return how the best eta moves with the width, in decades a doubling: not at all where it transfers.
+    """Measure how the best eta moves with the width, in decades a doubling: not at all where it transfers.
 
-    The best eta is that of the least final loss, by `validation.optimum` for each seed (a parabola in log10 around the least). A flat
-    `coordinate_check` does not imply transfer: activations may move alike at all widths while the loss that they reach does not, or
-    depends on eta otherwise; and in the lazy regime the best eta may stay though no feature is learned (Yang et al., arXiv 2203.03466;
+    The best eta is that of the least final loss, by `validation.optimum` for each seed (a parabola in log10 around the least). A
+    `coordinate_check` with slopes of zero does not imply transfer: activations may change equally at all widths while the loss depends
+    differently on eta; and in the lazy regime the best eta may stay though no feature is learned (Yang et al., arXiv 2203.03466;
     Noci et al., arXiv 2402.17457).
 
     Parameters
@@ -49,33 +50,33 @@ def transfer_check(network_of_width: Callable[[int], Any], task: Task, widths: S
     """
     gamma, tolerance = between("gamma", gamma, 0, np.inf), between("tolerance", tolerance, 0, np.inf)
     grid = default_rates("eta", eta, gamma)
-    experiments = family(network_of_width, "width", widths, task, rate_width,
-                         {"steps": 100, "seeds": (0, 1, 2, 3), "batch_size": 64} | training)
-    return moves_of_best(experiments, "width", gamma, grid, tolerance)
+    experiments = build_experiments(network_of_width, "width", widths, task, rate_width,
+                                    {"steps": 100, "seeds": (0, 1, 2, 3), "batch_size": 64} | training)
+    return judge_best_rates(experiments, "width", gamma, grid, tolerance)
 
 
-def default_rates(name: str, eta: Any, gamma: float) -> np.ndarray:
-    """Return the rates asked for, or ``gamma**2`` times 1 to 1000, ten a decade; `Misuse`, naming the argument, of fewer than five."""
+def default_rates(name: str, eta: ArrayLike | None, gamma: float) -> np.ndarray:
+    """Return the rates `eta`; None: ``gamma**2`` times 1 to 1000, ten a decade. Fewer than five are a `Misuse` of the argument `name`."""
     grid = axis(name, gamma**2 * np.logspace(0, 3, 31) if eta is None else eta)
     if grid.size < LEAST_RATES:
         raise Misuse(f"{name} must hold at least {LEAST_RATES} rates, not {grid.size}")
     return grid
 
 
-def moves_of_best(experiments: dict[int, DeepExperiment], size: str, gamma: float, grid: np.ndarray, tolerance: float) -> Check:
-    """Return how the best eta of a grid moves with the experiments' size, "width" or "blocks"."""
+def judge_best_rates(experiments: dict[int, DeepExperiment], size: str, gamma: float, grid: np.ndarray, tolerance: float) -> Check:
+    """Judge how the best eta of a grid moves with the experiments' size, "width" or "blocks"."""
     seeds = next(iter(experiments.values())).seeds
     final = np.stack([e.measure(np.array([gamma]), grid)["final_excess"].transpose("seed", "gamma", "eta").values[:, 0]
                       for e in experiments.values()], 1)                                    # (seed, n, eta)
-    best = np.array([[_best(grid, curve) for curve in row] for row in final])
-    verdict = judge_flat("best eta", size, np.array(list(experiments), float), best, tolerance, base=2,
+    best = np.array([[_find_best(grid, curve) for curve in row] for row in final])
+    verdict = judge_no_slope("best eta", size, np.array(list(experiments), float), best, tolerance, base=2,
                          missing=f"no best eta inside the grid, {grid[0]:g} to {grid[-1]:g}")
-    return checked("transfer", size, experiments, seeds, {"best eta": verdict}, "decades a doubling", {"best eta": best})
+    return assemble_check("transfer", size, experiments, seeds, {"best eta": verdict}, "decades a doubling", {"best eta": best})
 
 
-def _best(eta: np.ndarray, loss: np.ndarray) -> float:
+def _find_best(eta: np.ndarray, loss: np.ndarray) -> float:
     """Return the eta of least loss, NaN where it is the grid's first or last, or where every run diverged."""
-    there = np.isfinite(loss)
-    if not there.any() or int(np.argmin(np.where(there, loss, np.inf))) in (0, eta.size - 1):
+    finite = np.isfinite(loss)
+    if not finite.any() or int(np.argmin(np.where(finite, loss, np.inf))) in (0, eta.size - 1):
         return float("nan")
     return optimum(eta, loss).eta_opt

@@ -12,9 +12,9 @@ from torch import nn
 
 from deepnets.batched.state import RunningStatistics
 from deepnets.centered.centered import Centered
-from deepnets.curvature.hessian import Curvature, chosen
+from deepnets.curvature.hessian import Curvature, select_parameters
 from deepnets.curvature.lanczos import WHICH, Eigenpairs, basis_size, eigenpairs
-from deepnets.curvature.points import Points, of_centered, of_stack
+from deepnets.curvature.points import Points, points_from_centered, points_from_stack
 from deepnets.device import threads_for
 from validation.arguments import Misuse, choose, whole
 
@@ -75,8 +75,8 @@ def spectrum(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any 
     >>> deepnets.spectrum(deepnets.Centered(line, gamma=1e-6), None, batch, "mse").eigenvalues.values
     array([5.])
     """
-    points = of_centered(centered, u, batch, loss, precision)
-    made = _measured(points, k, part, which, block, seed, method, tolerance, start, vectors)
+    points = points_from_centered(centered, u, batch, loss, precision)
+    made = _measure(points, k, part, which, block, seed, method, tolerance, start, vectors)
     return made.isel(point=0, drop=True).assign_attrs(gamma=float(points.gamma[0]), propagation=points.method)
 
 
@@ -113,11 +113,11 @@ def spectra(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, los
     array([[5.],
            [5.]])
     """
-    return _measured(of_stack(module, u, gamma, batch, loss, precision, running), k, part, which, block, seed, method, tolerance, start,
-                     vectors)
+    points = points_from_stack(module, u, gamma, batch, loss, precision, running)
+    return _measure(points, k, part, which, block, seed, method, tolerance, start, vectors)
 
 
-def _measured(points: Points, k: int, part: str, which: str, block: str | Sequence[str] | None, seed: int, method: str,
+def _measure(points: Points, k: int, part: str, which: str, block: str | Sequence[str] | None, seed: int, method: str,
               tolerance: float | None, start: Any, vectors: bool) -> xr.Dataset:
     whole("k", k)
     whole("seed", seed, 0)
@@ -125,7 +125,7 @@ def _measured(points: Points, k: int, part: str, which: str, block: str | Sequen
     choose("method", method, METHODS)
     if tolerance is not None and not 0 < tolerance < 1:
         raise Misuse(f"tolerance must be between 0 and 1, both excluded, not {tolerance!r}")
-    names = chosen(list(points.u), block)
+    names = select_parameters(list(points.u), block)
     P, n = len(points.gamma), sum(points.u[n][0].numel() for n in names)
     dense = method == "dense" or (method == "auto" and P * n**3 <= DENSE**3)
     if method == "dense" and n > 10 * DENSE:
@@ -133,9 +133,9 @@ def _measured(points: Points, k: int, part: str, which: str, block: str | Sequen
     columns = 2 * n if dense else basis_size(n, k, which) + min(n, 2 * k)
     with threads_for(P * n, len(points.x), points.u[names[0]].device.type, SMALL):
         curvature = Curvature(points, part, block, seed, columns)
-        former = _start(start, curvature)
+        former = _as_start(start, curvature)
         if dense:
-            found = _dense(curvature.matrix(), k, which)
+            found = _diagonalise(curvature.matrix(), k, which)
         else:
             found = eigenpairs(curvature, curvature.like.new_empty((P, n)), k, which, tolerance, former, seed)
     made = xr.Dataset({"eigenvalues": (("point", "eigenvalue"), found.values, {"units": UNITS}),
@@ -148,7 +148,7 @@ def _measured(points: Points, k: int, part: str, which: str, block: str | Sequen
                              products=found.products)
 
 
-def _dense(matrix: torch.Tensor, k: int, which: str) -> Eigenpairs:
+def _diagonalise(matrix: torch.Tensor, k: int, which: str) -> Eigenpairs:
     """Return the eigenpairs of matrices (P, n, n) that are asked for, largest first."""
     if not torch.isfinite(matrix).all():
         raise Misuse("products must be finite: the loss or its derivatives overflow at this point, which has no curvature to measure")
@@ -163,7 +163,7 @@ def _dense(matrix: torch.Tensor, k: int, which: str) -> Eigenpairs:
     return Eigenpairs(values[:, ends].cpu().numpy(), some.mT.to(matrix), left, n, np.ones(len(values), bool))
 
 
-def _start(start: Any, curvature: Curvature) -> torch.Tensor | None:
+def _as_start(start: Any, curvature: Curvature) -> torch.Tensor | None:
     """Return former eigenvectors, (P, s, n)."""
     if start is None:
         return None

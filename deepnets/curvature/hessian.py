@@ -43,21 +43,21 @@ class Curvature:
     def __init__(self, points: Points, part: str = "hessian", block: str | Sequence[str] | None = None, seed: int = 0, columns: int = 1,
                  room: int | None = None) -> None:
         self.points, self.part, self.seed = points, choose("part", part, PARTS), seed
-        self.names = chosen(list(points.u), block)
+        self.names = select_parameters(list(points.u), block)
         held = [points.u[n] for n in self.names]
         self.shapes = [d.shape[1:] for d in held]
         self.sizes = [s.numel() for s in self.shapes]
         self.P, self.n, self.like = len(points.gamma), sum(self.sizes), held[0]
-        self.parts = self._cut(columns, room)
-        self._kept: list[_Graph] | None = None
+        self.parts = self._split_batch(columns, room)
+        self._graphs: list[_Graph] | None = None
 
     def __call__(self, v: torch.Tensor) -> torch.Tensor:
         """Return the products with v, (P, n)."""
         with arithmetic(str(self.like.dtype).removeprefix("torch."), self.like.device), torch.enable_grad():
             columns = v.split(self.sizes, -1)
-            graphs = self._kept
+            graphs = self._graphs
             if graphs is None and len(self.parts) == 1:
-                graphs = self._kept = [self._graph(0)]
+                graphs = self._graphs = [self._graph(0)]
             total = None
             for i in range(len(self.parts)):
                 made = (graphs[i] if graphs else self._graph(i)).product(columns, self.shapes)
@@ -72,7 +72,7 @@ class Curvature:
         whole = torch.stack([self(row.expand(self.P, -1)) for row in eye], 1)
         return (whole + whole.mT) / 2
 
-    def _cut(self, columns: int, room: int | None) -> list[slice]:
+    def _split_batch(self, columns: int, room: int | None) -> list[slice]:
         """Return the parts of the batch whose graphs fit."""
         B, device = len(self.points.x), str(self.like.device)
         if room is None:
@@ -110,37 +110,37 @@ class _Graph:
         f = points.outputs(points.u | dict(zip(names, self.leaves, strict=True)))
         self.outputs, self.part = f, part
         if part == "hessian":
-            self.slopes = _slopes((share * points.losses(f)).sum(), self.leaves)
+            self.slopes = _differentiable_gradients((share * points.losses(f)).sum(), self.leaves)
             return
         cut = f.detach().requires_grad_()
-        (slope,) = _slopes((share * points.losses(cut)).sum(), [cut])
+        (slope,) = _differentiable_gradients((share * points.losses(cut)).sum(), [cut])
         if part == "residual":
-            self.slopes = _slopes(f, self.leaves, slope.detach())
+            self.slopes = _differentiable_gradients(f, self.leaves, slope.detach())
             return
         # J v by reverse passes alone: J^T w is linear in w, and its derivative in w, applied to v, is J v
         self.cut, self.slope, self.w = cut, slope, torch.zeros_like(f).requires_grad_()
-        self.slopes = _slopes(f, self.leaves, self.w)
+        self.slopes = _differentiable_gradients(f, self.leaves, self.w)
 
     def product(self, columns: Sequence[torch.Tensor], shapes: Sequence[torch.Size]) -> torch.Tensor:
         """Return the products with vectors given parameter by parameter, each (P, n_i)."""
         lead = columns[0].shape[:-1]
         v = [c.reshape(*lead, *s) for c, s in zip(columns, shapes, strict=True)]
         if self.part == "gauss_newton":
-            jv = _back(self.slopes, [self.w], v)
-            made = _back([self.outputs], self.leaves, _back([self.slope], [self.cut], jv))
+            jv = _pull_back_through(self.slopes, [self.w], v)
+            made = _pull_back_through([self.outputs], self.leaves, _pull_back_through([self.slope], [self.cut], jv))
         else:
-            made = _back(self.slopes, self.leaves, v)
+            made = _pull_back_through(self.slopes, self.leaves, v)
         return torch.cat([m.reshape(*lead, -1) for m in made], -1)
 
 
-def _slopes(of: torch.Tensor, at: list[torch.Tensor], weight: torch.Tensor | None = None) -> list[torch.Tensor]:
+def _differentiable_gradients(of: torch.Tensor, at: list[torch.Tensor], weight: torch.Tensor | None = None) -> list[torch.Tensor]:
     """Return differentiable gradients, zero where nothing depends on what they are taken in."""
     if not of.requires_grad:
         return [torch.zeros_like(x) for x in at]
     return list(grad(of, at, weight, create_graph=True, allow_unused=True, materialize_grads=True))
 
 
-def _back(of: Sequence[torch.Tensor], at: list[torch.Tensor], weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def _pull_back_through(of: Sequence[torch.Tensor], at: list[torch.Tensor], weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Return vector-Jacobian products through a graph that is kept; zero where it does not reach."""
     reached = [(x, w) for x, w in zip(of, weights, strict=True) if x.requires_grad]
     if not reached:
@@ -149,7 +149,7 @@ def _back(of: Sequence[torch.Tensor], at: list[torch.Tensor], weights: Sequence[
     return [m.detach() for m in made]
 
 
-def chosen(names: list[str], block: str | Sequence[str] | None) -> list[str]:
+def select_parameters(names: list[str], block: str | Sequence[str] | None) -> list[str]:
     """Return the parameters of a block: those named, and those inside the modules named.
 
     Raises

@@ -13,8 +13,8 @@ from torch import nn
 from deepnets.batched.state import RunningStatistics
 from deepnets.centered.centered import Centered
 from deepnets.curvature.eigenvalues import DENSE, UNITS
-from deepnets.curvature.hessian import Curvature, chosen
-from deepnets.curvature.points import Points, of_centered, of_stack
+from deepnets.curvature.hessian import Curvature, select_parameters
+from deepnets.curvature.points import Points, points_from_centered, points_from_stack
 from validation.arguments import Misuse, choose, whole
 
 METHODS = ("auto", "exact", "hutch++", "hutchinson")
@@ -51,8 +51,8 @@ def trace(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any = N
     >>> float(deepnets.trace(deepnets.Centered(line, gamma=1e-6), None, batch, "mse").trace)      # (1 + 1 + 9)/2
     5.5
     """
-    points = of_centered(centered, u, batch, loss, precision)
-    made = _measured(points, probes, part, block, seed, method)
+    points = points_from_centered(centered, u, batch, loss, precision)
+    made = _measure(points, probes, part, block, seed, method)
     return made.isel(point=0, drop=True).assign_attrs(gamma=float(points.gamma[0]))
 
 
@@ -75,18 +75,18 @@ def traces(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss
     Misuse : an argument that is not allowed; more memory needed than is free.
     Unsupported : an operation that differences cannot be propagated through.
     """
-    return _measured(of_stack(module, u, gamma, batch, loss, precision, running), probes, part, block, seed, method)
+    return _measure(points_from_stack(module, u, gamma, batch, loss, precision, running), probes, part, block, seed, method)
 
 
-def _measured(points: Points, probes: int, part: str, block: str | Sequence[str] | None, seed: int, method: str) -> xr.Dataset:
+def _measure(points: Points, probes: int, part: str, block: str | Sequence[str] | None, seed: int, method: str) -> xr.Dataset:
     choose("method", method, METHODS)
     whole("probes", probes, 6 if method in ("auto", "hutch++") else 2)
     whole("seed", seed, 0)
-    n = sum(points.u[name][0].numel() for name in chosen(list(points.u), block))
+    n = sum(points.u[name][0].numel() for name in select_parameters(list(points.u), block))
     if method == "auto":
         method = "exact" if n <= DENSE else "hutch++"
     curvature = Curvature(points, part, block, seed, columns=1 if method == "exact" else 2 * (probes // 3) + 2)
-    found, error, products = (_exact if method == "exact" else _plus if method == "hutch++" else _hutchinson)(
+    found, error, products = (_sum_diagonal if method == "exact" else _estimate_hutch_pp if method == "hutch++" else _estimate_hutchinson)(
         curvature, probes, torch.Generator().manual_seed(seed))
     if not np.isfinite(found).all():
         raise Misuse("products must be finite: the loss or its derivatives overflow at this point, which has no curvature to measure")
@@ -96,10 +96,10 @@ def _measured(points: Points, probes: int, part: str, block: str | Sequence[str]
         dtype=str(curvature.like.dtype).removeprefix("torch."))
 
 
-Traced = tuple[np.ndarray, np.ndarray, int]      # traces and standard errors (P,), and the products spent
+Estimate = tuple[np.ndarray, np.ndarray, int]      # traces and standard errors (P,), and the products spent
 
 
-def _exact(curvature: Curvature, probes: int, source: torch.Generator) -> Traced:
+def _sum_diagonal(curvature: Curvature, probes: int, source: torch.Generator) -> Estimate:
     e, total = curvature.like.new_zeros((curvature.P, curvature.n)), np.zeros(curvature.P)
     for i in range(curvature.n):
         e.zero_()[:, i] = 1
@@ -107,30 +107,30 @@ def _exact(curvature: Curvature, probes: int, source: torch.Generator) -> Traced
     return total, np.zeros(curvature.P), curvature.n
 
 
-def _hutchinson(curvature: Curvature, probes: int, source: torch.Generator) -> Traced:
-    quadratic = np.stack([_form(curvature, signs(curvature, source)) for _ in range(probes)])
+def _estimate_hutchinson(curvature: Curvature, probes: int, source: torch.Generator) -> Estimate:
+    quadratic = np.stack([_quadratic_form(curvature, draw_signs(curvature, source)) for _ in range(probes)])
     return quadratic.mean(0), _standard_error(quadratic), probes
 
 
-def _plus(curvature: Curvature, probes: int, source: torch.Generator) -> Traced:
+def _estimate_hutch_pp(curvature: Curvature, probes: int, source: torch.Generator) -> Estimate:
     third = min(probes // 3, curvature.n)
-    sketch = torch.stack([curvature(signs(curvature, source)) for _ in range(third)], -1).double()     # (P, n, third)
+    sketch = torch.stack([curvature(draw_signs(curvature, source)) for _ in range(third)], -1).double()     # (P, n, third)
     Q = torch.linalg.qr(sketch)[0].to(curvature.like)
-    exact = np.sum([_form(curvature, Q[:, :, i].contiguous()) for i in range(third)], 0)
+    exact = np.sum([_quadratic_form(curvature, Q[:, :, i].contiguous()) for i in range(third)], 0)
     rest = []
     for _ in range(probes - 2 * third):
-        z = signs(curvature, source)
-        rest.append(_form(curvature, z - (Q @ (Q.mT @ z[:, :, None]))[:, :, 0]))
+        z = draw_signs(curvature, source)
+        rest.append(_quadratic_form(curvature, z - (Q @ (Q.mT @ z[:, :, None]))[:, :, 0]))
     return exact + np.mean(rest, 0), _standard_error(np.stack(rest)), probes
 
 
-def signs(curvature: Curvature, source: torch.Generator) -> torch.Tensor:
+def draw_signs(curvature: Curvature, source: torch.Generator) -> torch.Tensor:
     """Return a vector of random signs, the same for all points, (P, n), whatever the device."""
     drawn = torch.randint(0, 2, (1, curvature.n), generator=source) * 2 - 1
     return drawn.to(curvature.like).repeat(curvature.P, 1)
 
 
-def _form(curvature: Curvature, z: torch.Tensor) -> np.ndarray:
+def _quadratic_form(curvature: Curvature, z: torch.Tensor) -> np.ndarray:
     """Return ``z^T H z`` of each point, (P,)."""
     return _array((z * curvature(z)).double().sum(-1))
 

@@ -17,7 +17,7 @@ from validation.arguments import Misuse, choose
 WHICH = ("largest", "smallest", "both")
 Map = Callable[[torch.Tensor], torch.Tensor]
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}
-LOOK_EVERY = 10        # steps between looks at the Ritz values
+CHECK_EVERY = 10        # steps between looks at the Ritz values
 AFRESH = 6             # steps with a new vector before it may be said that nothing is left
 NEARLY = 0.02          # of the last wanted value: as well as the first value that is not wanted must be known
 LITTLE = 0.5           # of a product: less than this beside the basis, and it is made orthogonal once more
@@ -41,7 +41,7 @@ class Eigenpairs:
 
 def basis_size(n: int, k: int, which: str) -> int:
     """Return how many vectors of length n a run for k eigenpairs holds at once."""
-    return min(n, 3 * _wanted_of(n, k, which) + 60)
+    return min(n, 3 * _count_wanted(n, k, which) + 60)
 
 
 def eigenpairs(apply: Map, like: torch.Tensor, k: int, which: str = "largest", tolerance: float | None = None,
@@ -68,7 +68,7 @@ def eigenpairs(apply: Map, like: torch.Tensor, k: int, which: str = "largest", t
     """
     choose("which", which, WHICH)
     n = like.shape[1]
-    wanted = _wanted_of(n, k, which)
+    wanted = _count_wanted(n, k, which)
     tolerance = TOLERANCE.get(like.dtype, 1e-2) if tolerance is None else tolerance
     basis = _Basis(apply, like, basis_size(n, k, which), torch.Generator().manual_seed(seed), start)
     most = 40 * wanted + 400 if most is None else most
@@ -76,7 +76,7 @@ def eigenpairs(apply: Map, like: torch.Tensor, k: int, which: str = "largest", t
     while True:
         basis.extend()
         full = basis.size == basis.most
-        if not (full or basis.products >= most or (basis.size >= kept + LOOK_EVERY and (basis.size - kept) % LOOK_EVERY == 0)):
+        if not (full or basis.products >= most or (basis.size >= kept + CHECK_EVERY and (basis.size - kept) % CHECK_EVERY == 0)):
             continue
         ritz, mixed, residual, scale = basis.ritz()
         ends = _ends(basis.size, k, which)
@@ -86,7 +86,7 @@ def eigenpairs(apply: Map, like: torch.Tensor, k: int, which: str = "largest", t
             break
         if basis.products >= most:
             break
-        if fine.all() and before is not None and basis.size >= afresh + AFRESH and _nothing_left(ritz, residual, scale, ends, tolerance):
+        if fine.all() and before is not None and basis.size >= afresh + AFRESH and _is_complete(ritz, residual, scale, ends, tolerance):
             if (np.abs(ritz[:, ends] - before) <= tolerance * scale).all():
                 break
             before = None                      # something was found: look again
@@ -98,10 +98,10 @@ def eigenpairs(apply: Map, like: torch.Tensor, k: int, which: str = "largest", t
             basis.restart(mixed[:, :, keep], ritz[:, keep])
             afresh, kept = min(afresh, basis.size), basis.size
     vectors = torch.einsum("pjk,pjn->pkn", basis.like(mixed[:, :, ends]), basis.vectors[:, :basis.size])
-    return _told(apply, vectors, basis.products, tolerance, fine, scale)
+    return _measure_pairs(apply, vectors, basis.products, tolerance, fine, scale)
 
 
-def _wanted_of(n: int, k: int, which: str) -> int:
+def _count_wanted(n: int, k: int, which: str) -> int:
     return min(n, 2 * k if which == "both" else k)
 
 
@@ -112,7 +112,7 @@ def _ends(size: int, k: int, which: str) -> np.ndarray:
     return np.arange(max(0, size - k), size) if which == "largest" else np.arange(min(k, size))
 
 
-def _nothing_left(ritz: np.ndarray, residual: np.ndarray, scale: np.ndarray, ends: np.ndarray, tolerance: float) -> bool:
+def _is_complete(ritz: np.ndarray, residual: np.ndarray, scale: np.ndarray, ends: np.ndarray, tolerance: float) -> bool:
     """Return whether the values next to the wanted ones are known well enough not to belong to them."""
     inside = np.setdiff1d(np.arange(ritz.shape[1]), ends)
     if inside.size == 0:
@@ -156,14 +156,14 @@ class _Basis:
         self.vectors[:, j] = self.next
         w = self.apply(self.next)
         self.size, self.products = j + 1, self.products + 1
-        w, h = self._cleared(w)
+        w, h = self._orthogonalise(w)
         self.projected[:, j, :j + 1] = self.projected[:, :j + 1, j] = h
         self.beta = w.norm(dim=1).double()
         if not torch.isfinite(self.beta).all():
             raise Misuse("products must be finite: the loss or its derivatives overflow at this point, which has no curvature to measure")
-        self._turn(w)
+        self._set_next(w)
 
-    def _cleared(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _orthogonalise(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what is left of w beside the basis, orthogonalised again where little is left, and its components in it."""
         V = self.vectors[:, :self.size]
         total = torch.zeros((self.P, self.size), dtype=torch.float64, device=w.device)
@@ -176,7 +176,7 @@ class _Basis:
                 break
         return w, total
 
-    def _turn(self, w: torch.Tensor) -> None:
+    def _set_next(self, w: torch.Tensor) -> None:
         """Make w the next direction; where nothing is left of it, a random one takes its place and is not coupled to the basis."""
         if self.size == self.n:
             self.beta = torch.zeros_like(self.beta)
@@ -192,7 +192,7 @@ class _Basis:
         """Return unit vectors orthogonal to the basis."""
         w = torch.randn((self.P, self.n), generator=self.source, dtype=torch.float64).to(self.vectors)
         if self.size:
-            w, _ = self._cleared(w)
+            w, _ = self._orthogonalise(w)
         return w / w.norm(dim=1, keepdim=True)
 
     def ritz(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -215,7 +215,7 @@ class _Basis:
         self.beta = torch.zeros_like(self.beta)
 
 
-def _told(apply: Map, vectors: torch.Tensor, products: int, tolerance: float, fine: np.ndarray, scale: np.ndarray) -> Eigenpairs:
+def _measure_pairs(apply: Map, vectors: torch.Tensor, products: int, tolerance: float, fine: np.ndarray, scale: np.ndarray) -> Eigenpairs:
     """Return pairs with residuals by one more product for each: what is reported is measured, not estimated."""
     vectors = vectors / vectors.norm(dim=2, keepdim=True)
     values, residuals = [], []

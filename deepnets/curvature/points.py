@@ -68,15 +68,15 @@ class Points:
         is differentiated as it is propagated: the moved network would draw others.
         """
         if self.method != "pairs":
-            return torch.stack([self._copied({n: d[p] for n, d in u.items()}, p) for p in range(len(self.gamma))])
-        before = _drawn(self.x)
+            return torch.stack([self._evaluate_copies({n: d[p] for n, d in u.items()}, p) for p in range(len(self.gamma))])
+        before = _random_states(self.x)
         with torch.no_grad():
-            values = self._each(self._propagated, u)
-        if all(map(torch.equal, before, _drawn(self.x))):
-            moved = self._each(self._moved, u)
+            values = self._each(self._propagate, u)
+        if all(map(torch.equal, before, _random_states(self.x))):
+            moved = self._each(self._evaluate_theta, u)
             return values + (moved - moved.detach())
-        _draw_from(self.x, before)
-        return self._each(self._propagated, u)
+        _restore_random_states(self.x, before)
+        return self._each(self._propagate, u)
 
     def _each(self, one: Callable[..., torch.Tensor], u: Parameters) -> torch.Tensor:
         """Return ``one(u, gamma, drift)`` of all points."""
@@ -85,12 +85,12 @@ class Points:
         gamma = torch.tensor(self.gamma).to(next(iter(u.values())))
         return vmap(one, randomness="same")(u, gamma, self.drift)
 
-    def _propagated(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
+    def _propagate(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
         """Return f~ by pairs."""
         made: torch.Tensor = propagate_pairs(self.module, u, gamma, (self.x,), drift=drift)[0]
         return made
 
-    def _moved(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
+    def _evaluate_theta(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
         """Return ``f(theta_0 + gamma u)/gamma``; a gamma so small that it might overflow makes no second derivatives that count."""
         held = dict(self.module.named_parameters()) | dict(self.module.named_buffers())
         like = next(iter(u.values()))
@@ -101,7 +101,7 @@ class Points:
             made: torch.Tensor = self.module(self.x)
         return made / gamma
 
-    def _copied(self, u: Parameters, p: int) -> torch.Tensor:
+    def _evaluate_copies(self, u: Parameters, p: int) -> torch.Tensor:
         gamma, drift = float(self.gamma[p]), {n: e[p] for n, e in self.drift.items()}
         return subtract_copies(self.module, u, gamma, (self.x,), drift=drift, dtype=torch.float64 if self.method == "float64" else None)[0]
 
@@ -110,7 +110,7 @@ class Points:
         return self.loss.value(f, self.y)
 
 
-def of_centered(centered: Centered, u: Mapping[str, Any] | None, batch: Any, loss: Any, precision: str) -> Points:
+def points_from_centered(centered: Centered, u: Mapping[str, Any] | None, batch: Any, loss: Any, precision: str) -> Points:
     """Return the one point where a `Centered` is, or is put by `u`; it is copied, with its running statistics.
 
     Raises
@@ -128,15 +128,15 @@ def of_centered(centered: Centered, u: Mapping[str, Any] | None, batch: Any, los
     own = {n: d.detach() for n, d in twin.coordinates().items()}
     drift = {n: e.detach().clone()[None] for n, e in twin.drift.named_buffers()}
     like = next(iter(own.values()))
-    placed = _placed(own if u is None else u, {n: tuple(d.shape) for n, d in own.items()}, like)
-    x, y = _batch(batch, like)
+    placed = _as_parameters(own if u is None else u, {n: tuple(d.shape) for n, d in own.items()}, like)
+    x, y = _as_batch(batch, like)
     with torch.no_grad(), torch.random.fork_rng([like.device.index] if like.is_cuda else []):
-        outputs = _outputs(twin(x[:TRIED]))
+        outputs = _check_outputs(twin(x[:TRIED]))
     return Points(twin.module, {n: d[None] for n, d in placed.items()}, np.array([twin.gamma]), drift, x,
-                  _target(loss, y, outputs, like), loss, twin.chosen)
+                  _as_target(loss, y, outputs, like), loss, twin.chosen)
 
 
-def of_stack(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any, precision: str,
+def points_from_stack(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any, precision: str,
              running: RunningStatistics | None = None) -> Points:
     """Return P points of one module, u by parameter name, (P, *shape), and gamma (P,), all by pairs.
 
@@ -166,27 +166,28 @@ def of_stack(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, lo
     frozen, drift = ({n: e.to(like) if e.is_floating_point() else e for n, e in held.items()} for held in (running.frozen, running.drift))
     with torch.no_grad(), substitute(module, frozen):
         module = copy.deepcopy(module)
-    placed = _placed(u, shapes, like)
-    x, y = _batch(batch, like)
+    placed = _as_parameters(u, shapes, like)
+    x, y = _as_batch(batch, like)
     with torch.no_grad(), torch.random.fork_rng([like.device.index] if like.is_cuda else []):
         first = {n: d[0] for n, d in placed.items()}
-        outputs = _outputs(propagate_pairs(module, first, float(gammas[0]), (x[:TRIED],), drift={n: e[0] for n, e in drift.items()})[0])
-    return Points(module, placed, gammas, drift, x, _target(loss, y, outputs, like), loss, counted=counted)
+        outputs = propagate_pairs(module, first, float(gammas[0]), (x[:TRIED],), drift={n: e[0] for n, e in drift.items()})[0]
+    outputs = _check_outputs(outputs)
+    return Points(module, placed, gammas, drift, x, _as_target(loss, y, outputs, like), loss, counted=counted)
 
 
-def _drawn(x: torch.Tensor) -> list[torch.Tensor]:
+def _random_states(x: torch.Tensor) -> list[torch.Tensor]:
     """Return the states of the random generators that a network on x's device draws from."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(x.device)] if x.is_cuda else [])]
 
 
-def _draw_from(x: torch.Tensor, states: list[torch.Tensor]) -> None:
+def _restore_random_states(x: torch.Tensor, states: list[torch.Tensor]) -> None:
     """Set them back."""
     torch.set_rng_state(states[0])
     if x.is_cuda:
         torch.cuda.set_rng_state(states[1], x.device)
 
 
-def _placed(u: Any, shapes: Mapping[str, tuple[int, ...]], like: torch.Tensor) -> Parameters:
+def _as_parameters(u: Any, shapes: Mapping[str, tuple[int, ...]], like: torch.Tensor) -> Parameters:
     """Return u as tensors of the measurement, in the order of `shapes`."""
     if not isinstance(u, Mapping) or set(u) != set(shapes):
         told = sorted(map(str, u)) if isinstance(u, Mapping) else repr(u)
@@ -202,7 +203,7 @@ def _placed(u: Any, shapes: Mapping[str, tuple[int, ...]], like: torch.Tensor) -
     return made
 
 
-def _batch(batch: Any, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _as_batch(batch: Any, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return inputs and targets on the device of `like`, the inputs of its dtype if they have a floating one."""
     if not isinstance(batch, Iterable) or isinstance(batch, torch.Tensor | str) or len(batch := tuple(batch)) != 2:
         raise Misuse(f"batch must be a pair (x, y) of inputs and targets, not {type(batch).__name__}")
@@ -212,13 +213,13 @@ def _batch(batch: Any, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return (x.to(like.dtype) if x.is_floating_point() else x), y
 
 
-def _outputs(f: Any) -> torch.Tensor:
+def _check_outputs(f: Any) -> torch.Tensor:
     if not isinstance(f, torch.Tensor) or f.ndim < 2:
         raise Misuse(f"module must give one tensor (batch, ..., outputs), not {tuple(f.shape) if isinstance(f, torch.Tensor) else type(f)}")
     return f
 
 
-def _target(loss: Loss, y: torch.Tensor, f: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def _as_target(loss: Loss, y: torch.Tensor, f: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return the targets as the loss takes them; f (some of the batch, ..., K) says how many outputs there are."""
     K, shape = f.shape[-1], (len(y), *f.shape[1:])
     if y.is_floating_point() and tuple(y.shape) != shape:

@@ -11,10 +11,10 @@ import xarray as xr
 
 from deepnets.centered.centered import Centered
 from deepnets.curvature.eigenvalues import UNITS
-from deepnets.curvature.hessian import Curvature, chosen
-from deepnets.curvature.hessian_trace import signs
+from deepnets.curvature.hessian import Curvature, select_parameters
+from deepnets.curvature.hessian_trace import draw_signs
 from deepnets.curvature.lanczos import quadrature
-from deepnets.curvature.points import of_centered
+from deepnets.curvature.points import points_from_centered
 from validation.arguments import Misuse, numbers, whole
 
 MOMENTS = 4
@@ -61,11 +61,11 @@ def density(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any =
     whole("seed", seed, 0)
     if width is not None and not 0 < width < np.inf:
         raise Misuse(f"width must be finite and above zero, not {width!r}")
-    points = of_centered(centered, u, batch, loss, precision)
-    n = sum(points.u[name][0].numel() for name in chosen(list(points.u), block))
+    points = points_from_centered(centered, u, batch, loss, precision)
+    n = sum(points.u[name][0].numel() for name in select_parameters(list(points.u), block))
     curvature = Curvature(points, part, block, seed, columns=min(steps, n) + 2)
     source = torch.Generator().manual_seed(seed)
-    found = [quadrature(curvature, signs(curvature, source), steps) for _ in range(probes)]
+    found = [quadrature(curvature, draw_signs(curvature, source), steps) for _ in range(probes)]
     nodes, weights = (np.concatenate([f[i] for f in found]) for i in (0, 1))             # (probe, step)
     weights = weights / n
     seen = nodes[weights > 1e-14]

@@ -31,7 +31,7 @@ class Call(NamedTuple):
 
 
 @contextmanager
-def watched(module: nn.Module, parameters: Any) -> Iterator[list[Call]]:
+def record_calls(module: nn.Module, parameters: Any) -> Iterator[list[Call]]:
     """Collect the calls of the layers that hold these parameters (names), in their order, within the context."""
     calls: list[Call] = []
 
@@ -74,7 +74,7 @@ def activations(runs: Runs, p: int, x: torch.Tensor, end: str = "read") -> dict[
     Parameters
     ----------
     runs, p : the networks, and which of them.
-    x : (n, ...), as `Runs.given` gives it.
+    x : (n, ...), as `Runs.as_inputs` gives it.
     end : "read" or "made".
 
     Returns
@@ -88,7 +88,7 @@ def activations(runs: Runs, p: int, x: torch.Tensor, end: str = "read") -> dict[
     """
     choose("end", end, ENDS)
     u, gamma, drift = runs.run(p)
-    with torch.no_grad(), arithmetic("float32", runs.device), watched(runs.module, u) as calls:
+    with torch.no_grad(), arithmetic("float32", runs.device), record_calls(runs.module, u) as calls:
         propagate_pairs(runs.module, u, gamma, (x,), drift=drift)
     found: dict[str, list[Activation]] = {}
     for call in calls:

@@ -51,7 +51,7 @@ def layer_kernels(network: Centered | Runs, x: torch.Tensor, u: Mapping[str, tor
     """
     runs = Runs.of(network, u)
     choose("centred", centred, (False, True))
-    x = runs.given(x)
+    x = runs.as_inputs(x)
     told = [_kernels(activations(runs, p, x, end), float(runs.gamma[p]), centred) for p in range(len(runs))]
     return xr.concat(told, "run") if isinstance(network, Runs) else told[0]
 

@@ -64,7 +64,7 @@ class Runs:
         free = trainable(self.module)
         if not free:
             raise Misuse(f"module must have trainable floating-point parameters; {type(self.module).__name__} has none")
-        runs = _counted(self.u, {n: tuple(p.shape) for n, p in free.items()})
+        runs = _count_runs(self.u, {n: tuple(p.shape) for n, p in free.items()})
         device = next(iter(free.values())).device
         gamma = torch.as_tensor(self.gamma, dtype=torch.float64, device=device).detach()
         gamma = gamma.expand(runs) if gamma.ndim == 0 else gamma
@@ -100,7 +100,7 @@ class Runs:
         for n, p in module.named_parameters():
             p.requires_grad_(n in own)
         if u is not None:
-            _counted({n: d[None] for n, d in u.items() if isinstance(d, torch.Tensor)} if isinstance(u, Mapping) else u,
+            _count_runs({n: d[None] for n, d in u.items() if isinstance(d, torch.Tensor)} if isinstance(u, Mapping) else u,
                      {n: tuple(d.shape) for n, d in own.items()})
         running = RunningStatistics({n: b for n, b in module.named_buffers() if n in statistics(module)},
                           {n: d[None] for n, d in network.drift.named_buffers()})
@@ -115,7 +115,7 @@ class Runs:
         """Where the parameters are."""
         return self.gamma.device
 
-    def given(self, x: Any) -> torch.Tensor:
+    def as_inputs(self, x: Any) -> torch.Tensor:
         """Return inputs (n, ...) as the networks take them; `Misuse` unless they are a tensor of at least one sample."""
         if not isinstance(x, torch.Tensor) or x.ndim < 1 or len(x) == 0:
             raise Misuse(f"x must be a tensor of inputs, (n, ...), not {tuple(x.shape) if isinstance(x, torch.Tensor) else x!r}")
@@ -140,12 +140,12 @@ class Runs:
         ------
         Unsupported : an operation that differences cannot be propagated through, named.
         """
-        x = self.given(x)
+        x = self.as_inputs(x)
         with torch.no_grad(), arithmetic("float32", self.device):
             return VectorisedStack(self.module).outputs(self.u, self.gamma, x, self.running)
 
     @contextmanager
-    def moved(self, p: int) -> Iterator[Any]:
+    def function(self, p: int) -> Iterator[Any]:
         """Yield ``f(parameters, x)``, the plain network of one run at any parameters, for derivatives at its `theta`.
 
         The derivative of f~ in u is that of f in theta: nothing is subtracted, and no digit is lost at any gamma.
@@ -168,7 +168,7 @@ class Runs:
             torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def _counted(u: Any, shapes: Mapping[str, tuple[int, ...]]) -> int:
+def _count_runs(u: Any, shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Return how many runs u is of; otherwise raise `Misuse`."""
     if not isinstance(u, Mapping) or not u or not all(isinstance(d, torch.Tensor) for d in u.values()):
         raise Misuse(f"u must be tensors by parameter name, not {type(u).__name__}{'' if u else ', empty'}")

@@ -96,7 +96,7 @@ def activation_movement(network: Centered | Runs, x: torch.Tensor, u: Mapping[st
     [0.0, 1e-06]
     """
     runs = Runs.of(network, u)
-    x = runs.given(x)
+    x = runs.as_inputs(x)
     told = []
     for p in range(len(runs)):
         found = {end: activations(runs, p, x, end) for end in ENDS}

@@ -16,7 +16,7 @@ import xarray as xr
 
 from deepnets.centered.centered import Centered
 from deepnets.curvature.lanczos import eigenpairs
-from deepnets.kernels.jacobian import METHODS, Rates, Tangent, array
+from deepnets.kernels.jacobian import METHODS, Rates, Tangent, as_numpy
 from deepnets.kernels.moved_networks import Runs
 from validation.arguments import Misuse, choose, whole
 
@@ -98,7 +98,7 @@ def ntk_product(network: Centered | Runs, x: torch.Tensor, v: Any, u: Mapping[st
         given = torch.as_tensor(v, dtype=runs.dtype, device=runs.device)
         if given.shape != (tangent.n, tangent.outputs):
             raise Misuse(f"v must be of shape ({tangent.n}, {tangent.outputs}), not {tuple(given.shape)}")
-        made.append(array(tangent.times(given[None])[0]))
+        made.append(as_numpy(tangent.times(given[None])[0]))
     return np.stack(made) if isinstance(network, Runs) else made[0]
 
 
@@ -148,16 +148,16 @@ def _spectrum(tangent: Tangent, k: int, seed: int) -> xr.Dataset:
     def times(v: torch.Tensor) -> torch.Tensor:
         return tangent.times(v.reshape(-1, n, outputs)).reshape(-1, size)
 
-    if size <= DENSE and tangent.together(outputs, True) > 0:
+    if size <= DENSE and tangent.count_outputs_at_once(outputs, True) > 0:
         values, columns = np.linalg.eigh(tangent.kernel("full", "jacobian").reshape(size, size))
         values, vectors = values[::-1][:k].copy(), columns.T[::-1][:k].copy()
-        made = array(times(torch.as_tensor(vectors, dtype=runs.dtype, device=runs.device)))
+        made = as_numpy(times(torch.as_tensor(vectors, dtype=runs.dtype, device=runs.device)))
         residuals = np.linalg.norm(made - values[:, None] * vectors, axis=-1) / (abs(values[0]) or 1.0)
         method = "eigh"
     else:
         like = torch.empty((1, size), dtype=runs.dtype, device=runs.device)
         pairs = eigenpairs(times, like, k, "largest", TOLERANCE[runs.dtype], seed=seed)
-        values, vectors, residuals, method = pairs.values[0], array(pairs.vectors[0]), pairs.residuals[0], "lanczos"
+        values, vectors, residuals, method = pairs.values[0], as_numpy(pairs.vectors[0]), pairs.residuals[0], "lanczos"
     return xr.Dataset({"eigenvalues": ("rank", values), "residuals": ("rank", residuals),
                        "eigenvectors": (("rank", "sample", "output"), vectors.reshape(-1, n, outputs))},
                       coords={"rank": np.arange(1, len(values) + 1)}, attrs={"method": method, "units": "u"})

@@ -1,17 +1,17 @@
-"""The paper's phenomena as detectors with numbers: functions of recorded curves, and what records them; knows no figure."""
+"""The paper's phenomena: recording of training runs, and detectors that take the recorded curves."""
 
 from deepnets.phenomena import measures
 from deepnets.phenomena.detect_catapult import Catapult, catapult
 from deepnets.phenomena.detect_collapse import Collapse, collapse
 from deepnets.phenomena.detect_lazy_consistency import LazyConsistency, lazy_consistency
-from deepnets.phenomena.detect_overshoot import Kind, Overshoot, beside_linearised, overshoot
+from deepnets.phenomena.detect_overshoot import Kind, Overshoot, add_linearised_runs, overshoot
 from deepnets.phenomena.detect_sharpening import Sharpening, sharpening
 from deepnets.phenomena.detect_silent_alignment import SilentAlignment, silent_alignment
+from deepnets.phenomena.detect_size_spread import SizeSpread, size_spread
 from deepnets.phenomena.detect_stairs import Stairs, stairs
 from deepnets.phenomena.detect_super_consistency import SuperConsistency, super_consistency
-from deepnets.phenomena.recorder import Look, watch
-from deepnets.phenomena.size_spread import Together, together
+from deepnets.phenomena.recorder import Snapshot, watch
 
-__all__ = ["Catapult", "Collapse", "Kind", "LazyConsistency", "Look", "Overshoot", "Sharpening", "SilentAlignment", "Stairs",
-           "SuperConsistency", "Together", "beside_linearised", "catapult", "collapse", "lazy_consistency", "measures", "overshoot",
-           "sharpening", "silent_alignment", "stairs", "super_consistency", "together", "watch"]
+__all__ = ["Catapult", "Collapse", "Kind", "LazyConsistency", "Overshoot", "Sharpening", "SilentAlignment", "SizeSpread",
+           "Snapshot", "Stairs", "SuperConsistency", "add_linearised_runs", "catapult", "collapse", "lazy_consistency", "measures",
+           "overshoot", "sharpening", "silent_alignment", "size_spread", "stairs", "super_consistency", "watch"]

@@ -1,11 +1,11 @@
-"""Lazy consistency: below some gamma all curves are one at eta = c gamma^2; knows curves, no network."""
+"""Lazy consistency: below some gamma all loss curves at eta = c gamma^2 are the same."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepnets.phenomena.detect_collapse import as_runs
 from validation.arguments import Misuse, axis, between
@@ -15,15 +15,15 @@ TOLERANCE = 0.01       # of the first loss
 
 @dataclass(frozen=True, eq=False)
 class LazyConsistency:
-    """How far runs are from that of the smallest gamma.
+    """Deviations of runs from the one at the smallest gamma.
 
     Attributes
     ----------
-    gamma : (P - 1,), the others.
-    deviations : (P - 1,), the largest difference of the losses, over the first; infinite where a run diverged.
+    gamma : (P - 1,), of the other runs.
+    deviations : (P - 1,), the largest difference of the losses, over the first loss; infinite where a run diverged.
     exponent : of gamma in the deviations, least squares on log axes; 1 is expected of smooth activations. NaN with fewer than two.
     until : the largest gamma up to which all deviations are within the tolerance; NaN: none.
-    fired : whether all are.
+    fired : whether all deviations are within the tolerance.
     """
 
     gamma: np.ndarray
@@ -35,18 +35,18 @@ class LazyConsistency:
     @property
     def sentence(self) -> str:
         """The deviations in one line."""
-        told = ", ".join(f"{d:.2g} at gamma {g:.2g}" for g, d in zip(self.gamma, self.deviations, strict=True))
-        return f"{'lazily consistent' if self.fired else 'not lazily consistent'}: the loss deviates by {told}"
+        deviations = ", ".join(f"{d:.2g} at gamma {g:.2g}" for g, d in zip(self.gamma, self.deviations, strict=True))
+        return f"{'lazily consistent' if self.fired else 'not lazily consistent'}: the loss deviates by {deviations}"
 
 
-def lazy_consistency(loss: Any, gamma: Any, tolerance: float = TOLERANCE) -> LazyConsistency:
-    """Tell whether runs at ``eta = c gamma^2`` are the linearised one: how far each is from that of the smallest gamma.
+def lazy_consistency(loss: ArrayLike, gamma: ArrayLike, tolerance: float = TOLERANCE) -> LazyConsistency:
+    """Detect whether runs at ``eta = c gamma^2`` agree with the linearised one, that of the smallest gamma.
 
     Parameters
     ----------
     loss : (T + 1, P), of one run for each gamma, all on the same batches, before every step and after the last.
     gamma : (P,), increasing, the first deep in the lazy regime.
-    tolerance : of the deviation, over 0.
+    tolerance : of the deviations, above 0.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def lazy_consistency(loss: Any, gamma: Any, tolerance: float = TOLERANCE) -> Laz
     if losses.shape[1:] != g.shape or len(g) < 2:
         raise Misuse(f"loss must be (T + 1, P) with P gammas, at least two, not {losses.shape} with {g.shape}")
     if not np.isfinite(losses[:, 0]).all():
-        raise Misuse(f"loss must be finite at the smallest gamma, {g[0]:g}: the others are held against it")
+        raise Misuse(f"loss must be finite at the smallest gamma, {g[0]:g}: the other runs are compared with this one")
     apart = np.abs(losses[:, 1:] - losses[:, :1]).max(0) / losses[0, 0]
     apart = np.where(np.isnan(apart), np.inf, apart)
     within = apart <= tolerance

@@ -1,19 +1,20 @@
-"""The cross-entropy triangle: whether a loss that rises and then trains is a kernel catapult or linear overshoot; knows no training."""
+"""The cross-entropy triangle: whether a loss that rises and then trains is a kernel catapult or linear overshoot."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepnets.phenomena.loss_curves import as_loss
 from deepnets.run_outcomes import CATAPULT_PEAK
 from validation.arguments import between, choose, positive
 
-LINEARISED = 1e-10      # the gamma that stands for 0: differences are propagated, and nothing is lost by it
-FELL = 0.9              # of its first size: a kernel below has fallen, as in the toys
+LINEARISED = 1e-10      # the gamma that stands for 0: as differences are propagated, no digits are lost
+FELL = 0.9              # of its first size: a smaller kernel has fallen, as in the toys
 ALIKE = 0.1             # in log10, of the peaks
 
 
@@ -28,7 +29,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Overshoot:
-    """A peak of the loss, and what it is.
+    """A peak of the loss, and its cause.
 
     Attributes
     ----------
@@ -36,7 +37,7 @@ class Overshoot:
     peak, final : the largest and the last excess.
     linear_peak, linear_final : those of the linearised network at the same ``eta/gamma^2``; infinite where it diverged.
     kernel : the kernel's last size over its first.
-    fired : whether there is a peak to be explained: the excess exceeds 1.05, and the run trained.
+    fired : whether there is a peak: the excess exceeds 1.05, and the run trained.
     """
 
     kind: Kind
@@ -54,19 +55,21 @@ class Overshoot:
                 f"{self.linear_peak:.3g} and {self.linear_final:.3g}; the kernel ends at {self.kernel:.3g} of its first size")
 
 
-def overshoot(loss: Any, linear: Any, kernel: float, at_rest: Any = None, rho: float = 0.5, least: float = 0.0) -> Overshoot:
-    """Tell what a peak of the loss is, by the linearised network's (gamma to 0 at the same ``eta/gamma^2``) and by the kernel's change.
+def overshoot(loss: ArrayLike, linear: ArrayLike, kernel: float, zero_output_loss: ArrayLike | None = None, rho: float = 0.5,
+              least: float = 0.0) -> Overshoot:
+    """Detect the cause of a peak of the loss, by that of the linearised network (gamma to 0 at the same ``eta/gamma^2``) and by the kernel.
 
-    Separable classes have no least loss: logits overshoot, the loss peaks, and they go on growing in the right direction, with the kernel
-    where it was. In a catapult the kernel falls until eta is stable, and the linearised network, whose kernel cannot, stays up.
+    For separable classes the loss has no minimum: logits overshoot, the loss peaks, and logits go on growing in the right direction while
+    the kernel stays as it was. In a catapult the kernel falls until eta is stable; the linearised network, whose kernel cannot fall, does
+    not train.
 
     Parameters
     ----------
-    loss, linear : (T + 1,), of the run and of the linearised one on the same batches (`beside_linearised`), full batches or not.
+    loss, linear : (T + 1,), of the run and of the linearised one on the same batches (`add_linearised_runs`), full batches or not.
     kernel : the tangent kernel's last size over its first, as of `measures.kernel_size`.
-    at_rest : (T + 1,), the loss of the zero output on the same batches, for ten-step means; None: full batches.
+    zero_output_loss : (T + 1,), of the same batches, where they differ: the excess is then of ten-step means; None: full batches.
     rho : the excess at which a run counts as trained.
-    least : the least loss there can be: of targets that are probabilities, their mean entropy.
+    least : the least possible loss: for targets that are probabilities, their mean entropy.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def overshoot(loss: Any, linear: Any, kernel: float, at_rest: Any = None, rho: f
     """
     between("rho", rho, 0, 1)
     ratio = float(positive("kernel", kernel))
-    (_, run), (_, straight) = as_loss(loss, at_rest, least), as_loss(linear, at_rest, least)
+    (_, run), (_, straight) = as_loss(loss, zero_output_loss, least), as_loss(linear, zero_output_loss, least)
     peak, final, linear_peak, linear_final = (float(v) for e in (run, straight) for v in (e.max(), e[-1]))
     fired = peak > CATAPULT_PEAK and final <= rho
     same = linear_final <= rho and abs(np.log10(linear_peak / peak)) <= ALIKE
@@ -91,13 +94,17 @@ def overshoot(loss: Any, linear: Any, kernel: float, at_rest: Any = None, rho: f
     return Overshoot(kind, peak, final, linear_peak, linear_final, ratio, bool(fired))
 
 
-def beside_linearised(gamma: Any, eta: Any, power: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Return gammas and etas of P runs, and then of their linearised ones: gamma = 1e-10 at the same ``eta/gamma^power``, both (2 P,).
+def add_linearised_runs(gamma: ArrayLike, eta: ArrayLike, power: Literal[1, 2] = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Return gammas and etas of P runs, followed by those of the linearised ones: gamma = 1e-10 at the same ``eta/gamma^power``.
 
     Parameters
     ----------
     gamma, eta : (P,) or numbers, > 0.
-    power : 2 of SGD and momentum, 1 of SignSGD and Adam.
+    power : 2 for SGD and momentum, 1 for SignSGD and Adam.
+
+    Returns
+    -------
+    gamma, eta : (2 P,) each.
 
     Raises
     ------

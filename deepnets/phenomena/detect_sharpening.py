@@ -1,27 +1,27 @@
-"""Progressive sharpening: curvature that grows until it meets 2/eta; knows curves, no network."""
+"""Progressive sharpening: curvature that grows until it meets 2/eta."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from deepnets.phenomena.loss_curves import as_looks
+from deepnets.phenomena.loss_curves import as_snapshots
 from validation.arguments import between
 
 LEAST = 2.0           # times its first value
-EDGE = (0.8, 1.4)     # of eta lambda/2: the edge of stability; batches of an online stream end at 0.9 to 1.4
-LATE = 1 / 5          # of the looks: those that are the end
+EDGE = (0.8, 1.4)     # of eta lambda/2: the edge of stability; with fresh batches it ends at 0.9 to 1.4
+LATE = 1 / 5          # of the snapshots: the last ones, whose mean is the final value
 
 
 @dataclass(frozen=True)
 class Sharpening:
-    """What became of the sharpness, in units of 2/eta.
+    """Sharpness before and after training, in units of 2/eta.
 
     Attributes
     ----------
-    first, final : ``eta lambda/2`` at the start, and its mean over the last fifth of the looks.
+    first, final : ``eta lambda/2`` at the start, and its mean over the last fifth of the snapshots.
     growth : final over first.
     at_edge : whether it ends at the edge of stability, between 0.8 and 1.4.
     fired : whether it grew at least `least` times.
@@ -40,14 +40,14 @@ class Sharpening:
                 + (", the edge of stability" if self.at_edge else ""))
 
 
-def sharpening(sharpness: Any, step: Any, least: float = LEAST) -> Sharpening:
-    """Tell whether curvature grew during training, and whether to the edge of stability (Cohen et al. 2021).
+def sharpening(sharpness: ArrayLike, step: ArrayLike, least: float = LEAST) -> Sharpening:
+    """Detect growth of the curvature during training, and whether it reached the edge of stability (Cohen et al. 2021).
 
     Parameters
     ----------
     sharpness : (S,), ``eta lambda/2`` at the steps `step`, as `measures.sharpness` gives it.
     step : (S,), from 0.
-    least : the growth, over 1, that is called sharpening.
+    least : the least growth, above 1, that is called sharpening.
 
     Raises
     ------
@@ -60,6 +60,6 @@ def sharpening(sharpness: Any, step: Any, least: float = LEAST) -> Sharpening:
     'progressive sharpening: eta lambda/2 from 0.1 to 1, the edge of stability'
     """
     between("least", least, 1, np.inf)
-    _, seen = as_looks("sharpness", sharpness, step)
-    first, final = float(seen[0]), float(seen[-max(1, round(LATE * len(seen))):].mean())
+    _, values = as_snapshots("sharpness", sharpness, step)
+    first, final = float(values[0]), float(values[-max(1, round(LATE * len(values))):].mean())
     return Sharpening(first, final, final / first, EDGE[0] <= final <= EDGE[1], final / first >= least)

@@ -1,29 +1,29 @@
-"""Silent alignment: the kernel turns to the labels while the loss stands still; knows curves, no network."""
+"""Silent alignment: the kernel aligns with the labels before the loss falls."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from deepnets.phenomena.loss_curves import as_looks, as_loss
+from deepnets.phenomena.loss_curves import as_loss, as_snapshots
 from validation.arguments import between
 
-DROP = 0.1       # of the fall of the loss: until then it stands still
-LEAST = 1.5      # times its first value, by which the alignment must have grown until then
+DROP = 0.1       # of the fall of the loss: before, the loss is on its plateau
+LEAST = 1.5      # times its first value: what the alignment must have reached by then
 
 
 @dataclass(frozen=True)
 class SilentAlignment:
-    """How much of the alignment came before the loss fell.
+    """Growth of the alignment before the loss fell.
 
     Attributes
     ----------
     until : the step at which a tenth of the fall is done; NaN where the run did not train.
-    gained : the alignment there over the first.
+    gained : the alignment at that step over the first.
     in_all : the last alignment over the first.
-    fired : whether it had grown by half.
+    fired : whether it had grown by half by then.
     """
 
     until: float
@@ -35,25 +35,26 @@ class SilentAlignment:
     def sentence(self) -> str:
         """The alignment in one line."""
         if np.isnan(self.until):
-            return f"no silent alignment to be told: the run did not train, its alignment ends at {self.in_all:.3g} times the first"
+            return f"silent alignment is not judged: the run did not train, its alignment ends at {self.in_all:.3g} times the first"
         return (f"{'' if self.fired else 'no '}silent alignment: {self.gained:.3g} times the first when 10% of the loss's fall was done, "
                 f"at step {self.until:.4g}; {self.in_all:.3g} times at the end")
 
 
-def silent_alignment(loss: Any, alignment: Any, step: Any, at_rest: Any = None, least: float = LEAST,
-                     rho: float = 0.5) -> SilentAlignment:
-    """Tell whether a kernel had aligned with the labels before the loss fell by 10% of its fall (Atanasov et al. 2022; Appendix P).
+def silent_alignment(loss: ArrayLike, alignment: ArrayLike, step: ArrayLike, zero_output_loss: ArrayLike | None = None,
+                     least: float = LEAST, rho: float = 0.5) -> SilentAlignment:
+    """Detect whether a kernel had aligned with the labels before 10% of the loss's fall was done (Atanasov et al. 2022; Appendix P).
 
-    Centre the targets first: the mean of one-hot rows is learnt before all else, and is itself 1/C of the loss of C balanced classes.
+    Centre the targets first: the mean of one-hot rows is learned before everything else, and makes up 1/C of the loss of C balanced
+    classes.
 
     Parameters
     ----------
     loss : (T + 1,), before every step and after the last.
-    alignment : (S,), at the steps `step`; the nuclear norm's is the one that rises from the start (`measures.alignment`).
-    step : (S,), from 0; close enough to tell the alignment at the fall, which is interpolated between them.
-    at_rest : (T + 1,), the loss of the zero output on the same batches, for ten-step means; None: full batches.
-    least : the growth, over 1, that is called alignment.
-    rho : the excess at which a run counts as trained: of a loss that hardly fell, a tenth of the fall says nothing.
+    alignment : (S,), at the steps `step`; in the nuclear norm it rises from the start (`measures.alignment`).
+    step : (S,), from 0; the alignment at the fall is interpolated between them.
+    zero_output_loss : (T + 1,), of the same batches, where they differ: the excess is then of ten-step means; None: full batches.
+    least : the least growth, above 1, that is called alignment.
+    rho : the excess at which a run counts as trained; a run that did not train is not judged.
 
     Raises
     ------
@@ -67,18 +68,18 @@ def silent_alignment(loss: Any, alignment: Any, step: Any, at_rest: Any = None, 
     """
     between("least", least, 1, np.inf)
     between("rho", rho, 0, 1)
-    times, excess = as_loss(loss, at_rest)
-    steps, seen = as_looks("alignment", alignment, step)
-    in_all = float(seen[-1] / seen[0])
+    times, excess = as_loss(loss, zero_output_loss)
+    steps, values = as_snapshots("alignment", alignment, step)
+    in_all = float(values[-1] / values[0])
     if excess[-1] > rho:
         return SilentAlignment(np.nan, np.nan, in_all, False)
-    until = fallen(times, excess, DROP)
-    gained = float(np.interp(until, steps, seen) / seen[0])
+    until = find_time_of_share(times, excess, DROP)
+    gained = float(np.interp(until, steps, values) / values[0])
     return SilentAlignment(until, gained, in_all, gained >= least)
 
 
-def fallen(times: np.ndarray, excess: np.ndarray, share: float) -> float:
-    """Return when a share of the fall from 1 to the last excess is done for the first time, interpolated between two times."""
+def find_time_of_share(times: np.ndarray, excess: np.ndarray, share: float) -> float:
+    """Return the first time at which a share of the fall from 1 to the last excess is done, interpolated."""
     level = 1 - share * (1 - float(excess[-1]))
     i = int(np.argmax(excess <= level))
     if i == 0:

@@ -1,19 +1,19 @@
-"""Stairs: a loss that falls in drops with plateaus between them; knows curves, no network."""
+"""Stairs: a loss that falls in drops, with plateaus between them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepnets.phenomena.loss_curves import as_loss
 from validation.arguments import between
 
 GRID = 400          # points of log time
-STEEP = 0.5         # of -d log loss/d log t: below, it is a plateau
+STEEP = 0.5         # of -d log loss/d log t: plateaus are flatter
 FALL = 1.5          # the least factor by which a drop lowers the loss
-FLOOR = 1e-6        # of the first loss: below, it is rounding
+FLOOR = 1e-6        # of the first loss: smaller losses are rounding
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Stairs:
 
     Attributes
     ----------
-    at : the step at which half of each drop is done, in the loss itself.
-    factors : what each drop divides the loss by.
+    at : the steps at which half of each drop is done, on a linear axis of the loss.
+    factors : the factor by which each drop divides the loss.
     fired : whether there are at least two.
     """
 
@@ -39,23 +39,24 @@ class Stairs:
     @property
     def sentence(self) -> str:
         """The stairs in one line."""
-        told = ", ".join(f"by {f:.3g} at step {t:.3g}" for t, f in zip(self.at, self.factors, strict=True))
-        return f"{'stairs' if self.fired else 'no stairs'}: {self.count} drop{'' if self.count == 1 else 's'}{': ' if told else ''}{told}"
+        drops = ", ".join(f"by {f:.3g} at step {t:.3g}" for t, f in zip(self.at, self.factors, strict=True))
+        return f"{'stairs' if self.fired else 'no stairs'}: {self.count} drop{'' if self.count == 1 else 's'}{': ' if drops else ''}{drops}"
 
 
-def stairs(loss: Any, at_rest: Any = None, steep: float = STEEP, fall: float = FALL, floor: float = FLOOR) -> Stairs:
-    """Count the drops of a loss: stretches of log time in which log loss falls steeply, between plateaus in which it hardly does.
+def stairs(loss: ArrayLike, zero_output_loss: ArrayLike | None = None, steep: float = STEEP, fall: float = FALL,
+           floor: float = FLOOR) -> Stairs:
+    """Count the drops of a loss: stretches of log time in which log loss falls steeply, between plateaus.
 
-    A linear network at large gamma learns one singular direction of its teacher after the other (Saxe et al. 2014), a lazy one all of
-    them at once.
+    A linear network at large gamma learns the singular directions of its teacher one after the other (Saxe et al. 2014), a lazy one all at
+    once.
 
     Parameters
     ----------
     loss : (T + 1,), before every step and after the last.
-    at_rest : (T + 1,), the loss of the zero output on the same batches, for ten-step means; None: full batches.
-    steep : of ``-d log loss/d log t`` in a drop, at least.
-    fall : the factor, over 1, that a drop must lower the loss by.
-    floor : the share of the first loss that counts as none, in (0, 1).
+    zero_output_loss : (T + 1,), of the same batches, where they differ: the excess is then of ten-step means; None: full batches.
+    steep : the least ``-d log loss/d log t`` in a drop.
+    fall : the least factor, above 1, by which a drop lowers the loss.
+    floor : the share of the first loss below which it counts as zero, in (0, 1).
 
     Raises
     ------
@@ -72,7 +73,7 @@ def stairs(loss: Any, at_rest: Any = None, steep: float = STEEP, fall: float = F
     between("steep", steep, 0, np.inf)
     between("fall", fall, 1, np.inf)
     between("floor", floor, 0, 1)
-    times, excess = as_loss(loss, at_rest)
+    times, excess = as_loss(loss, zero_output_loss)
     later = (times > 0) & np.isfinite(excess)
     if later.sum() < 2:
         return Stairs((), (), False)

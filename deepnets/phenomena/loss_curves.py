@@ -1,21 +1,20 @@
-"""Recorded curves as the detectors read them: a loss over its first value, looks at chosen steps; knows no phenomenon and no network."""
+"""Check recorded curves and convert them for the detectors: losses to excesses, snapshots to numbers above zero."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepnets.run_outcomes import WINDOW, excesses
 from validation.arguments import Misuse, between, numbers
 
 
-def as_curve(name: str, values: Any, least: int = 2) -> np.ndarray:
-    """Return one run's curve as float64, of at least `least` points; numbers that are not finite may be among them.
+def as_curve(name: str, values: ArrayLike | None, least: int = 2) -> np.ndarray:
+    """Return one run's curve as float64, of at least `least` points; all but the first may be infinite or NaN.
 
     Raises
     ------
-    Misuse : no curve; a first value that is not finite.
+    Misuse : not one curve; a first value that is not finite.
     """
     curve = numbers(name, getattr(values, "values", values))
     if curve.ndim != 1 or len(curve) < least:
@@ -25,14 +24,14 @@ def as_curve(name: str, values: Any, least: int = 2) -> np.ndarray:
     return curve
 
 
-def as_loss(loss: Any, at_rest: Any, least: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps taken and the excess there: of full batches, or, where the loss at rest is told, by ten-step means.
+def as_loss(loss: ArrayLike, zero_output_loss: ArrayLike | None, least: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return steps and the excess loss there: of every step for full batches, of ten-step means where the batches differ.
 
     Parameters
     ----------
     loss : (T + 1,), before every step and after the last.
-    at_rest : (T + 1,), the loss of the zero output on the same batches; None: full batches, whose first loss it is.
-    least : the least loss there can be: of targets that are probabilities, their mean entropy.
+    zero_output_loss : (T + 1,), of the same batches; None: full batches, whose first loss it is.
+    least : the least possible loss: for targets that are probabilities, their mean entropy.
 
     Returns
     -------
@@ -41,29 +40,30 @@ def as_loss(loss: Any, at_rest: Any, least: float = 0.0) -> tuple[np.ndarray, np
     curve = as_curve("loss", loss)
     between("least", least, -np.inf, np.inf)
     if curve[0] <= least:
-        raise Misuse(f"loss must start above the least there can be, {least:g}, not at {curve[0]:g}")
+        raise Misuse(f"loss must start above the least possible one, {least:g}, not at {curve[0]:g}")
     curve = np.where(np.logical_and.accumulate(np.isfinite(curve)), curve, np.inf)
-    if at_rest is None:
+    if zero_output_loss is None:
         return np.arange(len(curve), dtype=np.float64), (curve - least) / (curve[0] - least)
-    rest = as_curve("at_rest", at_rest)
-    if rest.shape != curve.shape or not (rest > least).all():
-        raise Misuse(f"at_rest must be above the least loss, one number for each of the {len(curve)} losses, not {at_rest!r}")
+    zero = as_curve("zero_output_loss", zero_output_loss)
+    if zero.shape != curve.shape or not (zero > least).all():
+        raise Misuse(f"zero_output_loss must be above the least loss, one number for each of the {len(curve)} losses, "
+                     f"not {zero_output_loss!r}")
     with np.errstate(over="ignore", invalid="ignore"):
-        excess = excesses(curve[:, None] - least, rest - least)[:, 0]
+        excess = excesses(curve[:, None] - least, zero - least)[:, 0]
     return np.arange(len(excess)) + (min(WINDOW, len(curve)) - 1) / 2, excess
 
 
-def as_looks(name: str, values: Any, step: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps of looks, and what was seen, where it was: looks at a run that had diverged are left out.
+def as_snapshots(name: str, values: ArrayLike, step: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps and the values of snapshots; those of a run that had diverged are left out.
 
     Raises
     ------
-    Misuse : steps that do not increase from 0, or are not as many as the looks; numbers that are not above zero.
+    Misuse : steps that do not increase from 0, or are not as many as the values; a first value that is not above zero.
     """
-    seen, steps = as_curve(name, values), as_curve("step", step)
-    if seen.shape != steps.shape or steps[0] != 0 or not (np.diff(steps) > 0).all():
-        raise Misuse(f"step must increase from 0, one number for each of the {len(seen)} looks, not {step!r}")
-    kept = np.isfinite(seen)
-    if seen[0] <= 0:
-        raise Misuse(f"{name} must be above zero at the start, not {seen[0]:g}")
-    return steps[kept], seen[kept]
+    curve, steps = as_curve(name, values), as_curve("step", step)
+    if curve.shape != steps.shape or steps[0] != 0 or not (np.diff(steps) > 0).all():
+        raise Misuse(f"step must increase from 0, one number for each of the {len(curve)} snapshots, not {step!r}")
+    finite = np.isfinite(curve)
+    if curve[0] <= 0:
+        raise Misuse(f"{name} must be above zero at the start, not {curve[0]:g}")
+    return steps[finite], curve[finite]

@@ -8,6 +8,7 @@ import xarray as xr
 
 import validation
 from validation.storage.atomic import replace_path
+from validation.storage.observations import rename_variables
 
 
 def write(made: xr.Dataset, path: Path) -> None:
@@ -22,4 +23,4 @@ def write(made: xr.Dataset, path: Path) -> None:
 def read(path: Path) -> xr.Dataset:
     """Return what was written, in memory."""
     made = xr.load_dataset(path, engine="scipy")
-    return validation.open_portrait(path) if "outcome" in made else made
+    return validation.open_portrait(path) if "outcome" in made else rename_variables(made)

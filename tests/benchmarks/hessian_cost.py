@@ -17,7 +17,7 @@ from torch.func import grad, jvp
 import deepnets
 from deepnets.centered.propagation import propagate_pairs
 from deepnets.curvature.hessian import Curvature
-from deepnets.curvature.points import of_stack
+from deepnets.curvature.points import points_from_stack
 
 
 def best(function, repeats):
@@ -44,8 +44,8 @@ def batched(points, width, batch, repeats):
     x, y = torch.randn(batch, 64, generator=source, dtype=torch.float64), torch.randint(0, 10, (batch,), generator=source)
     gamma = np.logspace(-5, 0, points)
     u = {n: 0.3 * torch.randn(points, *p.shape, generator=source, dtype=torch.float64) for n, p in module.named_parameters()}
-    together = Curvature(of_stack(module, u, gamma, (x, y), "mse", "module"))
-    alone = [Curvature(of_stack(module, {n: d[i:i + 1] for n, d in u.items()}, gamma[i:i + 1], (x, y), "mse", "module"))
+    together = Curvature(points_from_stack(module, u, gamma, (x, y), "mse", "module"))
+    alone = [Curvature(points_from_stack(module, {n: d[i:i + 1] for n, d in u.items()}, gamma[i:i + 1], (x, y), "mse", "module"))
              for i in range(points)]
     made = together.points
     fresh = [afresh(made.module, {n: d[i] for n, d in made.u.items()}, float(gamma[i]), made.x, made.y, made.loss) for i in range(points)]

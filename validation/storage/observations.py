@@ -16,6 +16,7 @@ from validation.storage.resume import check_experiment
 
 KIND = "observed"      # the attribute that marks these files; its value is the version of their layout
 VERSION = 1
+RENAMED = {"at_rest": "zero_output_loss"}      # variables: former name, present name
 
 
 def save_observables(observed: xr.Dataset, path: Path) -> Path:
@@ -65,10 +66,15 @@ def open_observables(path: Path, description: dict[str, Any], overwrite: bool = 
 def _read(path: Path) -> xr.Dataset:
     try:
         with xr.open_dataset(path, engine="scipy") as opened:
-            observables = opened.load()
+            observables = rename_variables(opened.load())
         if int(np.asarray(observables.attrs[KIND])) != VERSION or not isinstance(json.loads(observables.attrs["description"]), dict):
             raise KeyError(KIND)
     except Exception as error:      # scipy and xarray raise many types of exceptions on other or broken files
         raise Misuse(f"{path} must be free or hold observables, but it cannot be read as such ({type(error).__name__}); "
                      "it is left as it is") from error
     return observables
+
+
+def rename_variables(observables: xr.Dataset) -> xr.Dataset:
+    """Return the same with variables under their present names, where a file has former ones."""
+    return observables.rename({former: present for former, present in RENAMED.items() if former in observables})

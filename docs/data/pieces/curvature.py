@@ -9,7 +9,7 @@ import numpy as np
 
 import deepnets
 from deepnets import DeepExperiment
-from deepnets.phenomena import Look
+from deepnets.phenomena import Snapshot
 from pieces.piece import Piece
 from pieces.portraits import image
 from pieces.scale import Scale
@@ -39,11 +39,11 @@ def curvature(scale: Scale, device: str) -> Iterator[Piece]:
         yield Piece("f", f"f-{name}", figure, f"{words}, {data}", description, parts)
 
 
-def _top(part: str, count: int) -> Callable[[Look], Any]:
+def _top(part: str, count: int) -> Callable[[Snapshot], Any]:
     """Return what measures the largest eigenvalues in units of u, and beside each its residual, (P, 2, k)."""
-    def measure(look: Look) -> np.ndarray:
-        found = deepnets.spectra(look.module, look.u, look.gamma, (look.x, look.y), look.experiment.loss, count, part,
-                                 precision="float64", running=look.running)
+    def measure(snapshot: Snapshot) -> np.ndarray:
+        found = deepnets.spectra(snapshot.module, snapshot.u, snapshot.gamma, (snapshot.x, snapshot.y), snapshot.experiment.loss, count,
+                                 part, precision="float64", running=snapshot.running)
         return np.stack([found.eigenvalues.values, found.residuals.values], axis=1)
 
     return measure

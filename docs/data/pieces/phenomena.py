@@ -9,7 +9,7 @@ import numpy as np
 
 import deepnets
 from deepnets import DeepExperiment
-from deepnets.phenomena import Look, measures
+from deepnets.phenomena import Snapshot, measures
 from pieces.piece import Piece
 from pieces.scale import Scale
 from pieces.watched import RATE, optimal_line, over_seeds
@@ -45,6 +45,6 @@ def phenomena(scale: Scale, device: str) -> Iterator[Piece]:
                     DeepExperiment(deepnets.MLP(inputs, scale.wide, depth, K), task, **wide), gamma, eta, (T,), {"moved": _moved})
 
 
-def _moved(look: Look) -> np.ndarray:
+def _moved(snapshot: Snapshot) -> np.ndarray:
     """Return ``|W - W_0|`` of every matrix in three norms, (run, norm, parameter)."""
-    return np.asarray(deepnets.weight_movement(look.runs).absolute.transpose("run", "norm", "parameter").values)
+    return np.asarray(deepnets.weight_movement(snapshot.runs).absolute.transpose("run", "norm", "parameter").values)

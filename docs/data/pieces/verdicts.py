@@ -107,7 +107,8 @@ def _movement(name: str, data: xr.Dataset) -> Iterator[Row]:
     gammas = np.unique(data["gamma"].values)
     best = np.array([[runs[np.nanargmin(np.where(np.isfinite(row[runs]), row[runs], np.inf))] for runs in
                       (np.flatnonzero(data["gamma"].values == g) for g in gammas)] for row in final])
-    trained = np.take_along_axis(final, best, axis=1) < TRAINED * data["at_rest"].isel(time=slice(-10, None)).mean("time").values[:, None]
+    start = data["zero_output_loss"].isel(time=slice(-10, None)).mean("time").values[:, None]
+    trained = np.take_along_axis(final, best, axis=1) < TRAINED * start
     for norm, word in enumerate(("nuclear", "Frobenius", "operator")):
         size = data["moved"].isel(step=0, moved_0=norm, moved_1=1).values
         chosen = xr.DataArray(np.where(trained, np.take_along_axis(size, best, axis=1), np.nan), dims=("seed", "run"))

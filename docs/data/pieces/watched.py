@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from deepnets import DeepExperiment
-from deepnets.phenomena import Look, watch
+from deepnets.phenomena import Snapshot, watch
 from pieces import estimates
 from pieces.piece import Cost, Part
 
@@ -18,7 +18,7 @@ RATE = 10.0        # of the line on which runs are looked at: on digits a sixth 
 
 
 def over_seeds(experiment: DeepExperiment, gamma: Sequence[float], eta: Sequence[float], at: Sequence[int],
-               observe: Mapping[str, Callable[[Look], Any]], seeds: int, probe: int, products: int = 0) -> tuple[Part, ...]:
+               observe: Mapping[str, Callable[[Snapshot], Any]], seeds: int, probe: int, products: int = 0) -> tuple[Part, ...]:
     """Return a part for each seed: the runs (gamma, eta), looked at after the steps `at` on `probe` samples.
 
     `products` is how many products with a Hessian a look takes for each run, for the estimate.
@@ -33,7 +33,7 @@ def over_seeds(experiment: DeepExperiment, gamma: Sequence[float], eta: Sequence
 
 
 def _watched(experiment: DeepExperiment, gamma: Sequence[float], eta: Sequence[float], at: Sequence[int],
-             observe: Mapping[str, Callable[[Look], Any]], seed: int, probe: int) -> xr.Dataset:
+             observe: Mapping[str, Callable[[Snapshot], Any]], seed: int, probe: int) -> xr.Dataset:
     samples = experiment.task.batch(seed, 0, probe)
     return watch(experiment, gamma, eta, at, observe, seed, samples).expand_dims(seed=[seed])
 

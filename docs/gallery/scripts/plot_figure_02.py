@@ -35,7 +35,7 @@ def scan(network, steps, batch_size, factors):
     experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(elastic=True), steps=steps, batch_size=batch_size)
     gamma, power = np.repeat([1e-2, 10.0], len(factors)), np.repeat([2, 2 / network.depth], len(factors))
     run = phenomena.watch(experiment, gamma, np.tile(factors, 2) * gamma**power, at=(0,), observe={}, seed=100)
-    end = run.loss[-20:].mean("time") / run.at_rest[-20:].mean("time")
+    end = run.loss[-20:].mean("time") / run.zero_output_loss[-20:].mean("time")
     return xr.Dataset({"excess": (("regime", "factor"), end.values.reshape(2, -1))}, {"factor": factors})
 
 
@@ -59,7 +59,7 @@ def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
     gamma, at = np.asarray(gamma), [steps // 10, 3 * steps // 10, steps]
     eta = np.where(gamma < 1, lazy * gamma**2, rich * gamma ** (2 / network.depth))
     runs = [phenomena.watch(experiment, gamma, eta, at, {"accuracy": accuracy}, seed, digits.held_out()) for seed in range(seeds)]
-    return xr.concat([run.assign(loss=run.loss / run.at_rest) for run in runs], "seed")
+    return xr.concat([run.assign(loss=run.loss / run.zero_output_loss) for run in runs], "seed")
 
 
 gamma = np.logspace(-3, 3, 7)

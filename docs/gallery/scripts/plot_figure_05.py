@@ -38,7 +38,8 @@ def measure(network, steps, batch_size, probe, gamma, lazy, rich, seeds):
     eta = np.where(gamma < 1, lazy * gamma**2, rich * gamma ** (2 / network.depth))
     x, y = (part[:probe] for part in digits.held_out())
     observe = {"f": outputs, "alignment": measures.alignment("frobenius", centred=True)}
-    runs = [phenomena.watch(experiment, gamma, eta, at, observe, seed, (x, y)).drop_vars(["loss", "at_rest"]) for seed in range(seeds)]
+    runs = [phenomena.watch(experiment, gamma, eta, at, observe, seed, (x, y)).drop_vars(["loss", "zero_output_loss"])
+            for seed in range(seeds)]
     return xr.concat(runs, "seed").assign(labels=("f_0", y.numpy()))
 
 

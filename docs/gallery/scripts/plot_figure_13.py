@@ -36,7 +36,7 @@ def curves(dim, degree, width, steps, batch, gamma, eta, seeds):
     experiment = deepnets.DeepExperiment(deepnets.MLP(dim, width, 4, 1), deepnets.tasks.single_index(dim, degree), steps=steps,
                                          batch_size=batch)
     runs = [phenomena.watch(experiment, gamma, eta, at=(0,), observe={}, seed=seed) for seed in range(seeds)]
-    return xr.concat([xr.Dataset({"excess": (run["loss"] / run["at_rest"]).isel(run=0)}) for run in runs], "seed")
+    return xr.concat([xr.Dataset({"excess": (run["loss"] / run["zero_output_loss"]).isel(run=0)}) for run in runs], "seed")
 
 
 figure = figures.blank(10.5, 3.8)

@@ -29,7 +29,7 @@ def descents(network, task, steps, batch, gamma, eta, window):
     """Return the loss over that of the zero output on the same batches, means over windows of steps, (window, run)."""
     experiment = deepnets.DeepExperiment(network, task, "mse", steps=steps, batch_size=batch)
     run = phenomena.watch(experiment, gamma, eta, at=(steps,), observe={})
-    share = (run.loss / run.at_rest).values[:steps].reshape(-1, window, len(eta)).mean(1)
+    share = (run.loss / run.zero_output_loss).values[:steps].reshape(-1, window, len(eta)).mean(1)
     return xr.Dataset({"share": (("step", "run"), share)}, {"step": window * (0.5 + np.arange(len(share)))})
 
 

@@ -81,7 +81,7 @@ for loss, run in runs.items():
         found.bounded(names[loss][1], f"best eta, decades a doubling, {where}", *over_seeds(slope(etas)), low=-0.05, high=0.05)
         found.bounded(names[loss][0], f"wider is better: last loss, decades a doubling, {where}", *over_seeds(slope(least)), high=0)
         curves = run.loss.isel(gamma=k, rate=below(run, k)).transpose("seed", "width", "step")
-        apart[loss, k] = phenomena.together(curves, what="loss")
+        apart[loss, k] = phenomena.size_spread(curves, what="loss")
         print(apart[loss, k].sentence)
 
 # %%

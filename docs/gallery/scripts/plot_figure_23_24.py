@@ -83,7 +83,7 @@ def curves(network, task, steps, batch, seeds, gamma, eta):
     """Return the losses over that of the zero output, (seed, time, run)."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch)
     runs = [phenomena.watch(experiment, gamma, eta, at=(0,), observe={}, seed=seed) for seed in range(seeds)]
-    return xr.concat([xr.Dataset({"excess": run["loss"] / run["at_rest"]}) for run in runs], "seed")
+    return xr.concat([xr.Dataset({"excess": run["loss"] / run["zero_output_loss"]}) for run in runs], "seed")
 
 
 gamma = np.logspace(-5, 5, 11)

@@ -37,7 +37,7 @@ def curves(network, task, steps, batch, gamma, eta, seeds):
     """Return the losses over that of the zero output, (seed, time)."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch)
     runs = [phenomena.watch(experiment, gamma, eta, at=(0,), observe={}, seed=seed) for seed in range(seeds)]
-    return xr.concat([xr.Dataset({"excess": (run["loss"] / run["at_rest"]).isel(run=0)}) for run in runs], "seed")
+    return xr.concat([xr.Dataset({"excess": (run["loss"] / run["zero_output_loss"]).isel(run=0)}) for run in runs], "seed")
 
 
 losses = {batch: kept(curves, network, task, 3 * steps, batch, 1.0, 5.0, 3)["excess"] for batch in batches}

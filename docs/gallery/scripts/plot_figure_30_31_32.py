@@ -45,7 +45,7 @@ def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
     gamma, at = np.asarray(gamma), [steps // 10, 3 * steps // 10, steps]
     eta = np.where(gamma < 1, lazy * gamma**2, rich * gamma ** (2 / network.depth))
     runs = [phenomena.watch(experiment, gamma, eta, at, {"accuracy": accuracy}, seed, held_out) for seed in range(seeds)]
-    return xr.concat([run.assign(loss=run.loss / run.at_rest) for run in runs], "seed")
+    return xr.concat([run.assign(loss=run.loss / run.zero_output_loss) for run in runs], "seed")
 
 
 networks = {"MLP, L = 2": deepnets.MLP(64, width, 2, 10), "MLP, L = 3": deepnets.MLP(64, width, 3, 10),

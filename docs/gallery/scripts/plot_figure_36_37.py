@@ -41,7 +41,7 @@ def measure(network, loss, steps, seed, gamma, factor, power):
 
     first = phenomena.watch(experiment(1), 1e-6, 1e-12, (0,), {"sharpness": phenomena.measures.sharpness()}, seed)
     critical = 1 / float(first.sharpness[0, 0])
-    doubled = phenomena.beside_linearised(gamma, factor * critical * np.asarray(gamma)**power)
+    doubled = phenomena.add_linearised_runs(gamma, factor * critical * np.asarray(gamma)**power)
     different = slice(len(gamma) + 1 if power == 2 else None)          # at one eta/gamma^2 the linearised runs are one and the same
     gamma, eta = (values[different] for values in doubled)
     return phenomena.watch(experiment(steps), gamma, eta, (0, steps), {"kernel": phenomena.measures.kernel_size()}, seed)

@@ -49,7 +49,7 @@ def measure(network, steps, batch, gamma, eta, norms, seeds):
 
 def judged(figure, name, run, i):
     """Find out what became of the alignment of one run before its loss fell, and return the detector's words of each seed and norm."""
-    told = {norm: [phenomena.silent_alignment(run.loss[s, :, i], run[norm][s, :, i], run.step, run.at_rest[s], rho=0.8)
+    told = {norm: [phenomena.silent_alignment(run.loss[s, :, i], run[norm][s, :, i], run.step, run.zero_output_loss[s], rho=0.8)
                    for s in range(seeds)] for norm in NORMS if norm in run}
     gamma = float(run.gamma[i])
     low, high = (0.9, 1.1) if gamma < 1 else (1.1, np.inf)
@@ -71,7 +71,7 @@ def draw(axes, run, labels, tau=False):
         unit = float(run.eta[i] / run.gamma[i]) if tau else 1.0
         for s in range(seeds):
             style = {"color": colour, "lw": 1.6 if s == 0 else 0.6, "ls": ("-", "--", "-.", ":")[i % 4], "label": label if s == 0 else None}
-            loss = np.convolve(run.loss[s, :, i] / run.at_rest[s], np.full(5, 0.2), mode="valid")
+            loss = np.convolve(run.loss[s, :, i] / run.zero_output_loss[s], np.full(5, 0.2), mode="valid")
             axes[0].plot(unit * (2 + np.arange(len(loss))), loss, **style)
             axes[1].plot(unit * np.maximum(run.step, 0.5), run["nuclear"][s, :, i], **style)
     axes[0].set(xscale="log", ylim=(0, 1.25))

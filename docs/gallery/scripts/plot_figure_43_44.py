@@ -33,7 +33,7 @@ def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
     eta = np.where(gamma < 1, lazy * gamma**2, rich * gamma ** (2 / network.depth))
     x, y = digits.held_out()
     runs = [phenomena.watch(experiment, gamma, eta, at, {"f": outputs}, seed, (x, y)) for seed in range(seeds)]
-    return xr.concat(runs, "seed").drop_vars(["loss", "at_rest"]).assign(labels=("f_0", y.numpy()))
+    return xr.concat(runs, "seed").drop_vars(["loss", "zero_output_loss"]).assign(labels=("f_0", y.numpy()))
 
 
 gamma = np.array([1e-4, 1e-3, 1e-2, 1e2, 10**2.5, 1e3])

@@ -30,7 +30,7 @@ def trained(network, steps, batch, gamma, eta, observe, seed):
     """Watch runs of a network on digits, and tell the last loss of each over the first, means of twenty steps."""
     experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(), steps=steps, batch_size=batch)
     run = phenomena.watch(experiment, gamma, eta, at=(steps,), observe=observe, seed=seed)
-    return run.assign(excess=run.loss[-20:].mean("time") / run.at_rest[-20:].mean("time")).drop_vars(["loss", "at_rest"])
+    return run.assign(excess=run.loss[-20:].mean("time") / run.zero_output_loss[-20:].mean("time")).drop_vars(["loss", "zero_output_loss"])
 
 
 # %%

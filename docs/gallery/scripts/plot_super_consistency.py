@@ -8,8 +8,8 @@ networks learn features less, and their curvature grows less.
 
 Here sharpness is :math:`S = N\eta\lambda/2`, so that :math:`S = 1` is the edge of stability, and its curves are :math:`s` decades apart:
 the standard deviation over widths of :math:`\log_{10} S`, late in training, from which what seeds scatter is taken off
-(`deepnets.phenomena.together`). The interval is the jackknife's over seeds. Widths count as together where :math:`s \le 0.1`. How far the
-best :math:`\eta` moves is told by `deepnets.transfer_check`; `deepnets.phenomena.super_consistency` does both in one call.
+(`deepnets.phenomena.size_spread`). The interval is the jackknife's over seeds. Widths count as together where :math:`s \le 0.1`. How
+far the best :math:`\eta` moves is told by `deepnets.transfer_check`; `deepnets.phenomena.super_consistency` does both in one call.
 
 The networks: an MLP of ReLUs, a ResNet without norms and a Vision Transformer on scikit-learn's digits, and a causal Transformer on the
 bytes of an English text (a page of scikit-learn's documentation). All at :math:`\gamma = 1`, SGD. Under the NTK parametrization
@@ -103,7 +103,7 @@ scanned = {(row[0], p): kept(scan, row[0], p, *row[1:6], written) for row in sca
 # %%
 # How far apart the curves are, and how far the best rate moves.
 
-apart = {key: phenomena.together(run.sharpness) for key, run in runs.items()}
+apart = {key: phenomena.size_spread(run.sharpness) for key, run in runs.items()}
 for (name, parametrization), one in apart.items():
     label = "muP" if parametrization == "mup" else "NTK"
     found.bounded("super-consistency", f"{name}, {label}: decades between widths", one.spread, one.interval,
@@ -167,7 +167,7 @@ def in_depth(parametrization, width, blocks, eta, steps, batch, seeds):
 
 width, blocks, steps, batch = {"small": (24, (2, 3, 5, 8), 40, 32), "paper": (256, (2, 4, 8, 16), 1000, 128)}[scale]
 deep = {p: kept(in_depth, p, width, blocks, eta, steps, batch, 3) for p, eta in (("depth_mup", 6.0), ("mup", 0.6))}
-spread = {p: phenomena.together(run.sharpness, 0.2) for p, run in deep.items()}
+spread = {p: phenomena.size_spread(run.sharpness, 0.2) for p, run in deep.items()}
 for p, label, claim in (("depth_mup", "Depth-muP", {"high": 0.2}), ("mup", "muP", {"low": 0.2})):
     found.bounded("super-consistency", f"residual MLP, {label}: decades between depths", spread[p].spread, spread[p].interval, **claim)
 assert spread["depth_mup"].spread < spread["mup"].interval[0]

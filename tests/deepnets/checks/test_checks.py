@@ -7,8 +7,8 @@ from scipy import stats
 from torch import nn
 
 from deepnets import MLP, DeepExperiment, ResidualMLP, coordinate_check, depth_check, tasks, transfer_check
-from deepnets.checks.movement import moved
-from deepnets.checks.size_slopes import judge_flat
+from deepnets.checks.movement import measure_movement
+from deepnets.checks.size_slopes import judge_no_slope
 from validation import Misuse
 
 DIGITS = tasks.digits()
@@ -27,15 +27,15 @@ def residual(parametrization):
 def test_slopes_are_students(base):
     sizes = np.array([8.0, 16.0, 48.0, 100.0, 300.0])
     log = 0.3 * np.log(sizes) / np.log(base) + np.random.default_rng(3).normal(0, 0.05, (6, 5))
-    found = judge_flat("h", "width", sizes, 10**log, 0.1, base)
+    found = judge_no_slope("h", "width", sizes, 10**log, 0.1, base)
     slopes = [stats.linregress(np.log(sizes) / np.log(base), row).slope for row in log]
     expected = stats.ttest_1samp(slopes, 0).confidence_interval(0.95)
     assert found.measured == pytest.approx(np.mean(slopes), rel=1e-9)
     assert found.interval == pytest.approx((expected.low, expected.high), rel=1e-9)
     assert found.outcome == "CONTRADICTED"
-    assert judge_flat("h", "width", sizes, 10**log, 0.5, base).outcome == "SUPPORTED"
-    assert judge_flat("h", "width", sizes, 10**log, abs(found.measured), base).outcome == "UNDECIDED"
-    wider = judge_flat("h", "width", sizes, 10**log, 0.1, base, off=0.02)
+    assert judge_no_slope("h", "width", sizes, 10**log, 0.5, base).outcome == "SUPPORTED"
+    assert judge_no_slope("h", "width", sizes, 10**log, abs(found.measured), base).outcome == "UNDECIDED"
+    wider = judge_no_slope("h", "width", sizes, 10**log, 0.1, base, off=0.02)
     tilted = np.sign(sizes - np.exp(np.log(sizes).mean())) * 0.02                   # the worst that 0.02 decades can do
     turned = stats.linregress(np.log(sizes) / np.log(base), tilted).slope
     assert wider.interval[1] - found.interval[1] == pytest.approx(turned, rel=1e-9)
@@ -45,7 +45,7 @@ def test_slopes_are_students(base):
 def test_what_is_missing_is_undecided_and_told(gap):
     values = np.ones((2, 4))
     values[1, 2] = gap
-    found = judge_flat("h", "width", np.array([1.0, 2, 4, 8]), values, 0.1, missing="it is gone")
+    found = judge_no_slope("h", "width", np.array([1.0, 2, 4, 8]), values, 0.1, missing="it is gone")
     assert found.outcome == "UNDECIDED"
     assert "it is gone, at width 4 with seed no. 2" in found.sentence
 
@@ -53,7 +53,7 @@ def test_what_is_missing_is_undecided_and_told(gap):
 def test_movement_is_that_of_two_plain_networks():
     network, gamma, eta = MLP(64, 24, 3, 10, nonlinearity="gelu"), 0.7, 3.0
     experiment = DeepExperiment(network, DIGITS, batch_size=16, precision="float64", device="cpu")
-    found = moved(experiment, gamma, eta, 3, seed=5)
+    found = measure_movement(experiment, gamma, eta, 3, seed=5)
     start, trained = (network.build(5).double() for _ in range(2))
     for step in range(3):
         x, y = DIGITS.batch(5, step, 16)
@@ -91,7 +91,7 @@ def test_a_frozen_layer_is_none_and_attention_is_one():
             h = self.frozen(x).unflatten(1, (8, 8))
             return self.last(self.heads(h, h, h, need_weights=False)[0].flatten(1))
 
-    found = moved(DeepExperiment(lambda seed: Attends(seed), DIGITS, batch_size=8, device="cpu"), 1.0, 0.1, 2, 0)
+    found = measure_movement(DeepExperiment(lambda seed: Attends(seed), DIGITS, batch_size=8, device="cpu"), 1.0, 0.1, 2, 0)
     assert set(found.layers) == {"heads", "last"} or set(found.layers) == {"heads", "heads.out_proj", "last"}
     assert all(v > 0 for v in found.layers.values())
 

@@ -12,7 +12,7 @@ from deepnets.batched.stack import choose_stack
 from deepnets.kernels import kernel_alignment, ntk
 from deepnets.phenomena import (
     Kind,
-    beside_linearised,
+    add_linearised_runs,
     catapult,
     collapse,
     lazy_consistency,
@@ -56,7 +56,7 @@ def test_watching_changes_no_run():
     module = e.theta_0(3)
     plain = train(module, choose_stack(module), e.recipe(module), gamma, eta, 3)
     np.testing.assert_array_equal(seen.loss, plain.losses)
-    np.testing.assert_array_equal(seen.at_rest, plain.at_rest)
+    np.testing.assert_array_equal(seen.zero_output_loss, plain.at_rest)
     assert np.isnan(seen.a.values[2:, 2]).all()
     assert np.isnan(seen.loss.values[-1, 2])
     assert np.isfinite(seen.a.values[:, [0, 1, 3]]).all()
@@ -195,9 +195,9 @@ def test_lazy_consistency_linear_in_gamma():
 
 def test_the_triangle_of_digits_is_linear_overshoot():
     e = experiment(deepnets.MLP(64, 32, 3, 10), DIGITS, loss="cross_entropy", steps=150, batch_size=64)
-    seen = watch(e, *beside_linearised(1e-4, [1e-6, 2e-5]), at=(0, 150), observe={"k": measures.kernel_size()})
+    seen = watch(e, *add_linearised_runs(1e-4, [1e-6, 2e-5]), at=(0, 150), observe={"k": measures.kernel_size()})
     k = (seen.k[-1] / seen.k[0]).values
-    calm, peaked = (overshoot(seen.loss[:, i], seen.loss[:, 2 + i], k[i], seen.at_rest) for i in (0, 1))
+    calm, peaked = (overshoot(seen.loss[:, i], seen.loss[:, 2 + i], k[i], seen.zero_output_loss) for i in (0, 1))
     assert calm.kind is Kind.NONE
     assert not calm.fired
     assert peaked.kind is Kind.LINEAR
@@ -212,9 +212,9 @@ def test_the_triangle_of_doubtful_classes_is_a_kernel_catapult():
     p = task.batch(0, 0, 32)[1].double()
     entropy = float(-(p * p.log()).sum(1).mean())
     e = experiment(deepnets.MLP(4, 64, 3, 2), task, loss="cross_entropy", steps=300, batch_size=32)
-    seen = watch(e, *beside_linearised(1e-2, [5e-4, 5e-3]), at=(0, 300), observe={"k": measures.kernel_size()})
+    seen = watch(e, *add_linearised_runs(1e-2, [5e-4, 5e-3]), at=(0, 300), observe={"k": measures.kernel_size()})
     k = (seen.k[-1] / seen.k[0]).values
-    calm, thrown = (overshoot(seen.loss[:, i], seen.loss[:, 2 + i], k[i], seen.at_rest, least=entropy) for i in (0, 1))
+    calm, thrown = (overshoot(seen.loss[:, i], seen.loss[:, 2 + i], k[i], seen.zero_output_loss, least=entropy) for i in (0, 1))
     assert calm.kind is Kind.NONE
     assert abs(calm.kernel - 1) < 0.1
     assert thrown.kind is Kind.KERNEL
@@ -306,14 +306,14 @@ def test_kinds_of_peaks(linear, kernel, kind):
 
 @pytest.mark.parametrize(("call", "named"), [
     (lambda: catapult([[1.0, 2.0]]), "loss"), (lambda: catapult([0.0, 1.0]), "loss"), (lambda: catapult([np.nan, 1.0]), "loss"),
-    (lambda: catapult([1.0, 1.0], at_rest=[1.0]), "at_rest"), (lambda: catapult([1.0, 1.0], least=2.0), "least"),
+    (lambda: catapult([1.0, 1.0], zero_output_loss=[1.0]), "zero_output_loss"), (lambda: catapult([1.0, 1.0], least=2.0), "least"),
     (lambda: catapult([1.0, 1.0], rho=1.0), "rho"), (lambda: catapult([1.0, 1.0], sharpness=[1.0, 1.0], step=[1, 2]), "step"),
     (lambda: silent_alignment([1.0, 1.0], [1.0, 1.0], [0, 0]), "step"),
     (lambda: silent_alignment([1.0, 1.0], [0.0, 1.0], [0, 1]), "alignment"),
     (lambda: sharpening([1.0, 1.0], [0, 1], least=1.0), "least"), (lambda: stairs([1.0, 1.0], floor=0.0), "floor"),
     (lambda: collapse(np.ones((3, 2)), [1.0, 2.0], [1.0]), "loss"), (lambda: collapse(np.ones(3), [1.0], [1.0]), "loss"),
     (lambda: lazy_consistency(np.ones((3, 1)), [1.0]), "loss"), (lambda: lazy_consistency(np.ones((3, 2)), [2.0, 1.0]), "gamma"),
-    (lambda: overshoot([1.0, 1.0], [1.0, 1.0], kernel=0.0), "kernel"), (lambda: beside_linearised(1.0, 1.0, power=3), "power"),
+    (lambda: overshoot([1.0, 1.0], [1.0, 1.0], kernel=0.0), "kernel"), (lambda: add_linearised_runs(1.0, 1.0, power=3), "power"),
 ])
 def test_detectors_refuse(call, named):
     with pytest.raises(Misuse, match=named):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepnets import MLP, DeepExperiment, ResidualMLP, ResNet, Transformer, ViT, tasks, transfer_check
-from deepnets.phenomena import measures, super_consistency, together, watch
+from deepnets.phenomena import measures, size_spread, super_consistency, watch
 from validation import Misuse
 
 DIGITS = tasks.digits()
@@ -27,7 +27,7 @@ def mlp(parametrization):
 def test_the_spread_is_that_over_sizes_whatever_seeds_and_time_do_to_all(shifts, seeds, unit, source):
     rng = np.random.default_rng(source.getrandbits(32))
     y = np.array(shifts)[:, None] + rng.normal(size=(seeds, 1, 1)) + rng.normal(size=(1, 1, 4))
-    found = together(10 ** (y + unit))
+    found = size_spread(10 ** (y + unit))
     np.testing.assert_allclose(found.spread, np.std(shifts, ddof=1), atol=1e-6)
     np.testing.assert_allclose(found.interval, np.std(shifts, ddof=1), atol=1e-6)
     assert found.scatter < 1e-6
@@ -36,7 +36,7 @@ def test_the_spread_is_that_over_sizes_whatever_seeds_and_time_do_to_all(shifts,
 
 def test_the_spread_is_the_analysis_of_variance():
     y = np.random.default_rng(1).normal(size=(5, 4, 1)) + np.array([0, 1, 2, 4])[:, None]
-    found = together(10**y)
+    found = size_spread(10**y)
     means, rest = y[..., 0].mean(0), y[..., 0] - y[..., 0].mean(0) - y[..., 0].mean(1, keepdims=True) + y.mean()
     error = (rest**2).sum() / (4 * 3)
     assert found.scatter == pytest.approx(np.sqrt(error), rel=1e-12)
@@ -46,12 +46,12 @@ def test_the_spread_is_the_analysis_of_variance():
 
 def test_late_looks_count_alone_and_in_mean_squares():
     curves = 10 ** np.broadcast_to(np.array([0, 1.0])[:, None] * np.array([9, 9, 0.01, 0.05]), (3, 2, 4))
-    found = together(curves)
+    found = size_spread(curves)
     assert found.spread == pytest.approx(np.sqrt((0.01**2 + 0.05**2) / 2 / 2))
     assert found.fired
-    assert not together(curves, late=1).fired
-    assert together(curves, late=0.25).spread == pytest.approx(0.05 / np.sqrt(2))
-    assert together(curves, tolerance=0.01).verdict.outcome == "CONTRADICTED"
+    assert not size_spread(curves, late=1).fired
+    assert size_spread(curves, late=0.25).spread == pytest.approx(0.05 / np.sqrt(2))
+    assert size_spread(curves, tolerance=0.01).verdict.outcome == "CONTRADICTED"
 
 
 @pytest.mark.parametrize(("seeds", "spread"), [(3, 0.0), (3, 0.1), (4, 0.03), (4, 0.2), (8, 0.1)])
@@ -59,7 +59,7 @@ def test_the_interval_holds_the_spread_at_its_rate_and_verdicts_err_at_theirs(se
     rng = np.random.default_rng(seeds)
     shifts = np.array([-1, -0.3, 0.4, 0.9])
     shifts = spread * (shifts - shifts.mean()) / shifts.std(ddof=1)
-    found = [together(10 ** (shifts[:, None] + rng.normal(0, 0.04, (seeds, 4, 1)) + rng.normal(0, 0.03, (seeds, 4, 5))))
+    found = [size_spread(10 ** (shifts[:, None] + rng.normal(0, 0.04, (seeds, 4, 1)) + rng.normal(0, 0.03, (seeds, 4, 5))))
              for _ in range(400)]
     assert np.mean([t.interval[0] <= spread <= t.interval[1] for t in found]) > 0.92
     wrong = "CONTRADICTED" if spread <= 0.1 else "SUPPORTED"
@@ -69,7 +69,7 @@ def test_the_interval_holds_the_spread_at_its_rate_and_verdicts_err_at_theirs(se
 
 
 def test_seeds_alone_are_no_spread():
-    found = together(10 ** np.random.default_rng(0).normal(0, 0.3, (40, 4, 20)))
+    found = size_spread(10 ** np.random.default_rng(0).normal(0, 0.3, (40, 4, 20)))
     assert found.spread < 0.05
     assert found.scatter == pytest.approx(0.3, rel=0.05)
     assert found.fired
@@ -79,9 +79,9 @@ def test_seeds_alone_are_no_spread():
 def test_what_is_missing_late_is_undecided_and_told(gap):
     curves = np.ones((3, 2, 4))
     curves[2, 1, 0] = gap
-    assert together(curves).fired
+    assert size_spread(curves).fired
     curves[2, 1, 3] = gap
-    found = together(curves)
+    found = size_spread(curves)
     assert found.verdict.outcome == "UNDECIDED"
     assert "size no. 2 with seed no. 3" in found.sentence
 
@@ -92,7 +92,7 @@ def test_what_is_missing_late_is_undecided_and_told(gap):
 ])
 def test_together_refuses(wrong, named):
     with pytest.raises(Misuse, match=named):
-        together(**{"curves": np.ones((3, 2, 4))} | wrong)
+        size_spread(**{"curves": np.ones((3, 2, 4))} | wrong)
 
 
 # ---------------------------------------------------------------- networks
@@ -104,9 +104,9 @@ def test_sharpness_and_best_eta_stay_under_mup_and_not_under_ntk():
     assert mup.outcome == "SUPPORTED"
     assert mup.fired
     assert ntk.outcome == "CONTRADICTED"
-    assert mup.together.spread < 0.06
-    assert ntk.together.spread > max(0.12, 2 * mup.together.spread)
-    assert ntk.together.verdict.outcome != "SUPPORTED"
+    assert mup.spread.spread < 0.06
+    assert ntk.spread.spread > max(0.12, 2 * mup.spread.spread)
+    assert ntk.spread.verdict.outcome != "SUPPORTED"
     assert abs(mup.transfer.slopes["best eta"]) < 0.05
     assert 0.15 < ntk.transfer.slopes["best eta"] < 0.3
     assert mup.sentence.startswith("super-consistent in width 16 to 128 (4 seeds): sharpness apart by 0.0")
@@ -140,9 +140,9 @@ def test_deeper_is_sharper_where_branches_are_not_scaled_down():
     scaled = super_consistency(residual("depth_mup"), DIGITS, (2, 3, 5, 8), eta=6.0, scan=RATES, tolerance=0.2, **how)
     plain = super_consistency(residual("mup"), DIGITS, (2, 3, 5, 8), eta=0.6, scan=np.logspace(-1, 2, 9), **how)
     assert scaled.outcome != "CONTRADICTED"
-    assert scaled.together.fired
+    assert scaled.spread.fired
     assert plain.outcome == "CONTRADICTED"
-    assert plain.together.spread > 0.3
+    assert plain.spread.spread > 0.3
     assert list(plain.curves.sharpness.dims) == ["seed", "blocks", "step"]
     assert "in blocks 2 to 8" in plain.sentence
 
@@ -194,4 +194,4 @@ def test_other_networks(architecture, tmp_path):
 
     mup = super_consistency(of("mup"), task, (8, 16, 32, 64), scan=rates, **how)
     ntk = super_consistency(of("ntk"), task, (8, 16, 32, 64), gamma=8**0.5, scan=8 * rates, **how)
-    assert mup.together.spread < ntk.together.spread
+    assert mup.spread.spread < ntk.spread.spread
