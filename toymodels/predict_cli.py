@@ -1,8 +1,8 @@
-"""`lazyrich predict`: the predicted edges and exponents, as a table, LaTeX or JSON. Prints what toymodels.theory derives."""
+"""`lazyrich predict`: print the predicted edges and exponents, as a table, LaTeX or JSON, or their derivation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from toymodels.models import Model, OneParameter, TwoParameter
 from validation.arguments import Misuse, between, choose, whole
@@ -31,17 +31,17 @@ def predict(
     Parameters
     ----------
     model
-        One parameter, any depth, or two; if not given, the paper's Table 1 and Appendix F.
+        One parameter, any depth, or two parameters; if not given, the paper's Table 1 and Appendix F.
     depth
         L, the number of weight matrices of the one-parameter model; 5 if not given.
     loss
-        Which loss, or both.
+        One loss, or both.
     optimizer
-        With its default numbers.
+        With its default hyperparameters.
     steps
-        T, for the numbers.
+        T, the number of steps, for prefactors and windows.
     rho
-        The excess loss at which a run counts as trained.
+        The fraction of the excess loss at which a run counts as trained.
     format
         A table for the terminal, a LaTeX tabular, or JSON.
     derive
@@ -85,10 +85,12 @@ def predict(
 
 
 def _print_table(title: str, found: list[Row], steps: int, rho: float) -> None:
-    """Print one table, and below it where nothing is predicted."""
+    """Print one table, its formulas, and where nothing is predicted."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
+
+    from toymodels.theory.printing import as_text
 
     console = Console()
     if not found:
@@ -99,16 +101,17 @@ def _print_table(title: str, found: list[Row], steps: int, rho: float) -> None:
         table.add_column(column, overflow="fold")
     for row in found:
         # two lines a cell, the law and where it holds, so that a terminal of 80 columns is wide enough
-        table.add_row(row.model.name, row.loss, row.edge.name, *(_cell(row.cells[r]) for r in ("lazy", "rich")))
+        table.add_row(row.model.name, row.loss, row.edge.name, *(_format_cell(row.cells[r]) for r in ("lazy", "rich")))
     console.print(table)
     for row in found:
-        console.print(f"  {row.edge.name:<10} {row.loss:<13} = {row.edge.formula}", markup=False, highlight=False)
+        formula = as_text(row.edge.formula)
+        console.print(f"  {row.edge.name:<10} {row.loss:<13} {':' if ' = ' in formula else '='} {formula}", markup=False, highlight=False)
     for limits in dict.fromkeys(f"{row.edge.name} ({row.loss}): {row.edge.limits}" for row in found if row.edge.limits):
         console.print(f"  {limits}.", markup=False, highlight=False)
     console.print(f"  {LEGEND}\n", markup=False, highlight=False)
 
 
-def _cell(cell: Cell | None) -> str:
+def _format_cell(cell: Cell | None) -> str:
     """Return a power law and, on a second line, its window, as text."""
     if cell is None:
         return "-"
@@ -127,22 +130,14 @@ def _cell(cell: Cell | None) -> str:
 
 def _print_derivation(toy: Model, loss: str, optimizer: str, format: str) -> None:
     """Print the derivation of one model, numbered."""
-    import sympy
-
     from toymodels.theory.derivation_steps import derive_steps
+    from toymodels.theory.printing import as_text
 
     print(f"{toy!r}, {loss}, {optimizer}\n")
     for number, step in enumerate(derive_steps(toy, loss, optimizer), 1):
         if format == "latex":
             print(f"{number}. {step.latex()}\n")
             continue
-        print(f"{number:2d}. {step.sentence}")
+        print(f"{number:2d}. {step.text()}")
         if step.equation is not None:
-            print(f"      {_text(step.equation, sympy)}")
-
-
-def _text(equation: Any, sympy: Any) -> str:
-    """Return an equation on one line."""
-    if isinstance(equation, sympy.Equality):
-        return f"{equation.lhs} = {equation.rhs}"
-    return str(equation)
+            print(f"      {as_text(step.equation)}")

@@ -64,11 +64,12 @@ class Scaling:
     log_power: Any
     prefactor: Any
 
-    def law(self, gamma: Any) -> Any:
-        """Return the asymptote at `gamma` as sympy."""
+    def law(self, gamma: Any, regime: str) -> Any:
+        """Return the asymptote at `gamma` as sympy: ``|log gamma|`` in the lazy regime, ``log gamma`` in the rich one."""
         import sympy
 
-        return self.prefactor * gamma**self.exponent * sympy.Abs(sympy.log(gamma)) ** self.log_power
+        logarithm = sympy.log(gamma)
+        return self.prefactor * gamma**self.exponent * (sympy.Abs(logarithm) if regime == "lazy" else logarithm) ** self.log_power
 
 
 def derive_scaling(branch: Branch, regime: str) -> Scaling:
@@ -81,12 +82,14 @@ def derive_scaling(branch: Branch, regime: str) -> Scaling:
     ------
     Misuse : where the branch does not reach the regime, or is no power law with a power of a logarithm.
     """
+    import sympy
+
     if (branch.lazy if regime == "lazy" else branch.rich) is None:
         raise Misuse(f"nothing is predicted in the {regime} regime")
     # what does not depend on gamma has no business in the limits: sympy may not know its sign, and the losses share the rest
     constant, varying = branch.eta.as_independent(branch.parameter, as_Add=False)
     found = _scaling(Branch(branch.parameter, branch.gamma, varying, branch.lazy, branch.rich), regime)
-    return Scaling(found.exponent, found.log_power, constant * found.prefactor)
+    return Scaling(found.exponent, found.log_power, constant * sympy.factor(found.prefactor))
 
 
 @cache

@@ -51,23 +51,28 @@ def predict(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
                       partial(adam.eta_min, model=model, loss=loss, optimizer=optimizer), partial(_adam, model, loss, optimizer), ("lazy",),
                       "predicted for gamma <= 0.005 alone: the other edges are those of the second moment's transient")]
     order = ("eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div")
-    question = ""
+    cache_key = ""
     if isinstance(loss, MSE | CrossEntropy):      # a user's own loss may change under the same name
-        question = json.dumps([model.describe(), loss.name, describe(optimizer)], sort_keys=True)
-    return {edge.name: replace(edge, question=question) for edge in sorted(edges, key=lambda e: order.index(e.name))}
+        cache_key = json.dumps([model.describe(), loss.name, describe(optimizer)], sort_keys=True)
+    return {edge.name: replace(edge, cache_key=cache_key) for edge in sorted(edges, key=lambda e: order.index(e.name))}
 
 
-def solve_closing_point(model: Model, loss: Any) -> Any:
+def solve_closing_point(model: Model, loss: Any, numbers: bool = True) -> Any:
     """Return the gamma at which SGD's triangle of trainability closes, as sympy in T: eta_min's rich law meets eta_max's.
 
-    ``(2 T (L - 2) r0/(L h_l))**(L/(L - 2))`` for one parameter and L >= 3 (``r0 = -l'(0)``; 1 for MSE); infinity else.
+    ``(2 T (L - 2) r0/(L h_l))**(L/(L - 2))`` for one parameter and L >= 3 (``r0 = -l'(0)``; 1 for MSE); infinity otherwise.
+
+    Parameters
+    ----------
+    model, loss : as in `predict`.
+    numbers : whether r0 and h_l are numbers of the loss; if not, they stay letters.
     """
     import sympy
 
     edges = predict(model, loss)
     if not all(name in edges and "rich" in edges[name].regimes for name in ("eta_min", "eta_max")):
         return sympy.oo
-    values = edges["eta_min"].curve.values | edges["eta_max"].curve.values
+    values = edges["eta_min"].curve.values | edges["eta_max"].curve.values if numbers else {}
     return solve_crossing(edges["eta_min"].scaling("rich"), edges["eta_max"].scaling("rich")).subs(values)
 
 
@@ -192,7 +197,8 @@ def _signsgd(model: Model, loss: Any) -> list[Edge]:
              partial(curves.signsgd_eta_min, model=model, loss=loss), partial(_sign_walk, model, loss)),
         Edge("eta_max", "the overshoot of one step", "Appendix F, with prefactor",
              partial(curves.signsgd_eta_max, model=model, loss=loss), partial(_sign_overshoot, model, loss),
-             limits="a bound: below it every run ends inside rho; the comb above it has lucky teeth", bound=True),
+             limits="a lower bound: below it every run ends inside rho, above it the runs of some windows of eta do"
+                    + ("" if isinstance(model, OneParameter) else "; d is d2 or -d1, whichever gives the smaller eta"), bound=True),
     ]
 
 
@@ -206,10 +212,11 @@ def _sign_walk(model: Model, loss: Any) -> Curve:
 
 @cache
 def _sign_overshoot(model: Model, loss: Any) -> Curve:
-    from toymodels.theory.signsgd import derive_eta_max
+    from toymodels.theory.signsgd import derive_eta_max, derive_step_equation
 
     expression, branches = derive_eta_max(model, symmetric=isinstance(loss, MSE))
-    return Curve(expression, _both(*branches), _targets(loss))
+    formula = None if isinstance(model, OneParameter) else derive_step_equation()
+    return Curve(expression, _both(*branches), _targets(loss), formula)
 
 
 def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
@@ -251,7 +258,8 @@ def _adam(model: Model, loss: Any, optimizer: Adam) -> Curve:
 
 @cache
 def _settling() -> Curve:
-    return Curve(catapult_edges.derive_settling_edge(), {"lazy": [catapult_edges.derive_settling_branch()]}, _numbers(CrossEntropy()))
+    edge = catapult_edges.derive_settling_edge()
+    return Curve(edge, {"lazy": [catapult_edges.derive_settling_branch()]}, _numbers(CrossEntropy()), edge.args[0][0])
 
 
 @cache

@@ -1,73 +1,56 @@
-"""What sympy derived once, kept on disk: exponents and apexes, under a digest of everything they were derived from.
+"""Cache derived exponents and closing points on disk, so that a second process needs no sympy.
 
-Derivations are fast, but importing sympy and deriving a portrait's exponents takes a second, and the answers never change while
-the theory's own source does not. The file lies in ``$LAZYRICH_CACHE``, else ``$XDG_CACHE_HOME/lazyrich``, else ``~/.cache/lazyrich``;
-where it cannot be read or written, things are derived anew.
+Importing sympy and deriving a portrait's exponents takes a second, and the results change only with the theory's source. Each is one
+small file of the cache folder (`validation.storage.cache`), below a digest of that source and of sympy's version.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from validation.storage.atomic import write_bytes
+from validation.storage.cache import load_or_make
+
+_LOADED: dict[str, str] = {}       # key -> result, of this process
 
 
-def load_or_derive(question: str, derive: Callable[[], str]) -> str:
-    """Return the answer to a question: from disk where the same theory has answered it before, else derived and kept.
+def load_or_derive(key: str, derive: Callable[[], str]) -> str:
+    """Return the result cached under `key`, or derive and cache it.
 
     Parameters
     ----------
-    question : names all that the answer depends on, beyond the theory's source; empty: nothing is kept.
-    derive : () -> the answer as text.
+    key : names all that the result depends on, beyond the theory's source; empty: the result is not cached.
+    derive : () -> the result as text.
     """
-    if not question:
+    if not key:
         return derive()
-    answers = _answers()
-    if question not in answers:
-        answers[question] = derive()
-        _keep(answers)
-    return answers[question]
+    if key not in _LOADED:
+        name = f"theory-{_source_digest()}/{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+        _LOADED[key] = load_or_make(name, derive, lambda path: _load(path, key), lambda result, path: _save(path, key, result))
+    return _LOADED[key]
+
+
+def _load(path: Path, key: str) -> str:
+    """Return the result in a file; ValueError where it is not that of `key`."""
+    entry = json.loads(path.read_text())
+    if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
+        raise ValueError(f"{path} holds no result of {key}")
+    return str(entry[key])
+
+
+def _save(path: Path, key: str, result: str) -> None:
+    path.write_text(json.dumps({key: result}))
 
 
 @cache
-def _place() -> Path:
-    """Return the file of this very theory: its name is a digest of the sources and of sympy's version."""
-    here = Path(__file__).resolve().parent
-    sources = sorted([*here.glob("*.py"), here.parent / "models.py", here.parent / "losses.py"])
-    mark = hashlib.sha256(version("sympy").encode())
-    for source in sources:
-        mark.update(source.read_bytes())
-    own = os.environ.get("LAZYRICH_CACHE")
-    home = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lazyrich"
-    return home / f"theory-{mark.hexdigest()[:16]}.json"
-
-
-@cache
-def _answers() -> dict[str, str]:
-    """Return what was on disk when it was first asked for, and all that has been answered since."""
-    return _read()
-
-
-def _read() -> dict[str, str]:
-    """Return what is on disk; nothing where it cannot be read."""
-    try:
-        kept = json.loads(_place().read_text())
-        return {str(k): str(v) for k, v in kept.items()}
-    except (OSError, ValueError, AttributeError, RuntimeError):
-        return {}
-
-
-def _keep(answers: dict[str, str]) -> None:
-    """Write all answers, with those that other processes wrote meanwhile; a disk that does not take them is no reason to stop."""
-    try:
-        place = _place()
-        answers.update({k: v for k, v in _read().items() if k not in answers})
-        write_bytes(place, json.dumps(answers).encode())
-    except (OSError, RuntimeError):
-        return
+def _source_digest() -> str:
+    """Return a digest of the theory's source and of sympy's version."""
+    folder = Path(__file__).resolve().parent
+    digest = hashlib.sha256(version("sympy").encode())
+    for source in sorted([*folder.glob("*.py"), folder.parent / "models.py", folder.parent / "losses.py"]):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]

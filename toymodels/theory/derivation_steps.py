@@ -1,37 +1,57 @@
-"""derive_steps(): how the edges of one model follow from its definition, step by step, each step the value sympy returned.
+r"""Derive the edges of one model from its definition, step by step: sentences with the equations that sympy returned.
 
-A `Step` is a sentence and an equation; nothing here computes anything of its own.
+Sentences hold their formulas between dollar signs, as a page of the site needs them; `Step.text` is the same for a terminal.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import Model, OneParameter, TwoParameter, as_model
-from toymodels.optimizers import SGD, HeavyBall, SignSGD, as_optimizer
+from toymodels.optimizers import SGD, HeavyBall, Optimizer, SignSGD, as_optimizer
 from toymodels.theory.catalogue import predict, solve_closing_point
 from toymodels.theory.losses import as_theory_loss, derive_curvature_at_minimum, derive_slope, residual_at_start
+from toymodels.theory.printing import as_latex
 from toymodels.theory.symbols import letters
+
+PLAIN = {r"\to": "->", r"\infty": "infinity", r"\ell": "l", r"\pm": "+-", r"\langle ": "<", r" \rangle": ">", r"\,": " ", r"\mid": "|",
+         r"\dot f": "df/dt"}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a derivation: `sentence`, and `equation`, a sympy expression (None where the sentence says it all)."""
+    """One step of a derivation.
+
+    Attributes
+    ----------
+    sentence : in words, formulas in LaTeX between dollar signs.
+    equation : a sympy equation or expression; None where the sentence is complete.
+    """
 
     sentence: str
     equation: Any = None
 
     def latex(self) -> str:
-        """Return the step as a line of MyST markdown with its equation in LaTeX."""
-        import sympy
+        """Return the step as MyST markdown: the sentence, and the equation on a line of its own."""
+        return self.sentence if self.equation is None else f"{self.sentence}\n\n$${as_latex(self.equation)}$$"
 
-        return self.sentence if self.equation is None else f"{self.sentence}\n\n$${sympy.latex(self.equation)}$$"
+    def text(self) -> str:
+        """Return the sentence with its formulas as plain text."""
+        return re.sub(r"\$([^$]*)\$", lambda found: _as_plain(found[1]), self.sentence)
+
+
+def _as_plain(formula: str) -> str:
+    r"""Return a short formula in LaTeX as plain text: ``\eta_\mathrm{min}`` as eta_min."""
+    for macro, plain in PLAIN.items():
+        formula = formula.replace(macro, plain)
+    return re.sub(r"\\mathrm\{(\w+)\}", r"\1", formula).replace("\\", "").replace("{", "").replace("}", "")
 
 
 def derive_steps(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> list[Step]:
-    """Return the steps from the definitions to the edges' exponents.
+    """Return the steps from the definitions to the exponents of the edges.
 
     Parameters
     ----------
@@ -53,19 +73,20 @@ def derive_steps(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> lis
     return steps + _edges(model, loss, optimizer)
 
 
-def _equation(name: str, value: Any) -> Any:
-    """Return ``name = value`` as an unevaluated sympy equation."""
+def _equation(left: Any, value: Any) -> Any:
+    """Return ``left = value`` as an unevaluated sympy equation; `left` is an expression, or the name of a letter."""
     import sympy
 
-    return sympy.Eq(sympy.Symbol(name), value, evaluate=False)
+    return sympy.Eq(sympy.Symbol(left) if isinstance(left, str) else left, value, evaluate=False)
 
 
 def _loss_steps(loss: Any) -> list[Step]:
     s = letters()
+    weights = r", with $p_1 = 1/(1 + e^{-1})$ and $p_0 = 1 - p_1$" if isinstance(loss, CrossEntropy) else ""
     return [
-        Step("The loss, as a function of the output f; its least value is at f = 1.", _equation("l", loss.expression(s.f))),
-        Step("Its curvature there, h_l, and its pull at the start, r_0 = -l'(0).", _equation("h_l", derive_curvature_at_minimum(loss))),
-        Step("The pull at the start.", _equation("r_0", residual_at_start(loss))),
+        Step(f"The loss, as a function of the output $f$, is least at $f = 1${weights}.", _equation("l", loss.expression(s.f))),
+        Step("Its curvature at the minimum:", _equation("h_l", derive_curvature_at_minimum(loss))),
+        Step(r"The residual $r = -\ell'(f)$ at the start, $f = 0$:", _equation("r_0", residual_at_start(loss))),
     ]
 
 
@@ -73,16 +94,14 @@ def _landscape_one(model: OneParameter, loss: Any) -> list[Step]:
     from toymodels.theory.landscape import derive_hessian, derive_minimum, derive_sharpness_one, output_one
 
     s, depth = letters(), model.depth
-    star = derive_minimum(depth)
-    parts = derive_hessian(depth, loss)
-    residual = "Its residual part, l'(f) f'', carries l'(1) = 0 and vanishes at the minimum."
+    parts = derive_hessian(depth)
     return [
-        Step("The model: one weight w, which starts at 1.", _equation("f", output_one(depth, s.w, s.gamma))),
+        Step("The model: one weight $w$, which starts at 1.", _equation("f", output_one(depth, s.w, s.gamma))),
         *_loss_steps(loss),
-        Step("The minimum solves f(w) = 1 (eq. 5).", _equation("w_*", star)),
-        Step("The Hessian's Gauss-Newton part, l''(f) f'^2.", _equation("H_GN", parts.gauss_newton)),
-        Step(residual, _equation("H_res", parts.residual)),
-        Step("So the sharpness at the minimum is h_l times the kernel there (eq. 6, at every gamma).",
+        Step("The minimum solves $f(w) = 1$ (eq. 5).", _equation("w_*", derive_minimum(depth))),
+        Step(r"The Gauss-Newton part of the Hessian, $\ell''(f) f'^2$:", _equation("H_GN", parts.gauss_newton)),
+        Step(r"The residual part, $\ell'(f) f''$, vanishes at the minimum with $\ell'(1) = 0$.", _equation("H_res", parts.residual)),
+        Step(r"So the sharpness at the minimum is $h_\ell$ times the kernel there (eq. 6, at every $\gamma$).",
              _equation("lambda", derive_sharpness_one(depth, loss))),
     ]
 
@@ -92,70 +111,90 @@ def _landscape_two(loss: Any) -> list[Step]:
 
     s, model = letters(), TwoParameter()
     return [
-        Step("The model: u1 and u2, which start at 1 and 0.", _equation("f", model.output(s.u1, s.u2, s.gamma))),
+        Step("The model: $u_1$ and $u_2$, which start at 1 and 0.", _equation("f", model.output(s.u1, s.u2, s.gamma))),
         *_loss_steps(loss),
-        Step("The kernel (eq. 21).", _equation("K", model.kernel(s.u1, s.u2, s.gamma))),
-        Step("Gradient flow conserves u1^2 - u2^2 = 1, so on its way the kernel is a function of f.",
+        Step("The kernel (eq. 21):", _equation("K", model.kernel(s.u1, s.u2, s.gamma))),
+        Step("Gradient flow conserves $u_1^2 - u_2^2 = 1$, so that along its path the kernel is a function of $f$.",
              _equation("K", derive_kernel_two(s.f))),
-        Step("The update's Jacobian at a minimum has the eigenvalue 1 - eta h_l K: the sharpness of the one that flow reaches.",
-             _equation("lambda", derive_sharpness_two(loss))),
-        Step("The flattest minimum is at u1 = u2: no minimum is flatter than this.",
-             _equation("lambda_min", derive_flattest_minimum(loss)[1])),
+        Step(r"At a minimum, the Jacobian of the update has the eigenvalue $1 - \eta h_\ell K$. So the sharpness of the minimum that "
+             "gradient flow reaches is", _equation("lambda", derive_sharpness_two(loss))),
+        Step("The flattest of all minima is at $u_1 = u_2$. Its sharpness is", _equation("lambda_min", derive_flattest_minimum(loss)[1])),
     ]
 
 
-def _flow(model: Model, loss: Any, optimizer: Any) -> list[Step]:
+def _flow(model: Model, loss: Any, optimizer: Optimizer) -> list[Step]:
+    import sympy
+
     from toymodels.theory.flow import derive_collapse, derive_escape, derive_silent_period, derive_time_integral, derive_time_limits
 
     s = letters()
     lazy, rich = derive_time_limits(model, loss)
+    constant = r"; $S_0$ is the integral of $1/r$ from 0 to $f_1$"
     steps = [
-        Step("Gradient flow moves the output by df/dt = eta K(f) r(f), r = -l'(f); so the time to the output f_1, at which the "
-             "excess is rho, times eta, is", _equation("S", derive_time_integral(model))),
-        Step("with the pull", _equation("r", -derive_slope(loss, s.f))),
-        Step("Lazy: the kernel stays what it was.", _equation("S", lazy.eta)),
-        Step("Rich: the time is spent at f of order 1/gamma, where the pull is still r_0.", _equation("S", rich.eta)),
+        Step(r"Gradient flow moves the output by $\dot f = \eta K(f) r(f)$. Let $f_1$ be the output at which the excess loss has fallen to "
+             r"$\rho$. The time to reach it, times $\eta$, is", _equation("S", derive_time_integral(model))),
+        Step("with the residual", _equation("r", sympy.simplify(-derive_slope(loss, s.f)))),
+        Step(f"Lazy: the kernel stays what it is at the start{'' if isinstance(loss, MSE) else constant}.", _equation("S", lazy.eta)),
+        Step(r"Rich: most of the time passes at $f$ of order $1/\gamma$, where the residual is still $r_0$.", _equation("S", rich.eta)),
     ]
     if isinstance(model, OneParameter) and model.depth >= 2:
         steps += [
-            Step("There the weight escapes as (eq. 8, corrected), a = eta/gamma,", _equation("w", derive_escape(model.depth))),
-            Step("after a silent period of tau = eta t/gamma,", _equation("tau", derive_silent_period(model.depth))),
-            Step("and early paths of all rich gammas are one curve in tau, for gamma is absent from",
+            Step(r"There the weight escapes as (eq. 8, corrected; $a = \eta/\gamma$)", _equation("w", derive_escape(model.depth))),
+            Step(r"after a silent period of $\tau = \eta t/\gamma$ equal to", _equation("tau", derive_silent_period(model.depth))),
+            Step(r"Early rich trajectories collapse onto one curve in $\tau$: $\gamma$ drops out of",
                  _equation("dw/dtau", derive_collapse(model.depth, loss))),
         ]
-    momentum = ": momentum multiplies the rate by 1/(1 - beta), after a delay" if optimizer.name == "momentum" else ""
-    return [*steps, Step(f"T steps are enough from eta_min = S/T on{momentum}.")]
+    momentum = r"; momentum multiplies the rate by $1/(1 - \beta)$, after a delay" if optimizer.name == "momentum" else ""
+    return [*steps, Step(rf"$T$ steps suffice from $\eta_\mathrm{{min}} = S/T$ on{momentum}.")]
 
 
-def _stability(model: Model, loss: Any, optimizer: Any) -> list[Step]:
-    from toymodels.theory.stability import derive_divergence_one, derive_edge_of_stability, derive_invariant, derive_stability_factor
+def _stability(model: Model, loss: Any, optimizer: Optimizer) -> list[Step]:
+    import sympy
+
+    from toymodels.theory.stability import derive_divergence_one, derive_edge_of_stability, derive_stability_factor
 
     s = letters()
     beta = s.beta if isinstance(optimizer, HeavyBall) else 0
-    steps = [Step("On a parabola of curvature lambda the optimizer is stable while eta lambda is below",
-                  _equation("eta lambda", derive_stability_factor(beta)))]
     one = isinstance(model, OneParameter)
-    edge = "eta_max" if one else "eta_crit"
-    steps.append(Step("So the minimum is stable up to", _equation(edge, derive_edge_of_stability(model, loss, beta))))
+    steps = [
+        Step(r"On a parabola of curvature $\lambda$ the optimizer loses stability at",
+             _equation(s.eta * sympy.Symbol("lambda"), derive_stability_factor(beta))),
+        Step("So the minimum is stable up to", _equation("eta_max" if one else "eta_crit", derive_edge_of_stability(model, loss, beta))),
+    ]
     if isinstance(optimizer, HeavyBall):
         return steps
     if isinstance(model, OneParameter):
         divergence = derive_divergence_one(model.depth, loss)
-        said = "Runs diverge from" if divergence is not None else "No edge of divergence: it is fractal (L >= 3), or there is none."
-        steps.append(Step(said, None if divergence is None else _equation("eta_div", divergence)))
-        return steps
+        if divergence is None:
+            return [*steps, Step(r"There is no closed form for an edge of divergence: it is fractal ($L > 2$), or there is none.")]
+        return [*steps, Step("Runs diverge from", _equation("eta_div", divergence))]
     if isinstance(loss, MSE):
-        before, _, rest = derive_invariant()
-        steps += [
-            Step("In p, q = u1 +- u2 the quantity", _equation("I", before)),
-            Step("obeys I' = I (1 - a^2 Delta + a^2 Delta^2), a = eta/gamma: the difference of the two sides, expanded, is",
-                 _equation("I' - I (1 - a^2 Delta + a^2 Delta^2)", rest)),
-            Step("The factor is positive for a < 2, so the sign of I at the start, p = q = 1, decides: runs diverge from eta_div on, and "
-                 "converge up to the smaller of eta_div and gamma, the edge of the flattest minimum."),
-        ]
+        steps += _invariant()
     if isinstance(loss, CrossEntropy):
         steps += _catapult()
     return steps
+
+
+def _invariant() -> list[Step]:
+    """Return the steps from the invariant of the two-parameter MSE map to eta_div and eta_max."""
+    import sympy
+
+    from toymodels.theory.landscape import derive_flattest_minimum
+    from toymodels.theory.stability import derive_divergence_two, derive_invariant, invariant_in_letters
+
+    s = letters()
+    before, after, flattest = sympy.Symbol("I"), sympy.Symbol("I'"), derive_flattest_minimum(MSE())[1]
+    return [
+        Step(r"Let $p = u_1 + u_2$, $q = u_1 - u_2$, $a = \eta/\gamma$ and $\Delta = 1 - f$. The quantity",
+             _equation(before, invariant_in_letters())),
+        Step(r"becomes $I' = I (1 - a^2 \Delta + a^2 \Delta^2)$ after one step: the difference of the two sides, expanded, is",
+             _equation(after - before * (1 - s.a**2 * s.Delta * (1 - s.Delta)), derive_invariant()[2])),
+        Step("The factor is positive for $a < 2$, so $I$ keeps its sign. Where it is negative, inside an ellipse of the $(p, q)$ plane, runs "
+             "stay bounded; runs outside it diverge in every simulation. At the start, $p = q = 1$, it is zero at",
+             _equation("eta_div", derive_divergence_two())),
+        Step(r"Bounded runs converge as long as the flattest minimum is stable, $\eta \lambda_\mathrm{min} < 2$:",
+             _equation("eta_max", sympy.Min(sympy.Symbol("eta_div"), 2 / flattest))),
+    ]
 
 
 def _catapult() -> list[Step]:
@@ -163,12 +202,13 @@ def _catapult() -> list[Step]:
 
     condition, theta = derive_balance_condition()
     return [
-        Step("Far out the loss is straight. A run that jumps to and fro there spends the fraction theta of its time at f < 0, such that "
-             "|p| and |q| grow alike, a = eta/gamma,", _equation("theta", theta)),
-        Step("and their growth is zero at a = c*, a root of", condition),
-        Step(f"which is c* = {float(growth_balance_number()):.10f}; below it the kernel shrinks, until a minimum is stable."),
-        Step("With kappa = eta K the kernel decays as d kappa/dt = -a^2 kappa <r^2>, which takes t = G/a^2 steps, "
-             "G = log(eta/gamma^2)/h_l + C(rho); a run must have settled when the tail begins, t = 0.9 T.",
+        Step(r"Far from its minimum the loss is straight. A run that jumps between the two straight sides spends a fraction $\theta$ of "
+             r"its time at $f < 0$, such that $p = u_1 + u_2$ and $q = u_1 - u_2$ grow alike; with $a = \eta/\gamma$,",
+             _equation("theta", theta)),
+        Step("Their common growth is zero at $a = c^*$, a root of", condition),
+        Step(f"which is $c^* = {float(growth_balance_number()):.10f}$. Below it the kernel shrinks until a minimum is stable."),
+        Step(r"The product $\kappa = \eta K$ decays as $d\kappa/dt = -a^2 \kappa \langle r^2 \rangle$. This takes $t = G/a^2$ steps, where "
+             r"$G = \log(\eta/\gamma^2)/h_\ell + C(\rho)$. A run must have settled when the tail begins, at $t = 9T/10$:",
              _equation("eta_settle", derive_settling_edge().args[0][0])),
     ]
 
@@ -177,12 +217,14 @@ def _signsgd(model: Model) -> list[Step]:
     from toymodels.theory.signsgd import derive_eta_max, derive_eta_min, derive_step_condition
 
     s = letters()
-    steps = [Step("SignSGD walks in equal steps; T of them reach f_1 if eta is at least", _equation("eta_min", derive_eta_min(model)))]
+    steps = [Step(r"SignSGD moves each parameter by $\eta$ a step. $T$ steps reach $f_1$ if $\eta$ is at least",
+                  _equation("eta_min", derive_eta_min(model)))]
     if isinstance(model, OneParameter):
-        return [*steps, Step("At the end it steps to and fro across the minimum, and is surely inside rho (f between 1 - d_1 and 1 + d_2) "
-                             "if one step from the minimum is.", _equation("eta_max", derive_eta_max(model, symmetric=False)[0]))]
-    return [*steps, Step("At the end it steps to and fro across the minimum; one step upwards from it ends at 1 + d_2 where this vanishes "
-                         "(downwards, 1 - d_1: -d_1 for d_2):", _equation("0", derive_step_condition(s.d2, 1)))]
+        return [*steps, Step(r"At the end it steps to and fro across the minimum. The excess stays below $\rho$, and $f$ between $1 - d_1$ "
+                             r"and $1 + d_2$, if one step from the minimum does.",
+                             _equation("eta_max", derive_eta_max(model, symmetric=False)[0]))]
+    return [*steps, Step("At the end it steps to and fro across the minimum. One step upwards from it ends at $1 + d_2$ if this vanishes "
+                         "(for one step downwards, to $1 - d_1$, put $-d_1$ for $d_2$):", _equation(derive_step_condition(s.d2, 1), 0))]
 
 
 def _adam(model: Model) -> list[Step]:
@@ -190,28 +232,27 @@ def _adam(model: Model) -> list[Step]:
 
     s = letters()
     return [
-        Step("As gamma -> 0 the output is linear in the parameter that moves it, f = c (w - 1)/gamma, with",
+        Step(r"As $\gamma \to 0$ the output is linear in the parameter that moves it, $f = c (w - 1)/\gamma$, with",
              _equation("c", initial_slope(model))),
-        Step("Adam is indifferent to the gradient's scale, so that a run depends on eta and gamma through kappa = c eta/gamma alone: its "
-             "lazy edges are proportional to gamma, and what is left of eta_min is a number, the least kappa that trains.",
+        Step("Adam is invariant to the scale of the gradient, so a run depends on the rate and the richness through one number alone. Its "
+             r"lazy edges are proportional to $\gamma$, and $\eta_\mathrm{min}$ follows from the least such number that trains.",
              _equation("kappa", initial_slope(model) * s.eta / s.gamma)),
-        Step("The other edges are those of the second moment's transient, 1/(1 - beta2) steps long: none is predicted."),
+        Step(r"The other edges depend on the transient of the second moment, $1/(1 - \beta_2)$ steps long: none is predicted."),
     ]
 
 
-def _edges(model: Model, loss: Any, optimizer: Any) -> list[Step]:
+def _edges(model: Model, loss: Any, optimizer: Optimizer) -> list[Step]:
     """Return for every edge its limits: the power laws of Table 1 and Appendix F."""
     import sympy
 
     steps = []
     for name, edge in predict(model, loss, optimizer).items():
+        symbol = rf"\eta_\mathrm{{{name.partition('_')[2]}}}"
         for regime in edge.regimes:
-            law = edge.scaling(regime).law(letters().gamma)
-            tail = "gamma -> 0" if regime == "lazy" else "gamma -> infinity"
-            steps.append(Step(f"{name} for {tail}: the local exponent tends to {edge.exponent(regime)}"
-                              + (", with a logarithm." if edge.logarithm(regime) else "."), _equation(name, law)))
-    closing = solve_closing_point(model, loss) if optimizer.name == "sgd" else sympy.oo
+            limit = r"\gamma \to 0" if regime == "lazy" else r"\gamma \to \infty"
+            steps.append(Step(f"${symbol}$ for ${limit}$: the local exponent tends to {edge.exponent(regime)}"
+                              + (", with a logarithm." if edge.logarithm(regime) else "."), _equation(name, edge.law(regime))))
+    closing = solve_closing_point(model, loss, numbers=False) if optimizer.name == "sgd" else sympy.oo
     if closing.is_finite is not False:
-        steps.append(Step("The two rich laws meet at the closing point of the triangle of trainability.",
-                          _equation("closing_point", closing)))
+        steps.append(Step("The two rich laws meet, and the triangle of trainability closes, at", _equation("gamma_close", closing)))
     return steps

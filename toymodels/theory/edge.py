@@ -1,4 +1,4 @@
-"""Edge: a `Prediction` that numpy evaluates and sympy explains; knows no particular edge (`catalogue.py` makes them)."""
+"""The class of a predicted edge: numbers by numpy, its formula, exponents and prefactors by sympy (`catalogue.py` lists the edges)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from toymodels.theory.asymptotics import Branch, Scaling, choose_smallest, derive_scaling
 from toymodels.theory.derivation_cache import load_or_derive
+from toymodels.theory.printing import as_latex
+from toymodels.theory.symbols import letters
 from validation.arguments import Misuse, between, choose, positive, whole
 from validation.prediction import REGIMES, Prediction
 
@@ -25,7 +27,7 @@ class Curve:
     expression : eta in gamma, T and rho.
     branches : for each regime the curves whose minimum it becomes there.
     values : what the letters f1, f2, h, r0, ... stand for while limits are taken: functions of rho, and numbers of the loss.
-    formula : the expression as one would write it, those letters kept; None: the expression.
+    formula : the expression as one would write it, with those letters, or an equation for eta; None: the expression.
     """
 
     expression: Any
@@ -54,11 +56,11 @@ class Edge(Prediction):
     regimes : where it has a power law: of "lazy", "rich".
     limits : a sentence about where nothing is predicted; empty if there is no such place.
     closing_gamma : (steps, rho) -> the gamma at which the triangle of trainability closes, infinity if it does not.
-    bound : whether the edge is only said not to lie below the curve.
-    holds : (least T, largest rho) for the curve as a whole: the edges of stability and divergence are those of endless training and of
-        vanishing rho (at T = 100 the measured eta_div of L = 1 lies 60% higher, at rho = 0.1 the eta_max of L = 12 23%).
-    question : names model, loss and optimizer where exponents may be recalled from disk (recall.py); empty: they may not.
-    unjudged : the gammas between which what is measured is known to be another thing; no window reaches into them.
+    bound : whether the curve is a lower bound on the edge, and no more.
+    holds : (least T, largest rho) at which the curve is compared with measurements. The edges of stability and divergence are limits of
+        infinite T and rho -> 0 (at T = 100 the measured eta_div of L = 1 lies 60% higher, at rho = 0.1 the eta_max of L = 12 23%).
+    cache_key : names model, loss and optimizer, under which exponents are cached on disk (`derivation_cache.py`); empty: they are not.
+    unjudged : the gammas (low, high) between which the measured edge is another one; no window reaches into them.
     """
 
     name: str = ""
@@ -72,7 +74,7 @@ class Edge(Prediction):
     unjudged: tuple[float, float] | None = None
     bound: bool = False
     holds: tuple[int, float] = (1000, 0.02)
-    question: str = ""
+    cache_key: str = ""
 
     def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
         """Return the predicted eta.
@@ -97,7 +99,7 @@ class Edge(Prediction):
 
     @cached_property
     def curve(self) -> Curve:
-        """The edge in sympy, derived when first asked for."""
+        """The edge in sympy, derived at the first access."""
         return self.derive()
 
     @property
@@ -111,7 +113,7 @@ class Edge(Prediction):
         return self.curve.expression if self.curve.formula is None else self.curve.formula
 
     def scaling(self, regime: str) -> Scaling:
-        """Return exponent, power of the logarithm and prefactor in the regime, as sympy limits, in the letters of the formula.
+        """Return exponent, power of the logarithm and prefactor in the regime: limits by sympy, in the letters of the formula.
 
         Raises
         ------
@@ -133,24 +135,28 @@ class Edge(Prediction):
         """Return the limit of the local exponent in the regime, an exact sympy Rational."""
         import sympy
 
-        return sympy.Rational(self._law(regime)[0])
+        return sympy.Rational(self._exponent_and_logarithm(regime)[0])
 
     def fraction(self, regime: str) -> Fraction:
-        """Return `exponent` as a fraction of Python's, without sympy where it is remembered."""
-        return Fraction(self._law(regime)[0])
+        """Return `exponent` as a fraction of Python's, without sympy where it is cached."""
+        return Fraction(self._exponent_and_logarithm(regime)[0])
 
-    def _law(self, regime: str) -> tuple[str, bool]:
+    def _exponent_and_logarithm(self, regime: str) -> tuple[str, bool]:
         """Return the exponent as text, and whether a logarithm multiplies the power."""
         choose("regime", regime, REGIMES)
         if regime not in self.regimes:
-            self.scaling(regime)      # says so
+            self.scaling(regime)      # raises
 
         def derive() -> str:
-            law = self.scaling(regime)
-            return f"{law.exponent} {int(law.log_power != 0)}"
+            found = self.scaling(regime)
+            return f"{found.exponent} {int(found.log_power != 0)}"
 
-        exponent, logarithm = load_or_derive(self.question and f"{self.question} {self.name} {regime}", derive).split()
+        exponent, logarithm = load_or_derive(self.cache_key and f"{self.cache_key} {self.name} {regime}", derive).split()
         return exponent, logarithm == "1"
+
+    def law(self, regime: str) -> Any:
+        """Return the power law that the edge becomes in the regime, as sympy in gamma and the letters of the formula."""
+        return self.scaling(regime).law(letters().gamma, regime)
 
     def prefactor(self, regime: str) -> Any:
         """Return c of ``eta ~ c gamma**exponent |log gamma|**power`` as a sympy expression in T and rho (`letters()`)."""
@@ -158,7 +164,7 @@ class Edge(Prediction):
 
     def logarithm(self, regime: str) -> bool:
         """Return whether a power of log gamma multiplies the power law in the regime."""
-        return self._law(regime)[1] if regime in self.regimes else super().logarithm(regime)
+        return self._exponent_and_logarithm(regime)[1] if regime in self.regimes else super().logarithm(regime)
 
     def closing_point(self, steps: int = 1000, rho: float = 0.01) -> float:
         """Return the gamma at which eta_min meets eta_max, by their rich power laws; infinity where they never do."""
@@ -166,7 +172,7 @@ class Edge(Prediction):
         if self.closing_gamma is None:
             return np.inf
         solve = self.closing_gamma
-        key = self.question and f"{self.question} closing point {steps} {rho!r}"
+        key = self.cache_key and f"{self.cache_key} closing point {steps} {rho!r}"
         return float(load_or_derive(key, lambda: repr(float(solve(steps, rho)))))
 
     def window(self, regime: str, steps: int = 1000, rho: float = 0.01,
@@ -214,8 +220,9 @@ class Edge(Prediction):
         return (edge, high) if edge < high else None
 
     def latex(self) -> str:
-        r"""Return ``\eta_{...} = ...`` in LaTeX."""
+        r"""Return the edge's formula, an equation, in LaTeX."""
         import sympy
 
-        stem, _, index = self.name.partition("_")
-        return rf"\{stem}_{{\mathrm{{{index}}}}} = {sympy.latex(self.formula)}"
+        if isinstance(self.formula, sympy.Equality):
+            return as_latex(self.formula)
+        return as_latex(sympy.Eq(sympy.Symbol(self.name), self.formula, evaluate=False))

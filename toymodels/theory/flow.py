@@ -138,8 +138,9 @@ def derive_escape(depth: Any) -> Any:
     time = sympy.integrate(s.x ** (1 - sympy.sympify(depth)), (s.x, 1, s.w)) / depth        # a t as a function of w
     tau = sympy.Symbol("tau", positive=True)
     solutions = sympy.solve(sympy.Eq(sympy.powsimp(time), tau), s.w)
-    (w,) = [x for x in solutions if x.subs(tau, 0) == 1]
-    return sympy.simplify(w.subs(tau, s.a * s.t))
+    (w,) = [sympy.simplify(x.subs(tau, s.a * s.t)) for x in solutions if x.subs(tau, 0) == 1]
+    power = sympy.Rational(2 - depth)
+    return w if power == 0 else sympy.expand(sympy.simplify(w**power)) ** (1 / power)
 
 
 def derive_silent_period(depth: int) -> Any:

@@ -34,8 +34,8 @@ def derive_minimum(depth: Any) -> Any:
     return solution ** (1 / sympy.sympify(depth))
 
 
-def derive_hessian(depth: Any, loss: Any, w: Any = None) -> SimpleNamespace:
-    """Return the second derivative of ``l(f(w))`` at `w` (the symbol w if None), split in two.
+def derive_hessian(depth: Any, loss: Any = None, w: Any = None) -> SimpleNamespace:
+    """Return the second derivative of ``l(f(w))`` at `w` (the symbol w if None), split in two; without a loss, l' and l'' stay letters.
 
     Returns
     -------
@@ -46,12 +46,12 @@ def derive_hessian(depth: Any, loss: Any, w: Any = None) -> SimpleNamespace:
 
     s = letters()
     f = output_one(depth, s.w, s.gamma)
-    curvature = sympy.diff(loss.expression(s.f), s.f, 2).subs(s.f, f)
-    parts = {
-        "total": sympy.diff(loss.expression(f), s.w, 2),
-        "gauss_newton": curvature * sympy.diff(f, s.w) ** 2,
-        "residual": derive_slope(loss, f) * sympy.diff(f, s.w, 2),
-    }
+    if loss is None:
+        first, second = sympy.Symbol("l'(f)"), sympy.Symbol("l''(f)")
+    else:
+        first, second = derive_slope(loss, f), sympy.diff(loss.expression(s.f), s.f, 2).subs(s.f, f)
+    parts = {"gauss_newton": second * sympy.diff(f, s.w) ** 2, "residual": first * sympy.diff(f, s.w, 2)}
+    parts["total"] = sum(parts.values()) if loss is None else sympy.diff(loss.expression(f), s.w, 2)
     return SimpleNamespace(**{name: part if w is None else part.subs(s.w, w) for name, part in parts.items()})
 
 

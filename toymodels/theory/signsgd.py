@@ -33,7 +33,9 @@ def derive_eta_min(model: Model) -> Any:
     u1, u2 = 1 + (s.T - 1) * s.eta, s.T * s.eta
     roots = sympy.solve(sympy.expand(model.output(u1, u2, s.gamma) - s.f1), s.eta)
     (root,) = [r for r in roots if r.subs({s.T: 2, s.gamma: 1, s.f1: 1}) > 0]
-    return sympy.simplify(root)
+    # the same with T - 1 once: the square root of 1 + ...
+    under = 1 + sympy.factor(sympy.simplify((2 * (s.T - 1) * root + 1) ** 2 - 1))
+    return (sympy.sqrt(under) - 1) / (2 * (s.T - 1))
 
 
 def derive_eta_max(model: Model, symmetric: bool) -> tuple[Any, list[Branch]]:
@@ -82,6 +84,15 @@ def derive_step_condition(d: Any, sign: int) -> Any:
     # (P + 2 sign eta)^2 = P^2 + 2 gamma sign d is linear in P; and P^2 = 2 gamma + (1 - eta)^2
     (at_minimum,) = sympy.solve(sympy.expand((p + 2 * sign * s.eta) ** 2 - p**2 - 2 * s.gamma * sign * d), p)
     return sympy.expand((at_minimum**2 - 2 * s.gamma - (1 - s.eta) ** 2) * 4 * s.eta**2)
+
+
+def derive_step_equation() -> Any:
+    """Return the condition of `derive_step_condition` as an equation for eta, with d for d2, or for -d1."""
+    import sympy
+
+    s, d = letters(), sympy.Symbol("d", real=True)
+    left = (s.gamma * d) ** 2
+    return sympy.Eq(left, sympy.factor(left - derive_step_condition(d, 1)), evaluate=False)
 
 
 def _solve_middle_root(cubic: Any, x: Any) -> Any:

@@ -51,6 +51,12 @@ def derive_edge_of_stability(model: Model | Any, loss: Any, beta: Any = 0) -> An
     return sympy.simplify(derive_stability_factor(beta) / sharpness)
 
 
+def invariant_in_letters() -> Any:
+    """Return ``I = eta (p^2 + q^2)/(2 gamma^2) - 2 + a^2 Delta/2`` as sympy, ``p, q = u1 +- u2``, ``a = eta/gamma``, ``Delta = 1 - f``."""
+    s = letters()
+    return s.eta * (s.p**2 + s.q**2) / (2 * s.gamma**2) - 2 + s.a**2 * s.Delta / 2
+
+
 @cache
 def derive_invariant() -> tuple[Any, Any, Any]:
     """Return ``(I, I', I' - I (1 - a^2 Delta + a^2 Delta^2))`` of the two-parameter MSE map; sympy reduces the third to zero.
@@ -71,7 +77,7 @@ def derive_invariant() -> tuple[Any, Any, Any]:
 
     def quantity(p: Any, q: Any) -> Any:
         delta = 1 - model.output((p + q) / 2, (p - q) / 2, gamma)
-        return eta * (p**2 + q**2) / (2 * gamma**2) - 2 + (eta / gamma) ** 2 * delta / 2
+        return invariant_in_letters().subs({s.p: p, s.q: q, s.a: eta / gamma, s.Delta: delta}, simultaneous=True)
 
     u1, u2 = (s.p + s.q) / 2, (s.p - s.q) / 2
     f = model.output(u1, u2, gamma)

@@ -1,7 +1,4 @@
-"""Tables of predicted edges: rows of plain values, and the same as LaTeX and JSON; the terminal is `predict_command.py`'s.
-
-`rows` has one row for each edge and combination; `list_paper_tables` are Table 1 and Appendix F, each cell with its prefactor.
-"""
+"""Tables of predicted edges, as rows, LaTeX and JSON: the edges of one model, or the paper's Table 1 and Appendix F with prefactors."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from toymodels.optimizers import as_optimizer, describe
 from toymodels.theory.catalogue import predict
 from toymodels.theory.edge import Edge
 from toymodels.theory.losses import as_theory_loss
+from toymodels.theory.printing import as_latex, as_text
 from toymodels.theory.symbols import letters
 
 REGIMES = ("lazy", "rich")
@@ -21,20 +19,26 @@ REGIMES = ("lazy", "rich")
 
 @dataclass(frozen=True)
 class Cell:
-    """What one edge becomes in one regime: exponent, power of the logarithm, prefactor and its value, window."""
+    """The power law of one edge in one regime.
+
+    Attributes
+    ----------
+    exponent, log_power : of ``law ~ gamma**exponent |log gamma|**log_power``, exact sympy Rationals.
+    prefactor : a sympy expression in T and the letters of the formula; `value` is its number at the table's T and rho.
+    law : the power law as a sympy expression.
+    window : the gammas (low, high) at which the local exponent is near its limit, or None.
+    """
 
     exponent: Any
     log_power: Any
     prefactor: Any
+    law: Any
     value: float
     window: tuple[float, float] | None
 
-    def law(self) -> Any:
-        """Return ``prefactor gamma**exponent log**power`` in sympy."""
-        import sympy
-
-        gamma = letters().gamma
-        return self.prefactor * gamma**self.exponent * sympy.log(gamma) ** self.log_power
+    def latex(self) -> str:
+        """Return the power law in LaTeX."""
+        return as_latex(self.law)
 
 
 @dataclass(frozen=True)
@@ -68,14 +72,19 @@ def _cell(edge: Edge, regime: str, steps: int, rho: float) -> Cell | None:
 
     s, found = letters(), edge.scaling(regime)
     value = edge.prefactor(regime).subs({s.T: steps, s.rho: sympy.Float(rho)})
-    return Cell(found.exponent, found.log_power, found.prefactor, float(value), edge.window(regime, steps, rho))
+    return Cell(found.exponent, found.log_power, found.prefactor, edge.law(regime), float(value), edge.window(regime, steps, rho))
 
 
 def list_paper_tables(depth: int = 5, steps: int = 1000, rho: float = 0.01) -> dict[str, list[Row]]:
     """Return Table 1 (SGD) and Appendix F (SignSGD) at one depth, by their titles.
 
-    As the paper has it, everything from the one-parameter model, except eta_crit, and the cross-entropy's eta_max, which is where
-    the two-parameter model's catapults end: the one-parameter model does not converge between gamma^2 and gamma.
+    As in the paper, the edges are those of the one-parameter model, except eta_crit and the cross-entropy's eta_max: the latter is where
+    the two-parameter model's catapults end, since the one-parameter model does not converge between gamma^2 and gamma.
+
+    Parameters
+    ----------
+    depth : L of the one-parameter model.
+    steps, rho : T and rho, for the numbers: prefactors and windows.
     """
     table = []
     for loss in ("mse", "cross_entropy"):
@@ -98,17 +107,16 @@ def to_json(found: list[Row], steps: int, rho: float) -> str:
                 "prefactor_value": cell.value, "window": ends}
 
     entries = [{"model": row.model.describe(), "loss": row.loss, "optimizer": row.optimizer, "edge": row.edge.name,
-                "formula": str(row.edge.formula), "latex": row.edge.latex(), "source": row.edge.source, "limits": row.edge.limits}
+                "formula": as_text(row.edge.formula), "latex": row.edge.latex(), "source": row.edge.source, "limits": row.edge.limits}
                | {regime: plain(row.cells[regime]) for regime in REGIMES} for row in found]
     return json.dumps({"steps": steps, "rho": rho, "edges": entries}, indent=1)
 
 
 def to_latex(found: list[Row]) -> str:
-    """Return the rows as a LaTeX tabular: edge, formula, lazy law, rich law."""
-    import sympy
+    """Return the rows as a LaTeX tabular: model, loss, edge, lazy law, rich law; and below it every formula."""
 
     def law(cell: Cell | None) -> str:
-        return "--" if cell is None else f"${sympy.latex(cell.law())}$"
+        return "--" if cell is None else f"${cell.latex()}$"
 
     lines = [r"\begin{tabular}{lllll}", r"model & loss & edge & lazy & rich \\ \hline"]
     for row in found:

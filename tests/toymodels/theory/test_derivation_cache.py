@@ -1,4 +1,4 @@
-"""What is remembered on disk: the same answers without sympy, derived anew where the disk does not help."""
+"""The derivation cache: the same results without sympy, derived anew where a file is damaged or the folder cannot be written."""
 
 import os
 import subprocess
@@ -7,36 +7,38 @@ from fractions import Fraction
 
 import pytest
 
-ASK = ("import sys; from toymodels import OneParameter, TwoParameter, predict; e = predict(OneParameter(5))['eta_max']; "
+SCRIPT = ("import sys; from toymodels import OneParameter, TwoParameter, predict; e = predict(OneParameter(5))['eta_max']; "
        "m = predict(TwoParameter())['eta_min']; "
        "print(e.fraction('rich'), e.window('rich'), m.logarithm('rich'), e.closing_point(500, 0.1), 'sympy' in sys.modules)")
 
 
-def asked(cache) -> str:
-    return subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True,
+def run_script(cache) -> str:
+    return subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True,
                           env=os.environ | {"LAZYRICH_CACHE": str(cache)}).stdout.strip()
 
 
 def test_the_second_process_needs_no_sympy(tmp_path):
-    first, second = asked(tmp_path / "kept"), asked(tmp_path / "kept")
+    first, second = run_script(tmp_path / "cache"), run_script(tmp_path / "cache")
     assert first.endswith("True")
     assert second.endswith("False")
     assert first.rsplit(" ", 1)[0] == second.rsplit(" ", 1)[0]
     assert first.startswith("2/5 (")
 
 
-@pytest.mark.parametrize("damage", ["not json", "[1, 2]", ""])
-def test_a_damaged_or_unwritable_place_is_no_obstacle(tmp_path, damage):
-    clean = asked(tmp_path / "kept")
-    (file,) = (tmp_path / "kept").iterdir()
-    file.write_text(damage)
-    assert asked(tmp_path / "kept") == clean
+@pytest.mark.parametrize("damage", ["not json", "[1, 2]", "{\"another\": \"2 0\"}", ""])
+def test_damaged_files_and_an_unwritable_folder_are_no_obstacle(tmp_path, damage):
+    clean = run_script(tmp_path / "cache")
+    files = list((tmp_path / "cache").glob("theory-*/*.json"))
+    assert len(files) >= 4
+    for file in files:
+        file.write_text(damage)
+    assert run_script(tmp_path / "cache") == clean
     (tmp_path / "file").write_text("mine")
-    assert asked(tmp_path / "file" / "below") == clean
+    assert run_script(tmp_path / "file" / "below") == clean
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_remembered_exponent_is_the_derived_one():
+def test_a_cached_exponent_is_the_derived_one():
     from toymodels import OneParameter, predict
 
     edge = predict(OneParameter(3), "cross_entropy")["eta_max"]
@@ -45,8 +47,8 @@ def test_a_remembered_exponent_is_the_derived_one():
         assert edge.fraction(regime) == exponent
 
 
-def test_a_loss_of_one_s_own_is_never_remembered():
+def test_a_loss_of_ones_own_is_never_cached():
     from toymodels import OneParameter
     from toymodels.theory import PseudoHuber, predict
 
-    assert predict(OneParameter(3), PseudoHuber(0.1))["eta_max"].question == ""
+    assert predict(OneParameter(3), PseudoHuber(0.1))["eta_max"].cache_key == ""

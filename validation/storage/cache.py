@@ -1,0 +1,56 @@
+"""The cache: one folder for results that can be computed again, and the one way to load or make an entry of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def cache_folder() -> Path:
+    """Return the folder of every cache: ``$LAZYRICH_CACHE``, else ``$XDG_CACHE_HOME/lazyrich``, else ``~/.cache/lazyrich``.
+
+    Raises
+    ------
+    RuntimeError : there is no home folder.
+    """
+    given = os.environ.get("LAZYRICH_CACHE")
+    if given:
+        return Path(given).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lazyrich"
+
+
+def load_or_make(name: str, make: Callable[[], T], load: Callable[[Path], T], save: Callable[[T, Path], None]) -> T:
+    """Return the cache's entry `name`, or make it and save it.
+
+    An entry appears whole or not at all, whichever process writes it. An entry that cannot be loaded is made again; a folder that cannot
+    be written is no error, and the entry is then made in every process.
+
+    Parameters
+    ----------
+    name : the entry's path below `cache_folder`; it must name all that the result depends on, by a digest where that is long.
+    make : () -> the result.
+    load : path -> the result; raises OSError or ValueError for a file that is not one.
+    save : (result, path) -> None, writes the result to a new file.
+    """
+    try:
+        path = cache_folder() / name
+    except RuntimeError:
+        return make()
+    try:
+        return load(path)
+    except (OSError, ValueError):
+        result = make()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".draft-") as folder:
+            draft = Path(folder) / path.name
+            save(result, draft)
+            os.replace(draft, path)
+    except OSError:
+        pass
+    return result
