@@ -289,7 +289,7 @@ def test_both_losses_beside_each_other_give_what_one_after_the_other_gives(tmp_p
     assert [s["verdicts"] for s in rows[0]] == [s["verdicts"] for s in rows[1]]
 
 
-def test_an_interrupt_reaches_the_process_beside(tmp_path):
+def test_an_interrupt_reaches_the_child_process(tmp_path):
     process = start(tmp_path, "toy", "--steps", "300000", "--points", "256", "--out", "out")
     for _ in range(600):
         if (tmp_path / "out").exists():
@@ -308,10 +308,10 @@ def test_an_interrupt_reaches_the_process_beside(tmp_path):
 def test_what_goes_wrong_beside_is_raised_here(monkeypatch):
     from toymodels import background
 
-    monkeypatch.setattr(background, "_safe", lambda: True)
-    with background.beside(divmod, 7, 2) as answer:
+    monkeypatch.setattr(background, "_can_fork", lambda: True)
+    with background.run_in_child(divmod, 7, 2) as answer:
         assert answer() == (3, 1)
-    with background.beside(divmod, 1, 0) as answer, pytest.raises(ZeroDivisionError):
+    with background.run_in_child(divmod, 1, 0) as answer, pytest.raises(ZeroDivisionError):
         answer()
-    with background.beside(os._exit, 3) as answer, pytest.raises(RuntimeError, match="ended without a result"):
+    with background.run_in_child(os._exit, 3) as answer, pytest.raises(RuntimeError, match="ended without a result"):
         answer()

@@ -1,8 +1,8 @@
-"""The toy models: their theory by sympy, and their training over a plane by numba.
+"""Toy models of training across the feature-learning strength: their theory, derived by sympy, and their simulation by numba.
 
-``OneParameter`` and ``TwoParameter`` are the models, `ToyExperiment` trains them over a plane, `trajectory` once with every step
-kept, `predict` derives their edges. numba and sympy are imported where they are first used. The public names are listed in
-``__init__.pyi``.
+`OneParameter` and `TwoParameter` are the models. `ToyExperiment` trains them over a plane of gamma and eta, `trajectory` returns one run
+with every step, and `predict` derives their edges. numba and sympy are imported at their first use. ``__init__.pyi`` lists the public
+names.
 """
 
 from validation.lazy_names import attach

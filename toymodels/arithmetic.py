@@ -1,18 +1,28 @@
-"""The scalar arithmetic that LLVM turns into vector code: fma, exp and sigmoid; knows no model.
+"""Scalar functions that LLVM can vectorise: fma, exp and sigmoid, compiled by numba.
 
-``math.exp`` would stop the vectorisation of the loop it is in, and SVML does not load from the wheels; hence a polynomial with
-a bit-cast scale (relative error below 1e-15). Explicit fma and no fastmath: non-finite numbers stay what they are, and scalar and
-vector code give the same bits.
+A call of ``math.exp`` prevents the vectorisation of its loop, and the SVML library does not load from the wheels. So exp is a polynomial
+times a power of two that is set bit by bit (relative error below 1e-15). fma is explicit and fastmath is off: non-finite numbers are
+kept, and scalar and vector code give the same bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+
+def compile_kernel(function: Callable[..., Any]) -> Any:
+    """Return the function compiled by numba, its machine code cached on disk where numba finds a folder that can be written."""
+    options = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:      # no folder for the cache: a read-only installation and no home
+        return njit(**options)(function)
 
 
 @intrinsic
@@ -52,7 +62,7 @@ def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
 _C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10 = (
     1.0, 1.0000000000000067, 0.5000000000000006, 0.16666666666554314, 0.041666666666573066, 0.008333333385699212,
     0.001388888893251478, 0.00019841170230570286, 2.480150431378554e-05, 2.764019739169484e-06, 2.7626371065696354e-07)
-_SHIFT = 6755399441055744.0            # 1.5 * 2**52: adding it rounds to an integer, held in the low bits
+_SHIFT = 6755399441055744.0            # 1.5 * 2**52: adding it rounds to an integer, in the low bits
 _LOG2E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
 

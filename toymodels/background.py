@@ -1,4 +1,4 @@
-"""beside(): a piece of work done in a child process while this one does another, where forking is safe; knows no model."""
+"""Run a function in a forked child process while this one does other work."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PATIENCE = 1.0      # seconds an interrupted child has to clear away what it has half written
+PATIENCE = 1.0      # seconds in which an interrupted child may remove half-written files
 
 
 @contextmanager
-def beside(function: Callable[..., Any], *arguments: Any) -> Iterator[Callable[[], Any]]:
-    """Start ``function(*arguments)`` in a forked child, and give a function that waits for its result.
+def run_in_child(function: Callable[..., Any], *arguments: Any) -> Iterator[Callable[[], Any]]:
+    """Start ``function(*arguments)`` in a forked child, and yield a function that waits for its result.
 
-    Where forking is not safe (other threads run, no Linux) or brings nothing (one core), the work is done here, when the result
-    is asked for. What the function raises is raised there. If the block is left early, the child is interrupted.
+    Where forking is unsafe (other threads run, not Linux) or useless (one core), the function runs in this process, when the result is
+    requested. An exception in the child is raised by the yielded function. If the block is left early, the child is interrupted.
     """
-    if not _safe():
+    if not _can_fork():
         yield lambda: function(*arguments)
         return
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_answer, args=(theirs, function, arguments), daemon=True)
+    child = context.Process(target=_send_result, args=(theirs, function, arguments), daemon=True)
     with warnings.catch_warnings():
-        # Python 3.12 warns of any thread, also of the sleeping ones of a linear algebra library, which knows of forks
+        # Python 3.12 warns of any thread, also of the idle ones of a linear algebra library, which survives a fork
         warnings.simplefilter("ignore", DeprecationWarning)
         child.start()
     theirs.close()
 
     def result() -> Any:
         try:
-            fine, value = ours.recv()
+            succeeded, value = ours.recv()
         except EOFError:
-            raise RuntimeError(f"the process beside this one ended without a result (exit code {child.exitcode})") from None
-        if not fine:
+            raise RuntimeError(f"the child process ended without a result (exit code {child.exitcode})") from None
+        if not succeeded:
             raise value
         return value
 
@@ -56,17 +56,17 @@ def beside(function: Callable[..., Any], *arguments: Any) -> Iterator[Callable[[
         ours.close()
 
 
-def _safe() -> bool:
+def _can_fork() -> bool:
     """Return whether a fork is safe and worth it: Linux, no other thread of Python's, more than one core."""
     return sys.platform == "linux" and threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
 
 
-def _answer(pipe: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Send the function's result, or what it raised, through the pipe."""
+def _send_result(pipe: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Send the function's result, or the exception it raised, through the pipe."""
     try:
-        answer: tuple[bool, Any] = (True, function(*arguments))
+        result: tuple[bool, Any] = (True, function(*arguments))
     except KeyboardInterrupt:
         return
-    except Exception as error:      # it is raised again where the result is waited for
-        answer = (False, error)
-    pipe.send(answer)
+    except Exception as error:      # raised again where the parent waits for the result
+        result = (False, error)
+    pipe.send(result)

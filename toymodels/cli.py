@@ -1,4 +1,4 @@
-"""`lazyrich toy`: simulate a toy, find its edges, fit, judge against the theory, draw. Puts the rooms together, computes nothing."""
+"""`lazyrich toy`: sweep a toy model over the plane, trace its edges, fit and judge them against the theory, draw and report."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from cyclopts import Parameter
 
-from toymodels.background import beside
+from toymodels.background import run_in_child
 from toymodels.models import Model, OneParameter, TwoParameter
 from toymodels.simulate import ToyExperiment
 from validation.arguments import Misuse, axis, between, whole
 from validation.cli_options import SweepOptions, Whole, failed_tiles
 from validation.plane import Plane
 
-MOST = 10_000             # points an axis
+MOST_POINTS = 10_000      # along an axis
 SHARED = ("toymodels.kernels", "toymodels.run_outcomes", "validation.judging.assessment", "validation.plotting.edge_axes", "zarr.codecs",
           "jinja2")
-LONG = 30_000             # T of figure 9: the catapult triangle takes its time
+LONG = 30_000             # T of figure 9: runs in the catapult triangle settle slowly
 TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
 
 
@@ -42,38 +42,38 @@ def toy(
     strict: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Simulate a toy model over the plane, find its edges, fit, judge against the theory, draw.
+    """Simulate a toy model over the plane of gamma and eta, find its edges, fit, judge against the theory, draw.
 
     Parameters
     ----------
     model
-        One parameter, any depth, or two parameters (catapults).
+        One parameter, at any depth, or two parameters, with catapults.
     depth
         L, the number of weight matrices of the one-parameter model; 5 if not given.
     loss
-        Which loss, or both.
+        One loss, or both.
     optimizer
-        With its default numbers; others through `toymodels` in Python.
+        With its default hyperparameters; for others use `toymodels` in Python.
     schedule
-        Of the learning rate.
+        The schedule of the learning rate.
     steps
-        T; 1000 if not given, 30000 for two parameters and cross-entropy.
+        T, the number of steps; 1000 if not given, 30000 for two parameters with cross-entropy.
     rho
-        The excess loss at which a run counts as trained.
+        The fraction of the excess loss at which a run counts as trained.
     gamma
         First and last feature-learning strength.
     eta
-        First and last learning rate; if not given, what the predicted edges ask for.
+        First and last learning rate; if not given, a range around all predicted edges.
     points
         Points along each axis of the portrait.
     tolerance
-        How far from the predicted exponent still counts as the predicted exponent.
+        The largest difference from the predicted exponent that still supports it.
     out
         The folder to write to; if not given, lazyrich-toy/ and the model's name.
     strict
         Exit with 1 if a verdict is CONTRADICTED.
     quiet
-        No progress bar, no table.
+        Print no progress bar and no table.
     """
     from validation.plotting import figures
     from validation.reporting.html import refuse_foreign, verdicts_json, write_report
@@ -83,13 +83,13 @@ def toy(
         raise Misuse(f"depth must be 2, or left out, for the two-parameter model, not {depth!r}")
     chosen: Model = TwoParameter() if model == "two" else OneParameter(5 if depth is None else depth)
     names = ["mse", "cross_entropy"] if loss == "both" else [loss]
-    experiments = [ToyExperiment(chosen, name, optimizer, _steps(chosen, name) if steps is None else steps, schedule, rho)
+    experiments = [ToyExperiment(chosen, name, optimizer, _default_steps(chosen, name) if steps is None else steps, schedule, rho)
                    for name in names]
     whole("points", points, least=8)
-    if points > MOST:
-        raise Misuse(f"points must be at most {MOST} (a portrait of {MOST} x {MOST} takes 5 GB of memory), not {points}")
+    if points > MOST_POINTS:
+        raise Misuse(f"points must be at most {MOST_POINTS} (a portrait of that many squared takes 5 GB of memory), not {points}")
     between("tolerance", tolerance, 0, np.inf)
-    planes = [_plane(experiment, gamma, eta, points) for experiment in experiments]
+    planes = [_choose_plane(experiment, gamma, eta, points) for experiment in experiments]
     folder = out or Path("lazyrich-toy") / _slug(experiments[0], with_loss=False)
     targets = [folder / f"{_slug(e)}.zarr" for e in experiments]
     for experiment, target in zip(experiments, targets, strict=True):
@@ -97,15 +97,15 @@ def toy(
     refuse_foreign(folder)
     work = list(zip(experiments, planes, targets, strict=True))
     if len(work) == 1 or sweeping.elsewhere:
-        results = [_one(*w, sweeping, tolerance, not quiet) for w in work]
+        results = [_run_one_loss(*w, sweeping, tolerance, not quiet) for w in work]
     else:
-        # the first loss beside, so that the progress bar is that of the second, which may be the long one
-        for room in SHARED:            # imported once, and not again in either process; an empty figure imports what draws
-            import_module(room)
+        # the first loss in a child: the progress bar is that of the second, which may be the long one
+        for module in SHARED:      # imported once for both processes; drawing an empty figure imports the rest of matplotlib
+            import_module(module)
         figures.image(figures.blank(1, 1))
-        with beside(_one, *work[0], sweeping, tolerance, False) as first:
-            last = _one(*work[1], sweeping, tolerance, not quiet)
-            results = [first(), last]
+        with run_in_child(_run_one_loss, *work[0], sweeping, tolerance, False) as wait_for_first:
+            last = _run_one_loss(*work[1], sweeping, tolerance, not quiet)
+            results = [wait_for_first(), last]
     if not quiet:
         for result in results:
             print_table(result.title, result.assessments)
@@ -123,7 +123,7 @@ def toy(
 
 @dataclass(frozen=True)
 class _Result:
-    """What came of one loss: what to print, what to put into the report."""
+    """The results of one loss: titles and tables to print, a section for the report."""
 
     title: str
     assessments: list[Any]
@@ -133,7 +133,7 @@ class _Result:
     failed: bool
 
 
-def _one(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: SweepOptions, tolerance: float, progress: bool) -> _Result:
+def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: SweepOptions, tolerance: float, progress: bool) -> _Result:
     """Sweep, trace, judge and draw one experiment."""
     from validation.judging.assessment import assess, assess_curves
     from validation.reporting.summary import draw, provenance_of, section
@@ -148,7 +148,7 @@ def _one(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: SweepO
     curves = assess_curves(edges, predicted) if edges is not None else []
     variables = ("outcome", "final_excess", "peak_excess") if isinstance(experiment.model, TwoParameter) else ("outcome",)
     pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables)
-    notes = [] if predicted else ["The theory has no edges for this optimizer and schedule: nothing is judged."]
+    notes = [] if predicted else ["The theory predicts no edges for this optimizer and schedule, so nothing is judged."]
     part = section(title, portrait, pictures, assessments, curves, notes)
     return _Result(title, assessments, curves, part, provenance_of(portrait), failed_tiles(portrait, target))
 
@@ -160,7 +160,7 @@ def theory_of(description: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def predictions(experiment: ToyExperiment) -> dict[str, Any]:
-    """Return the predicted edges of an experiment; none under a schedule, since they are for a constant rate."""
+    """Return the predicted edges of an experiment by name; none under a schedule, since the theory is of a constant rate."""
     from toymodels.theory import predict
 
     if experiment.schedule.name != "constant":
@@ -168,21 +168,21 @@ def predictions(experiment: ToyExperiment) -> dict[str, Any]:
     return dict(predict(experiment.model, experiment.loss, experiment.optimizer))
 
 
-def _steps(model: Model, loss: str) -> int:
+def _default_steps(model: Model, loss: str) -> int:
     return LONG if isinstance(model, TwoParameter) and loss == "cross_entropy" else 1000
 
 
-def _plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[float, float] | None, points: int) -> Plane:
-    """Return the plane to sweep: where no rates are given, a decade beyond all the predicted edges."""
+def _choose_plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[float, float] | None, points: int) -> Plane:
+    """Return the plane to sweep; where no rates are given, it reaches a decade beyond all predicted edges."""
     low, high = axis("gamma", gamma)
     if eta is None:
         with np.errstate(all="ignore"):
             gammas = np.geomspace(low, high, 64)
             curves = [p(gammas, experiment.horizons[-1], experiment.rho) for p in predictions(experiment).values()]
-        known = np.concatenate([c[np.isfinite(c)] for c in curves]) if curves else np.array([1e-10, 1e4])
-        if not (known.size and 1e-300 < known.min() < known.max() < 1e300):
-            raise Misuse(f"gamma from {low:g} to {high:g} takes the predicted edges beyond what numbers hold; narrow it, or give eta")
-        eta = 10.0 ** np.floor(np.log10(known.min()) - 0.5), 10.0 ** np.ceil(np.log10(known.max()) + 1)
+        finite = np.concatenate([c[np.isfinite(c)] for c in curves]) if curves else np.array([1e-10, 1e4])
+        if not (finite.size and 1e-300 < finite.min() < finite.max() < 1e300):
+            raise Misuse(f"gamma from {low:g} to {high:g} puts the predicted edges out of the range of numbers; narrow it, or give eta")
+        eta = 10.0 ** np.floor(np.log10(finite.min()) - 0.5), 10.0 ** np.ceil(np.log10(finite.max()) + 1)
     bottom, top = axis("eta", eta)
     return Plane(np.geomspace(low, high, points), np.geomspace(bottom, top, points))
 

@@ -1,14 +1,13 @@
-"""numba: training a row of pixels of one gamma, one step a pass; knows numbers only, no dataset.
+"""Train the toy models in numba: many learning rates of one gamma side by side, a row of pixels of the plane at a time.
 
-How it is fast (see benchmarks/): the state of `LANES` pixels lies in L1, every pass takes one step of all of them, and LLVM makes
-vector code of the inner loop. There is no loss in the loop: the losses are convex in f, so peak and tail excess follow from the
-extremes of f over stretches of steps. Every `CHUNK` steps the lanes are looked at: what has diverged leaves the block, and what
-is exactly where it was `CHUNK` steps ago is in a cycle whose period divides `CHUNK`; it is parked for whole cycles, which changes
-no bit of its result.
+The state of `LANES` pixels fits into the L1 cache. Every pass takes one step of all of them, and LLVM vectorises the inner loop. No loss
+is evaluated in the loop: the losses are convex in f, so peak and tail excess follow from the extremes of f over stretches of steps. Every
+`CHUNK` steps the lanes are checked: a diverged run is dropped, and a state equal to that of `CHUNK` steps ago is in a cycle whose period
+divides `CHUNK`; its lane is parked for whole cycles, which changes no bit of its result.
 
-The state is the increment, ``w = 1 + gamma u`` and ``f = u (1 + w + ... + w**(L-1))``: a stored w would lose the signal near
-gamma = 1e-11. With two parameters it is u1, u2. The kernels are closures over plain integers alone, so that numba can keep their
-machine code on disk; what they inline stands at the top of the module.
+The state is the increment, ``w = 1 + gamma u`` and ``f = u (1 + w + ... + w**(L-1))``, because w itself would lose the signal near
+gamma = 1e-11. With two parameters it is u1, u2. The kernels are closures over integers alone, so that numba can cache their machine code
+on disk; the functions that they inline are at the top of the module.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from toymodels.arithmetic import fma, sigmoid
+from toymodels.arithmetic import compile_kernel, fma, sigmoid
 
 LANES = 128
 CHUNK = 60       # divisible by 1..6, 10, 12, 15, 20, 30, 60: the periods of the cycles that are recognised
-EARLY = 12       # the first look comes sooner, since much of a plane diverges at once
+EARLY = 12       # the first check comes sooner, since much of a plane diverges at once
 BEYOND = 1e30    # a parameter beyond this has diverged
 P1 = 1 / (1 + np.exp(-1.0))
 
@@ -33,7 +32,7 @@ LOSS_CODE = {"mse": MSE, "cross_entropy": CROSS_ENTROPY}
 OPTIMIZER_CODE = {"sgd": SGD, "signsgd": SIGNSGD, "momentum": HEAVY_BALL, "adam": ADAM}
 
 
-def rate(two: bool, optimizer: int, gamma: Any, eta: Any) -> Any:
+def scale_rate(two: bool, optimizer: int, gamma: Any, eta: Any) -> Any:
     """Return eta in the units of the kernel's state (shapes broadcast).
 
     One parameter, ``w = 1 + gamma u``: ``eta/gamma**2`` where a step is proportional to the gradient, ``eta/gamma`` where it is
@@ -97,7 +96,7 @@ def _copy(block, pixel, source, target):
 
 
 @cache
-def trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
+def compile_trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
     """Return the jitted ``train(gamma, rates, boundaries, factors, numbers, high, low, f_at, w_at, died)``.
 
     Parameters
@@ -106,34 +105,34 @@ def trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
     loss : `MSE` or `CROSS_ENTROPY`.
     optimizer : `SGD`, `SIGNSGD`, `HEAVY_BALL` or `ADAM`.
     two : 1 for the two-parameter model, else 0.
-    recurs : 1 if a state that recurs recurs for ever; 0 for Adam and for schedules, whose steps depend on the time.
+    recurs : 1 if a state that recurs once recurs for ever; 0 for Adam and for schedules, whose steps depend on the time.
 
     Notes
     -----
-    Of the returned function: `gamma` (n,) and `rates` (n, m) say what to train (see `rate`); `boundaries` (b,), increasing, > 0,
-    the times at which to look, the last one T; `factors` (T, 3) the schedule's factor and Adam's two bias corrections;
+    Of the returned function: `gamma` (n,) and `rates` (n, m) say what to train (see `scale_rate`); `boundaries` (b,), increasing, > 0,
+    the times at which the runs are measured, the last one T; `factors` (T, 3) the schedule's factor and Adam's two bias corrections;
     `numbers` (3,) beta or beta1, beta2, epsilon. Written: `high`, `low` (b, n, m), the extremes of f over the times from the
     former boundary (included) to this one (excluded); `f_at`, `w_at` (b, n, m), f, and w (two parameters: u1^2 + u2^2), at the
-    boundary; `died` (n, m), the first time at which the state was non-finite or beyond 1e30, T + 1 if never. What lies after a
-    pixel's death is left as it was.
+    boundary; `died` (n, m), the first time at which the state was non-finite or beyond 1e30, T + 1 if never. What would be measured
+    after a run has diverged is not written.
     """
     momenta = 1 if optimizer in (HEAVY_BALL, ADAM) else 0
     adam = 1 if optimizer == ADAM else 0
     lanes, chunk, early = LANES, CHUNK, EARLY
     # stepped lanes fill the block from the left, parked ones from the right; the eight between them let the loop take whole vectors
-    room = LANES + 8
+    width = LANES + 8
 
-    @njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
+    @compile_kernel
     def train(gamma, rates, boundaries, factors, numbers, high, low, f_at, w_at, died):
         beta1, beta2, epsilon = numbers[0], numbers[1], numbers[2]
         T = boundaries[-1]
-        raw = np.zeros(15 * room + 8)
-        at = (8 - ((raw.ctypes.data >> 3) & 7)) & 7    # to 64 bytes, and room is a multiple of 8: every lane array is aligned
-        block = raw[at:at + 15 * room].reshape(15, room)
+        raw = np.zeros(15 * width + 8)
+        at = (8 - ((raw.ctypes.data >> 3) & 7)) & 7    # to 64 bytes, and width is a multiple of 8: every lane array is aligned
+        block = raw[at:at + 15 * width].reshape(15, width)
         u, v, mu, mv, su, sv = block[0], block[1], block[2], block[3], block[4], block[5]
         top, bottom, e = block[6], block[7], block[8]
         u0, v0, mu0, mv0, su0, sv0 = block[9], block[10], block[11], block[12], block[13], block[14]
-        pixel = np.empty(room, np.int64)
+        pixel = np.empty(width, np.int64)
         for row in range(gamma.shape[0]):
             g = 2.0 / gamma[row] if two else gamma[row]
             wide = np.inf
@@ -142,7 +141,7 @@ def trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
                 wide = 10.0 ** exponent if exponent < 308.0 else np.inf
             for first in range(0, rates.shape[1], lanes):
                 n, parked, t = min(lanes, rates.shape[1] - first), 0, 0
-                for i in range(room):
+                for i in range(width):
                     u[i], v[i] = (1.0 if two else 0.0), 0.0
                     mu[i], mv[i], su[i], sv[i] = 0.0, 0.0, 0.0, 0.0
                     e[i] = rates[row, first + i] if i < n else 0.0
@@ -158,7 +157,7 @@ def trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
                             left = end - t
                         if left <= chunk:
                             for q in range(parked):
-                                _copy(block, pixel, room - parked + q, n + q)
+                                _copy(block, pixel, width - parked + q, n + q)
                             n += parked
                             parked = 0
                             if n == 0 or left == 0:
@@ -168,7 +167,7 @@ def trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
                         if t == 0:
                             k = min(k, early)
                         elif t < chunk:
-                            k = min(k, chunk - t)      # after the early look, back onto the grid of chunks
+                            k = min(k, chunk - t)      # after the early check, back onto the grid of chunks
                         whole = (n + 7) & ~7
                         for i in range(whole):
                             u0[i] = u[i]
@@ -225,7 +224,7 @@ def trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
                                     i += 1
                                     continue
                                 parked += 1
-                                _copy(block, pixel, i, room - parked)
+                                _copy(block, pixel, i, width - parked)
                             else:
                                 # take its last chunk again, alone, to count its steps
                                 ui, vi, m1, m2, s1, s2 = u0[i], v0[i] if two else 0.0, mu0[i], mv0[i], su0[i], sv0[i]
@@ -259,14 +258,14 @@ def trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
 
 
 @cache
-def recorder(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
-    """Return the jitted ``record(gamma, rate, factors, numbers, u, v, f)``: one pixel, every state kept, the same bits.
+def compile_recorder(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
+    """Return the jitted ``record(gamma, rate, factors, numbers, u, v, f)``: one pixel, with every state, in the same arithmetic.
 
-    The integers are those of `trainer`. Of the returned function: `gamma`, `rate` scalars; `factors` (T, 3), `numbers` (3,) as
+    The integers are those of `compile_trainer`. Of the returned function: `gamma`, `rate` scalars; `factors` (T, 3), `numbers` (3,) as
     there; written are `u`, `v`, `f` (T + 1,); states from the first non-finite one on are what the arithmetic makes of them.
     """
 
-    @njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
+    @compile_kernel
     def record(gamma, e, factors, numbers, u, v, f):
         g = 2.0 / gamma if two else gamma
         ui, vi, m1, m2, s1, s2 = (1.0 if two else 0.0), 0.0, 0.0, 0.0, 0.0, 0.0

@@ -1,7 +1,4 @@
-"""The toys' losses, with their minimum at f = 1: values and excesses without cancellation, and the same as sympy expressions.
-
-Knows no model. A further loss for the theory is a `Loss` with its ``expression``.
-"""
+"""The losses of the toy models, least at f = 1: values, slopes, curvatures and excesses without cancellation, and sympy expressions."""
 
 from __future__ import annotations
 
@@ -50,7 +47,7 @@ class MSE:
 class CrossEntropy:
     """Two-class cross-entropy with soft labels, ``l(f) = p1 log(1 + e^-f) + p0 log(1 + e^f)``, ``p1 = sigmoid(1)``.
 
-    Equation 9 with its weights put right (see the errata): the minimum is at f = 1.
+    Equation 9 with its weights exchanged (see the errata), so that the minimum is at f = 1.
     """
 
     name: str = "cross_entropy"

@@ -1,7 +1,7 @@
-"""OneParameter(depth), TwoParameter(): the toys, in the paper's letters; knows no loss, no optimizer, no numba.
+"""The two toy models, with one parameter and with two: output, gradient and kernel, in the paper's letters.
 
-The formulas below are written with + * / ** alone, so that floats, arrays, mpmath numbers and sympy symbols all go through
-them: the theory derives from these very lines, and the kernels are tested against them.
+The formulas use + * / ** alone, so that they take floats, arrays, mpmath numbers and sympy symbols: the theory is derived from these
+lines, and the kernels are tested against them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The toys' optimizers: frozen dataclasses with their numbers; the arithmetic is in kernels.py."""
+"""The optimizers of the toy models: frozen dataclasses of their hyperparameters (`kernels.py` has the updates)."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Adam:
     Attributes
     ----------
     beta1, beta2 : decay rates of the first and second moment, in (0, 1).
-    epsilon : in units of 1/gamma, the scale of the gradients: with a fixed 1e-8 the optimizer would be another one at
-        gamma >= 1e4, where the gradients themselves fall below it. 0/0 counts as 0.
+    epsilon : in units of 1/gamma, the scale of the gradients; a fixed 1e-8 would exceed the gradients at gamma >= 1e4 and change the
+        optimizer. 0/0 counts as 0.
     """
 
     beta1: float = 0.9
@@ -67,15 +67,15 @@ Optimizer = SGD | SignSGD | HeavyBall | Adam
 
 
 def as_optimizer(optimizer: Any) -> Optimizer:
-    """Return the optimizer of that name with its default numbers, or `optimizer` itself; otherwise raise `Misuse`."""
+    """Return the optimizer of that name with its default hyperparameters, or `optimizer` itself; otherwise raise `Misuse`."""
     if isinstance(optimizer, SGD | SignSGD | HeavyBall | Adam):
         return optimizer
     if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
-        made: Optimizer = OPTIMIZERS[optimizer]()  # type: ignore[assignment]
-        return made
+        default: Optimizer = OPTIMIZERS[optimizer]()  # type: ignore[assignment]
+        return default
     raise Misuse(f"optimizer must be one of {', '.join(map(repr, OPTIMIZERS))}, or a toymodels optimizer, not {optimizer!r}")
 
 
 def describe(optimizer: Optimizer) -> dict[str, Any]:
-    """Return the optimizer as JSON: its name and its numbers."""
+    """Return the optimizer as JSON: its name and its hyperparameters."""
     return {"name": optimizer.name, **asdict(optimizer)}

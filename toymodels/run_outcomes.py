@@ -1,7 +1,7 @@
-"""From the extremes of f to what became of each pixel: excesses and outcomes; knows no model beyond its depth.
+"""Classify the runs: from the extremes of f to the excesses and the outcome of each pixel.
 
-The losses are convex in f with their minimum at f = 1, so the largest excess over a stretch of steps is that of the stretch's
-largest or smallest f. Codes are those of `validation.outcome`.
+The losses are convex in f with their minimum at f = 1, so the largest excess over a stretch of steps is that of the largest or of the
+smallest f of the stretch. Outcomes are coded as in `validation.outcome`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 
 from numba import njit
 
+from toymodels.arithmetic import compile_kernel
 from toymodels.kernels import MSE
 from toymodels.losses import CUMULANTS, P0, P1, CrossEntropy
 from validation.outcome import Outcome
@@ -22,7 +23,7 @@ _P0, _P1 = float(P0), float(P1)
 
 _LARGEST = sys.float_info.max
 
-AMBIGUOUS = -128     # the excess may or may not have come near 0 between the extremes: replay it
+AMBIGUOUS = -128     # the excess may or may not have come near 0 between the extremes: the run is repeated step by step
 _UNTRAINED, _PARTIAL, _CONVERGED = int(Outcome.UNTRAINED), int(Outcome.PARTIAL), int(Outcome.CONVERGED)
 _CATAPULTED, _OSCILLATING = int(Outcome.CATAPULTED), int(Outcome.OSCILLATING)
 _STUCK, _DIVERGED = int(Outcome.STUCK), int(Outcome.DIVERGED)
@@ -45,22 +46,22 @@ def _excess(loss, f):
     return above / _AT_START
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compile_kernel
 def summarise(loss, L, two, rho, kernel_bound, flow, prior, tail, at, T, high, low, f_at, w_at, died,
               outcome, final, tail_excess, peak, steps, kernel_ratio, rose):
     """Write the portrait's variables for the horizon T of a block of pixels.
 
     Parameters
     ----------
-    loss, L, two : as in `kernels.trainer`.
+    loss, L, two : as in `kernels.compile_trainer`.
     rho : the excess at which a run counts as converged.
-    kernel_bound : a catapult also needs a kernel ratio below this (infinity: it does not).
+    kernel_bound : a catapulted run has a kernel ratio below this (infinity: any).
     flow : (n,), w* or, with two parameters, u1^2 + u2^2 at the minimum that gradient flow reaches.
-    prior, tail, at : of the boundaries, the index of the time before the tail's first (-1: that is time 0), of the tail's first
-        time, of T. With the tail's first excess alone, a cycle of period two that enters the tail at its top and leaves it at
-        its bottom would pass for a loss that did not rise.
+    prior, tail, at : indices, among the boundaries, of the last time before the tail (-1: time 0), of the tail's first time, and of T.
+        With the tail's first excess alone, a cycle of period two that enters the tail at its top and leaves it at its bottom would
+        count as a loss that did not rise.
     T : the horizon.
-    high, low, f_at, w_at : (b, n, m), died (n, m): what `kernels.trainer` wrote.
+    high, low, f_at, w_at : (b, n, m), died (n, m): what the function of `kernels.compile_trainer` wrote.
     outcome, final, tail_excess, peak, steps, kernel_ratio, rose : (n, m), written.
     """
     band = min(rho, 0.05)
@@ -105,13 +106,13 @@ def summarise(loss, L, two, rho, kernel_bound, flow, prior, tail, at, T, high, l
             elif highest <= 1.0 + band and e_most >= 1.0 - band:
                 code = _UNTRAINED if most <= 1.0 else AMBIGUOUS
             else:
-                code = _settle(loss, two, L, w, top, e_top, e_bottom, went_up)
+                code = _classify_bounded_run(loss, two, L, w, top, e_top, e_bottom, went_up)
             outcome[a, i] = code
 
 
 @njit(inline="always")
-def _settle(loss, two, L, w, top, e_top, e_bottom, went_up):
-    """Tell stuck, oscillating and partial apart, of a bounded run that has left its start and not converged."""
+def _classify_bounded_run(loss, two, L, w, top, e_top, e_bottom, went_up):
+    """Return stuck, oscillating or partial, for a bounded run that has left its start and not converged."""
     scale, floor = (0.5, 0.0) if loss == MSE else (_AT_START, _LEAST)
     most = max(e_top, e_bottom) * scale + floor
     least = min(e_top, e_bottom) * scale + floor

@@ -58,5 +58,5 @@ def as_schedule(schedule: Any) -> Schedule:
 
 
 def describe(schedule: Schedule) -> dict[str, Any]:
-    """Return the schedule as JSON: its name and its numbers."""
+    """Return the schedule as JSON: its name and its parameters."""
     return {"name": schedule.name, **asdict(schedule)}

@@ -1,4 +1,4 @@
-"""ToyExperiment and trajectory(): the toys trained over a plane, or once with every step kept. The shell around kernels.py."""
+"""Train a toy model over a plane of gamma and eta, or once with every step recorded (`kernels.py` has the compiled loops)."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from validation.experiment import Experiment
 from validation.plane import Plane
 from validation.portrait import empty
 
-WORK = 5e7       # pixel-steps a task: under 0.1 s, so that an interrupt is heard
-CATAPULT_KERNEL = 0.9
+WORK = 5e7       # pixel-steps a task: under 0.1 s, so that an interrupt takes effect soon
+CATAPULT_KERNEL = 0.9       # a catapult with cross-entropy leaves the kernel below this share of gradient flow's
 VARIABLES = ("outcome", "final_excess", "tail_excess", "peak_excess", "steps", "kernel_ratio", "rose")
 
 
 @dataclass(frozen=True)
 class ToyExperiment(Experiment):
-    """A toy, a loss, an optimizer: an experiment for `validation.sweep` and `validation.trace`.
+    """A toy model, a loss and an optimizer: an experiment for `validation.sweep` and `validation.trace`.
 
     Attributes
     ----------
     model : `OneParameter(depth)` or `TwoParameter()`.
     loss : "mse" or "cross_entropy".
-    optimizer : "sgd", "signsgd", "momentum", "adam", or one of `toymodels.optimizers` with its numbers.
-    steps : T >= 1, or an increasing sequence of them: the portrait then has a dim ``horizon``.
+    optimizer : "sgd", "signsgd", "momentum", "adam", or one of `toymodels.optimizers` with its hyperparameters.
+    steps : T >= 1, or an increasing sequence of them; the portrait then has a dimension ``horizon``.
     schedule : "constant", "warmup_cosine", or one of `toymodels.schedules`; stretched over the last horizon.
     rho : the excess in (0, 1) at which a run counts as converged.
 
@@ -48,7 +48,7 @@ class ToyExperiment(Experiment):
     rho: float = 0.01
 
     tile = (64, 1 << 20)     # whole rows: a thread takes a few of them at a time anyway
-    sections = 7     # `trace` asks for so many rates inside a bracket at once: eight lanes cost little more than one
+    sections = 7     # rates that `trace` measures inside a bracket at once: eight lanes cost little more than one
 
     def __post_init__(self) -> None:
         models.as_model(self.model)
@@ -73,8 +73,9 @@ class ToyExperiment(Experiment):
     def scan_per_decade(self) -> int:      # type: ignore[override]
         """The least number of rates a decade at which edges may be scanned.
 
-        SignSGD's comb: at rho = 0.01 its first gap, between steps of 0.11 and of 1/9 in f, is 0.0044 decade wide. A scan at 200 a
-        decade misses it on some gammas and not on others, and the edge then jumps by a tooth, a tenth of itself.
+        SignSGD trains in periodic windows of eta. At rho = 0.01 the first gap between them, between steps of 0.11 and of 1/9 in f, is
+        0.0044 decades wide. A scan at 200 a decade misses it at some gammas and not at others, and the edge then jumps by a window, a
+        tenth of itself.
         """
         return 500 if self.optimizer.name == "signsgd" else 1
 
@@ -92,24 +93,22 @@ class ToyExperiment(Experiment):
 
     @classmethod
     def of(cls, description: dict[str, Any]) -> ToyExperiment:
-        """Return the experiment of which `describe` gave `description`.
+        """Return the experiment that a description, as `describe` returns it, describes.
 
         Raises
         ------
-        Misuse : it is no toy's description, or of another version.
+        Misuse : it is not the description of a toy model, or that of another version.
         """
         try:
-            told = dict(description)
-            if told.pop("witness") != "toy":
+            if description["witness"] != "toy":
                 raise KeyError("witness")
-            kind, depth = told["model"]["name"], told["model"]["depth"]
-            made = {"one": models.OneParameter(depth), "two": models.TwoParameter()}
-            model: models.Model = made[kind]  # type: ignore[assignment]
-            optimizer, schedule = dict(told["optimizer"]), dict(told["schedule"])
-            steps = told["steps"]
-            return cls(model, told["loss"], optimizers.OPTIMIZERS[optimizer.pop("name")](**optimizer),
+            kind, depth = description["model"]["name"], description["model"]["depth"]
+            model: models.Model = {"one": models.OneParameter(depth), "two": models.TwoParameter()}[kind]  # type: ignore[assignment]
+            optimizer, schedule = dict(description["optimizer"]), dict(description["schedule"])
+            steps = description["steps"]
+            return cls(model, description["loss"], optimizers.OPTIMIZERS[optimizer.pop("name")](**optimizer),
                        tuple(steps) if isinstance(steps, list) else steps,
-                       schedules.SCHEDULES[schedule.pop("name")](**schedule), told["rho"])
+                       schedules.SCHEDULES[schedule.pop("name")](**schedule), description["rho"])
         except (KeyError, TypeError, AttributeError) as error:
             raise Misuse(f"description must be that of a ToyExperiment, not {description!r}") from error
 
@@ -118,16 +117,20 @@ class ToyExperiment(Experiment):
 
         Parameters
         ----------
-        gamma : (n,), > 0, increasing.
-        eta : (m,), the same, or (n, m), one axis per gamma.
+        gamma : (n,), > 0, strictly increasing.
+        eta : (m,), > 0, strictly increasing; or (n, m), one axis per gamma.
+
+        Returns
+        -------
+        A Dataset of `VARIABLES` over (gamma, eta), with a leading ``horizon`` where `steps` is a sequence.
         """
         plane = Plane(gamma, eta)
         leading = {"horizon": np.asarray(self.steps)} if isinstance(self.steps, tuple) else {}
         portrait = empty(plane, leading, VARIABLES)
         written = {name: np.asarray(portrait[name].values).reshape(-1, *plane.shape) for name in VARIABLES}
         train = _Trainer(self)
-        tasks = list(_tasks(plane.shape, self.horizons[-1]))
-        workers = min(len(tasks), _cores())
+        tasks = list(_split_plane(plane.shape, self.horizons[-1]))
+        workers = min(len(tasks), _count_cores())
         if workers == 1:
             for task in tasks:
                 train(plane, *task, written)
@@ -142,7 +145,7 @@ class ToyExperiment(Experiment):
         return portrait
 
     def rules(self) -> dict[str, Any]:
-        """Return the attributes by which `validation.locate` reads this witness's edges."""
+        """Return the portrait's attributes, by which `validation.locate` finds this model's edges."""
         rules: dict[str, Any] = {
             "rho": self.rho,
             "steps": list(self.steps) if isinstance(self.steps, tuple) else self.steps,
@@ -157,7 +160,7 @@ class ToyExperiment(Experiment):
 
 
 class _Trainer:
-    """The compiled training of one experiment, and the numbers it needs; called with a block of the plane."""
+    """The compiled training of one experiment with its numbers, called with a block of the plane."""
 
     def __init__(self, experiment: ToyExperiment) -> None:
         from toymodels import kernels  # numba only where it is used
@@ -169,13 +172,13 @@ class _Trainer:
         self.optimizer = kernels.OPTIMIZER_CODE[optimizer.name]
         recurs = int(optimizer.name != "adam" and experiment.schedule.name == "constant")
         self.key = (model.depth, self.loss, self.optimizer, self.two, recurs)
-        self.rate = kernels.rate
-        self.train = kernels.trainer(*self.key)
-        self.factors, self.numbers = _time_dependence(experiment)
+        self.rate = kernels.scale_rate
+        self.train = kernels.compile_trainer(*self.key)
+        self.factors, self.numbers = _build_factors(experiment)
         horizons = experiment.horizons
         self.tails = [tail_start(T) for T in horizons]
-        looks = {*self.tails, *(t - 1 for t in self.tails if t > 1), *horizons}
-        self.boundaries = np.array(sorted(looks), dtype=np.int64)
+        times = {*self.tails, *(t - 1 for t in self.tails if t > 1), *horizons}
+        self.boundaries = np.array(sorted(times), dtype=np.int64)
 
     def __call__(self, plane: Plane, rows: slice, columns: slice, written: dict[str, np.ndarray]) -> None:
         """Train a block of the plane and write its part of the portrait's arrays, each (horizon, gamma, eta)."""
@@ -203,23 +206,23 @@ class _Trainer:
                 block["outcome"][a, i] = self._replay(gamma[a], rates[a, i], T, bool(block["rose"][a, i]))
 
     def _replay(self, gamma: float, rate: float, T: int, rose: bool) -> int:
-        """Train one pixel again and return its outcome: untrained, if its excess never came near 0, else what it was doing."""
+        """Train one pixel again and return its outcome: untrained if its excess never came near 0, else oscillating or partial."""
         from toymodels import kernels
         from validation.outcome import Outcome
 
         u, v, f = np.empty(T + 1), np.empty(T + 1), np.empty(T + 1)
-        kernels.recorder(*self.key)(gamma, rate, self.factors[:T], self.numbers, u, v, f)
+        kernels.compile_recorder(*self.key)(gamma, rate, self.factors[:T], self.numbers, u, v, f)
         if self.experiment.loss.excess(f).min() >= 1 - min(self.experiment.rho, 0.05):
             return int(Outcome.UNTRAINED)
         return int(Outcome.OSCILLATING if rose else Outcome.PARTIAL)
 
 
 def tail_start(steps: int) -> int:
-    """Return the first time of the tail: the last T/10 times (at least one), the last included."""
+    """Return the first time of the tail, which is the last T/10 times, at least one, T included."""
     return steps + 1 - max(1, steps // 10)
 
 
-def _time_dependence(experiment: ToyExperiment) -> tuple[np.ndarray, np.ndarray]:
+def _build_factors(experiment: ToyExperiment) -> tuple[np.ndarray, np.ndarray]:
     """Return the kernels' `factors` (T, 3) and `numbers` (3,)."""
     T, optimizer = experiment.horizons[-1], experiment.optimizer
     factors = np.ones((T, 3))
@@ -235,8 +238,8 @@ def _time_dependence(experiment: ToyExperiment) -> tuple[np.ndarray, np.ndarray]
     return factors, numbers
 
 
-def _tasks(shape: tuple[int, int], steps: int) -> Iterator[tuple[slice, slice]]:
-    """Yield the plane in blocks of about `WORK` pixel-steps: whole rows, or, where a row is too much, parts of one."""
+def _split_plane(shape: tuple[int, int], steps: int) -> Iterator[tuple[slice, slice]]:
+    """Yield the plane in blocks of about `WORK` pixel-steps: whole rows, or parts of a row where one is longer."""
     from toymodels.kernels import LANES
 
     n, m = shape
@@ -247,14 +250,14 @@ def _tasks(shape: tuple[int, int], steps: int) -> Iterator[tuple[slice, slice]]:
             yield slice(a, min(a + rows, n)), slice(b, min(b + columns, m))
 
 
-def _cores() -> int:
+def _count_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def trajectory(model: Any, loss: Any = "mse", optimizer: Any = "sgd", gamma: Any = 1.0, eta: Any = 0.1, steps: Any = 1000,
                schedule: Any = "constant") -> xr.Dataset:
-    """Return one run of a toy, step by step, in the very arithmetic of the sweeps.
+    """Return one run of a toy model, step by step, in the same arithmetic as a sweep.
 
     Parameters
     ----------
@@ -264,10 +267,10 @@ def trajectory(model: Any, loss: Any = "mse", optimizer: Any = "sgd", gamma: Any
 
     Returns
     -------
-    Dataset with dim ``step`` (0..T): ``f``, ``loss``, ``excess``, ``sharpness`` (the largest eigenvalue of the Hessian that the
-    update sees: for `TwoParameter` that of half the loss, so that the edge of stability is at 2/eta), ``kernel``, and ``w`` or
-    ``u1``, ``u2``. One parameter also has ``u = (w - 1)/gamma``, which stays exact where w rounds to 1. What has
-    overflowed is infinite or NaN.
+    Dataset with dimension ``step`` (0..T): ``f``, ``loss``, ``excess``, ``sharpness`` (the largest eigenvalue of the Hessian whose
+    gradient the update follows: for `TwoParameter` that of half the loss, so that the edge of stability is at 2/eta), ``kernel``, and
+    ``w`` or ``u1``, ``u2``. One parameter also has ``u = (w - 1)/gamma``, which stays exact where w rounds to 1. Numbers that have
+    overflowed are infinite or NaN.
 
     Raises
     ------
@@ -279,8 +282,8 @@ def trajectory(model: Any, loss: Any = "mse", optimizer: Any = "sgd", gamma: Any
 
     train = _Trainer(experiment)
     u, v, f = np.empty(steps + 1), np.empty(steps + 1), np.empty(steps + 1)
-    scaled = float(kernels.rate(bool(train.two), train.optimizer, np.float64(g), np.float64(rate)))
-    kernels.recorder(*train.key)(g, scaled, train.factors, train.numbers, u, v, f)
+    scaled = float(kernels.scale_rate(bool(train.two), train.optimizer, np.float64(g), np.float64(rate)))
+    kernels.compile_recorder(*train.key)(g, scaled, train.factors, train.numbers, u, v, f)
     loss, L = experiment.loss, model.depth
     with np.errstate(all="ignore"):
         first, second = loss.slope(f), loss.curvature(f)

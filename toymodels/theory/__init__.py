@@ -1,6 +1,6 @@
-"""The theory of the toys, derived by sympy from their own lines: edges, times, exponents, misprints; knows no simulation.
+"""The theory of the toy models, derived by sympy from their formulas: edges, times, exponents and the paper's misprints.
 
-sympy is imported when an expression or an exponent is asked for, not before.
+sympy is imported when an expression or an exponent is first needed.
 """
 
 from toymodels.theory.catalogue import predict, solve_closing_point

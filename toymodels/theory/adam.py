@@ -1,10 +1,10 @@
-"""Adam's eta_min where gamma is small: the universal rate of the linear problem, as numbers; knows no other optimizer.
+"""Adam's eta_min in the lazy regime: the least rate that solves the linear problem, by simulation.
 
 As gamma -> 0 the output is linear in the parameters, ``f = c (w - 1)/gamma`` with c = L (one parameter) or 2 (two: u2 alone moves f).
-Adam is indifferent to the gradient's scale, and its epsilon is in the gradient's units, so a run depends on eta and gamma through
-``kappa = c eta/gamma`` alone: every lazy edge is exactly proportional to gamma. What is left is one number, found by running the
-linear problem. No other edge: the upper one is a transient's, of the second moment's memory of 1/(1 - beta2) steps, and in the rich
-regime the lower one is too.
+Adam is invariant to the scale of the gradient, and its epsilon is in units of the gradient, so a run depends on eta and gamma through
+``kappa = c eta/gamma`` alone, and every lazy edge is proportional to gamma. The constant is found by training the linear problem. No
+other edge is predicted: the upper one, and in the rich regime the lower one, depend on the transient of the second moment, whose memory
+is 1/(1 - beta2) steps.
 """
 
 from __future__ import annotations
@@ -33,10 +33,14 @@ def solve_rate(steps: int, rho: float, model: Model, loss: Any, optimizer: Adam)
     Parameters
     ----------
     steps, rho : T and rho.
-    model, loss, optimizer : of the package.
+    model, loss, optimizer : objects of the package.
+
+    Returns
+    -------
+    kappa = c eta/gamma, NaN where no rate trains.
     """
     target = solve_excess_root(loss, rho)
-    # no step is longer than kappa while the pull falls, so kappa is at least (1 - Delta)/T
+    # no step is longer than kappa while the residual falls, so kappa is at least (1 - Delta)/T
     low, high = np.log((1 - target) / steps), np.log((1 - target) / steps) + 6.0
     for _ in range(4):
         trial = np.linspace(low, high, 33)
@@ -51,17 +55,17 @@ def solve_rate(steps: int, rho: float, model: Model, loss: Any, optimizer: Adam)
 
 def _train_linear_problem(kappa: np.ndarray, steps: int, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:
     """Return Delta = 1 - f after the steps, for every kappa."""
-    pull, b1, b2, epsilon = numeric_residual(loss), optimizer.beta1, optimizer.beta2, optimizer.epsilon / initial_slope(model)
+    residual, b1, b2, epsilon = numeric_residual(loss), optimizer.beta1, optimizer.beta2, optimizer.epsilon / initial_slope(model)
     delta, m, v = np.ones_like(kappa), np.zeros_like(kappa), np.zeros_like(kappa)
     for t in range(1, steps + 1):
-        r = pull(delta)
+        r = residual(delta)
         m, v = b1 * m + (1 - b1) * r, b2 * v + (1 - b2) * r * r
         delta = delta - kappa * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + epsilon)
     return delta
 
 
 def eta_min(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:
-    """Return eta_min = kappa gamma/c for gamma up to 0.005, NaN beyond."""
+    """Return eta_min = kappa gamma/c (shape of gamma) for gamma up to 0.005, NaN beyond."""
     return np.where(gamma <= LAZY_END, solve_rate(steps, rho, model, loss, optimizer) * gamma / initial_slope(model), np.nan)
 
 

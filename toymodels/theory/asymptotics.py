@@ -1,6 +1,6 @@
-"""Exponents, logarithms and prefactors: what a curve eta(gamma) becomes at gamma -> 0 and -> infinity; knows no model.
+"""Derive the power law of a curve eta(gamma) as gamma -> 0 or infinity: exponent, power of the logarithm, prefactor.
 
-Nothing here is typed in: the exponent is the limit of ``d log eta / d log gamma`` of the expression itself.
+The exponent is the limit, by sympy, of ``d log eta / d log gamma`` of the expression itself.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from validation.arguments import Misuse
 
 @dataclass(frozen=True)
 class Branch:
-    """A curve by a parameter: ``gamma(parameter)``, ``eta(parameter)``, and where the parameter goes in each regime.
+    """A parametric curve: ``gamma(parameter)``, ``eta(parameter)``, and the limit of the parameter in each regime.
 
-    An explicit curve has gamma itself for the parameter (`explicit`). A curve known by its inverse has eta.
+    The parameter of an explicit curve is gamma itself (`explicit_branch`), that of a curve given by its inverse is eta.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ def explicit_branch(eta: Any) -> Branch:
 
 @dataclass(frozen=True)
 class Scaling:
-    """What a curve becomes: ``eta ~ prefactor gamma**exponent |log gamma|**log_power``.
+    """The power law of a curve: ``eta ~ prefactor gamma**exponent |log gamma|**log_power``.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Scaling:
 
 
 def derive_scaling(branch: Branch, regime: str) -> Scaling:
-    """Return what the branch becomes in the regime.
+    """Return the power law of the branch in the regime.
 
     The local exponent's limit is the exponent a, and the limit of ``eta/gamma**a`` the prefactor. Where that is zero or infinite,
     ``(local exponent - a) log gamma`` tends to the power of a logarithm.
@@ -86,7 +86,7 @@ def derive_scaling(branch: Branch, regime: str) -> Scaling:
 
     if (branch.lazy if regime == "lazy" else branch.rich) is None:
         raise Misuse(f"nothing is predicted in the {regime} regime")
-    # what does not depend on gamma has no business in the limits: sympy may not know its sign, and the losses share the rest
+    # constant factors stay out of the limits: sympy may not determine their sign, and the losses share the rest
     constant, varying = branch.eta.as_independent(branch.parameter, as_Add=False)
     found = _scaling(Branch(branch.parameter, branch.gamma, varying, branch.lazy, branch.rich), regime)
     return Scaling(found.exponent, found.log_power, constant * sympy.factor(found.prefactor))
@@ -94,7 +94,7 @@ def derive_scaling(branch: Branch, regime: str) -> Scaling:
 
 @cache
 def _scaling(branch: Branch, regime: str) -> Scaling:
-    """Return `scaling` of a branch without constant factors."""
+    """Return `derive_scaling` of a branch without constant factors."""
     import sympy
 
     x, end = branch.parameter, branch.lazy if regime == "lazy" else branch.rich
@@ -106,7 +106,7 @@ def _scaling(branch: Branch, regime: str) -> Scaling:
     prefactor = sympy.limit(rest, x, end)
     if prefactor.is_finite is not False and prefactor != 0:
         return Scaling(exponent, sympy.Integer(0), sympy.simplify(sympy.factor(prefactor, deep=True)))
-    # what is left neither settles nor is a power: a power of the logarithm
+    # the rest has no finite limit: it is a power of the logarithm
     log_gamma = sympy.expand_log(sympy.log(branch.gamma))
     log_power = sympy.simplify(sympy.limit(sympy.simplify(local - exponent) * log_gamma, x, end))
     size = log_gamma if regime == "rich" else -log_gamma
@@ -114,7 +114,7 @@ def _scaling(branch: Branch, regime: str) -> Scaling:
 
 
 def choose_smallest(candidates: list[Scaling], regime: str) -> Scaling:
-    """Return the smallest of several asymptotes: what their minimum becomes; equal laws keep the minimum of their prefactors."""
+    """Return the smallest of several power laws in the regime; of equal powers, with the minimum of their prefactors."""
     import sympy
 
     sign = 1 if regime == "lazy" else -1
@@ -126,7 +126,7 @@ def choose_smallest(candidates: list[Scaling], regime: str) -> Scaling:
 def solve_crossing(lower: Scaling, upper: Scaling) -> Any:
     """Return the gamma at which two rich power laws meet, ``lower = upper``, as sympy; infinity where they never do.
 
-    With ``eta_min`` and ``eta_max`` it is the apex of the triangle of trainability.
+    That of ``eta_min`` and ``eta_max`` is the closing point of the triangle of trainability.
     """
     import sympy
 

@@ -1,6 +1,6 @@
-"""predict(): which edges exist for a model, a loss and an optimizer, each as a formula in sympy and as numbers.
+"""List the predicted edges of a model, a loss and an optimizer, each as a formula in sympy and as a function of numbers.
 
-The one place that pairs them. An edge the theory does not have is absent; a stretch of gamma it does not reach is NaN.
+An edge for which there is no theory is absent; where a formula does not hold, its value is NaN.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def predict(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     elif isinstance(optimizer, HeavyBall):
         edges = _heavy_ball(model, loss, float(optimizer.beta))
     else:
-        edges = [Edge("eta_min", "the linear problem, by scale", "Adam's indifference to the gradient's scale",
+        edges = [Edge("eta_min", "the linear problem", "Adam's invariance to the scale of the gradient",
                       partial(adam.eta_min, model=model, loss=loss, optimizer=optimizer), partial(_adam, model, loss, optimizer), ("lazy",),
-                      "predicted for gamma <= 0.005 alone: the other edges are those of the second moment's transient")]
+                      "predicted only for gamma <= 0.005; the other edges depend on the transient of the second moment")]
     order = ("eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div")
     cache_key = ""
-    if isinstance(loss, MSE | CrossEntropy):      # a user's own loss may change under the same name
+    if isinstance(loss, MSE | CrossEntropy):      # a loss of one's own may change under the same name
         cache_key = json.dumps([model.describe(), loss.name, describe(optimizer)], sort_keys=True)
     return {edge.name: replace(edge, cache_key=cache_key) for edge in sorted(edges, key=lambda e: order.index(e.name))}
 
@@ -83,19 +83,19 @@ def _compute_closing_point(steps: int, rho: float, model: Model, loss: Any) -> f
 
 
 def _both(*branches: Branch) -> dict[str, list[Branch]]:
-    """Return the same branches for both regimes."""
+    """Return the same branches in both regimes."""
     return {"lazy": list(branches), "rich": list(branches)}
 
 
 def _targets(loss: Any) -> dict[Any, Any]:
-    """Return what f1, f2, d1 = 1 - f1 and d2 = f2 - 1 are as functions of rho."""
+    """Return the values of the letters f1, f2, d1 = 1 - f1 and d2 = f2 - 1, functions of rho."""
     s = letters()
     f1, f2 = solve_target_outputs(loss)
     return {s.f1: f1, s.f2: f2, s.d1: 1 - f1, s.d2: f2 - 1}
 
 
 def _numbers(loss: Any) -> dict[Any, Any]:
-    """Return what the letter h = l''(1) is."""
+    """Return the value of the letter h = l''(1)."""
     from toymodels.theory.losses import derive_curvature_at_minimum
 
     return {letters().h: derive_curvature_at_minimum(loss)}
@@ -120,7 +120,7 @@ def _flow(model: Model, loss: Any, beta: float = 0.0) -> Curve:
 
 @cache
 def _formula(eta: Any, *args: Any) -> Curve:
-    """Return the curve of a function that gives an explicit expression in gamma, holding in both regimes."""
+    """Return the curve of the explicit expression in gamma that a function returns, for both regimes."""
     expression = eta(*args)
     return Curve(expression, _both(explicit_branch(expression)))
 
@@ -135,7 +135,7 @@ def _stability(model: Model, loss: Any, beta: float = 0.0) -> Curve:
 
 
 def _momentum(beta: float) -> dict[Any, Any]:
-    """Return what the letter beta is."""
+    """Return the value of the letter beta."""
     import sympy
 
     return {letters().beta: sympy.nsimplify(beta)}
@@ -155,7 +155,7 @@ def _minimum_edge(model: Model, loss: Any, beta: float = 0.0) -> Edge:
     return Edge("eta_min", "gradient flow, $S/T$", "section 4.1, uniformly in gamma",
                 partial(curves.flow_edge, model=model, loss=loss, beta=beta), partial(_flow, model, loss, beta),
                 holds=(100, 1.0),      # gradient flow needs small steps, not a small rho
-                # heavy ball's triangle closes later than SGD's: its rates reach further
+                # SGD's; heavy ball's triangle closes later
                 closing_gamma=partial(_compute_closing_point, model=model, loss=loss))
 
 
@@ -177,7 +177,7 @@ def _sgd_one(model: OneParameter, loss: Any) -> list[Edge]:
     elif model.depth == 2 and _straight(loss):
         edges.append(Edge("eta_div", r"divergence, $\gamma/\ell'(\infty)$", "footnote 5, with its prefactor",
                           partial(curves.straight_divergence_edge, loss=loss), partial(_below, derive, 1.0), ("lazy",),
-                          "predicted for gamma < 1 alone: beyond, a run need not reach the straight part of the loss"))
+                          "predicted only for gamma < 1: beyond, a run need not reach the straight part of the loss"))
     return edges
 
 
@@ -193,7 +193,7 @@ def _straight(loss: Any) -> bool:
 def _signsgd(model: Model, loss: Any) -> list[Edge]:
     """Return SignSGD's edges; it never diverges."""
     return [
-        Edge("eta_min", "the walk in T steps", "Appendix F, with prefactor",
+        Edge("eta_min", "the distance in $T$ steps", "Appendix F, with prefactor",
              partial(curves.signsgd_eta_min, model=model, loss=loss), partial(_sign_walk, model, loss)),
         Edge("eta_max", "the overshoot of one step", "Appendix F, with prefactor",
              partial(curves.signsgd_eta_max, model=model, loss=loss), partial(_sign_overshoot, model, loss),
@@ -227,7 +227,7 @@ def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
         _minimum_edge(model, loss),
         Edge("eta_crit", r"stability of gradient flow's minimum, $2/(h_\ell K_*)$", "section 4.1 and Appendix D",
              partial(curves.stability_edge_two, loss=loss), partial(_stability, model, loss),
-             limits="gradient flow's minimum: the measured onset lies higher between gamma = 0.03 and 30, by 41% at 1",
+             limits="of gradient flow's minimum; between gamma = 0.03 and 30 catapults set in at higher eta, 41% higher at 1",
              unjudged=(0.03, 30.0)),
     ]
     if isinstance(loss, MSE):
@@ -240,9 +240,9 @@ def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
     if isinstance(loss, CrossEntropy):
         edges += [
             Edge("eta_settle", r"settling, $t = (\gamma/\eta)^2 G$", "Appendix D.2, derived here", catapult_edges.settling_edge, _settling,
-                 ("lazy",), "predicted above 20 gamma^2 and below the catapult's end: elsewhere there is no such edge"),
+                 ("lazy",), "predicted only between 20 gamma^2 and the end of the catapults; elsewhere there is no such edge"),
             Edge("eta_max", r"$c^*\gamma$ (lazy), $\gamma/h_\ell$ (rich)", "Appendix D.2, derived here", catapult_edges.upper_edge,
-                 _catapult_end, limits="nothing between gamma = 0.02 and 0.3, where the prefactor jumps from 2.2 to 4.8"),
+                 _catapult_end, limits="not predicted between gamma = 0.02 and 0.3, where the prefactor jumps from 2.2 to 4.8"),
         ]
     return edges
 
@@ -264,7 +264,7 @@ def _settling() -> Curve:
 
 @cache
 def _catapult_end() -> Curve:
-    """Return c* gamma where lazy, gamma/h_l (beyond it even the flattest minimum is unstable) where rich, nothing between."""
+    """Return c* gamma where lazy, gamma/h_l where rich (beyond it even the flattest minimum is unstable), NaN between."""
     import sympy
 
     from toymodels.theory.landscape import derive_flattest_minimum
@@ -291,9 +291,9 @@ def _convergence_two() -> Curve:
 def _heavy_ball(model: Model, loss: Any, beta: float) -> list[Edge]:
     """Return heavy ball's edges: eta_min, and eta_max of one parameter with MSE where gamma is small.
 
-    The stability of the minimum is no edge elsewhere: from gamma ~ 1 - beta on the first swing overshoots what the linear
-    theory sees, a loss that is straight far out keeps cycles alive below the edge (0.73 to 0.86 of it), and with two parameters
-    the first swing raises the loss, and so the kernel falls, before stability is lost.
+    Elsewhere the loss of stability of the minimum is no edge. From gamma ~ 1 - beta on, the transient overshoot leaves the linear
+    regime; a loss that is straight far out has stable cycles below the edge (0.73 to 0.86 of it); and with two parameters the transient
+    overshoot raises the loss, so that the kernel falls before stability is lost.
     """
     edges = [_minimum_edge(model, loss, beta)]
     if isinstance(model, OneParameter) and isinstance(loss, MSE):
@@ -306,5 +306,5 @@ def _heavy_ball(model: Model, loss: Any, beta: float) -> list[Edge]:
             below = 0.3 * (1 - beta)
             edges.append(Edge("eta_max", label, source, partial(curves.cut_to_lazy, inner=numeric, below=below),
                               partial(_below, derive, below), ("lazy",),
-                              "predicted for gamma < 0.3 (1 - beta) alone: beyond, the transient decides"))
+                              "predicted only for gamma < 0.3 (1 - beta): beyond, the transient overshoot decides"))
     return edges

@@ -1,7 +1,7 @@
-"""The two-parameter cross-entropy catapult: the growth balance c* and the settling line; as numbers, and c*'s condition in sympy.
+"""The catapults of two parameters with cross-entropy: where they end (c*), and where they settle in time (eta_settle).
 
-Far from its minimum the loss is straight, and everything below is the dynamics of that: in the lazy limit a catapulting run
-jumps to and fro between the two straight sides while |p| and |q| (p, q = u1 +- u2) drift.
+Far from its minimum the loss is straight. In the lazy limit a catapulting run jumps between the two straight sides while |p| and |q|
+(p, q = u1 +- u2) drift. Both edges follow from this drift (Appendix D.2 has the phenomenon; the formulas are derived here).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from toymodels.theory.losses import solve_excess_root
 CURVATURE = float(P0 * P1)     # h_l
 SETTLED = 20.0                 # the least eta/gamma**2 of the settling line: nearer to eta_crit = 5 gamma**2 the sets merge
 LAZY_END, RICH_START = 0.02, 0.3   # between these the prefactor of the upper edge jumps from c* to 1/h_l: measured, not derived
-TAIL = 0.9                     # the share of the steps before the tail begins
+TAIL = 0.9                     # the fraction of the steps before the tail
 
 
 @cache
@@ -25,8 +25,8 @@ def solve_growth_balance() -> float:
     """Return ``c* = 2.1996...``, the eta/gamma above which a saturated run grows.
 
     Where f < 0 the slope is -p1 and a step multiplies p by ``1 + a p1`` and q by ``1 - a p1`` (a = eta/gamma); where f > 0 it is
-    p0, and the factors are ``1 - a p0`` and ``1 + a p0``. The sign of f is that of |p| - |q|, so both must grow alike, which sets
-    the fraction theta of time at f < 0; at a = c* that common growth is zero:
+    p0, and the factors are ``1 - a p0`` and ``1 + a p0``. The sign of f is that of |p| - |q|, so both grow alike, which determines
+    the fraction theta of time at f < 0; at a = c* the common growth is zero:
     ``theta log|1 + a p1| + (1 - theta) log|1 - a p0| = theta log|1 - a p1| + (1 - theta) log|1 + a p0| = 0``.
     """
     from scipy.optimize import brentq
@@ -41,7 +41,7 @@ def solve_growth_balance() -> float:
 def derive_balance_condition() -> tuple[Any, Any]:
     """Return ``(condition, theta)``: c* is a zero of the first in the letter a; the second is the fraction of time at f < 0.
 
-    Both from eliminating theta between the two equations of `balance`, with the slopes of the loss's own straight sides.
+    Both from eliminating theta between the two equations of `solve_growth_balance`, with the slopes of the loss's own straight sides.
     """
     import sympy
 
@@ -50,7 +50,7 @@ def derive_balance_condition() -> tuple[Any, Any]:
 
     a, theta = letters().a, sympy.Symbol("theta")
     down, up = derive_tail_slopes(CrossEntropy())                # -l'(-oo) = p1, l'(oo) = p0
-    # solved with letters for the four logarithms, and these put in last: sympy would try to combine them
+    # solved with letters for the four logarithms, which are substituted last: sympy would try to combine them
     factors = dict(zip(sympy.symbols("A B C D"), (1 + a * down, 1 - a * up, 1 - a * down, 1 + a * up), strict=True))
     p_below, p_above, q_below, q_above = factors
     growth_p, growth_q = theta * p_below + (1 - theta) * p_above, theta * q_below + (1 - theta) * q_above
@@ -63,7 +63,7 @@ def derive_balance_condition() -> tuple[Any, Any]:
 def compute_settling_constant(rho: float) -> float:
     """Return the constant of ``G = log(eta/gamma**2)/h_l + const``, about 18.2 at rho = 0.01; NaN where rho is too large for it.
 
-    Between two steps the run sees a fixed kernel: with kappa = eta K the output obeys ``f <- f + kappa r(f)``, whose ergodic
+    Over a few steps the kernel is constant: with kappa = eta K the output obeys ``f <- f + kappa r(f)``, whose ergodic
     average ``m(kappa) = <r^2>`` makes the kernel decay as ``d kappa/dt = -(eta/gamma)^2 kappa m(kappa)`` (eq. 22 with
     ``kappa <r^2> = -2 <f r>``, which stationarity of f^2 gives). So ``t = (gamma/eta)^2 Int d log kappa/m`` from
     ``kappa = 2 eta/gamma^2`` at the start, where ``m = h_l = p0 p1``, down to the cycle whose excess is rho, just above 2/h_l.
@@ -149,15 +149,15 @@ def _integrate_chaos() -> tuple[float, float, float]:
     kappa = np.exp(0.5 * (edges[1:] + edges[:-1]))
     f, total, burn, steps = np.linspace(-1.0, 0.9, 512), np.zeros(512), 200, 4000
     for t in range(burn + steps):
-        pull = P1 - 1 / (1 + np.exp(-np.clip(f, -700.0, 700.0)))
+        residual = P1 - 1 / (1 + np.exp(-np.clip(f, -700.0, 700.0)))
         if t >= burn:
-            total += pull * pull
-        f = f + kappa * pull
+            total += residual * residual
+        f = f + kappa * residual
     return delta, float(np.exp(low)), float((steps / total - 1 / CURVATURE).sum() * (edges[1] - edges[0]))
 
 
 def derive_settling_branch() -> Any:
-    """Return the settling line as a `Branch`, by the parameter x = -W of `settling`: ``B = x exp(-x)``.
+    """Return the settling line as a `Branch`, by the parameter x = -W of `settling_edge`: ``B = x exp(-x)``.
 
     The constant of G is the function ``C(rho)``.
     """
@@ -194,7 +194,7 @@ def derive_settling_edge() -> Any:
 
 @cache
 def growth_balance_number() -> Any:
-    """Return c* as a sympy number, like pi: it prints as ``c_star`` and has as many digits as are asked for."""
+    """Return c* as a sympy number, like pi: it prints as ``c_star`` and evaluates to any number of digits."""
     import mpmath
     import sympy
 

@@ -1,7 +1,7 @@
-"""The edges as numbers: each formula in the form that keeps its digits from gamma = 1e-12 to 1e12; no sympy.
+"""Evaluate the predicted edges in numpy, each formula in a form without cancellation from gamma = 1e-12 to 1e12.
 
-The same formulas as sympy expressions are in `stability.py`, `signsgd.py`, `catapult.py`; tests compare the two at fifty digits.
-Every function has the shape ``(gamma, steps, rho, ...) -> eta`` with the shape of gamma.
+The same formulas in sympy are in `stability.py`, `signsgd.py` and `catapult_edges.py`; tests compare the two at thirty digits. Every
+function takes gamma of any shape, T and rho, and returns eta in the shape of gamma.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from toymodels.theory.losses import numeric_curvature, numeric_tail, solve_exces
 def flow_edge(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, beta: float = 0.0) -> np.ndarray:
     """Return eta_min = S/T; under heavy ball ``(1 - beta) S/(T - beta (1 - beta**T)/(1 - beta))``.
 
-    Momentum multiplies the rate by 1/(1 - beta) once it has built up; the sum over the build-up is the delay in the denominator.
+    Momentum multiplies the rate by 1/(1 - beta) once it has built up; the build-up costs the delay in the denominator.
     """
     delay = beta * (1 - beta**steps) / (1 - beta)
     return (1 - beta) * gradient_flow_time(model, loss, gamma, rho) / (steps - delay)
@@ -59,11 +59,11 @@ def signsgd_eta_min(gamma: np.ndarray, steps: int, rho: float, model: Model, los
 
 
 def signsgd_eta_max(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any) -> np.ndarray:
-    """Return SignSGD's eta_max: the step that from the minimum leads to excess rho, the smaller of the two sides'."""
+    """Return SignSGD's eta_max: the step from the minimum to the excess rho, on the side where it is smaller."""
     up, down = -solve_excess_root(loss, rho, "above"), -solve_excess_root(loss, rho, "below")     # f2 - 1 > 0, f1 - 1 < 0
     if isinstance(model, OneParameter):
-        star, reach = np.log1p(gamma) / model.depth, gamma / (1 + gamma)
-        sides = [np.exp(star) * np.abs(np.expm1(np.log1p(reach * d) / model.depth)) for d in (up, down)]
+        star, share = np.log1p(gamma) / model.depth, gamma / (1 + gamma)
+        sides = [np.exp(star) * np.abs(np.expm1(np.log1p(share * d) / model.depth)) for d in (up, down)]
     else:
         sides = [_solve_two_step(gamma, d) for d in (up, down)]
     return np.minimum(*sides)

@@ -189,8 +189,8 @@ def _invariant() -> list[Step]:
              _equation(before, invariant_in_letters())),
         Step(r"becomes $I' = I (1 - a^2 \Delta + a^2 \Delta^2)$ after one step: the difference of the two sides, expanded, is",
              _equation(after - before * (1 - s.a**2 * s.Delta * (1 - s.Delta)), derive_invariant()[2])),
-        Step("The factor is positive for $a < 2$, so $I$ keeps its sign. Where it is negative, inside an ellipse of the $(p, q)$ plane, runs "
-             "stay bounded; runs outside it diverge in every simulation. At the start, $p = q = 1$, it is zero at",
+        Step("The factor is positive for $a < 2$, so $I$ keeps its sign. Where it is negative, inside an ellipse in $(p, q)$, runs stay "
+             "bounded; runs outside it diverge in every simulation. At the start, $p = q = 1$, it is zero at",
              _equation("eta_div", derive_divergence_two())),
         Step(r"Bounded runs converge as long as the flattest minimum is stable, $\eta \lambda_\mathrm{min} < 2$:",
              _equation("eta_max", sympy.Min(sympy.Symbol("eta_div"), 2 / flattest))),

@@ -1,6 +1,6 @@
-"""Gradient flow by sympy: the time to learn as an integral over f, its limits, the escape from the saddle; no steps here.
+"""Derive gradient flow in sympy: the time to learn as an integral over f, its limits, the escape from the saddle.
 
-`flow_time.py` has the same integrals as numbers.
+`flow_time.py` evaluates the same integrals.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def derive_time_integral(model: Any, loss: Any = None) -> Any:
 
     s = letters()
     x = sympy.Symbol("f", nonnegative=True)
-    pull = sympy.Function("r")(x) if loss is None else -derive_slope(loss, x)
-    return sympy.Integral(1 / (derive_kernel_along_flow(model, x) * pull), (x, 0, s.f1))
+    residual = sympy.Function("r")(x) if loss is None else -derive_slope(loss, x)
+    return sympy.Integral(1 / (derive_kernel_along_flow(model, x) * residual), (x, 0, s.f1))
 
 
 @cache
@@ -56,8 +56,8 @@ def derive_time(model: Any, loss: Any) -> Any:
     gamma, f1 = s.gamma, s.f1
     if isinstance(model, TwoParameter):
         c = sympy.sqrt(1 + gamma**2)
-        reach = c * sympy.sqrt(1 + gamma**2 * f1**2) + 1 + gamma**2 * f1
-        return gamma**2 / (2 * c) * sympy.log(reach / ((1 - f1) * (1 + c)))
+        end = c * sympy.sqrt(1 + gamma**2 * f1**2) + 1 + gamma**2 * f1
+        return gamma**2 / (2 * c) * sympy.log(end / ((1 - f1) * (1 + c)))
     depth = model.depth
     if depth == 1:
         return -(gamma**2) * sympy.log(1 - f1)
@@ -78,10 +78,10 @@ def derive_time(model: Any, loss: Any) -> Any:
 def derive_time_limits(model: Any, loss: Any) -> tuple[Branch, Branch]:
     """Return the branches (lazy, rich) that S tends to.
 
-    Lazy: the kernel is ``K(0)`` throughout, and the limit goes under the integral. Rich: with ``g = gamma f`` the time is spent
-    at g of order one, where the pull is still ``r(0)``, and the limit goes under the integral again: ``S -> (1/r0)`` times the
-    integral of ``1/(gamma K)`` over g from 0 to ``gamma f1``, which converges for L >= 3 and leaves a logarithm for L = 2. At
-    L = 1 the kernel never changes and the first form is exact.
+    Lazy: the kernel is ``K(0)`` throughout, and the limit commutes with the integral. Rich: with ``g = gamma f`` most of the time passes
+    at g of order one, where the residual is still ``r(0)``, and the limit commutes again: ``S -> (1/r0)`` times the integral of
+    ``1/(gamma K)`` over g from 0 to ``gamma f1``, which converges for L >= 3 and leaves a logarithm for L = 2. At L = 1 the kernel is
+    constant and the first form is exact.
     """
     import sympy
 
@@ -93,7 +93,7 @@ def derive_time_limits(model: Any, loss: Any) -> tuple[Branch, Branch]:
     lazy = Branch(gamma, gamma, (derive_linear_time(loss) if isinstance(loss, MSE) else s.S0) / lazy_kernel, sympy.Integer(0), None)
     if sympy.diff(kernel, x) == 0:
         return lazy, Branch(gamma, gamma, lazy.eta, None, sympy.oo)
-    pull = residual_at_start(loss) if isinstance(loss, MSE) else s.r0
+    residual = residual_at_start(loss) if isinstance(loss, MSE) else s.r0
     g = sympy.Symbol("g", nonnegative=True)
     integrand = 1 / (gamma * kernel.subs(x, g / gamma))      # a power of gamma times a function of g
     if isinstance(model, OneParameter):
@@ -102,7 +102,7 @@ def derive_time_limits(model: Any, loss: Any) -> tuple[Branch, Branch]:
         integral = sympy.integrate(sympy.expand_power_base(integrand.subs(g, v - 1)), (v, 1, 1 + gamma * f1))
     else:
         integral = sympy.integrate(integrand, (g, 0, gamma * f1))
-    return lazy, Branch(gamma, gamma, sympy.factor_terms(integral / pull), None, sympy.oo)
+    return lazy, Branch(gamma, gamma, sympy.factor_terms(integral / residual), None, sympy.oo)
 
 
 @cache
@@ -112,7 +112,7 @@ def derive_linear_time(loss: Any) -> Any:
 
     s = letters()
     x = sympy.Symbol("f", nonnegative=True)
-    pull = -derive_slope(loss, x)
+    residual = -derive_slope(loss, x)
     if isinstance(loss, MSE):
         return -sympy.log(1 - s.f1)
     if isinstance(loss, CrossEntropy):
@@ -120,15 +120,15 @@ def derive_linear_time(loss: Any) -> Any:
         y = sympy.Symbol("y", positive=True)
         p0 = 1 / (1 + sympy.E)
         p1 = 1 - p0
-        rest = sympy.cancel(sympy.together(1 / pull.subs(x, sympy.log(y)) / y - (1 / y + 1 / (p1 - p0 * y)) / p1))
+        rest = sympy.cancel(sympy.together(1 / residual.subs(x, sympy.log(y)) / y - (1 / y + 1 / (p1 - p0 * y)) / p1))
         if rest != 0:
-            raise ArithmeticError("the partial fractions of the cross-entropy's pull are wrong")
+            raise ArithmeticError("the partial fractions of the cross-entropy's residual are wrong")
         return (s.f1 - sympy.log((p1 - p0 * sympy.exp(s.f1)) / (p1 - p0)) / p0) / p1
-    return sympy.Integral(1 / pull, (x, 0, s.f1))
+    return sympy.Integral(1 / residual, (x, 0, s.f1))
 
 
 def derive_escape(depth: Any) -> Any:
-    """Return w(t) while the pull is still its start value (Delta = 1): the corrected equation 8, as sympy in a, t and w(0) = 1.
+    """Return w(t) while the residual still has its initial value 1: the corrected equation 8, as sympy in a and t, with w(0) = 1.
 
     ``w' = eta (L/gamma) w**(L-1)``: ``exp(L a t)`` for L = 2, ``(1 - L(L-2) a t)**(-1/(L-2))`` for L >= 3, ``a = eta/gamma``.
     """
@@ -146,8 +146,8 @@ def derive_escape(depth: Any) -> Any:
 def derive_silent_period(depth: int) -> Any:
     """Return ``tau = eta t/gamma`` at which the weight of equation 8 has escaped, as sympy: ``1/(L(L-2))`` for L >= 3.
 
-    So the silent alignment lasts t = gamma/(eta L (L-2)) steps, in proportion to gamma, at any loss with the pull 1 at its
-    start; for L = 2 the escape is exponential and ``log(gamma)/4`` is what it takes until ``w**2 = 1 + gamma``.
+    So the silent alignment lasts t = gamma/(eta L (L-2)) steps, proportional to gamma, with any loss whose initial residual is 1. For
+    L = 2 the escape is exponential, and takes ``log(gamma)/4`` until ``w**2 = 1 + gamma``.
     """
     import sympy
 
@@ -160,7 +160,7 @@ def derive_silent_period(depth: int) -> Any:
 def derive_collapse(depth: Any, loss: Any) -> Any:
     """Return ``dw/dtau`` at ``tau = eta t/gamma`` in the limit of large gamma at fixed w, as sympy: without gamma.
 
-    ``dw/dt = -eta l'(f) df/dw``, and df/dw is 1/gamma times a function of w, while f -> 0: so the early path is one curve in tau.
+    ``dw/dt = -eta l'(f) df/dw``, df/dw is 1/gamma times a function of w, and f -> 0; so early trajectories collapse onto one curve in tau.
     """
     import sympy
 

@@ -1,9 +1,9 @@
-"""gradient_flow_time(): S = eta T, the time gradient flow takes to bring the excess to rho, as numbers, without sympy.
+"""Compute S = eta T, the time in which gradient flow brings the excess loss down to rho.
 
     one parameter    S = (gamma^2/L^2) Int_0^f1 df / [(1 + gamma f)^(2 - 2/L) r(f)]
     two parameters   S = (gamma^2/2)   Int_0^f1 df / [sqrt(1 + gamma^2 f^2) r(f)],      r(f) = -l'(f)
 
-Closed forms for MSE, Gauss-Legendre panels for every other loss; `flow.py` derives the integrals.
+MSE has closed forms, other losses are integrated by Gauss-Legendre panels; `flow.py` derives the integrals (section 4.1 of the paper).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from validation.arguments import between, positive
 def gradient_flow_time(model: Model, loss: Any, gamma: Any, rho: float = 0.01) -> np.ndarray:
     """Return S = eta T, the learning rate times the steps that gradient flow needs to bring the excess loss down to rho.
 
-    Accurate to 1e-12 of itself for gamma from 1e-20 to 1e20, both sides of every crossover.
+    The relative error is below 1e-12 for gamma from 1e-20 to 1e20.
 
     Parameters
     ----------
     model : OneParameter(depth) or TwoParameter().
     loss : "mse", "cross_entropy", or anything with a ``name`` and an ``expression``.
     gamma : richness, any shape, > 0.
-    rho : the fraction of the excess that is left, in (0, 1).
+    rho : the fraction of the initial excess loss at the end, in (0, 1).
 
     Returns
     -------
@@ -94,7 +94,7 @@ def _antiderivative(depth: int, z: np.ndarray, one_minus_z: np.ndarray) -> np.nd
 def _closed_two(gamma: np.ndarray, rho: float) -> np.ndarray:
     """Return S for MSE, two parameters, ``gamma^2/(2c) log[(c sqrt(1 + gamma^2 f1^2) + 1 + gamma^2 f1)/(sqrt(rho) (1 + c))]``.
 
-    ``c = sqrt(1 + gamma^2)``; as logarithms, so that gamma^2 f1 is never formed beyond what it is compared with.
+    ``c = sqrt(1 + gamma^2)``; arranged so that gamma^2 f1 does not overflow.
     """
     root = np.sqrt(rho)
     target = (1 - rho) / (1 + root)
@@ -105,7 +105,7 @@ def _closed_two(gamma: np.ndarray, rho: float) -> np.ndarray:
 
 
 def integrate_time(model: Model, loss: Any, gamma: Any, rho: float) -> np.ndarray:
-    """Return S by Gauss-Legendre panels, for any loss (to 1e-13 of itself; the paper's losses).
+    """Return S by Gauss-Legendre panels, for any loss (with a relative error of 1e-13 for the paper's losses).
 
     Two substitutions keep the integrand smooth: below f = 1/2, v = log(1 + gamma f) (asinh(gamma f) for two parameters),
     which spreads the start f ~ 1/gamma where a rich run spends its time; above, y = -log(1 - f), which spreads the approach.
@@ -115,14 +115,14 @@ def integrate_time(model: Model, loss: Any, gamma: Any, rho: float) -> np.ndarra
     model : OneParameter(depth) or TwoParameter().
     loss : an object with a ``name`` and an ``expression``, or one of the package's.
     gamma : richness, any shape, > 0.
-    rho : the fraction of the excess that is left.
+    rho : the fraction of the initial excess loss at the end.
 
     Returns
     -------
     S, float64, in units of eta, shape of `gamma`.
     """
     gamma = np.asarray(gamma, dtype=np.float64)
-    pull, delta1 = numeric_residual(loss), solve_excess_root(loss, rho)
+    residual, delta1 = numeric_residual(loss), solve_excess_root(loss, rho)
     shape, gamma = gamma.shape, gamma.reshape(-1, 1)
     middle = min(0.5, 1.0 - delta1)
     one = isinstance(model, OneParameter)
@@ -134,7 +134,7 @@ def integrate_time(model: Model, loss: Any, gamma: Any, rho: float) -> np.ndarra
     f = back(v) / gamma
     # df/dv [conserved factor]: e^v/gamma e^(-(2-2/L) v), and cosh(v)/gamma / cosh(v)
     factor = np.exp((2 / model.depth - 1) * v) if one else 1.0
-    total = (factor / pull(1 - f) * weights).sum(1) * top[:, 0] / gamma[:, 0]
+    total = (factor / residual(1 - f) * weights).sum(1) * top[:, 0] / gamma[:, 0]
 
     if delta1 < 0.5:
         start, stop = np.log(2.0), -np.log(delta1)
@@ -142,7 +142,7 @@ def integrate_time(model: Model, loss: Any, gamma: Any, rho: float) -> np.ndarra
         delta = np.exp(-(start + (stop - start) * nodes))                # (node,)
         f = 1 - delta
         factor = (1 + gamma * f) ** (2 / model.depth - 2) if one else 1 / np.hypot(1, gamma * f)
-        total = total + (factor * (delta / pull(delta) * weights)).sum(1) * (stop - start)
+        total = total + (factor * (delta / residual(delta) * weights)).sum(1) * (stop - start)
     scale = gamma[:, 0] ** 2 / (model.depth**2 if one else 2)
     return (scale * total).reshape(shape)
 

@@ -1,7 +1,7 @@
-"""The landscape by sympy: minimum, Hessian with its two parts, kernel, sharpness, flattest minimum; knows no dynamics.
+"""Derive the loss landscape in sympy: minimum, Hessian and its two parts, kernel, sharpness, flattest minimum.
 
-Every expression starts from the lines of `toymodels.models` and `toymodels.losses`, called with symbols. The depth may be a
-number or the symbol L.
+Every expression starts from the formulas of `toymodels.models` and `toymodels.losses`, called with symbols. The depth may be a number or
+the symbol L.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from toymodels.theory.symbols import letters
 
 
 def output_one(depth: Any, w: Any, gamma: Any) -> Any:
-    """Return ``f(w)`` of `OneParameter` for any depth, also a symbol: the model's own line with another ``depth``."""
+    """Return ``f(w)`` of `OneParameter` for any depth, also a symbol: the model's own formula with another ``depth``."""
     return OneParameter.output(SimpleNamespace(depth=depth), w, gamma)  # type: ignore[arg-type]
 
 
@@ -67,7 +67,7 @@ def derive_sharpness_one(depth: Any, loss: Any) -> Any:
     s = letters()
     star = derive_minimum(depth)
     kernel = OneParameter.gradient(SimpleNamespace(depth=depth), s.w, s.gamma)[0] ** 2  # type: ignore[arg-type]
-    # the residual part carries l'(1) = 0, so the Gauss-Newton part h_l K is all there is
+    # the residual part vanishes with l'(1) = 0, and the Gauss-Newton part h_l K remains
     return curvature_letter(loss) * sympy.powsimp(sympy.powdenest(kernel.subs(s.w, star), force=True))
 
 
@@ -88,7 +88,7 @@ def derive_kernel_two(f: Any) -> Any:
     output = model.output(s.u1, s.u2, s.gamma)
     square = sympy.expand((s.u1**2 + s.u2**2) ** 2 - conserved**2 - (s.gamma * output) ** 2)
     if sympy.simplify(rate) != 0 or square != 0:
-        raise ArithmeticError("u1**2 - u2**2 is not conserved: the model's lines and the theory differ")
+        raise ArithmeticError("u1**2 - u2**2 is not conserved: the model and the theory differ")
     sum_of_squares = sympy.sqrt(conserved.subs(start) ** 2 + (s.gamma * f) ** 2)
     return sympy.expand(model.kernel(s.u1, s.u2, s.gamma).subs(s.u1**2, sum_of_squares - s.u2**2))
 

@@ -1,7 +1,7 @@
-"""What the theory needs of a loss beyond its values: l'(f), l''(1), its tails, and where its excess is rho; knows no model.
+"""Derive what the theory needs of a loss: l'(f), l''(1), the slopes of its tails, and the outputs at which its excess is rho.
 
-All of it follows from ``loss.expression(f)``, so a loss of one's own needs no more than ``name`` and ``expression``, with its
-minimum at f = 1 (see `PseudoHuber`). The losses of the package bring their own numerics, and those are used.
+All of it follows from ``loss.expression(f)``, so a loss of one's own has a ``name`` and an ``expression`` whose minimum is at f = 1
+(see `PseudoHuber`). For the losses of the package, their own numerics are used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from validation.arguments import Misuse, between
 class PseudoHuber:
     """Quadratic near f = 1 and straight beyond `width`: ``l = width**2 (sqrt(1 + ((f - 1)/width)**2) - 1)``.
 
-    It is no loss of the paper: the example of one that goes in by its formula alone.
+    Not a loss of the paper: an example of a loss that is given by its formula alone.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ def _residual_cross_entropy(delta: np.ndarray) -> np.ndarray:
 def solve_excess_root(loss: Any, rho: float, side: str = "below") -> float:
     """Return ``Delta = 1 - f`` where the excess is `rho`: in (0, 1) for "below" (f1 = 1 - Delta), negative for "above" (f2).
 
-    MSE: sqrt(rho) and -sqrt(rho). To 1e-15 of itself.
+    MSE: sqrt(rho) and -sqrt(rho). The relative error is 1e-15.
     """
     if isinstance(loss, MSE):
         return float(np.sqrt(rho)) if side == "below" else -float(np.sqrt(rho))
@@ -160,7 +160,7 @@ def solve_excess_root(loss: Any, rho: float, side: str = "below") -> float:
 def _excess(loss: Any) -> Callable[[float], float]:
     """Return the function ``Delta -> (l(1 - Delta) - l(1))/(l(0) - l(1))``, accurate as Delta -> 0."""
     if isinstance(loss, CrossEntropy):
-        # the loss's own stable form takes f - 1 inside; ask it for the shift itself, so that a small Delta keeps its digits
+        # CrossEntropy.excess subtracts 1 from f; this is its inner function of f - 1, exact at small Delta
         from toymodels.losses import _excess_cross_entropy
 
         start = float(_excess_cross_entropy(np.full((), -1.0)))
@@ -170,7 +170,7 @@ def _excess(loss: Any) -> Callable[[float], float]:
 
     f = letters().f
     function = sympy.lambdify(f, loss.expression(f), "mpmath")
-    # fifty digits instead of a form without cancellation: it is one root, not a grid
+    # fifty digits in place of a form without cancellation: it is evaluated for one root only
 
     def excess(delta: float) -> float:
         with mpmath.workdps(50):
@@ -184,7 +184,7 @@ def _excess(loss: Any) -> Callable[[float], float]:
 def solve_target_outputs(loss: Any) -> tuple[Any, Any]:
     """Return ``(f1, f2)``, the outputs below and above 1 at which the excess is rho, as sympy expressions in rho.
 
-    ``1 -+ sqrt(rho)`` for MSE; functions without a closed form else.
+    ``1 -+ sqrt(rho)`` for MSE; functions without a closed form otherwise.
     """
     import sympy
 

@@ -1,7 +1,6 @@
-"""The paper's misprints: each with the printed form, the true form, where, and a check that only the true form passes.
+"""List the paper's misprints: the printed form, the true form, and a check that the true form passes and the printed one fails.
 
-A check is run on either form; it starts from the model's own lines or from a few steps of training, never from the true form.
-`page` renders them all as MyST markdown.
+A check takes either form. It starts from the formulas of the model or from a few steps of training, never from the true form.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ class Erratum:
     ----------
     where : the place in the paper.
     printed, true : the two forms, in LaTeX or words.
-    why : how one sees it, one or two sentences.
-    wrong, right : the two forms as something the check can use: functions, numbers.
+    why : the reason, in one or two sentences.
+    wrong, right : the two forms as functions or numbers, for the check.
     check : form -> bool, whether the form passes.
     """
 
@@ -58,7 +57,7 @@ def list_errata() -> list[Erratum]:
                 lambda depth, tau: (1 - depth * (depth - 2) * tau) ** (-1 / (depth - 2)), _follows_the_escape),
         Erratum(r"eq. 9", r"$\dfrac{\log(e^{\tilde f} + 1)}{1 + e^{-1}} + \dfrac{\log(e^{-\tilde f} + 1)}{1 + e}$",
                 r"$p_1 \log(1 + e^{-\tilde f}) + p_0 \log(1 + e^{\tilde f})$, $p_1 = 1/(1 + e^{-1})$",
-                r"The weights are exchanged: the printed loss is least at $\tilde f = -1$, the text wants $\tilde f = 1$.",
+                r"The weights are exchanged: the printed loss is least at $\tilde f = -1$, the text requires $\tilde f = 1$.",
                 lambda f: P1 * np.logaddexp(0, f) + P0 * np.logaddexp(0, -f), CrossEntropy().value, _is_least_at_one),
         Erratum(r"sec. 4.2 and footnote 5, the constant step", r"$\delta w \sim (\eta^L/\gamma)\, \mathrm{sign}(w - 1)$",
                 r"$\delta w = -(\eta L/\gamma)\, p_0$ for $\tilde f \gg 1$, $+(\eta L/\gamma)\, p_1$ for $\tilde f \ll 0$",
@@ -70,7 +69,7 @@ def list_errata() -> list[Erratum]:
                 _is_the_step_of_f),
         Erratum(r"eq. 20", r"$u' = u - \dfrac{1 - \tilde f}{\gamma}\, \mathrm{swap}(u)$",
                 r"$u' = u + \eta\, \dfrac{1 - \tilde f}{\gamma}\, \mathrm{swap}(u)$",
-                "The sign is that of ascent, and the learning rate is missing.",
+                "The printed sign is that of ascent, and the learning rate is missing.",
                 lambda u, eta, gamma: u - (1 - 2 * u[0] * u[1] / gamma) / gamma * u[::-1],
                 lambda u, eta, gamma: u + eta * (1 - 2 * u[0] * u[1] / gamma) / gamma * u[::-1], _is_the_update),
         Erratum(r"eq. 22, first line", r"$\tilde f' - \tilde f = \eta \Delta K + (\eta^2/\gamma)\, \Delta^2 \tilde f$",
@@ -87,24 +86,29 @@ def list_errata() -> list[Erratum]:
         Erratum(r"captions of figs. 8, 9", r"$L = 2$, so $\eta_\mathrm{min} \sim \gamma$",
                 r"$L = 2$, so $\eta_\mathrm{max} \sim \gamma^{2/L} = \gamma$; $\eta_\mathrm{min} \sim \gamma \log(\gamma)/T$",
                 r"The edge that depends on $L$ is $\eta_\mathrm{max}$; at $L = 2$ the time to learn carries a logarithm, so that "
-                r"$\eta_\mathrm{min}/\gamma$ does not settle.",
+                r"$\eta_\mathrm{min}/\gamma$ has no limit.",
                 lambda gamma: gamma, lambda gamma: gamma * np.log(gamma), _is_the_time_to_learn),
         Erratum("Appendix F.1",
                 r"any smaller learning rate does not train; $\eta_\mathrm{min}$ and $\eta_\mathrm{max}$ are the same",
                 r"$\eta_\mathrm{min} \propto 1/T$, $\eta_\mathrm{max}$ independent of $T$: equal exponents, a window of ratio $\sim T$",
-                r"A step that is T times smaller arrives after T steps.",
+                r"A step that is $T$ times smaller arrives after $T$ steps.",
                 lambda steps: 1.0, lambda steps: float(steps), _is_the_window_of_signsgd),
     ]
 
 
 def render_page() -> str:
-    """Return the errata as a page of MyST markdown, each with the outcome of its check, run now."""
+    """Return the errata as a page of MyST markdown.
+
+    Raises
+    ------
+    ArithmeticError : a check does not distinguish the printed form from the true one.
+    """
     lines = ["# Errata of the paper", "",
-             "Each has a check that the true form passes and the printed form fails; this page has just run them.", ""]
+             "Each erratum has a check that the true form passes and the printed form fails. All checks ran when this page was built.", ""]
     for number, item in enumerate(list_errata(), 1):
-        outcome = "the printed form fails, the true form passes" if item.verify() else "**the check does not tell them apart**"
-        lines += [f"## {number}. {item.where}", "", f"**Printed:** {item.printed}", "", f"**True:** {item.true}", "", item.why, "",
-                  f"*Check:* {outcome}.", ""]
+        if not item.verify():
+            raise ArithmeticError(f"the check of the erratum {item.where!r} does not distinguish the printed form from the true one")
+        lines += [f"## {number}. {item.where}", "", f"**Printed:** {item.printed}", "", f"**True:** {item.true}", "", item.why, ""]
     return "\n".join(lines)
 
 
@@ -117,7 +121,7 @@ def _loss_slope_in_w(w: float, gamma: float, depth: int = 5) -> float:
 
 
 def _is_residual(form: Callable[..., Any]) -> bool:
-    """Return whether the form is ``1 - (w^5 - 1)/gamma``, as the same line of the paper says."""
+    """Return whether the form is ``1 - (w^5 - 1)/gamma``, the second half of the same line of the paper."""
     return all(abs(float(form(w, gamma)) - (1 - (w**5 - 1) / gamma)) < 1e-6 for w, gamma in ((1.1, 2.0), (1.3, 40.0)))
 
 
@@ -159,7 +163,7 @@ def _is_the_step_of_f(form: Callable[..., float]) -> bool:
 
 
 def _states() -> list[tuple[np.ndarray, float, float]]:
-    """Return some states (u, eta, gamma) of the two-parameter model."""
+    """Return forty random states (u, eta, gamma) of the two-parameter model."""
     random = np.random.default_rng(22)
     return [(random.normal(size=2), float(eta), float(gamma)) for eta, gamma in random.uniform(0.2, 3.0, (40, 2))]
 
@@ -173,7 +177,7 @@ def _kernel(u: np.ndarray, gamma: float) -> float:
 
 
 def _train(u: np.ndarray, eta: float, gamma: float) -> np.ndarray:
-    """Return u after one step of SGD on the MSE, from the model's own lines."""
+    """Return u after one step of SGD on the MSE, by the model's own formulas."""
     model = TwoParameter()
     slope = model.output(u[0], u[1], gamma) - 1
     return u - eta * slope * np.array(model.gradient(u[0], u[1], gamma))
@@ -197,7 +201,7 @@ def _predicts_whether_the_kernel_falls(form: Callable[..., bool]) -> bool:
 
 
 def _is_the_time_to_learn(form: Callable[..., Any]) -> bool:
-    """Return whether S(gamma)/form(gamma) settles: changes by less than 2% from gamma = 1e100 to 1e120."""
+    """Return whether S(gamma)/form(gamma) converges: changes by less than 2% from gamma = 1e100 to 1e120."""
     ends = np.array([1e100, 1e120])
     ratio = gradient_flow_time(TwoParameter(), "mse", ends) / form(ends)
     return bool(abs(ratio[1] / ratio[0] - 1) < 0.02)

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Any
 
-FIRST = ("gamma", "eta")      # letters that come first in a product, in this order
+FIRST = ("gamma", "eta", "a")      # letters that come first in a product, in this order
 # parentheses around what is no taller than a line need not be stretched; sympy puts those of a function into braces
 PARENTHESES = re.compile(r"(?P<brace>\{)?\\left\((?P<inside>(?:(?!\\left|\\right|\\frac|\\sqrt|\\int).)*?) ?\\right\)(?(brace)\})")
 SPELLINGS = {"h_l": r"h_\ell", "l": r"\ell", "dw/dtau": r"\frac{dw}{d\tau}",

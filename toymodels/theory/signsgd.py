@@ -1,6 +1,7 @@
-"""SignSGD's edges by sympy: the walk to the minimum, and the step that surely ends inside rho; both models, any loss.
+"""Derive SignSGD's edges in sympy: the steps to the minimum, and the overshoot that keeps the excess below rho (Appendix F).
 
-The size of the gradient is immaterial, so the loss enters only through f1 and f2, where its excess is rho below and above f = 1.
+The size of the gradient does not matter, so the loss enters only through f1 and f2, the outputs below and above 1 at which its excess is
+rho.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ def derive_eta_min(model: Model) -> Any:
 
 
 def derive_eta_max(model: Model, symmetric: bool) -> tuple[Any, list[Branch]]:
-    """Return eta_max, the largest step that surely ends inside rho, as sympy in gamma, d1 and d2, and its branches.
+    """Return eta_max, below which the excess of every run ends below rho, as sympy in gamma, d1 and d2, and its branches.
 
-    At the end the run steps to and fro across the minimum. It is surely inside if a step from the minimum stays inside on
+    At the end the run steps to and fro across the minimum. Its excess stays below rho if that of one step from the minimum does, on
     either side: ``eta = min(w(1 + d2) - w*, w* - w(1 - d1))``. Where the loss is symmetric about f = 1 the first is the
     smaller, for f is convex in w: MSE has no other branch.
 
@@ -67,7 +68,7 @@ def derive_eta_max(model: Model, symmetric: bool) -> tuple[Any, list[Branch]]:
         polynomial = derive_step_condition(d, sign)
         (gamma,) = [g for g in sympy.solve(polynomial, s.gamma) if g.subs({s.eta: 0.001, d: 0.1}) > 0]
         branches.append(Branch(s.eta, sympy.simplify(gamma), s.eta, sympy.Integer(0), sympy.oo))
-        # of the cubic's three real roots one is negative; the middle one is meant
+        # of the three real roots of the cubic one is negative; eta_max is the middle one
         roots.append(_solve_middle_root(polynomial, s.eta))
     return sympy.Min(*roots), branches
 

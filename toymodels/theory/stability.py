@@ -1,6 +1,6 @@
-"""Edges of stability and of divergence by sympy, SGD and heavy ball: eta_max, eta_crit, eta_div and its invariant.
+"""Derive the edges of stability and of divergence in sympy, for SGD and heavy ball: eta_max, eta_crit, eta_div and its invariant.
 
-`landscape.py` has the sharpnesses. The cross-entropy catapult is in `catapult.py`, SignSGD in `signsgd.py`.
+`landscape.py` has the sharpness. The catapults with cross-entropy are in `catapult_edges.py`, SignSGD is in `signsgd.py`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def derive_invariant() -> tuple[Any, Any, Any]:
 
     With p, q = u1 +- u2 and a = eta/gamma the map is ``p <- p (1 + a Delta)``, ``q <- q (1 - a Delta)``. With
     ``P = eta p^2/(2 gamma^2)``, ``Q = eta q^2/(2 gamma^2)`` the quantity ``I = P + Q - 2 + a^2 Delta/2`` keeps its sign,
-    because the factor is positive for a < 2: the sign of I at the start decides between falling back and diverging.
+    because the factor is positive for a < 2: the sign of I at the start separates bounded runs from diverging ones.
 
     Returns
     -------
@@ -131,10 +131,10 @@ def derive_divergence_one(depth: int, loss: Any) -> Any:
 
 @cache
 def _derive_divergence_depth_two() -> Any:
-    """Return eta at which the L = 2 MSE map throws its critical point onto the unstable cycle ``x -> -x``.
+    """Return the eta at which the L = 2 MSE map sends its critical point to the unstable cycle ``x -> -x``.
 
-    In x = w/w*, ``x <- g(x) = x + (s/2) x (1 - x^2)``. Beyond ``x_b``, where ``g(x_b) = -x_b``, every step grows. The farthest
-    that a bounded run gets is g at its maximum x_c. The two meet at s = 4, and ``s = eta l''(w*)``.
+    In x = w/w*, ``x <- g(x) = x + (s/2) x (1 - x^2)``. Beyond ``x_b``, where ``g(x_b) = -x_b``, every step grows. The largest
+    value of a bounded run is g at its maximum x_c. The two meet at s = 4, and ``s = eta l''(w*)``.
     """
     import sympy
 

@@ -1,6 +1,6 @@
-"""The paper's letters as sympy symbols, and the few functions of rho that have no closed form; imports sympy when asked.
+"""The paper's letters as sympy symbols, and sympy functions for the functions of rho that have no closed form.
 
-sympy takes half a second to import, and who only simulates should not wait for it: `letters` makes the symbols once.
+Importing sympy takes half a second, which a simulation need not wait for; so `letters` makes the symbols at its first call.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def letters() -> SimpleNamespace:
 
 @cache
 def make_numeric_function(name: str, latex: str, evaluate: Any) -> Any:
-    """Return a sympy function of rho (or of T and rho) of that name whose numbers come from `evaluate`, floats -> float.
+    """Return a sympy function of rho (or of T and rho) of that name, evaluated by `evaluate`, floats -> float.
 
     Parameters
     ----------
-    name : as it prints.
-    latex : as it prints in LaTeX.
+    name : its printed name.
+    latex : its name in LaTeX.
     evaluate : the function; it must be the same object in every call for the sympy functions to be equal.
     """
     import sympy
@@ -46,8 +46,8 @@ def make_numeric_function(name: str, latex: str, evaluate: Any) -> Any:
         if not all(x.is_Float for x in (*steps, rho)):
             return None
         # sympy also tries random numbers, to see whether an expression is constant
-        known = 0 < float(rho) < 1 and all(float(x).is_integer() for x in steps)
-        return sympy.Float(evaluate(*(int(x) for x in steps), float(rho))) if known else None
+        allowed = 0 < float(rho) < 1 and all(float(x).is_integer() for x in steps)
+        return sympy.Float(evaluate(*(int(x) for x in steps), float(rho))) if allowed else None
 
     def _latex(self: Any, printer: Any, **_: Any) -> str:
         return rf"{latex}\left({', '.join(map(printer._print, self.args))}\right)"

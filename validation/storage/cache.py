@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+
+from validation.arguments import Misuse
+from validation.storage.atomic import replace_path
 
 T = TypeVar("T")
 
@@ -45,12 +48,6 @@ def load_or_make(name: str, make: Callable[[], T], load: Callable[[Path], T], sa
         return load(path)
     except (OSError, ValueError):
         result = make()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".draft-") as folder:
-            draft = Path(folder) / path.name
-            save(result, draft)
-            os.replace(draft, path)
-    except OSError:
-        pass
+    with contextlib.suppress(Misuse), replace_path(path) as draft:
+        save(result, draft)
     return result

@@ -227,6 +227,6 @@ def test_derivations_name_every_edge():
     for model in (OneParameter(4), TwoParameter()):
         for loss in ("mse", "cross_entropy", PseudoHuber()):
             for optimizer in ("sgd", "signsgd", "momentum"):
-                text = " ".join(step.latex() for step in derive_steps(model, loss, optimizer))
+                text = " ".join(step.text() for step in derive_steps(model, loss, optimizer))
                 for name in predict(model, loss, optimizer):
                     assert f"{name} for gamma" in text
