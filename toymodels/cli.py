@@ -133,7 +133,8 @@ class _Result:
     failed: bool
 
 
-def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: SweepOptions, tolerance: float, progress: bool) -> _Result:
+def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: SweepOptions, tolerance: float,
+                  progress: bool) -> _Result:
     """Sweep, trace, judge and draw one experiment."""
     from validation.judging.assessment import assess, assess_curves
     from validation.reporting.summary import draw, provenance_of, section

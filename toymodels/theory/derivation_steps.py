@@ -1,4 +1,4 @@
-r"""Derive the edges of one model from its definition, step by step: sentences with the equations that sympy returned.
+"""Derive the edges of one model from its definition, step by step: sentences with the equations that sympy returned.
 
 Sentences hold their formulas between dollar signs, as a page of the site needs them; `Step.text` is the same for a terminal.
 """
