@@ -63,8 +63,9 @@ mathjax_path = "mathjax/tex-svg.js"
 html_theme = "pydata_sphinx_theme"
 html_title = "lazyrich"
 html_static_path = ["_static"]
-html_css_files = ["front.css"]
-html_sidebars = {"index": [], "start": [], "**": ["sidebar-nav-bs"]}       # a section's pages; these two have none
+html_css_files = ["site.css"]
+html_sidebars = {name: [] for name in ("index", "start", "theory", "figures", "campaign")}      # no pages beneath, or wide tables
+html_sidebars["**"] = ["sidebar-nav-bs"]
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": False, "show_prev_next": False, "navbar_align": "left",
                       "secondary_sidebar_items": ["page-toc"], "footer_start": ["copyright"], "footer_end": []}
