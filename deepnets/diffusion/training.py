@@ -1,4 +1,4 @@
-"""Training a denoiser, with a mean of its weights over the last steps, in a file that it goes on from; knows no shard."""
+"""Train the denoiser, with a running mean of its weights, and save and resume the state of the training."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from torch import nn
 
 from deepnets.device import threads_for
 from deepnets.diffusion.denoiser import Denoiser
-from deepnets.diffusion.noise import TURN, noised
-from deepnets.diffusion.training_images import CLASSES, Originals, as_numbers
+from deepnets.diffusion.noise import TURN, add_noise
+from deepnets.diffusion.training_images import CLASSES, TrainingImages, as_numbers
 from deepnets.precision import arithmetic
 from deepnets.tasks.task import generator, place_like
 from validation.arguments import Misuse, between, whole
 from validation.progress import Progress, bar
 from validation.storage.atomic import publish
 
-FORMAT = "lazyrich denoiser 1"
-UNTOLD = 0.1            # of the samples the class is withheld, so that guidance can be chosen later
-DECAY = 0.999           # of the mean of the weights
-WARM_UP = 100           # steps over which the rate rises
-EVERY = 30.0            # seconds between writings
-_BATCH = 61             # first word of the keys: the streams never meet
+FORMAT = "lazyrich denoiser 2"
+FORMER = "lazyrich denoiser 1"      # the same tensors in the same order; some had other names
+KEYS = ("format", "description", "step", "denoiser", "mean", "optimizer")
+UNTOLD = 0.1            # share of samples without their class, so that guidance can be chosen later
+DECAY = 0.999           # of the running mean of the weights
+WARM_UP = 100           # steps over which the rate rises linearly
+EVERY = 30.0            # seconds between saved states
+_BATCH = 61             # first word of the keys: independent streams
 
-Shown = bool | Callable[[Progress], None]
+ProgressDisplay = bool | Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,15 @@ class Training:
 
     Attributes
     ----------
-    steps : taken in all.
-    batch_size : images a step, drawn with replacement.
-    width : of the `Denoiser`.
+    steps : in all.
+    batch_size : images in a step, drawn with replacement.
+    width : of the `Denoiser`, in channels.
     rate : of Adam.
-    seed : of the first weights, and of all that is drawn.
+    seed : of the initial weights and of all random numbers.
 
     Raises
     ------
-    Misuse : naming the argument, its value and what is allowed.
+    Misuse : an argument that is not allowed; the message names it.
     """
 
     steps: int = 20_000
@@ -60,67 +62,68 @@ class Training:
             whole(name, getattr(self, name))
         whole("seed", self.seed, 0)
         between("rate", self.rate, 0, 1)
-        Denoiser(4, self.width)      # refuses a strange width
+        Denoiser(4, self.width)      # checks the width
 
-    def denoiser(self, side: int) -> Denoiser:
-        """Return the denoiser as it begins: the same on every machine."""
+    def build_denoiser(self, side: int) -> Denoiser:
+        """Return the denoiser at initialization, the same on every machine; `side` is the images'."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.seed)       # torch.manual_seed would seed a GPU's too
             return Denoiser(side, self.width, CLASSES)
 
     def describe(self) -> dict[str, Any]:
-        """Return the training as JSON, but for its length: what is trained longer was trained the same until then."""
+        """Return the settings as JSON, without the number of steps: a longer training begins like a shorter one."""
         return {name: value for name, value in asdict(self).items() if name != "steps"} | {"untold": UNTOLD, "decay": DECAY,
                                                                                          "warm_up": WARM_UP}
 
 
-def train(originals: Originals, training: Training, path: Path | None = None, device: str = "cpu",
-          shown: Shown = False) -> Denoiser:
-    """Return a denoiser of the mean weights, trained on the originals; it goes on from the file of an earlier call.
+def train(images: TrainingImages, training: Training, path: Path | None = None, device: str = "cpu",
+          progress: ProgressDisplay = False) -> Denoiser:
+    """Train a denoiser, resuming from a saved state if there is one; return the denoiser with the mean weights.
 
-    A step is a function of seed and number alone, so that on a CPU what was interrupted ends bit for bit as what was not.
+    A step is a function of the seed and its number alone: on a CPU, an interrupted and resumed training is bit for bit the same as one
+    without interruption.
 
     Parameters
     ----------
-    originals, training : what is learnt, and how.
-    path : where the state is kept, whole or not at all; None: nowhere.
-    device : a name as torch takes it.
-    shown : how progress is, as of `validation.progress.bar`.
+    images, training : training images and settings.
+    path : file of the state, written atomically; None: it is not saved.
+    device : a torch device name.
+    progress : how progress is displayed, as of `validation.progress.bar`.
 
     Raises
     ------
-    Misuse : the file is no state of a denoiser, or that of another training; the training diverges, of which nothing is kept.
+    Misuse : the file is not a state, or one of another training; or the training diverges (its state is then not saved).
     """
-    told = {"originals": originals.describe(), "training": training.describe()}
-    state = _State(training, originals.side, device)
+    description = {"originals": images.describe(), "training": training.describe()}
+    state = _TrainingState(training, images.side, device)
     if path is not None and path.exists():
-        state.load(_read(path, told, training.steps))
-    x, y = as_numbers(originals.x), torch.from_numpy(originals.y)
+        state.load(_read_state(path, description, training.steps))
+    x, y = as_numbers(images.x), torch.from_numpy(images.y)
     written = time.monotonic()
-    with (arithmetic("tf32", device), threads_for(_numbers(state.denoiser), training.batch_size, device),
-          bar(training.steps, "training", "steps", shown, state.step) as advance):
+    with (arithmetic("tf32", device), threads_for(_count_parameters(state.denoiser), training.batch_size, device),
+          bar(training.steps, "training", "steps", progress, state.step) as advance):
         while state.step < training.steps:
-            state.take(x, y)
+            state.take_step(x, y)
             advance()
             if path is not None and time.monotonic() - written >= EVERY and state.step < training.steps:
-                state.write(path, told)
+                state.save(path, description)
                 written = time.monotonic()
     state.check()
     if path is not None:
-        state.write(path, told)
+        state.save(path, description)
     return state.mean.eval().requires_grad_(False)
 
 
-class _State:
-    """All that a training consists of between two steps."""
+class _TrainingState:
+    """The state of a training between two steps: weights, their running mean, optimizer and step."""
 
     def __init__(self, training: Training, side: int, device: str) -> None:
         self.training, self.step = training, 0
-        self.denoiser, self.mean = training.denoiser(side).to(device), training.denoiser(side).to(device)
+        self.denoiser, self.mean = training.build_denoiser(side).to(device), training.build_denoiser(side).to(device)
         self.optimizer = torch.optim.Adam(self.denoiser.parameters(), lr=training.rate)
 
-    def take(self, images: torch.Tensor, labels: torch.Tensor) -> None:
-        """Take one step."""
+    def take_step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """Take one step on a batch of the images (n, 1, side, side) and labels (n,)."""
         like, n = next(self.denoiser.parameters()), self.training.batch_size
         source = generator(_BATCH, self.training.seed, self.step)
         chosen = torch.from_numpy(source.integers(0, len(images), n))
@@ -128,63 +131,67 @@ class _State:
         known = torch.from_numpy(source.random(n, "float32")) >= UNTOLD
         e = place_like(torch.from_numpy(source.standard_normal((n, *images.shape[1:]), "float32")), like)
         x, y = place_like(images[chosen], like), place_like(torch.where(known, labels[chosen], CLASSES), like)
-        z, v = noised(x, e, phi)
+        z, v = add_noise(x, e, phi)
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.rate * min(1.0, (self.step + 1) / WARM_UP)
         self.optimizer.zero_grad()
         nn.functional.mse_loss(self.denoiser(z, phi, y), v).backward()
         self.optimizer.step()
-        decay = min(DECAY, (1 + self.step) / (10 + self.step))       # the first weights are forgotten soon
+        decay = min(DECAY, (1 + self.step) / (10 + self.step))       # the initial weights are forgotten soon
         with torch.no_grad():
             torch._foreach_lerp_(list(self.mean.parameters()), list(self.denoiser.parameters()), 1 - decay)
         self.step += 1
 
     def check(self) -> None:
-        """Raise `Misuse` where the weights are not finite: bytes of what they draw would be black images, and nobody told."""
+        """Raise `Misuse` if the weights are not finite: they would draw black images without an error."""
         if not all(bool(p.isfinite().all()) for p in self.mean.parameters()):
             raise Misuse(f"rate must be smaller than {self.training.rate:g}: by step {self.step} the training has diverged")
 
-    def write(self, path: Path, told: dict[str, Any]) -> None:
-        """Write the state, whole or not at all."""
+    def save(self, path: Path, description: dict[str, Any]) -> None:
+        """Save the state atomically."""
         self.check()
         stream = io.BytesIO()
-        torch.save({"format": FORMAT, "told": told, "step": self.step, "denoiser": self.denoiser.state_dict(),
-                    "mean": self.mean.state_dict(), "optimizer": self.optimizer.state_dict()}, stream)
+        values = (FORMAT, description, self.step, self.denoiser.state_dict(), self.mean.state_dict(), self.optimizer.state_dict())
+        torch.save(dict(zip(KEYS, values, strict=True)), stream)
         publish(path, stream.getvalue())
 
-    def load(self, kept: dict[str, Any]) -> None:
-        """Go on from what was written."""
-        self.step = kept["step"]
-        for name in ("denoiser", "mean", "optimizer"):
-            getattr(self, name).load_state_dict(kept[name])
+    def load(self, stored: dict[str, Any]) -> None:
+        """Continue from a saved state."""
+        self.step = stored["step"]
+        for name in ("denoiser", "mean"):
+            module = getattr(self, name)
+            tensors = stored[name] if stored["format"] == FORMAT else dict(zip(module.state_dict(), stored[name].values(), strict=True))
+            module.load_state_dict(tensors)
+        self.optimizer.load_state_dict(stored["optimizer"])
 
 
-def _numbers(module: nn.Module) -> int:
+def _count_parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def _read(path: Path, told: dict[str, Any], steps: int) -> dict[str, Any]:
-    """Return the state in a file, if it is of the training `told`, and no longer than `steps`."""
+def _read_state(path: Path, description: dict[str, Any], steps: int) -> dict[str, Any]:
+    """Return the state in a file; raise `Misuse` if it is of another training, or of more than `steps` steps."""
     try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:       # torch raises many things, of which none says which file
-        raise Misuse(f"{path} is no state of a denoiser, or a damaged one ({type(error).__name__}); remove it, or choose another "
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:       # torch raises many kinds, none of which names the file
+        raise Misuse(f"{path} is not a saved denoiser, or a damaged one ({type(error).__name__}); remove it, or choose another "
                      "folder") from None
-    if not isinstance(kept, dict) or kept.get("format") != FORMAT:
-        raise Misuse(f"{path} is no state of a denoiser in the format {FORMAT!r}; choose another folder")
-    if other := difference(told, kept["told"]):
+    if not isinstance(stored, dict) or stored.get("format") not in (FORMAT, FORMER):
+        raise Misuse(f"{path} is not a saved denoiser in the format {FORMAT!r}; choose another folder")
+    stored = dict(zip(KEYS, stored.values(), strict=True))
+    if other := describe_difference(description, stored["description"]):
         raise Misuse(f"{path} is of another training: {other}; choose another folder")
-    if kept["step"] > steps:
-        raise Misuse(f"steps must be at least the {kept['step']} that {path} has taken, not {steps}; choose another folder")
-    return kept
+    if stored["step"] > steps:
+        raise Misuse(f"steps must be at least the {stored['step']} that {path} has taken, not {steps}; choose another folder")
+    return stored
 
 
-def difference(given: dict[str, Any], stored: dict[str, Any]) -> str:
-    """Return the first thing in which two descriptions differ, in words; nothing where they are the same."""
+def describe_difference(given: dict[str, Any], stored: dict[str, Any]) -> str:
+    """Return the first difference between two descriptions in words; an empty string if they are equal."""
     for name in {**given, **stored}:
         a, b = given.get(name), stored.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
-            if inner := difference(a, b):
+            if inner := describe_difference(a, b):
                 return inner
         elif a != b:
             return f"{name}: given {a}, stored {b}"

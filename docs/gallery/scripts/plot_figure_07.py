@@ -71,7 +71,7 @@ def drawn(source, count, device, seeds, **training):
     made, rows, near = [], [], []
     for seed in range(seeds):
         denoiser = diffusion.train(real, diffusion.Training(seed=seed, **training), device=device)
-        x = diffusion.draw(denoiser, labels, diffusion.Drawing(steps=15, seed=seed), side=real.side)
+        x = diffusion.draw_images(denoiser, labels, diffusion.Drawing(steps=15, seed=seed), side=real.side)
         known, ours = (real.x, real.y), (x, labels)
         made.append(x.astype(np.float32))
         rows.append([accuracy(known, ours, seed, device), accuracy(ours, new, seed, device), accuracy(known, new, seed, device)])
