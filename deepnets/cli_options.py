@@ -1,4 +1,4 @@
-"""What a command line says of a deep experiment: one record for both front doors; torch is imported when it is built, not before."""
+"""Options of `lazyrich deep` and `python -m deepnets` for the experiment and its plane."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from validation.plane import Plane
 if TYPE_CHECKING:
     from deepnets.experiment import DeepExperiment
 
-# network: the arguments that are its own, with their defaults
+# network: its own arguments, with their defaults
 NETWORKS: dict[str, dict[str, int]] = {
     "mlp": {"width": 32, "depth": 3},
     "cnn": {"width": 8, "depth": 4},
@@ -28,7 +28,7 @@ NETWORKS: dict[str, dict[str, int]] = {
 }
 SYNTHETIC: dict[str, tuple[int, ...]] = {"single-index": (2,), "multi-index": (), "teacher": ()}     # the arguments after dim
 FROM_FILES = ("fashion-mnist", "mnist", "mnist-1m", "cifar5m", "cifar10", "tiny-imagenet", "text")
-MANY = 10_000       # seeds: more of them are a seed that wants a comma
+MANY = 10_000       # seeds at most: a larger number is meant as one seed
 EXTRA = "networks need torch and scikit-learn: pip install 'lazyrich[deep]'"
 
 
@@ -41,53 +41,53 @@ class DeepOptions:
     network
         Which kind of network.
     width
-        N, of the hidden layers; of convolutions, the channels.
+        N, the width of the hidden layers; of convolutions, the channels.
     depth
         L, the number of weight matrices of an MLP (3 if not given) or a CNN (4: two convolutions).
     blocks
-        Residual blocks, of the other networks; of a ResNet, in each of its four stages.
+        Residual blocks of the other networks; of a ResNet, the blocks in each of its four stages.
     heads
-        Attention heads, of a ViT or a Transformer.
+        Attention heads of a ViT or a Transformer.
     patch
         Side of a ViT's patches, in pixels.
     parametrization
         If not given, muP, and Depth-muP for networks of residual blocks of chosen number.
     task
-        What is learnt.
+        What the network learns.
     dim
         Inputs of the synthetic tasks (16 if not given); the single index is of degree 2.
     data
-        Folder or file of the task's data, where it is read from files.
+        Folder or file of the task's data, for tasks that are read from files.
     loss
-        Which loss.
+        The loss; mse is half the squared error.
     optimizer
-        With its default numbers; others through deepnets in Python.
+        The optimizer with its default numbers; others through deepnets in Python.
     schedule
-        Of the learning rate.
+        The learning rate's schedule.
     steps
-        T.
+        T, the number of steps.
     batch_size
-        Samples a step, fresh ones each step.
+        Fresh samples in each step.
     seeds
-        How many, or which, with commas: 3 is 0,1,2.
+        How many seeds, or which, with commas: 3 is 0,1,2.
     device
         auto (a GPU if there is one), cpu, cuda or cuda:1.
     precision
-        Of the products; auto is float32.
+        The precision of matrix products and convolutions; auto is float32.
     rho
         The excess loss at which a run counts as trained.
     accuracy
-        The held-out accuracy at which it does, for the lazy eta_max of cross-entropy.
+        The held-out accuracy at which a run counts as trained, for the lazy eta_max of cross-entropy.
     gamma
         First and last feature-learning strength.
     eta
-        First and last learning rate; if not given, what the theory's exponents ask for.
+        First and last learning rate; if not given, a range around the predicted edges.
     per_decade
         Points a decade along each axis of the portrait.
     no_trace
-        Read the edges off the portrait's grid instead of tracing them for the exponents.
+        Fit the edges read from the portrait's grid, without tracing them more finely.
     tolerance
-        How far from the predicted exponent still counts as the predicted exponent.
+        The largest difference between the measured and the predicted exponent that is SUPPORTED.
     """
 
     network: Literal["mlp", "cnn", "resnet", "residual-mlp", "residual-cnn", "vit", "transformer"] = "mlp"
@@ -131,9 +131,9 @@ class DeepOptions:
         if self.dim is not None and self.task not in SYNTHETIC:
             raise Misuse(f"dim is for the synthetic tasks ({', '.join(SYNTHETIC)}), not for {self.task}")
         if (self.task == "text") != (self.network == "transformer"):
-            raise Misuse(f"the transformer learns text, and no other network does: {self.network} and {self.task} do not go together")
+            raise Misuse(f"the network transformer and the task text go together only with each other, not {self.network} with {self.task}")
         if self.task == "text" and (self.data is None or self.loss != "cross_entropy"):
-            raise Misuse("the task text wants its file, as --data PATH, and --loss cross_entropy")
+            raise Misuse("the task text needs its file, as --data PATH, and --loss cross_entropy")
         between("accuracy", self.accuracy, 0, 1)
         between("tolerance", self.tolerance, 0, np.inf)
         whole("per_decade", self.per_decade)
@@ -158,16 +158,16 @@ class DeepOptions:
                               seeds_of(self.seeds), self.precision, self.device, rho=self.rho)
 
     def plane(self) -> Plane:
-        """Return the plane to sweep; where no rates are given, about two decades beyond where edges are known to lie.
+        """Return the plane to sweep; if no rates are given, it extends about two decades beyond the expected edges.
 
-        Neighbouring gammas' rates are shifted against one another: edges of slope 2 lie on the lattice of a straight grid.
+        The rates of neighbouring gammas are staggered: on a straight grid, an edge of slope 2 would run along the lattice.
         """
         return Plane.log(self.gamma, self.eta or self._rates(), self.per_decade, stagger=True)
 
     def _rates(self) -> tuple[float, float]:
-        """Return the first and the last rate: eta_min ~ 5 gamma**2 and eta_max ~ 60 gamma**(2/L) were measured on digits."""
+        """Return the first and the last rate, from eta_min ~ 5 gamma**2 and eta_max ~ 60 gamma**(2/L) as measured on digits."""
         width = self.width or NETWORKS[self.network]["width"]
-        # of another parametrization than muP, gamma is larger by sqrt(N); under NTK so is eta, by N
+        # outside of muP gamma is larger by sqrt(N), and under NTK eta is larger by N
         unit = np.sqrt(width) if self.parametrization in ("ntk", "standard") else 1.0
         low, high = (g / unit for g in self.gamma)
         depth = self.depth or NETWORKS[self.network].get("depth", 3)
@@ -186,10 +186,10 @@ class DeepOptions:
         """Return the task of that name."""
         from deepnets import tasks
 
-        made = getattr(tasks, self.task.replace("-", "_"))
+        build = getattr(tasks, self.task.replace("-", "_"))
         if self.task in SYNTHETIC:
-            return made(self.dim or 16, *SYNTHETIC[self.task])
-        return made(self.data) if self.data is not None else made()
+            return build(self.dim or 16, *SYNTHETIC[self.task])
+        return build(self.data) if self.data is not None else build()
 
     def _network(self, task: Any) -> Any:
         """Return the specification that fits the task."""
@@ -210,9 +210,9 @@ class DeepOptions:
             own["dense"] = depth - own["convolutions"]
         if self.network == "resnet":
             own["blocks"] = (own["blocks"],) * 4
-        made: Any = {"cnn": deepnets.CNN, "resnet": deepnets.ResNet, "residual-cnn": deepnets.ResidualCNN,
+        kind: Any = {"cnn": deepnets.CNN, "resnet": deepnets.ResNet, "residual-cnn": deepnets.ResidualCNN,
                      "vit": deepnets.ViT}[self.network]
-        return made(in_shape=self._image(task), width=width, out_features=task.out_features, **own)
+        return kind(in_shape=self._image(task), width=width, out_features=task.out_features, **own)
 
     def _image(self, task: Any) -> tuple[int, ...]:
         """Return the task's inputs as (channels, height, width); a square number of inputs is a grey image."""
@@ -220,8 +220,8 @@ class DeepOptions:
         side = int(np.sqrt(shape[0]))
         if len(shape) == 1 and side * side == shape[0] and self.task not in SYNTHETIC:
             return 1, side, side
-        if len(shape) not in (2, 3):      # also the numbers of a synthetic task, which lie nowhere
-            raise Misuse(f"network {self.network} wants images, and the inputs of the task {self.task} have the shape {shape}")
+        if len(shape) not in (2, 3):      # among them the inputs of synthetic tasks, which are no images
+            raise Misuse(f"network {self.network} needs images, and the inputs of the task {self.task} have the shape {shape}")
         return (1,) * (3 - len(shape)) + shape
 
 
@@ -230,5 +230,5 @@ def seeds_of(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"\d+|(\d+,)+\d*", text) or text == "0":
         raise Misuse(f"seeds must be how many, such as 3, or which, such as 0,4,7, not {text!r}")
     if text.isdigit() and int(text) > MANY:
-        raise Misuse(f"seeds must be at most {MANY} in number, not {text}; the one seed {text} is told as {text},")
+        raise Misuse(f"seeds must be at most {MANY} in number, not {text}; for the single seed {text} write {text},")
     return tuple(range(int(text))) if text.isdigit() else tuple(int(s) for s in text.split(",") if s)

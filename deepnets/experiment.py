@@ -1,4 +1,4 @@
-"""DeepExperiment: a network, a task, a loss, an optimizer, trained over a whole plane at once; the shell around training.py."""
+"""Train a network on a task over a plane of gamma and eta, all runs of a tile at once."""
 
 from __future__ import annotations
 
@@ -19,62 +19,62 @@ from deepnets.batched.stack import choose_stack
 from deepnets.centered.functional import trainable
 from deepnets.device import as_device, threads_for
 from deepnets.failed_runs import Failure
-from deepnets.memory import Need, at_once, estimate, in_pieces
+from deepnets.memory import Need, count_fitting_runs, estimate, train_in_pieces
 from deepnets.precision import DTYPES, arithmetic, as_precision
 from deepnets.preflight import check_samples, check_steps, check_weights, try_out
-from deepnets.run_outcomes import CATAPULT_PEAK, curve, curve_steps, judged
+from deepnets.run_outcomes import CATAPULT_PEAK, average_curve, choose_curve_steps, judge_runs
 from deepnets.tasks import Task, as_task
-from deepnets.training import TOO_FAR, Recipe, Trained, batch, held_out, rate_width, rates, train
+from deepnets.training import TOO_FAR, Recipe, TrainingResult, batch, held_out, parameter_rates, rate_width, train
 from validation.arguments import Misuse, axis, between, whole
 from validation.experiment import Experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
 from validation.portrait import REQUIRED, attributes, empty
 
-ON_A_CORE = 32       # runs trained at once on a CPU: more of them leave the cache
+ON_A_CORE = 32       # runs trained at once on a CPU: more do not fit into its cache
 
 
 @dataclass(frozen=True)
 class DeepExperiment(Experiment):
     """A network and its task: an experiment for `validation.sweep` and `validation.trace`.
 
-    The losses are those of fresh batches before each step, their excess the mean of ten over that of the zero output.
+    Losses are of fresh batches before each step; the excess is the mean of ten of them over that of the zero output.
 
-    An edge within 0.1 decade costs least by ``trace(experiment, gamma, edge, rtol=0.25, per_decade=2)``: half decades, then bisection of
-    the bracket, about a tenth of the runs of a flat grid of ten rates a decade from 1e-12 to 1e12. A trace's own 20 rates a decade,
-    which look for fringes, would cost two thirds of it.
+    To find an edge within 0.1 decade at the least cost, use ``trace(experiment, gamma, edge, rtol=0.25, per_decade=2)``: a scan in half
+    decades, then bisection, about a tenth of the runs of a grid of ten rates a decade from 1e-12 to 1e12. The default 20 rates a
+    decade, which resolve fringes, would cost two thirds of that grid.
 
     Attributes
     ----------
     network : a specification such as `deepnets.MLP`, or a callable seed -> torch.nn.Module.
-    task : one of `deepnets.tasks`, or anything that gives batches as they do.
+    task : one of `deepnets.tasks`, or an object with their methods.
     loss : "mse" (half the squared error, averaged over samples and outputs) or "cross_entropy".
     optimizer : "sgd", "signsgd", "momentum", "adam", or one of `deepnets.optimizers` with its numbers.
     schedule : "constant", "warmup_cosine", or one of `deepnets.schedules`.
-    steps : T >= 1, or an increasing sequence of them, with a constant schedule: one training judged after each, the portrait has a dim
+    steps : T >= 1; or several T, increasing, with a constant schedule: the runs are judged after each, and the portrait has a dim
         ``horizon``.
     batch_size : samples a step.
-    seeds : of weights and stream; the portrait's dim ``seed``.
-    precision : "auto" and "float32" propagate differences in float32, "float64" in float64; "tf32" (on CUDA) and "bf16" in float32, the
-        operands of products rounded, which costs a relative 4e-4 and 2e-3 of the function, at every gamma.
+    seeds : of weights and batches; the portrait's dim ``seed``.
+    precision : "auto" and "float32" propagate differences in float32, "float64" in float64; "tf32" (on CUDA) and "bf16" in float32 with
+        rounded operands of products, a relative error of the function of 4e-4 and 2e-3 at every gamma.
     device : "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:<number>".
     width : N of the rate N eta of SGD and momentum; None: the specification's own (in muP the width that its readout sums over, 1 in NTK
-        and standard parametrization), and 1 of a callable. SignSGD's and Adam's rates know no N.
+        and standard parametrization), and 1 for a callable. SignSGD's and Adam's rates do not scale with N.
     rho : the excess in (0, 1) at which a run counts as trained.
-    curves : how many log-spaced numbers of steps, from 1 to the last T, the portrait's loss curves have (fewer, where they coincide);
-        0: there are none. `train_loss` is the mean over the ten steps up to there, `held_out_loss` that on the held-out samples, both
-        infinite from where a run has diverged.
-    compile : "auto" records the training step of a network that is propagated under `vmap` and runs it from the record, on a GPU
-        compiled after 2000 steps; True compiles it at once (a minute or more for every size of a stack); False does neither. It changes
-        how, and not what: at most the last digits.
+    curves : the number of points of the portrait's loss curves, log-spaced from step 1 to the last T (fewer where they coincide); 0: no
+        curves. `train_loss` is the mean over the ten steps up to a point, `held_out_loss` the loss on the held-out samples, both infinite
+        once a run has diverged.
+    compile : "auto" records the training step of a network that is propagated under `vmap` as a graph and replays it, on a GPU compiled
+        after 2000 steps; True compiles at once (a minute or more for each size of a stack); False does neither. Results differ by
+        rounding only.
 
-    A run that crashes (other than by misuse or for want of memory) is trained again by itself; what crashes again has the outcome
-    ``failed``, and its traceback is in the portrait's attribute ``failures``, a JSON list.
+    A run that raises (other than `Misuse` and lack of memory) is trained again by itself; if it raises again, its outcome is ``failed``,
+    and its traceback is in the portrait's attribute ``failures``, a JSON list.
 
     Raises
     ------
     Misuse : naming the argument, its value and what is allowed.
-    Unsupported : from `measure`: the network's operation that differences cannot be propagated through.
+    Unsupported : from `measure`, naming the network's operation that differences cannot be propagated through.
     """
 
     network: Any
@@ -98,21 +98,21 @@ class DeepExperiment(Experiment):
             raise Misuse("network must be a specification such as deepnets.MLP(...), or a callable seed -> torch.nn.Module, "
                          f"not {self.network!r}")
         as_task(self.task)
-        for name, made in (("loss", losses.as_loss(self.loss)), ("optimizer", optimizers.as_optimizer(self.optimizer)),
-                           ("schedule", schedules.as_schedule(self.schedule)), ("steps", _steps(self.steps)),
+        for name, value in (("loss", losses.as_loss(self.loss)), ("optimizer", optimizers.as_optimizer(self.optimizer)),
+                           ("schedule", schedules.as_schedule(self.schedule)), ("steps", _as_steps(self.steps)),
                            ("batch_size", whole("batch_size", self.batch_size)), ("rho", between("rho", self.rho, 0, 1)),
-                           ("seeds", _seeds(self.seeds)), ("curves", whole("curves", self.curves, 0)),
+                           ("seeds", _as_seeds(self.seeds)), ("curves", whole("curves", self.curves, 0)),
                            ("compile", as_compile(self.compile))):
-            object.__setattr__(self, name, made)
+            object.__setattr__(self, name, value)
         object.__setattr__(self, "device", as_device(self.device))
         as_precision(self.precision, self.device)
         if self.width is not None:
             whole("width", self.width)
         if isinstance(self.steps, tuple) and self.schedule.name != "constant":
-            raise Misuse("steps must be one number under a schedule that is stretched over them: a run judged on its way would not be one "
-                         f"of that many steps; schedule {self.schedule.name!r} goes with steps={self.steps[-1]}, not {self.steps!r}")
+            raise Misuse(f"steps must be one number, such as {self.steps[-1]}, with the schedule {self.schedule.name!r}, which depends on T, "
+                         f"not {self.steps!r}")
         if self.loss.name == "cross_entropy" and self.task.classes is None:
-            raise Misuse("loss 'cross_entropy' needs a task with classes; the targets of this one are numbers")
+            raise Misuse("loss 'cross_entropy' needs a task with classes, and this task's targets are numbers")
         if hasattr(self.network, "scalings"):
             for name, has, wants in (("in_features", self.network.in_features, int(np.prod(self.task.in_shape))),
                                      ("out_features", self.network.out_features, self.task.out_features)):
@@ -121,7 +121,7 @@ class DeepExperiment(Experiment):
 
     @property
     def tile(self) -> tuple[int, int]:     # type: ignore[override]
-        """The rows and columns of a plane to be asked for at once; on a GPU a whole plane, as many runs of it trained together as fit."""
+        """The rows and columns of a plane to be measured at once; a GPU trains as many runs of a tile together as fit."""
         return (4, 16) if self.device == "cpu" else (32, 32)
 
     @property
@@ -137,9 +137,9 @@ class DeepExperiment(Experiment):
         return self.steps if isinstance(self.steps, tuple) else (int(self.steps),)  # type: ignore[arg-type]
 
     def describe(self) -> dict[str, Any]:
-        """Return the experiment as JSON, at full precision; where and how it runs is not part of it.
+        """Return the experiment as JSON at full precision, without device, tile and compilation.
 
-        `curves` are, though they change no run: a store cannot be extended by portraits that hold other variables.
+        `curves` is part of it although it changes no run: a store cannot be extended by portraits with other variables.
         """
         network = self.network
         return {
@@ -160,25 +160,25 @@ class DeepExperiment(Experiment):
         }
 
     def rules(self) -> dict[str, Any]:
-        """Return the attributes by which `validation.locate` reads this witness's edges."""
+        """Return the attributes by which `validation.locate` reads the edges of networks."""
         return {"rho": self.rho, "steps": self.describe()["steps"], "catapult_peak": CATAPULT_PEAK,
                 "eta_max_of": "lowest" if self.optimizer.name == "signsgd" else "highest",
                 "device": self.device, **precision.describe(self.precision, self.device)}
 
     def check(self) -> None:
-        """Refuse, before anything is trained or written, what cannot be trained: `validation.sweep` asks for it before it makes a store.
+        """Refuse what cannot be trained, before anything is trained or written; `validation.sweep` calls it before it creates a store.
 
         Raises
         ------
-        Misuse : a batch, a network or losses of so many steps that do not fit into memory; what `measure` refuses of network and task.
-        Unsupported : the network's operation that differences cannot be propagated through.
+        Misuse : a batch, a network or the losses of so many steps that do not fit into memory; a network and a task that `measure` refuses.
+        Unsupported : naming the network's operation that differences cannot be propagated through.
         """
         check_samples("batch_size", self.batch_size, self.task)
         check_steps("steps", self.horizons[-1])
         check_weights(self._build, self.seeds[0], DTYPES[self.precision], self.device)
         with torch.random.fork_rng(devices=[self.device] if self.device.startswith("cuda") else []):
             module = self.theta_0(self.seeds[0])
-            self._at_once(module, self.recipe(module))
+            self._count_fitting_runs(module, self.recipe(module))
 
     def measure(self, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
         """Train at every (gamma, eta) with every seed and return the portrait.
@@ -200,19 +200,19 @@ class DeepExperiment(Experiment):
             raise Misuse(f"gamma must lie between {least:.2g} and {TOO_FAR:g} in {DTYPES[self.precision]}, not {outside:g}")
         portrait = self._blank(plane)
         runs = plane.shape[0] * plane.shape[1]
-        written = {str(n): v.values.reshape(len(self.seeds), -1, runs) for n, v in portrait.data_vars.items() if n != "eta_value"}
+        arrays = {str(n): v.values.reshape(len(self.seeds), -1, runs) for n, v in portrait.data_vars.items() if n != "eta_value"}
         gammas = np.repeat(plane.gamma, plane.shape[1])                              # (runs,)
         etas = np.broadcast_to(plane.eta, plane.shape).reshape(-1)
         failures: list[dict[str, Any]] = []
         with torch.random.fork_rng(devices=[self.device] if self.device.startswith("cuda") else []):
             for s, seed in enumerate(self.seeds):
-                for which, told in in_pieces(*self._trainer(seed, gammas, etas)):
-                    if isinstance(told, Failure):
+                for which, result in train_in_pieces(*self._trainer(seed, gammas, etas)):
+                    if isinstance(result, Failure):
                         failures.append({"seed": seed, "gamma": float(gammas[which[0]]), "eta": float(etas[which[0]]),
-                                         "traceback": told.traceback})
-                        told = {"outcome": np.full((len(self.horizons), 1), Outcome.FAILED)}
-                    for name, values in told.items():
-                        written[name][s][:, which] = values
+                                         "traceback": result.traceback})
+                        result = {"outcome": np.full((len(self.horizons), 1), Outcome.FAILED)}
+                    for name, values in result.items():
+                        arrays[name][s][:, which] = values
         portrait.attrs.update(self.rules())
         if failures:
             portrait.attrs["failures"] = json.dumps(failures)
@@ -222,11 +222,11 @@ class DeepExperiment(Experiment):
         return portrait
 
     def _blank(self, plane: Plane) -> xr.Dataset:
-        """Return the portrait in which nothing has been run."""
+        """Return the portrait in which every run is unrun."""
         leading: dict[str, Any] = {"seed": list(self.seeds)} | ({"horizon": list(self.steps)} if isinstance(self.steps, tuple) else {})
         portrait = empty(plane, leading, (*REQUIRED, "final_accuracy") if self.task.classes is not None else REQUIRED)
         if self.curves:
-            steps = curve_steps(self.horizons[-1], self.curves)
+            steps = choose_curve_steps(self.horizons[-1], self.curves)
             portrait = portrait.assign_coords(step=("step", list(steps), {"long_name": "steps taken", "units": "1"}))
             for name in ("train_loss", "held_out_loss"):
                 portrait[name] = (("seed", "step", "gamma", "eta"), np.full((len(self.seeds), len(steps), *plane.shape), np.nan),
@@ -234,54 +234,55 @@ class DeepExperiment(Experiment):
         return portrait
 
     def _trainer(self, seed: int, gammas: np.ndarray, etas: np.ndarray) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], int, int]:
-        """Return what trains the runs of given indices with a seed, how many runs there are, and how many may be trained at once."""
+        """Return a function that trains runs, given their indices, how many runs there are, and how many may be trained at once."""
         module = self.theta_0(seed)
         stack, recipe = choose_stack(module, self.compile), self.recipe(module)
-        # what is wrong with the task is said before training, and not once for every run
+        # a fault of the task is raised before training, and not for every run
         batch(recipe, seed, 0, next(module.parameters()))
         held_out(recipe, next(module.parameters()))
 
         parameters = sum(p.numel() for p in module.parameters())
 
-        def found(which: np.ndarray) -> dict[str, np.ndarray]:
+        def train_runs(which: np.ndarray) -> dict[str, np.ndarray]:
             with arithmetic(self.precision, self.device), threads_for(parameters, self.batch_size, self.device):
-                return self._judged(train(module, stack, recipe, gammas[which], etas[which], seed))
-        return found, len(gammas), self._at_once(module, recipe)
+                return self._judge(train(module, stack, recipe, gammas[which], etas[which], seed))
+        return train_runs, len(gammas), self._count_fitting_runs(module, recipe)
 
-    def _at_once(self, module: nn.Module, recipe: Recipe) -> int:
-        """Return how many runs are trained at once, or raise `Misuse` where none fits."""
+    def _count_fitting_runs(self, module: nn.Module, recipe: Recipe) -> int:
+        """Return how many runs are trained at once, or raise `Misuse` if not even one fits."""
         with arithmetic(self.precision, self.device):
-            if not hasattr(self, "_need"):      # depends on no number: estimated for the first seed and tile alone
+            if not hasattr(self, "_need"):      # the same for all seeds and tiles
                 object.__setattr__(self, "_need", estimate(module, recipe))
-            fit = at_once(module, recipe, self.device, self._need)
+            fit = count_fitting_runs(module, recipe, self.device, self._need)
         return min(fit, ON_A_CORE) if self.device == "cpu" else fit
 
-    def _judged(self, trained: Trained) -> dict[str, np.ndarray]:
+    def _judge(self, result: TrainingResult) -> dict[str, np.ndarray]:
         """Return the portrait's variables for P runs, (horizon, P) and (step, P)."""
-        each = [judged(trained.losses[:T + 1], trained.at_rest[:T + 1], trained.dead[h], self.rho) for h, T in enumerate(self.horizons)]
-        found = {name: np.stack([e[name] for e in each]) for name in each[0]}
+        each = [judge_runs(result.losses[:T + 1], result.zero_output_loss[:T + 1], result.dead[h], self.rho)
+                for h, T in enumerate(self.horizons)]
+        values = {name: np.stack([e[name] for e in each]) for name in each[0]}
         if self.task.classes is not None:
-            found["final_accuracy"] = trained.accuracy
+            values["final_accuracy"] = result.accuracy
         if self.curves:
-            steps = curve_steps(self.horizons[-1], self.curves)
-            found["train_loss"] = curve(trained.losses, steps)
-            found["held_out_loss"] = np.where(np.isfinite(found["train_loss"]), trained.held_out, np.inf)
-        return found
+            steps = choose_curve_steps(self.horizons[-1], self.curves)
+            values["train_loss"] = average_curve(result.losses, steps)
+            values["held_out_loss"] = np.where(np.isfinite(values["train_loss"]), result.held_out, np.inf)
+        return values
 
     def recipe(self, module: nn.Module) -> Recipe:
         """Return how a stack of a network is trained."""
-        told = self.network.scalings() if hasattr(self.network, "scalings") else None
+        scalings = self.network.scalings() if hasattr(self.network, "scalings") else None
         T = self.horizons[-1]
         return Recipe(self.task, self.loss, self.optimizer, self.schedule.factors(T),
-                      rates(told, self.optimizer, list(trainable(module)), self.width), self.batch_size, self.horizons,
+                      parameter_rates(scalings, self.optimizer, list(trainable(module)), self.width), self.batch_size, self.horizons,
                       curve_steps(T, self.curves))
 
     def theta_0(self, seed: int) -> nn.Module:
-        """Return the network of a seed at theta_0, of this experiment's dtype and on its device, known to let differences through."""
-        made = self._build(seed)
-        if not isinstance(made, nn.Module):
-            raise Misuse(f"network must give a torch.nn.Module, but for seed {seed} it gave {made!r}")
-        module = made.to(device=self.device, dtype=DTYPES[self.precision])
+        """Return the network of a seed at theta_0, in this experiment's dtype and on its device, after it has been tried out."""
+        network = self._build(seed)
+        if not isinstance(network, nn.Module):
+            raise Misuse(f"network must return a torch.nn.Module, but for seed {seed} it returned {network!r}")
+        module = network.to(device=self.device, dtype=DTYPES[self.precision])
         try_out(module, self.task, seed)
         return module
 
@@ -289,7 +290,7 @@ class DeepExperiment(Experiment):
         return self.network.build(seed) if hasattr(self.network, "build") else self.network(seed)
 
 
-def _steps(steps: Any) -> int | tuple[int, ...]:
+def _as_steps(steps: Any) -> int | tuple[int, ...]:
     """Return a number of steps, or an increasing tuple of them, or raise `Misuse`."""
     if np.ndim(steps) == 0:
         return whole("steps", steps)
@@ -299,11 +300,11 @@ def _steps(steps: Any) -> int | tuple[int, ...]:
     return tuple(int(t) for t in steps)
 
 
-def _seeds(seeds: Any) -> tuple[int, ...]:
+def _as_seeds(seeds: Any) -> tuple[int, ...]:
     """Return seeds as a tuple of distinct whole numbers, or raise `Misuse`."""
     if isinstance(seeds, str | bytes) or not isinstance(seeds, Sequence | np.ndarray | range) or len(seeds) == 0:
         raise Misuse(f"seeds must be a sequence of whole numbers, such as (0, 1, 2), not {seeds!r}")
-    made = tuple(whole("seeds", s, 0) for s in seeds)
-    if len(set(made)) < len(made):
+    numbers = tuple(whole("seeds", s, 0) for s in seeds)
+    if len(set(numbers)) < len(numbers):
         raise Misuse(f"seeds must differ from one another, not {seeds!r}")
-    return made
+    return numbers

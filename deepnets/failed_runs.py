@@ -1,6 +1,6 @@
-"""Runs trained together, and one by one where that crashes, so that one that fails takes no other along; knows no network.
+"""Isolate a failed run: runs are trained together, and one by one if that raises.
 
-Divergence is an outcome and raises nothing. What raises is a fault in somebody's code, or in a machine.
+Divergence is an outcome and raises nothing. An exception is a fault of code or machine, and only the run that causes it is lost.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from validation.arguments import Misuse
 
 T = TypeVar("T")
-PASSED_ON = (Misuse, MemoryError, torch.OutOfMemoryError)      # no run's own fault; and what is no `Exception` anyway: an interrupt
+PASSED_ON = (Misuse, MemoryError, torch.OutOfMemoryError)      # not the fault of a single run
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,18 @@ class Failure:
     traceback: str
 
 
-def salvaged(train: Callable[[np.ndarray], T], which: np.ndarray) -> Iterator[tuple[np.ndarray, T | Failure]]:
-    """Yield the runs `which` (indices) with what `train` made of them, or, for one that crashes by itself too, with its failure."""
+def isolate_failures(train: Callable[[np.ndarray], T], which: np.ndarray) -> Iterator[tuple[np.ndarray, T | Failure]]:
+    """Yield runs (their indices, all or one) with the result of `train`, or with the failure of a run that raises also when alone.
+
+    Parameters
+    ----------
+    train : called with indices of runs.
+    which : indices of runs, (P,).
+
+    Raises
+    ------
+    Misuse, MemoryError, torch.OutOfMemoryError : whatever of these `train` raises.
+    """
     try:
         yield which, train(which)
         return
@@ -38,4 +48,4 @@ def salvaged(train: Callable[[np.ndarray], T], which: np.ndarray) -> Iterator[tu
             yield which, Failure(traceback.format_exc())
             return
     for i in range(len(which)):
-        yield from salvaged(train, which[i:i + 1])
+        yield from isolate_failures(train, which[i:i + 1])

@@ -1,4 +1,4 @@
-"""What a stack of runs gives on held-out samples, in evaluation mode: loss, accuracy, death; knows no optimizer and no portrait."""
+"""Evaluate a stack of runs on held-out samples: loss, accuracy, and whether a network is dead."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from deepnets.batched.state import Parameters, RunningStatistics, evaluation_mod
 from deepnets.centered.functional import substitute
 from deepnets.losses import Loss
 
-ROWS = 64               # of outputs at a time (or a batch, if it has more): on a CPU larger parts leave the cache
-CONSTANT = 1e-6         # relative, how little a dead network's output varies
+ROWS = 64               # of outputs at a time, or a batch if it has more: larger parts do not fit into a CPU's cache
+CONSTANT = 1e-6         # the largest relative variation of a dead network's output
 
 
 class HeldOut:
-    """Samples that no batch holds, and what runs make of them.
+    """Samples that are in no batch, in parts that fit into the cache.
 
     Parameters
     ----------
-    x, y : inputs and targets, on the device and of the dtype of the network; targets as `Loss.target` gives them.
+    x, y : inputs and targets (see `Loss.target`), on the device and of the dtype of the network.
     labels : class indices, (n,) or (n, length); None where the targets are numbers.
-    batch_size : samples that a training step takes.
+    batch_size : samples of a training step.
     """
 
     def __init__(self, x: torch.Tensor, y: torch.Tensor, labels: torch.Tensor | None, batch_size: int) -> None:
@@ -31,8 +31,8 @@ class HeldOut:
         self.label_parts = labels.split(size) if labels is not None else [None] * len(self.parts)
 
     @torch.no_grad()
-    def told(self, stack: Stack, u: Parameters, gamma: torch.Tensor, running: RunningStatistics,
-             loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
+    def evaluate(self, stack: Stack, u: Parameters, gamma: torch.Tensor, running: RunningStatistics,
+                 loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the loss of each run and its accuracy (NaN where there are no classes, or an output is not finite); both (P,), float64."""
         total, right = gamma.new_zeros(len(gamma), dtype=torch.float64), gamma.new_zeros(len(gamma), dtype=torch.float64)
         finite = torch.ones_like(gamma, dtype=torch.bool)
@@ -47,21 +47,21 @@ class HeldOut:
         return total / n, accuracy
 
     @torch.no_grad()
-    def dead(self, module: nn.Module, u: Parameters, gamma: torch.Tensor, running: RunningStatistics) -> torch.Tensor:
-        """Return which networks, themselves and not their differences, give one output whatever the input, (P,) on the CPU."""
+    def find_dead(self, module: nn.Module, u: Parameters, gamma: torch.Tensor, running: RunningStatistics) -> torch.Tensor:
+        """Return which networks (not their differences) have the same output for every input, bool (P,) on the CPU."""
         theta = {n: p.detach() for n, p in module.named_parameters() if n in u}
-        found = torch.zeros(len(gamma), dtype=torch.bool)
+        dead = torch.zeros(len(gamma), dtype=torch.bool)
         buffers = {n: b.clone() for n, b in module.named_buffers()} | running.frozen
         with evaluation_mode(module):
             for i, g in enumerate(gamma):
                 moved = {n: p + g * u[n][i] for n, p in theta.items()}
                 statistics = {n: buffers[n] + g * d[i] for n, d in running.drift.items()}
                 with substitute(module, moved | buffers | statistics):
-                    found[i] = self._constant(module)
-        return found
+                    dead[i] = self._is_constant(module)
+        return dead
 
-    def _constant(self, module: nn.Module) -> bool:
-        """Return whether the outputs of all samples are those of the first; most networks tell otherwise with the first few."""
+    def _is_constant(self, module: nn.Module) -> bool:
+        """Return whether all samples have the output of the first; for most networks the first part shows that they do not."""
         first = None
         for x, _ in self.parts:
             f = module(x)

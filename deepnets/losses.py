@@ -1,14 +1,13 @@
-"""The networks' losses on the centred output: value and slope for a stack of runs; knows no network.
+"""Losses of networks and their derivatives in the centred output, for a stack of runs.
 
-Outputs are (..., batch, K), or (..., batch, length, K) where every place of a sequence is told; targets are numbers of the same shape
-(less the runs), or class indices without the K. MSE is half the squared error averaged over samples and outputs. The authors' code has
-no half: their eta is half of ours.
+Outputs are (..., batch, K), or (..., batch, length, K) where every position of a sequence is predicted; targets are numbers of the same
+shape without the runs, or class indices without the K. MSE is half the squared error averaged over samples and outputs. The authors' code
+has no half: their eta is half of ours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +17,12 @@ from validation.arguments import Misuse
 
 @dataclass(frozen=True)
 class MSE:
-    """``mean((f - y)**2)/2`` over samples and outputs; class indices are taken as one-hot rows."""
+    """``mean((f - y)**2)/2`` over samples and outputs; class indices stand for one-hot rows."""
 
     name: str = "mse"
 
     def target(self, y: torch.Tensor, outputs: int, dtype: torch.dtype) -> torch.Tensor:
-        """Return the targets as rows of numbers, (batch, ..., outputs): shared by all runs, they are small beside their outputs."""
+        """Return the targets as rows of numbers, (batch, ..., outputs), shared by all runs."""
         return (y if y.is_floating_point() else F.one_hot(y, outputs)).to(dtype)
 
     def value(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -42,25 +41,25 @@ class CrossEntropy:
     name: str = "cross_entropy"
 
     def target(self, y: torch.Tensor, outputs: int, dtype: torch.dtype) -> torch.Tensor:
-        """Return class indices as they are, (batch, ...), and rows of probabilities in `dtype`, (batch, ..., outputs)."""
+        """Return class indices (batch, ...) unchanged, and rows of probabilities in `dtype`, (batch, ..., outputs)."""
         return y.to(dtype) if y.is_floating_point() else y
 
     def value(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the loss of each run, (...); f (..., *y.shape), and a last dim more than that where y holds indices."""
-        # the largest output is taken off first: huge outputs of the right class are then no loss, and not inf - inf
+        # subtract the largest output first: huge outputs of the right class then have no loss, instead of inf - inf
         g = f - f.amax(-1, keepdim=True)
-        told = (y * g).sum(-1) if y.is_floating_point() else g.gather(-1, _of(y, g))[..., 0]
-        return (torch.logsumexp(g, -1) - told).mean(tuple(range(-(y.ndim - y.is_floating_point()), 0)))
+        target = (y * g).sum(-1) if y.is_floating_point() else g.gather(-1, _as_index(y, g))[..., 0]
+        return (torch.logsumexp(g, -1) - target).mean(tuple(range(-(y.ndim - y.is_floating_point()), 0)))
 
     def slope(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the derivative of `value` in f, of f's shape."""
         if y.is_floating_point():
             return (f.softmax(-1) - y) * (y.shape[-1] / y.numel())
-        made = f.softmax(-1)
-        return made.scatter_add_(-1, _of(y, f), made.new_full((), -1.0).expand(*f.shape[:-1], 1)).div_(y.numel())
+        p = f.softmax(-1)
+        return p.scatter_add_(-1, _as_index(y, f), p.new_full((), -1.0).expand(*f.shape[:-1], 1)).div_(y.numel())
 
 
-def _of(y: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
+def _as_index(y: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
     """Return class indices (batch, ...) as an index into the last dim of f, the same for all runs."""
     return y.expand(f.shape[:-1])[..., None]
 
@@ -69,7 +68,7 @@ Loss = MSE | CrossEntropy
 LOSSES: dict[str, Loss] = {"mse": MSE(), "cross_entropy": CrossEntropy()}
 
 
-def as_loss(loss: Any) -> Loss:
+def as_loss(loss: str | Loss) -> Loss:
     """Return the loss of that name, or `loss` itself if it is one; otherwise raise `Misuse`."""
     if isinstance(loss, MSE | CrossEntropy):
         return loss

@@ -1,7 +1,7 @@
-"""The networks' optimizers, their steps taken in u for a stack of runs; knows no network.
+"""Optimizers of networks; their steps are taken in u, for a stack of runs.
 
 With ``theta = theta_0 + gamma u`` and g the gradient in u, a step of size eta in theta is one of ``eta/gamma**2`` along g, and one of
-``eta/gamma`` along what has no scale (a sign, Adam's quotient).
+``eta/gamma`` along a direction without scale (a sign, Adam's quotient).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class SGD:
 
     name: ClassVar[str] = "sgd"
     power: ClassVar[int] = 2      # of 1/gamma in the rate in u
-    memories: ClassVar[int] = 0   # tensors of the parameters' shape that it keeps
+    memories: ClassVar[int] = 0   # tensors of the parameters' shape that carry over to the next step
 
     def direction(self, g: torch.Tensor, memory: list[torch.Tensor], step: int) -> torch.Tensor:
-        """Return the step over the rate; `memory` is moved in place."""
+        """Return the step over the rate; `memory` is updated in place."""
         return g
 
 
@@ -59,7 +59,7 @@ class HeavyBall:
             between("beta", self.beta, 0, 1)
 
     def direction(self, g: torch.Tensor, memory: list[torch.Tensor], step: int) -> torch.Tensor:
-        """Return the step over the rate; `memory` is moved in place."""
+        """Return the step over the rate; `memory` is updated in place."""
         return memory[0].mul_(self.beta).add_(g)
 
 
@@ -70,8 +70,8 @@ class Adam:
     Attributes
     ----------
     beta1, beta2 : decay rates of the first and second moment, in (0, 1).
-    epsilon : in units of the gradient in u, that is of 1/gamma of those in theta: a fixed 1e-8 there would exceed the gradients at
-        gamma >= 1e4. 0/0 counts as 0.
+    epsilon : in units of the gradient in u, which is gamma times that in theta: in units of the latter, 1e-8 would exceed the gradients
+        at gamma >= 1e4. 0/0 counts as 0.
     """
 
     beta1: float = 0.9
@@ -88,21 +88,21 @@ class Adam:
             between("epsilon", self.epsilon, 0, float("inf"))
 
     def direction(self, g: torch.Tensor, memory: list[torch.Tensor], step: int) -> torch.Tensor:
-        """Return the step over the rate; `memory` is moved in place."""
+        """Return the step over the rate; `memory` is updated in place."""
         first, second = memory
         first.lerp_(g, 1 - self.beta1)
         second.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
         root = (second / (1 - self.beta2 ** (step + 1))).sqrt_().add_(self.epsilon)
-        made = first / (1 - self.beta1 ** (step + 1)) / root
-        return torch.where(root == 0, torch.zeros_like(made), made) if self.epsilon == 0 else made
+        quotient = first / (1 - self.beta1 ** (step + 1)) / root
+        return torch.where(root == 0, torch.zeros_like(quotient), quotient) if self.epsilon == 0 else quotient
 
 
 Optimizer = SGD | SignSGD | HeavyBall | Adam
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "signsgd": SignSGD, "momentum": HeavyBall, "adam": Adam}
 
 
-def as_optimizer(optimizer: Any) -> Optimizer:
-    """Return the optimizer of that name with its default numbers, or `optimizer` itself; otherwise raise `Misuse`."""
+def as_optimizer(optimizer: str | Optimizer) -> Optimizer:
+    """Return the optimizer of that name with its default numbers, or `optimizer` itself if it is one; otherwise raise `Misuse`."""
     if isinstance(optimizer, SGD | SignSGD | HeavyBall | Adam):
         return optimizer
     if isinstance(optimizer, str) and optimizer in OPTIMIZERS:

@@ -1,7 +1,7 @@
-"""Precision: in which arithmetic the products of a training run are done; knows no network.
+"""The precision of matrix products and convolutions during training: float32, float64, TensorFloat-32 or bfloat16 operands.
 
-Differences, u and its updates are float32 (or float64) always; what a precision changes is how products take their operands. Sums
-are accumulated in float32. Nothing is subtracted in a pair, so rounded operands cost the same digits at every gamma.
+Differences, u and its updates are always float32 (or float64); a precision only rounds the operands of products, and sums are
+accumulated in float32. No two large numbers are subtracted in a pair, so rounded operands cost the same digits at every gamma.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ DTYPES = {"auto": torch.float32, "float32": torch.float32, "float64": torch.floa
 _narrow: ContextVar[bool] = ContextVar("narrow", default=False)      # each thread has its own
 
 
-def as_precision(precision: Any, device: str) -> str:
-    """Return `precision` if the device has it; otherwise raise `Misuse`."""
+def as_precision(precision: object, device: str) -> str:
+    """Return `precision` if the device supports it; otherwise raise `Misuse`."""
     choose("precision", precision, DTYPES)
     if precision == "tf32" and not device.startswith("cuda"):
         raise Misuse(f"precision 'tf32' needs a CUDA device, and this is {device!r}; "
@@ -29,16 +29,16 @@ def as_precision(precision: Any, device: str) -> str:
 
 
 def describe(precision: str, device: str) -> dict[str, Any]:
-    """Return what a portrait says of its arithmetic: the precision, the dtype of u, whether TensorFloat-32 is used."""
+    """Return a portrait's attributes: the precision, the dtype of u, whether TensorFloat-32 is used."""
     return {"precision": precision, "dtype": str(DTYPES[precision]).removeprefix("torch."),
             "tf32": int(precision in ("tf32", "bf16") and device.startswith("cuda"))}
 
 
 class arithmetic:
-    """A context in which products are done as `precision` says, on a device.
+    """A context in which products on a device have the operands of `precision`.
 
-    On a GPU, "tf32" and "bf16" let float32 products use tensor cores: a bfloat16 is a TensorFloat-32, so that operands already
-    rounded lose nothing more. All others keep them off, whatever the process had chosen.
+    On a GPU, "tf32" and "bf16" let float32 products use tensor cores: every bfloat16 is a TensorFloat-32, so that rounded operands lose
+    nothing more. The other precisions switch tensor cores off, whatever the process had chosen.
     """
 
     def __init__(self, precision: str, device: str | torch.device) -> None:
@@ -62,24 +62,24 @@ def _tensor_cores(products: str, convolutions: bool) -> None:
 
 
 def contracting(multiply: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return `multiply(a, b)`, a sum of products, with its operands as this context takes them, those of the backward pass too."""
+    """Return `multiply(a, b)`, a sum of products, with operands of this context's precision, also in the backward pass."""
     if not _narrow.get():
         return multiply
     return lambda a, b: _NarrowBack.apply(multiply(_Narrow.apply(a), _Narrow.apply(b)))
 
 
-def _rounded(x: torch.Tensor) -> torch.Tensor:
+def _round(x: torch.Tensor) -> torch.Tensor:
     return x.to(torch.bfloat16).to(x.dtype)
 
 
 class _Narrow(torch.autograd.Function):
-    """Round to bfloat16; the gradient, a sum of products, is left as it is."""
+    """Round the value to bfloat16; leave the gradient, a sum of products, unchanged."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(x: torch.Tensor) -> torch.Tensor:
-        return _rounded(x)
+        return _round(x)
 
     @staticmethod
     def setup_context(ctx: FunctionCtx, inputs: Any, output: Any) -> None:
@@ -91,7 +91,7 @@ class _Narrow(torch.autograd.Function):
 
 
 class _NarrowBack(torch.autograd.Function):
-    """Leave as it is; round the gradient, which is the operand of the backward pass's products."""
+    """Leave the value unchanged; round the gradient, which is an operand of the backward pass's products."""
 
     generate_vmap_rule = True
 
@@ -105,14 +105,14 @@ class _NarrowBack(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> torch.Tensor:
-        return _rounded(gradient)
+        return _round(gradient)
 
 
 def operand(x: torch.Tensor) -> torch.Tensor:
-    """Return a tensor as `bmm` takes it in this context: bfloat16 where the device multiplies such into float32."""
+    """Return a tensor as an operand of `bmm`, in this context's precision: bfloat16 where the device multiplies those into float32."""
     if not _narrow.get():
         return x
-    return x.to(torch.bfloat16) if x.is_cuda and _INTO_FLOAT32 else _rounded(x)
+    return x.to(torch.bfloat16) if x.is_cuda and _INTO_FLOAT32 else _round(x)
 
 
 def bmm(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -125,9 +125,9 @@ def mm(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.mm(a, b) if a.dtype != torch.bfloat16 else torch.mm(a, b, out_dtype=torch.float32)       # type: ignore[call-overload]
 
 
-def multiplied(c: torch.Tensor, a: torch.Tensor, b: torch.Tensor, by: float) -> torch.Tensor:
-    """Return ``by (c + a b)``, `a` and `b` operands of `bmm`, written over c."""
+def multiply_add(c: torch.Tensor, a: torch.Tensor, b: torch.Tensor, by: float) -> torch.Tensor:
+    """Return ``by (c + a b)``, `a` and `b` operands of `bmm`, in place of c."""
     return c.baddbmm_(a, b, beta=by, alpha=by) if a.dtype == c.dtype else c.add_(bmm(a, b)).mul_(by)
 
 
-_INTO_FLOAT32 = hasattr(torch.ops.aten.bmm, "dtype")      # torch 2.8 and later; before, the operands are rounded and tensor cores used
+_INTO_FLOAT32 = hasattr(torch.ops.aten.bmm, "dtype")      # since torch 2.8; before, the operands are rounded in float32

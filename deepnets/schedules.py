@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the factor that multiplies eta at each step; knows no optimizer."""
+"""Learning-rate schedules: the factor that multiplies eta at each step."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Constant:
 
 @dataclass(frozen=True)
 class WarmupCosine:
-    """A linear rise over the first `warmup` of the steps, then half a cosine down to zero (Appendix E).
+    """A linear rise, then half a cosine down to zero (Appendix E).
 
     Attributes
     ----------
-    warmup : the rise's share of all steps, in (0, 1).
+    warmup : the share of the steps that the rise takes, in (0, 1).
     """
 
     warmup: float = 0.05
@@ -47,7 +47,7 @@ Schedule = Constant | WarmupCosine
 SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "warmup_cosine": WarmupCosine}
 
 
-def as_schedule(schedule: Any) -> Schedule:
+def as_schedule(schedule: str | Schedule) -> Schedule:
     """Return the schedule of that name, or `schedule` itself if it is one; otherwise raise `Misuse`."""
     if isinstance(schedule, Constant | WarmupCosine):
         return schedule

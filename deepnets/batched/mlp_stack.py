@@ -10,7 +10,7 @@ from deepnets.batched.state import Parameters, RunningStatistics
 from deepnets.losses import Loss
 from deepnets.networks.layers import ScaledLinear
 from deepnets.networks.mlp import StackOfLayers
-from deepnets.precision import bmm, mm, multiplied, operand
+from deepnets.precision import bmm, mm, multiply_add, operand
 
 
 class _Saved(NamedTuple):
@@ -46,7 +46,7 @@ class MLPStack:
                 d = bmm(moved, move.mT).mul_(layer.multiplier)                   # (P, batch, out)
             else:
                 d = mm(operand(d).flatten(0, 1), weight).unflatten(0, d.shape[:2])
-                d = multiplied(d, moved, move.mT, layer.multiplier)
+                d = multiply_add(d, moved, move.mT, layer.multiplier)
             frozen = mm(operand(frozen), weight).mul_(layer.multiplier)
             if layer.bias is not None:
                 d += u[f"layers.{i}.bias"][:, None, :]

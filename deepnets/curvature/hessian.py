@@ -13,7 +13,7 @@ from torch.autograd import grad
 
 from deepnets.curvature.memory_need import Needs, needs
 from deepnets.curvature.points import Points
-from deepnets.memory import GB, SAFE, free
+from deepnets.memory import GB, SAFE, free_memory
 from deepnets.precision import arithmetic
 from validation.arguments import Misuse, choose
 
@@ -76,7 +76,7 @@ class Curvature:
         """Return the parts of the batch whose graphs fit."""
         B, device = len(self.points.x), str(self.like.device)
         if room is None:
-            room = int(SAFE[self.like.device.type] * free(device))
+            room = int(SAFE[self.like.device.type] * free_memory(device))
         room -= columns * self.P * self.n * self.like.element_size()
         x, points = self.points.x, self.points
         known = (self.part, tuple(self.names), self.P, x.shape, x.dtype, self.like.dtype, device, points.loss.name, points.method,

@@ -13,7 +13,7 @@ from torch import nn
 from deepnets.diffusion.sampling import Drawing, check_folder, write_shards
 from deepnets.diffusion.training import ProgressDisplay, Training, train
 from deepnets.diffusion.training_images import TrainingImages
-from deepnets.memory import GB, Living, room
+from deepnets.memory import GB, Living, usable_memory
 from deepnets.tasks.mnist1m_files import CLASSES, SIDE, shard_path
 from deepnets.tasks.npz_shards import open_member
 from validation.arguments import Misuse
@@ -71,7 +71,7 @@ def estimate_needs(training: Training, drawing: Drawing, side: int) -> tuple[int
 def check_resources(folder: Path, count: int, training: Training, drawing: Drawing, side: int, device: str) -> None:
     """Raise `Misuse` if there is not enough memory on the device or space on the disk."""
     _, learning, drawn = estimate_needs(training, drawing, side)
-    usable = room(device)
+    usable = usable_memory(device)
     for what, need, name in (("training", learning, "batch_size"), ("drawing", drawn, "at_once")):
         if need > usable:
             raise Misuse(f"out of memory: {what} needs about {need / GB:.3g} GB, and {usable / GB:.3g} GB are free: a smaller width or "

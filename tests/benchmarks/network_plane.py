@@ -103,7 +103,7 @@ def trainer(experiment, gamma, eta):
     module = experiment.theta_0(0)
     recipe = experiment.recipe(module)
     stack = choose_stack(module)
-    runs, most = len(gamma), memory.at_once(module, recipe, experiment.device, memory.estimate(module, recipe))
+    runs, most = len(gamma), memory.count_fitting_runs(module, recipe, experiment.device, memory.estimate(module, recipe))
     if experiment.device == "cpu":
         most = min(most, 32)
 

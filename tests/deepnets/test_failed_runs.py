@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deepnets import MLP, DeepExperiment, experiment, tasks
-from deepnets.failed_runs import Failure, salvaged
+from deepnets.failed_runs import Failure, isolate_failures
 from validation import Misuse, Outcome, Plane, conform, locate, sweep
 
 DEEP = DeepExperiment(MLP(64, 8, 2, 10), tasks.digits(), steps=40, batch_size=8, device="cpu", precision="float64", curves=3)
@@ -23,7 +23,7 @@ def test_one_after_the_other_where_they_crash_together():
             raise ZeroDivisionError("two")
         return which * 10
 
-    found = list(salvaged(train, np.arange(4)))
+    found = list(isolate_failures(train, np.arange(4)))
     assert asked == [[0, 1, 2, 3], [0], [1], [2], [3]]
     assert [(w.tolist(), r.tolist()) for w, r in found if not isinstance(r, Failure)] == [([0], [0]), ([1], [10]), ([3], [30])]
     ((which, failure),) = [(w, r) for w, r in found if isinstance(r, Failure)]
@@ -38,7 +38,7 @@ def test_what_is_no_fault_of_a_run_is_raised(error):
         raise error("no")
 
     with pytest.raises(error):
-        list(salvaged(train, np.arange(3)))
+        list(isolate_failures(train, np.arange(3)))
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_every_place_of_a_sequence_is_told(loss):
     module = reader().double()
     gamma, eta = np.array([0.1, 1.0]), np.array([0.02, 1.0])
     found = train(module, choose_stack(module), recipe_of(module, loss, 60, curves=(1, 2, 60), horizons=(1, 60)), gamma, eta, 0)
-    assert found.at_rest == pytest.approx(np.log(VOCABULARY) if loss == "cross_entropy" else 1 / (2 * VOCABULARY))
+    assert found.zero_output_loss == pytest.approx(np.log(VOCABULARY) if loss == "cross_entropy" else 1 / (2 * VOCABULARY))
     for i in range(2):
         for c, steps in enumerate((1, 2, 60)):
             held_out, accuracy = after(reader().double(), gamma[i], eta[i], steps, loss)

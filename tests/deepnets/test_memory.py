@@ -118,7 +118,7 @@ def test_runs_are_cut_to_what_is_free(monkeypatch):
     whole, sizes = SMALL.measure(GAMMA, ETA), []
     ours = experiment.train
     monkeypatch.setattr(experiment, "train", lambda *a: sizes.append(len(a[3])) or ours(*a))
-    monkeypatch.setattr(memory, "free", lambda device: int(need.of(5) / memory.SAFE["cpu"]) + 1000)
+    monkeypatch.setattr(memory, "free_memory", lambda device: int(need.of(5) / memory.SAFE["cpu"]) + 1000)
     cut = SMALL.measure(GAMMA, ETA)
     assert max(sizes) <= 5
     assert sum(sizes) == 18
@@ -129,13 +129,13 @@ def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
     module, recipe = setting(SMALL)
     recipe = dataclasses.replace(recipe, batch_size=2000)
     room = memory.estimate(module, dataclasses.replace(recipe, batch_size=700)).of(1)
-    monkeypatch.setattr(memory, "free", lambda device: int(room / memory.SAFE["cpu"]) + 10)
+    monkeypatch.setattr(memory, "free_memory", lambda device: int(room / memory.SAFE["cpu"]) + 10)
     with pytest.raises(Misuse, match=r"out of memory: one run needs about .* GB \(1440 parameters, batch_size=2000, sgd\); .* GB are free: "
                                      r"batch_size=7\d\d would fit"):
-        memory.at_once(module, recipe, "cpu", memory.estimate(module, recipe))
-    monkeypatch.setattr(memory, "free", lambda device: 1000)
+        memory.count_fitting_runs(module, recipe, "cpu", memory.estimate(module, recipe))
+    monkeypatch.setattr(memory, "free_memory", lambda device: 1000)
     with pytest.raises(Misuse, match="not even batch_size=1 would fit"):
-        memory.at_once(module, recipe, "cpu", memory.estimate(module, recipe))
+        memory.count_fitting_runs(module, recipe, "cpu", memory.estimate(module, recipe))
     with pytest.raises(Misuse, match="out of memory"):
         SMALL.measure(GAMMA, ETA)
 
@@ -151,12 +151,12 @@ def full_beyond(most):
 
 def test_a_full_device_is_asked_for_half_and_that_is_said_once():
     with pytest.warns(memory.Halved, match="out of memory with 21 runs at once: 10 are taken") as told:
-        found = list(memory.in_pieces(full_beyond(3), 21, 100))
+        found = list(memory.train_in_pieces(full_beyond(3), 21, 100))
     assert len(told) == 1
     assert np.concatenate([which for which, _ in found]).tolist() == list(range(21))
     assert all((made == which * 10).all() and len(which) <= 3 for which, made in found)
     with pytest.warns(memory.Halved), pytest.raises(Misuse, match="one run by itself does not fit"):
-        list(memory.in_pieces(full_beyond(0), 4, 4))
+        list(memory.train_in_pieces(full_beyond(0), 4, 4))
 
 
 def test_a_gpus_tile_is_a_whole_plane():

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepnets.run_outcomes import curve, curve_steps
+from deepnets.run_outcomes import average_curve, choose_curve_steps
 
 
 @given(steps=st.integers(1, 10**6), count=st.integers(1, 60))
 def test_curve_steps_are_log_spaced_from_one_to_the_last(steps, count):
-    at = curve_steps(steps, count)
+    at = choose_curve_steps(steps, count)
     assert at[-1] == steps
     assert list(at) == sorted(set(at))
     assert len(at) <= count
@@ -23,7 +23,7 @@ def test_curve_steps_are_log_spaced_from_one_to_the_last(steps, count):
 @pytest.mark.parametrize(("steps", "count", "expected"), [
     (1000, 0, ()), (1000, 1, (1000,)), (1000, 4, (1, 10, 100, 1000)), (1, 5, (1,)), (3, 20, (1, 2, 3))])
 def test_some_curve_steps(steps, count, expected):
-    assert curve_steps(steps, count) == expected
+    assert choose_curve_steps(steps, count) == expected
 
 
 def test_a_curve_is_means_over_ten_losses():
@@ -31,10 +31,10 @@ def test_a_curve_is_means_over_ten_losses():
     losses[17, 1] = np.nan
     losses[5, 2] = np.inf
     at = (1, 4, 9, 16, 17, 40)
-    found = curve(losses, at)
+    found = average_curve(losses, at)
     assert found[:, 0] == pytest.approx([losses[max(0, t - 9):t + 1, 0].mean() for t in at])
     assert found[0, 0] == pytest.approx((losses[0, 0] + losses[1, 0]) / 2)
     assert np.isfinite(found[:, 1]).tolist() == [True, True, True, True, False, False]      # though losses come back later on
     assert np.isfinite(found[:, 2]).tolist() == [True, True, False, False, False, False]
     assert np.isposinf(found[~np.isfinite(found)]).all()
-    assert curve(losses, ()).shape == (0, 3)
+    assert average_curve(losses, ()).shape == (0, 3)

@@ -13,8 +13,8 @@ from deepnets.batched.state import zero_differences
 from deepnets.batched.vmap_stack import VectorisedStack
 from deepnets.centered.functional import trainable
 from deepnets.losses import as_loss
-from deepnets.run_outcomes import excesses, judged
-from deepnets.training import Recipe, rates, train
+from deepnets.run_outcomes import excesses, judge_runs
+from deepnets.training import Recipe, parameter_rates, train
 from tests.deepnets.oracle import NETWORKS, distance
 from validation import Outcome
 
@@ -25,7 +25,7 @@ SPEC = MLP(64, 12, 3, 10, bias=True)
 def recipe_of(module, loss="mse", optimizer="sgd", steps=20, schedule="constant", spec=SPEC):
     made = optimizers.as_optimizer(optimizer)
     return Recipe(TASK, as_loss(loss), made, schedules.as_schedule(schedule).factors(steps),
-                  rates(spec.scalings(), made, list(trainable(module))), 16)
+                  parameter_rates(spec.scalings(), made, list(trainable(module))), 16)
 
 
 @pytest.mark.parametrize(("spec", "own"), [
@@ -37,12 +37,12 @@ def test_rates(spec, own):
     names = [s.name for s in scalings]
     sgd, adam = (optimizers.as_optimizer(o) for o in ("sgd", "adam"))
     alike = {n: float(own) for n in names} | ({"layers.2.bias": 1.0} if isinstance(spec, MLP) else {})
-    assert rates(scalings, sgd, names) == alike
-    assert rates(scalings, sgd, names, own) == alike
-    assert rates(scalings, sgd, names, 3 * own) == pytest.approx({n: 3 * r for n, r in alike.items()})
-    assert rates(scalings, adam, names, 3 * own) == rates(scalings, adam, names) == {s.name: s.adam for s in scalings}
-    assert rates(None, sgd, names, 5) == dict.fromkeys(names, 5.0)
-    assert rates(None, sgd, names) == rates(None, adam, names, 5) == dict.fromkeys(names, 1.0)
+    assert parameter_rates(scalings, sgd, names) == alike
+    assert parameter_rates(scalings, sgd, names, own) == alike
+    assert parameter_rates(scalings, sgd, names, 3 * own) == pytest.approx({n: 3 * r for n, r in alike.items()})
+    assert parameter_rates(scalings, adam, names, 3 * own) == parameter_rates(scalings, adam, names) == {s.name: s.adam for s in scalings}
+    assert parameter_rates(None, sgd, names, 5) == dict.fromkeys(names, 5.0)
+    assert parameter_rates(None, sgd, names) == parameter_rates(None, adam, names, 5) == dict.fromkeys(names, 1.0)
     made = DeepExperiment(spec, TASK, device="cpu")
     assert made.rate_width == made.describe()["width"] == own
     assert DeepExperiment(spec, TASK, device="cpu", width=own).describe() == made.describe()
@@ -129,7 +129,7 @@ def test_death_of_one_does_not_touch_another(kind, optimizer):
 def test_all_diverged():
     module = SPEC.build(0)
     found = train(module, choose_stack(module), recipe_of(module, steps=200), np.array([1e-6, 1e-5]), np.array([1e12, 1e12]), 0)
-    verdict = judged(found.losses, found.at_rest, found.dead[0], 0.5)
+    verdict = judge_runs(found.losses, found.zero_output_loss, found.dead[0], 0.5)
     assert (verdict["outcome"] == Outcome.DIVERGED).all()
     assert np.isinf(verdict["final_excess"]).all()
     assert (verdict["steps"] < 25).all()
@@ -141,7 +141,7 @@ def test_dead_networks_are_known_by_their_constant_output():
     recipe = recipe_of(module, steps=100, spec=MLP(64, 16, 3, 10))
     eta = 1e-4 * np.geomspace(10, 1000, 24)
     found = train(module, choose_stack(module), recipe, np.full(24, 1e-3), eta, 0)
-    verdict = judged(found.losses, found.at_rest, found.dead[0], 0.5)
+    verdict = judge_runs(found.losses, found.zero_output_loss, found.dead[0], 0.5)
     dead = verdict["outcome"] == Outcome.DEAD
     assert dead.sum() >= 3
     assert np.isfinite(found.losses[:, dead]).all()
@@ -185,7 +185,7 @@ def fabricated(*levels, steps=100):
 ])
 def test_outcomes(levels, dead, outcome):
     losses, resting = fabricated(*levels)
-    verdict = judged(losses, resting, np.array([dead]), 0.5)
+    verdict = judge_runs(losses, resting, np.array([dead]), 0.5)
     assert verdict["outcome"][0] == outcome
     assert verdict["steps"][0] == (100 if outcome != Outcome.DIVERGED else np.flatnonzero(~np.isfinite(losses[:, 0]))[0])
 

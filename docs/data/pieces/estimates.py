@@ -45,7 +45,7 @@ H200 = Machine("cuda", 0.9 * 141e9, {"float32": 33e12, "tf32": 120e12, "bf16": 2
 def machine(device: str) -> Machine:
     """Return what is assumed of a device: of a GPU, one H200 with what is free on this one; of a CPU, cores of 30 GFLOP/s."""
     kind = torch.device(device).type
-    room = memory.room(device)
+    room = memory.usable_memory(device)
     if kind == "cuda":
         return replace(H200, room=room)
     cores = torch.get_num_threads()

@@ -12,7 +12,7 @@ from deepnets.batched.vmap_stack import VectorisedStack
 from deepnets.centered.functional import trainable
 from deepnets.losses import as_loss
 from deepnets.precision import arithmetic
-from deepnets.training import Recipe, rates, train
+from deepnets.training import Recipe, parameter_rates, train
 from tests.deepnets.oracle import centred, distance
 
 GAMMA = [1e-8, 1e-4, 1e-1, 1.0, 1e2, 1e4]
@@ -77,7 +77,7 @@ def test_in_float32_and_rounded():
 def test_trains_and_diverges_like_propagated_pairs():
     spec = CNN((1, 8, 8), 6, 10)
     module, made = spec.build(0).double(), optimizers.HeavyBall()
-    recipe = Recipe(tasks.digits(), as_loss("mse"), made, np.ones(40), rates(spec.scalings(), made, list(trainable(module)), 6), 16)
+    recipe = Recipe(tasks.digits(), as_loss("mse"), made, np.ones(40), parameter_rates(spec.scalings(), made, list(trainable(module)), 6), 16)
     gamma, eta = np.array([1e-6, 1e-3, 1.0, 1e-3]), np.array([1e-12, 1e-6, 0.3, 1e20])
     written, propagated = (train(module, s(module), recipe, gamma, eta, 0) for s in (CNNStack, VectorisedStack))
     assert written.losses[:, :3] == pytest.approx(propagated.losses[:, :3], rel=1e-7)

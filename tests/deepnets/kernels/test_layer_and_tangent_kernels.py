@@ -293,7 +293,7 @@ def test_memory_is_told_before_it_is_used(monkeypatch):
     centered, u, x = moved("mlp", 1.0)
     exact = deepnets.ntk(centered, x, u)
     tried = tangents.Tangent(deepnets.Runs.of(centered, u), 0, x, None)
-    monkeypatch.setattr(tangents, "free", lambda device: int(1.1 * tried._bytes(1) / tangents.SAFE["cpu"]))
+    monkeypatch.setattr(tangents, "free_memory", lambda device: int(1.1 * tried._bytes(1) / tangents.SAFE["cpu"]))
     close(deepnets.ntk(centered, x, u, blocks="trace"), np.einsum("aibi->ab", exact))      # an output at a time
     close(deepnets.ntk(centered, x, u), exact)                                             # by products
     with pytest.raises(Misuse, match="products"):
