@@ -24,7 +24,7 @@ SMALL = 500_000       # parameters times samples of a step: below it two threads
 
 @contextmanager
 def threads_for(parameters: int, samples: int, device: str, small: int = SMALL) -> Iterator[None]:
-    """A context in which torch uses one thread, if a training step is small and runs on a CPU."""
+    """Let torch use one thread within the context, if a training step is small and runs on a CPU."""
     before = torch.get_num_threads()
     if device != "cpu" or before == 1 or parameters * samples >= small:
         yield

@@ -22,10 +22,11 @@ from deepnets.failed_runs import Failure
 from deepnets.memory import Need, count_fitting_runs, estimate, train_in_pieces
 from deepnets.precision import DTYPES, arithmetic, as_precision
 from deepnets.preflight import check_samples, check_steps, check_weights, try_out
+from deepnets.run_arguments import as_seeds, as_steps
 from deepnets.run_outcomes import CATAPULT_PEAK, average_curve, choose_curve_steps, judge_runs
 from deepnets.tasks import Task, as_task
 from deepnets.training import TOO_FAR, Recipe, TrainingResult, batch, held_out, parameter_rates, rate_width, train
-from validation.arguments import Misuse, axis, between, whole
+from validation.arguments import Misuse, between, whole
 from validation.experiment import Experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
@@ -99,9 +100,9 @@ class DeepExperiment(Experiment):
                          f"not {self.network!r}")
         as_task(self.task)
         for name, value in (("loss", losses.as_loss(self.loss)), ("optimizer", optimizers.as_optimizer(self.optimizer)),
-                           ("schedule", schedules.as_schedule(self.schedule)), ("steps", _as_steps(self.steps)),
+                           ("schedule", schedules.as_schedule(self.schedule)), ("steps", as_steps(self.steps)),
                            ("batch_size", whole("batch_size", self.batch_size)), ("rho", between("rho", self.rho, 0, 1)),
-                           ("seeds", _as_seeds(self.seeds)), ("curves", whole("curves", self.curves, 0)),
+                           ("seeds", as_seeds(self.seeds)), ("curves", whole("curves", self.curves, 0)),
                            ("compile", as_compile(self.compile))):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "device", as_device(self.device))
@@ -170,7 +171,7 @@ class DeepExperiment(Experiment):
 
         Raises
         ------
-        Misuse : a batch, a network or the losses of so many steps that do not fit into memory; a network and a task that `measure` refuses.
+        Misuse : a batch, a network or the losses of so many steps do not fit into memory; what `measure` refuses of network and task.
         Unsupported : naming the network's operation that differences cannot be propagated through.
         """
         check_samples("batch_size", self.batch_size, self.task)
@@ -275,7 +276,7 @@ class DeepExperiment(Experiment):
         T = self.horizons[-1]
         return Recipe(self.task, self.loss, self.optimizer, self.schedule.factors(T),
                       parameter_rates(scalings, self.optimizer, list(trainable(module)), self.width), self.batch_size, self.horizons,
-                      curve_steps(T, self.curves))
+                      choose_curve_steps(T, self.curves))
 
     def theta_0(self, seed: int) -> nn.Module:
         """Return the network of a seed at theta_0, in this experiment's dtype and on its device, after it has been tried out."""
@@ -288,23 +289,3 @@ class DeepExperiment(Experiment):
 
     def _build(self, seed: int) -> Any:
         return self.network.build(seed) if hasattr(self.network, "build") else self.network(seed)
-
-
-def _as_steps(steps: Any) -> int | tuple[int, ...]:
-    """Return a number of steps, or an increasing tuple of them, or raise `Misuse`."""
-    if np.ndim(steps) == 0:
-        return whole("steps", steps)
-    if np.asarray(steps).dtype.kind not in "iu":
-        raise Misuse(f"steps must be a whole number, or an increasing sequence of them, not {steps!r}")
-    axis("steps", steps)
-    return tuple(int(t) for t in steps)
-
-
-def _as_seeds(seeds: Any) -> tuple[int, ...]:
-    """Return seeds as a tuple of distinct whole numbers, or raise `Misuse`."""
-    if isinstance(seeds, str | bytes) or not isinstance(seeds, Sequence | np.ndarray | range) or len(seeds) == 0:
-        raise Misuse(f"seeds must be a sequence of whole numbers, such as (0, 1, 2), not {seeds!r}")
-    numbers = tuple(whole("seeds", s, 0) for s in seeds)
-    if len(set(numbers)) < len(numbers):
-        raise Misuse(f"seeds must differ from one another, not {seeds!r}")
-    return numbers

@@ -23,7 +23,7 @@ from deepnets.training import Recipe, batch, held_out
 from validation.arguments import Misuse
 
 T = TypeVar("T")
-# The share of the free memory that is used. A GPU's matrix products need workspace; the C library's allocator may hold twice what is in use.
+# The share of the free memory that is used. A GPU's products need workspace; the C library's allocator may hold twice what is in use.
 SAFE = {"cuda": 0.9, "cpu": 0.5}
 GB = 1e9
 

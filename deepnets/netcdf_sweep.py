@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deepnets.experiment import DeepExperiment
 
 
-def open_unfinished(target: Path, experiment: DeepExperiment, plane: Plane, overwrite: bool = False) -> xr.Dataset | None:
+def open_earlier(target: Path, experiment: DeepExperiment, plane: Plane, overwrite: bool = False) -> xr.Dataset | None:
     """Return the portrait of the plane's first gammas that an earlier sweep has written, None if there is none.
 
     Raises
@@ -47,7 +47,7 @@ def sweep_into_netcdf(experiment: DeepExperiment, plane: Plane, target: Path, be
     ----------
     experiment, plane : see `validation.sweep`.
     target : the netCDF file.
-    before : as from `open_unfinished`.
+    before : as from `open_earlier`.
     attrs : further attributes of the portrait.
     executor : None, or a factory of an executor with ``close()``, see `validation.executors`.
     progress : whether to show it.

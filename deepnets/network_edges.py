@@ -75,7 +75,7 @@ def close_triangle(predictions: Mapping[str, Exponents], edges: xr.Dataset) -> d
     return {name: replace(p, closing_gamma=min(p.closing_gamma, gamma)) for name, p in predictions.items()}
 
 
-def describe_unpredicted(edges: xr.Dataset, predictions: Mapping[str, Exponents]) -> list[str]:
+def describe_further_laws(edges: xr.Dataset, predictions: Mapping[str, Exponents]) -> list[str]:
     """Return a sentence for each rich power law that can be fitted although the theory predicts none for this network."""
     sentences = []
     for name, prediction in predictions.items():

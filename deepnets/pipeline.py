@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from deepnets.cli_options import DeepOptions
-from deepnets.netcdf_sweep import open_unfinished, sweep_into_netcdf
-from deepnets.network_edges import close_triangle, describe_unpredicted, plan_tracing, read_edges, trace_edges
+from deepnets.netcdf_sweep import open_earlier, sweep_into_netcdf
+from deepnets.network_edges import close_triangle, describe_further_laws, plan_tracing, read_edges, trace_edges
 from deepnets.observation.scaling_laws import Laws, predict_laws
 from deepnets.observation.selection import ObserveOptions
 from deepnets.theory import Exponents, predict
 from deepnets.titles import as_file_name, as_title
 from validation.arguments import Misuse
-from validation.cli_options import SweepOptions, failed_tiles
+from validation.cli_options import SweepOptions, report_failed_tiles
 from validation.executors import count_cores
 from validation.judging.assessment import Assessment, assess
 from validation.plane import Plane
@@ -57,7 +57,7 @@ class Place:
             return cls(out, None)
         folder = Path("lazyrich-deep") / name if out is None else out
         store, file = folder / f"{name}.zarr", folder / f"{name}{NETCDF}"
-        return cls(store if _is_installed("zarr") and (store.exists() or not file.exists()) else file, folder)
+        return cls(store if _has("zarr") and (store.exists() or not file.exists()) else file, folder)
 
     @property
     def observables(self) -> Path:
@@ -99,7 +99,7 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
 
     portrait = sweep_plane(experiment, plane, place.portrait, sweep_options, options.accuracy, not quiet)
     edges, predictions = find_edges(experiment, portrait, predictions, options, not quiet)
-    assessments, notes = assess(edges, predictions, options.tolerance), describe_unpredicted(edges, predictions)
+    assessments, notes = assess(edges, predictions, options.tolerance), describe_further_laws(edges, predictions)
     observed, refusal = None, None
     if observe_options.names:
         from deepnets.observation.best_rate_runs import observe_portrait
@@ -116,7 +116,7 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
         print("\n".join([*notes, written]))
     if refusal is not None:
         raise refusal
-    failed = failed_tiles(portrait, place.portrait)
+    failed = report_failed_tiles(portrait, place.portrait)
     return 1 if failed or (strict and any(a.verdict.outcome == "CONTRADICTED" for a in assessments)) else 0
 
 
@@ -133,7 +133,7 @@ def sweep_plane(experiment: DeepExperiment, plane: Plane, target: Path, sweep_op
             raise Misuse(f"{name} must be left out where the portrait is a netCDF file, {target}: it needs a zarr folder "
                          "(pip install zarr, and a folder for --out)")
     executor = sweep_options.executor(workers)
-    before = open_unfinished(target, experiment, plane, sweep_options.overwrite)
+    before = open_earlier(target, experiment, plane, sweep_options.overwrite)
     if before is None:
         experiment.check()
     check_writable(target.parent)
@@ -158,7 +158,7 @@ def report(place: Place, title: str, portrait: xr.Dataset, edges: xr.Dataset, pr
         names = [place.portrait] if observed is None else [place.portrait, place.observables]
         return f"Written to {', '.join(map(str, names))}"
     missing = {"figures": "matplotlib", "report.html": "jinja2"}
-    missing = {what: library for what, library in missing.items() if not _is_installed(library)}
+    missing = {what: library for what, library in missing.items() if not _has(library)}
     pictures: list[Picture] = []
     if "figures" not in missing:
         pictures += draw(place.stem, title, portrait, edges, predictions, assessments, [v for v in DRAWN if v in portrait])
@@ -174,5 +174,5 @@ def report(place: Place, title: str, portrait: xr.Dataset, edges: xr.Dataset, pr
     return "\n".join([*lacking, f"Written to {place.folder}: {files}"])
 
 
-def _is_installed(library: str) -> bool:
+def _has(library: str) -> bool:
     return find_spec(library) is not None

@@ -80,9 +80,9 @@ def _output(centered: Centered, x: torch.Tensor) -> Any:
         try:
             centered.module(x)
         except Exception as own:
-            raise Misuse(f"network must take the task's inputs, and fails on {x.dtype} of shape {tuple(x.shape)}: {_describe_error(own)}") from own
-        raise Unsupported(f"differences could not be propagated through {type(centered.module).__name__}: {_describe_error(error)}") from error
+            raise Misuse(f"network must take the task's inputs, and fails on {x.dtype} of shape {tuple(x.shape)}: {_name(own)}") from own
+        raise Unsupported(f"differences could not be propagated through {type(centered.module).__name__}: {_name(error)}") from error
 
 
-def _describe_error(error: Exception) -> str:
+def _name(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

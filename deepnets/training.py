@@ -119,7 +119,7 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
             losses[step + 1 - len(recent):step + 1, alive] = torch.stack(recent).double().cpu().numpy()
             zero_losses[step + 1 - len(recent):step + 1] = torch.stack(recent_zero).double().cpu().numpy()
             recent, recent_zero = [], []
-            diverged = find_diverged(u, g, value)
+            diverged = find_divergence(u, g, value)
             losses[step, alive[diverged]] = np.nan
             if diverged.all():
                 zero_losses[step + 1:] = zero_losses[step]
@@ -203,20 +203,21 @@ def _zero_output_loss(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> to
 
 
 def _scales(gamma: np.ndarray, eta: np.ndarray, optimizer: Optimizer, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return gamma and the rate in u, eta/gamma**power; both (P,). A rate beyond the dtype's range is cut off below its largest number."""
+    """Return gamma and the rate in u, eta/gamma**power; both (P,), the rate at most 1e-6 of the dtype's largest number."""
     most = torch.finfo(like.dtype).max
     with np.errstate(over="ignore", divide="ignore"):
         rate = np.minimum(eta / gamma**optimizer.power, most / 1e6)
     return tuple(torch.tensor(v, dtype=like.dtype, device=like.device) for v in (gamma, rate))     # type: ignore[return-value]
 
 
-def find_diverged(u: Parameters, gamma: torch.Tensor, value: torch.Tensor) -> np.ndarray:
+def find_divergence(u: Parameters, gamma: torch.Tensor, value: torch.Tensor) -> np.ndarray:
     """Return which runs have a loss that is not finite, or a parameter beyond 1e30 (or not finite)."""
     largest = torch.stack([d.flatten(1).abs().amax(1) for d in u.values()]).amax(0)
     return (~torch.isfinite(value) | ~(largest.double() * gamma.double() <= TOO_FAR)).cpu().numpy()
 
 
-def parameter_rates(scalings: Sequence[Scaling] | None, optimizer: Optimizer, names: list[str], width: int | None = None) -> dict[str, float]:
+def parameter_rates(scalings: Sequence[Scaling] | None, optimizer: Optimizer, names: list[str],
+                    width: int | None = None) -> dict[str, float]:
     """Return each parameter's rate over eta.
 
     Parameters

@@ -14,7 +14,7 @@ from toymodels.background import run_in_child
 from toymodels.models import Model, OneParameter, TwoParameter
 from toymodels.simulate import ToyExperiment
 from validation.arguments import Misuse, axis, between, whole
-from validation.cli_options import SweepOptions, Whole, failed_tiles
+from validation.cli_options import SweepOptions, Whole, report_failed_tiles
 from validation.plane import Plane
 
 MOST_POINTS = 10_000      # along an axis
@@ -96,7 +96,7 @@ def toy(
         sweeping.check(experiment, target)
     refuse_foreign(folder)
     work = list(zip(experiments, planes, targets, strict=True))
-    if len(work) == 1 or sweeping.elsewhere:
+    if len(work) == 1 or sweeping.uses_other_processes:
         results = [_run_one_loss(*w, sweeping, tolerance, not quiet) for w in work]
     else:
         # the first loss in a child: the progress bar is that of the second, which may be the long one
@@ -151,7 +151,7 @@ def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweepin
     pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables)
     notes = [] if predicted else ["The theory predicts no edges for this optimizer and schedule, so nothing is judged."]
     part = section(title, portrait, pictures, assessments, curves, notes)
-    return _Result(title, assessments, curves, part, provenance_of(portrait), failed_tiles(portrait, target))
+    return _Result(title, assessments, curves, part, provenance_of(portrait), report_failed_tiles(portrait, target))
 
 
 def theory_of(description: dict[str, Any]) -> tuple[str, dict[str, Any]]:

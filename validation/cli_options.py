@@ -1,4 +1,4 @@
-"""What a command line says of how a plane is swept: who measures, where it is kept, how finely; one record for all commands."""
+"""Options of the command lines for sweeping a plane: executor, refinement, resuming."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import xarray as xr
 
 from validation.arguments import Misuse, whole
-from validation.experiment import digest
+from validation.experiment import Experiment, digest
 from validation.plane import Plane
 from validation.storage.files import check_writable
 from validation.storage.resume import check_experiment
@@ -46,15 +46,15 @@ class SweepOptions:
     Parameters
     ----------
     workers
-        Processes of this machine that share the tiles out; 1 is this process alone.
+        Processes on this machine that measure the tiles; 1 uses this process alone.
     cluster
-        A Dask scheduler's address, such as tcp://10.0.0.1:8786, or local for a cluster on this machine.
+        The address of a Dask scheduler, such as tcp://10.0.0.1:8786, or local for a cluster on this machine.
     refine
-        How often the resolution is doubled near the edges, and only there.
+        How many times the resolution is doubled near the edges.
     retry_failed
-        Measure the tiles again that an earlier sweep gave up.
+        Measure the tiles again that failed in an earlier sweep.
     overwrite
-        Replace a portrait of another experiment or plane that lies in the way.
+        Overwrite an existing portrait of a different experiment or plane.
     """
 
     workers: Whole | None = None
@@ -73,8 +73,8 @@ class SweepOptions:
         if self.cluster is not None and self.cluster != "local" and "://" not in self.cluster:
             raise Misuse(f"cluster must be 'local' or a scheduler's address such as tcp://10.0.0.1:8786, not {self.cluster!r}")
 
-    def executor(self, workers: int = 1) -> Any:
-        """Return who measures, as `validation.sweep` takes it; `workers` processes where nothing is said."""
+    def executor(self, workers: int = 1) -> Callable[[], Any] | None:
+        """Return the executor of `validation.sweep`; `workers` is the number of processes if the command line gives none."""
         from validation.executors import dask, processes
 
         if self.cluster is not None:
@@ -83,34 +83,34 @@ class SweepOptions:
         return processes(count) if count > 1 else None
 
     @property
-    def elsewhere(self) -> bool:
-        """Whether the user asks for other processes than this one."""
+    def uses_other_processes(self) -> bool:
+        """Whether the command line requests processes other than this one."""
         return self.cluster is not None or (self.workers or 1) > 1
 
-    def check(self, experiment: Any, target: Path) -> None:
-        """Refuse what cannot be trained, a folder that cannot be written, another experiment's portrait in the way, by its metadata alone.
+    def check(self, experiment: Experiment, target: Path) -> None:
+        """Refuse what cannot be trained, a folder that cannot be written, and the portrait of another experiment at `target`.
 
-        What reads more would start zarr's threads; this may come before a fork.
+        Only the store's metadata are read: reading arrays would start zarr's threads, and a fork may follow.
         """
         if self.cluster in (None, "local") and not target.exists():
             experiment.check()
         check_writable(target.parent)
         if target.exists() and not self.overwrite:
             description = experiment.describe()
-            with remedied():
+            with name_options():
                 check_experiment(target, read_attrs(target), {"description": json.dumps(description), "digest": digest(description)})
 
-    def run(self, experiment: Any, plane: Plane, target: Path, progress: bool, workers: int = 1,
+    def run(self, experiment: Experiment, plane: Plane, target: Path, progress: bool, workers: int = 1,
             attrs: Mapping[str, Any] | None = None) -> xr.Dataset:
-        """Sweep into the store `target`, going on with what is there, and return the portrait.
+        """Sweep into the store `target`, resuming an earlier sweep, and return the portrait.
 
         Parameters
         ----------
         experiment, plane : see `validation.sweep`; the plane is the coarse one of a refined sweep.
         target : the store.
         progress : whether to show it.
-        workers : processes, where the user says nothing of them.
-        attrs : more of them, for the portrait and its store.
+        workers : the number of processes if the command line gives none.
+        attrs : further attributes of the portrait and its store.
 
         Raises
         ------
@@ -121,27 +121,27 @@ class SweepOptions:
 
         if self.overwrite:
             _clear(target, digest(experiment.describe()), None if self.refine else plane.digest)
-        kept = {"store": target, "executor": self.executor(workers), "progress": progress, "retry_failed": self.retry_failed}
+        how = {"store": target, "executor": self.executor(workers), "progress": progress, "retry_failed": self.retry_failed}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TilesFailed)      # the command's last line tells it, with its own remedy
-            with remedied():
-                portrait = refined_sweep(experiment, plane, self.refine, **kept) if self.refine else sweep(experiment, plane, **kept)
+            warnings.simplefilter("ignore", TilesFailed)      # reported by `report_failed_tiles`
+            with name_options():
+                portrait = refined_sweep(experiment, plane, self.refine, **how) if self.refine else sweep(experiment, plane, **how)
         if attrs and "store_version" in read_attrs(target):
             ZarrStore(target).add(as_json(dict(attrs)))
         return portrait.assign_attrs(attrs or {})
 
 
-def failed_tiles(portrait: xr.Dataset, target: Path) -> bool:
-    """Return whether tiles of a sweep were given up, after saying how many, and how to measure only those again."""
+def report_failed_tiles(portrait: xr.Dataset, target: Path) -> bool:
+    """Print how many tiles of a sweep failed, and how to measure them again; return whether any did."""
     count = int(portrait.attrs.get("tiles_failed", 0))
     if count:
-        print(f"lazyrich: {count} tiles failed; `lazyrich sweep status {target}` tells why, and the same command with --retry-failed "
+        print(f"lazyrich: {count} tiles failed; `lazyrich sweep status {target}` prints why, and the same command with --retry-failed "
               "measures them again", file=sys.stderr)
     return bool(count)
 
 
 def _clear(target: Path, experiment: str, plane: str | None) -> None:
-    """Remove a portrait that is another experiment's or plane's; anything that is no portrait is left as it is."""
+    """Remove a portrait of another experiment or plane; anything that is no portrait is left as it is."""
     if not target.exists():
         return
     stored = read_attrs(target)
@@ -150,8 +150,8 @@ def _clear(target: Path, experiment: str, plane: str | None) -> None:
 
 
 @contextmanager
-def remedied() -> Iterator[None]:
-    """Tell whoever is refused a store what to do about it on a command line."""
+def name_options() -> Iterator[None]:
+    """Let the error message of a refused store name the options of the command line that help."""
     try:
         yield
     except Misuse as error:

@@ -20,7 +20,7 @@ from deepnets.kernels.layer_grams import layer_kernels
 from deepnets.kernels.moved_networks import Runs
 from deepnets.precision import arithmetic
 from deepnets.tasks.task import check_batch, place_like
-from deepnets.training import batch, diverged, train
+from deepnets.training import batch, find_divergence, train
 from validation.arguments import Misuse, numbers, positive, whole
 
 
@@ -150,7 +150,7 @@ def record(experiment: DeepExperiment, gamma: np.ndarray, eta: np.ndarray, steps
     def take_snapshot(step: int, u: Parameters, g: torch.Tensor, running: RunningStatistics, alive: np.ndarray) -> None:
         if step not in steps:
             return
-        finite = np.flatnonzero(~diverged(u, g, recipe.loss.value(stack.outputs(u, g, x, running), y)))
+        finite = np.flatnonzero(~find_divergence(u, g, recipe.loss.value(stack.outputs(u, g, x, running), y)))
         if not len(finite):
             return
         rows, which = torch.from_numpy(finite).to(g.device), alive[finite]
@@ -165,7 +165,7 @@ def record(experiment: DeepExperiment, gamma: np.ndarray, eta: np.ndarray, steps
     with (torch.random.fork_rng(devices=[like.device] if like.is_cuda else []), arithmetic(experiment.precision, experiment.device),
           threads_for(sum(p.numel() for p in module.parameters()), experiment.batch_size, experiment.device)):
         trained = train(module, stack, recipe, gamma, eta, seed, take_snapshot)
-    losses = {"loss": (("time", "run"), trained.losses), "zero_output_loss": ("time", trained.at_rest)}
+    losses = {"loss": (("time", "run"), trained.losses), "zero_output_loss": ("time", trained.zero_output_loss)}
     return xr.Dataset(losses, {"step": list(steps), "gamma": ("run", gamma), "eta": ("run", eta)},
                       {"seed": seed, "loss": experiment.loss.name, "optimizer": experiment.optimizer.name,
                        "schedule": experiment.schedule.name}).assign(found)

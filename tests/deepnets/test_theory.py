@@ -11,7 +11,7 @@ import xarray as xr
 import toymodels
 from deepnets import CNN, MLP, DeepExperiment, ResidualMLP, ResNet, ViT, parametrization_table, tasks
 from deepnets.cli_options import DeepOptions
-from deepnets.network_edges import close_triangle, describe_unpredicted, measure_closing_point, read_edges
+from deepnets.network_edges import close_triangle, describe_further_laws, measure_closing_point, read_edges
 from deepnets.theory import plain_depth, predict, theory_of
 from deepnets.titles import as_file_name, as_title
 from validation import Misuse, Plane, assess, edges_from_brackets, judge
@@ -164,11 +164,11 @@ def test_a_law_without_a_predicted_exponent_is_reported_without_a_verdict():
     edges = read_edges(made({}), predictions)
     predictions = close_triangle(predictions, edges)
     assert {a.regime for a in assess(edges, predictions, 0.15)} == {"lazy"}
-    sentences = describe_unpredicted(edges, predictions)
+    sentences = describe_further_laws(edges, predictions)
     assert len(sentences) == 2
     assert "the theory predicts no exponent for this network's rich eta_min" in sentences[0]
     assert "read as 2/L, that is L = 2.99" in sentences[1]
-    assert describe_unpredicted(edges, close_triangle(predict(3), edges)) == []
+    assert describe_further_laws(edges, close_triangle(predict(3), edges)) == []
 
 
 def test_a_description_is_enough_and_torch_is_not_needed():

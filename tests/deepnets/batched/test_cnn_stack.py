@@ -77,7 +77,8 @@ def test_in_float32_and_rounded():
 def test_trains_and_diverges_like_propagated_pairs():
     spec = CNN((1, 8, 8), 6, 10)
     module, made = spec.build(0).double(), optimizers.HeavyBall()
-    recipe = Recipe(tasks.digits(), as_loss("mse"), made, np.ones(40), parameter_rates(spec.scalings(), made, list(trainable(module)), 6), 16)
+    rates = parameter_rates(spec.scalings(), made, list(trainable(module)), 6)
+    recipe = Recipe(tasks.digits(), as_loss("mse"), made, np.ones(40), rates, 16)
     gamma, eta = np.array([1e-6, 1e-3, 1.0, 1e-3]), np.array([1e-12, 1e-6, 0.3, 1e20])
     written, propagated = (train(module, s(module), recipe, gamma, eta, 0) for s in (CNNStack, VectorisedStack))
     assert written.losses[:, :3] == pytest.approx(propagated.losses[:, :3], rel=1e-7)
