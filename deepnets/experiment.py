@@ -110,8 +110,8 @@ class DeepExperiment(Experiment):
         if self.width is not None:
             whole("width", self.width)
         if isinstance(self.steps, tuple) and self.schedule.name != "constant":
-            raise Misuse(f"steps must be one number, such as {self.steps[-1]}, with the schedule {self.schedule.name!r}, which depends on T, "
-                         f"not {self.steps!r}")
+            raise Misuse(f"steps must be one number, such as {self.steps[-1]}, with the schedule {self.schedule.name!r}, which depends "
+                         f"on T, not {self.steps!r}")
         if self.loss.name == "cross_entropy" and self.task.classes is None:
             raise Misuse("loss 'cross_entropy' needs a task with classes, and this task's targets are numbers")
         if hasattr(self.network, "scalings"):

@@ -9,7 +9,7 @@ import numpy as np
 from validation.arguments import Misuse, axis, whole
 
 
-def as_steps(steps: object) -> int | tuple[int, ...]:
+def as_steps(steps: int | Sequence[int]) -> int | tuple[int, ...]:
     """Return a number of steps, or an increasing tuple of them, or raise `Misuse`."""
     if np.ndim(steps) == 0:
         return whole("steps", steps)
@@ -19,7 +19,7 @@ def as_steps(steps: object) -> int | tuple[int, ...]:
     return tuple(int(t) for t in steps)
 
 
-def as_seeds(seeds: object) -> tuple[int, ...]:
+def as_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     """Return seeds as a tuple of distinct whole numbers, or raise `Misuse`."""
     if isinstance(seeds, str | bytes) or not isinstance(seeds, Sequence | np.ndarray | range) or len(seeds) == 0:
         raise Misuse(f"seeds must be a sequence of whole numbers, such as (0, 1, 2), not {seeds!r}")

@@ -237,7 +237,7 @@ def test_a_climbing_import_and_a_module_without_a_layer_are_seen(tmp_path):
     plant(tmp_path, validation__storage__a="def f():\n    from validation.fitting.b import c",
           validation__fitting__b="import validation.storage.a")
     assert climbing(tmp_path) == ["validation.storage.a -> validation.fitting.b"]
-    assert climbing(plant(tmp_path, validation__elsewhere="")) == ["validation.uses_other_processes has no layer",
+    assert climbing(plant(tmp_path, validation__elsewhere="")) == ["validation.elsewhere has no layer",
                                                                   "validation.storage.a -> validation.fitting.b"]
 
 

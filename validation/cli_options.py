@@ -121,7 +121,7 @@ class SweepOptions:
 
         if self.overwrite:
             _clear(target, digest(experiment.describe()), None if self.refine else plane.digest)
-        how = {"store": target, "executor": self.executor(workers), "progress": progress, "retry_failed": self.retry_failed}
+        how: dict[str, Any] = {"store": target, "executor": self.executor(workers), "progress": progress, "retry_failed": self.retry_failed}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TilesFailed)      # reported by `report_failed_tiles`
             with name_options():
