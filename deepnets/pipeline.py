@@ -86,8 +86,7 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
     Misuse : what cannot be trained, observed or written, before anything is trained.
     """
     experiment, plane = options.experiment(), options.plane()
-    description = experiment.describe()
-    title = as_title(description)
+    title = as_title(experiment.describe())
     place = Place.choose(out, as_file_name(title))
     predictions = predict(experiment.network, experiment.loss, experiment.optimizer)
     if observe_options.names:

@@ -15,8 +15,7 @@ def as_steps(steps: int | Sequence[int]) -> int | tuple[int, ...]:
         return whole("steps", steps)
     if np.asarray(steps).dtype.kind not in "iu":
         raise Misuse(f"steps must be a whole number, or an increasing sequence of them, not {steps!r}")
-    axis("steps", steps)
-    return tuple(int(t) for t in steps)
+    return tuple(int(t) for t in axis("steps", steps))
 
 
 def as_seeds(seeds: Sequence[int]) -> tuple[int, ...]:

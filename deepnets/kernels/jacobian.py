@@ -14,7 +14,7 @@ from torch.func import jacrev, vjp, vmap
 
 from deepnets.batched.state import Parameters
 from deepnets.kernels.moved_networks import Runs
-from deepnets.memory import GB, SAFE, free
+from deepnets.memory import GB, SAFE, free_memory
 from validation.arguments import Misuse, choose, whole
 
 METHODS = ("auto", "jacobian", "products")
@@ -71,7 +71,7 @@ class Tangent:
         return (2 * size + (self.n * self.outputs)**2) * self.runs.dtype.itemsize
 
     def _available(self) -> int:
-        return int(SAFE[self.runs.device.type] * free(str(self.runs.device)))
+        return int(SAFE[self.runs.device.type] * free_memory(str(self.runs.device)))
 
     def count_outputs_at_once(self, outputs: int, all_at_once: bool) -> int:
         """Return of how many outputs the derivatives fit into what is free: all of them or none, if they are wanted at once."""

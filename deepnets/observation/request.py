@@ -17,7 +17,7 @@ from deepnets.curvature.hessian import Curvature
 from deepnets.curvature.lanczos import basis_size
 from deepnets.curvature.points import points_from_stack
 from deepnets.experiment import ON_A_CORE, DeepExperiment
-from deepnets.memory import at_once, estimate
+from deepnets.memory import count_fitting_runs, estimate
 from deepnets.observation.observables import PARTS
 from deepnets.observation.selection import USUAL, order_names, usual_steps
 from deepnets.phenomena.recorder import snapshot_steps
@@ -125,7 +125,7 @@ class Request:
         experiment = self.experiment
         module = experiment.theta_0(experiment.seeds[0])
         recipe = experiment.recipe(module)
-        runs = min(len(self.gamma), at_once(module, recipe, experiment.device, estimate(module, recipe)))
+        runs = min(len(self.gamma), count_fitting_runs(module, recipe, experiment.device, estimate(module, recipe)))
         if experiment.device == "cpu":
             runs = min(runs, ON_A_CORE)
         for part in {PARTS[name] for name in names if name in PARTS}:

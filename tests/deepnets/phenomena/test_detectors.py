@@ -56,7 +56,7 @@ def test_watching_changes_no_run():
     module = e.theta_0(3)
     plain = train(module, choose_stack(module), e.recipe(module), gamma, eta, 3)
     np.testing.assert_array_equal(seen.loss, plain.losses)
-    np.testing.assert_array_equal(seen.zero_output_loss, plain.at_rest)
+    np.testing.assert_array_equal(seen.zero_output_loss, plain.zero_output_loss)
     assert np.isnan(seen.a.values[2:, 2]).all()
     assert np.isnan(seen.loss.values[-1, 2])
     assert np.isfinite(seen.a.values[:, [0, 1, 3]]).all()
