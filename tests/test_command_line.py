@@ -47,8 +47,8 @@ def test_toy_writes_portraits_figures_and_a_report(written):
 
 
 def test_the_verdicts_are_readable_by_a_machine(written):
-    told = json.loads((written / "verdicts.json").read_text())
-    rows = [row for section in told["sections"] for row in section["verdicts"]]
+    content = json.loads((written / "verdicts.json").read_text())
+    rows = [row for section in content["sections"] for row in section["verdicts"]]
     rows = [row for row in rows if row["regime"] in ("lazy", "rich")]
     assert {(row["edge"], row["regime"]) for row in rows} == {(e, r) for e in ("eta_min", "eta_max") for r in ("lazy", "rich")}
     rich = [row for row in rows if row["edge"] == "eta_max" and row["regime"] == "rich"]
@@ -98,7 +98,7 @@ def test_judge_exits_with_1_where_a_verdict_is_contradicted(written, tmp_path, c
 
     path = shutil.copytree(written / "one-L5-mse-sgd-T1000.zarr", tmp_path / "forged.zarr")
     forged = open_portrait(path)
-    # the same outcomes, told of a network of depth 2: its rich eta_max would be gamma, not gamma^(2/5)
+    # the same outcomes, described as those of depth 2: its rich eta_max would be gamma, not gamma^(2/5)
     description = json.loads(forged.attrs["description"])
     description["model"]["depth"] = 2
     save_portrait(forged.assign_attrs(description=json.dumps(description)), path, overwrite=True)
@@ -128,7 +128,7 @@ def test_misuse_exits_with_2_says_why_and_writes_nothing(words, tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_trained(tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_trained(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     assert run("toy", "--out", tmp_path / "file" / "out") == 2
     assert "cannot write to" in capsys.readouterr().err
@@ -137,7 +137,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_trained(tmp_
 
 
 def start(tmp_path, *words):
-    # a shell may have told its background jobs to ignore interrupts, and children inherit that
+    # background jobs of a shell may ignore interrupts, and children inherit that
     return subprocess.Popen([sys.executable, "-m", "lazyrich", *words], cwd=tmp_path, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
@@ -191,7 +191,7 @@ def test_an_interrupted_sweep_is_gone_on_with(tmp_path, monkeypatch, capsys):
     assert len(measured) == 4 + 5
 
 
-def test_a_failed_tile_is_told_and_measured_again(tmp_path, monkeypatch, capsys):
+def test_a_failed_tile_is_reported_and_measured_again(tmp_path, monkeypatch, capsys):
     words, ours, crash = ["toy", *SMALL, "--loss", "mse", "--quiet", "--out", tmp_path], ToyExperiment.measure, [True]
 
     def measure(self, gamma, eta):
@@ -202,8 +202,8 @@ def test_a_failed_tile_is_told_and_measured_again(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(ToyExperiment, "tile", (32, 1 << 20))
     monkeypatch.setattr(ToyExperiment, "measure", measure)
     assert run(*words) == 1
-    assert "1 tiles failed" in (told := capsys.readouterr().err)
-    assert "--retry-failed" in told
+    assert "1 tiles failed" in (text := capsys.readouterr().err)
+    assert "--retry-failed" in text
     assert run("sweep", "status", tmp_path / "one-L5-mse-sgd-T1000.zarr") == 1
     assert "the tile is cursed" in capsys.readouterr().out
     crash[0] = False
@@ -227,7 +227,7 @@ def test_how_to_sweep_is_checked_at_once(tmp_path, words, named, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_help_imports_none_of_the_rooms():
+def test_help_imports_no_package():
     code = ("import sys, lazyrich; lazyrich.run(['--help']); "
             "print('LOADED', *[m for m in ('numpy', 'numba', 'sympy', 'xarray', 'matplotlib', 'torch') if m in sys.modules])")
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -254,25 +254,25 @@ def test_another_s_report_is_left_as_it_is(written, tmp_path, capsys):
 
 
 def test_a_whole_curve_s_verdict_stands_in_the_json(written):
-    told = json.loads((written / "verdicts.json").read_text())
-    curves = [row for section in told["sections"] for row in section["verdicts"] if row["regime"].startswith("whole curve")]
+    content = json.loads((written / "verdicts.json").read_text())
+    curves = [row for section in content["sections"] for row in section["verdicts"] if row["regime"].startswith("whole curve")]
     assert {row["edge"] for row in curves} == {"eta_min", "eta_max"}
     assert all(row["outcome"] == "SUPPORTED" and row["interval"][1] < 0.05 and row["predicted"] is None for row in curves)
 
 
-def test_what_a_curve_leaves_out_is_not_held_against_it(tmp_path, capsys):
+def test_a_curve_outside_of_its_range_is_not_judged(tmp_path, capsys):
     # at T = 100 the measured divergence of L = 1 lies 60% above the edge of stability: that is no contradiction
     assert run("toy", *SMALL, "--depth", "1", "--loss", "mse", "--steps", "100", "--strict", "--out", tmp_path) == 0
     assert "not judged at T = 100" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_mistake_of_the_program_is_not_told_as_a_verdict(written, monkeypatch, capsys):
+def test_an_internal_error_is_not_reported_as_a_verdict(written, monkeypatch, capsys):
     def broken(*_, **__):
         raise RuntimeError("broken")
 
     monkeypatch.setattr("validation.edges.locate", broken)
     assert run("judge", written / "one-L5-mse-sgd-T1000.zarr") == 70
-    assert "mistake of the program" in capsys.readouterr().err
+    assert "internal error" in capsys.readouterr().err
 
 
 def test_both_losses_beside_each_other_give_what_one_after_the_other_gives(tmp_path):
@@ -297,7 +297,7 @@ def test_an_interrupt_reaches_the_child_process(tmp_path):
         time.sleep(0.05)
     time.sleep(3)
     assert process.poll() is None
-    process.send_signal(signal.SIGINT)      # to the parent alone, as `kill` does; a terminal tells both
+    process.send_signal(signal.SIGINT)      # to the parent alone, as `kill` does; a terminal signals both
     _, error = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in error

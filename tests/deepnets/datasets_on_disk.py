@@ -88,7 +88,7 @@ def tiny_imagenet_folder(root, kinds=("n01", "n02", "n03"), each=12, held=9, see
 
 
 def jpeg(rng, kind, grey=False):
-    """A picture of mostly one primary colour, told by `kind`."""
+    """A picture of mostly the primary colour `kind`."""
     pixels = rng.integers(0, 60, (64, 64, 3), dtype=np.uint8)
     pixels[..., kind] += 150
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""`lazyrich deep` as a user meets it, and what its options build."""
+"""`lazyrich deep`: what it writes and prints, what it refuses, and the experiments of its options."""
 
 import json
 import subprocess
@@ -45,14 +45,14 @@ def test_it_writes_a_portrait_figures_and_a_report(written):
 def test_judge_trains_nothing_and_needs_no_torch(written):
     code = "import sys; sys.modules['torch'] = None; import lazyrich; sys.exit(lazyrich.run(sys.argv[1:]))"
     path = str(next(written.glob("*.zarr")))
-    told = subprocess.run([sys.executable, "-c", code, "judge", path], capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
-    assert "MLP, L = 3, digits, MSE, SGD, T = 100" in told.stdout
+    result = subprocess.run([sys.executable, "-c", code, "judge", path], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "MLP, L = 3, digits, MSE, SGD, T = 100" in result.stdout
     for edge in ("eta_min", "eta_crit", "eta_max"):
-        assert f"{edge:8} lazy" in told.stdout
+        assert f"{edge:8} lazy" in result.stdout
 
 
-def test_a_portrait_told_of_another_loss_is_contradicted(written, tmp_path, capsys):
+def test_a_portrait_with_a_forged_optimizer_is_contradicted(written, tmp_path, capsys):
     import shutil
 
     from validation import save_portrait
@@ -73,45 +73,45 @@ def test_another_experiment_is_not_overwritten_unasked(written, capsys):
     assert open_portrait(stem).identical(before)
 
 
-def test_observables_are_kept_beside_the_portrait_drawn_and_told(tmp_path, capsys):
+def test_observables_are_cached_next_to_the_portrait_drawn_and_reported(tmp_path, capsys):
     words = ["--width", "4", "--steps", "20", "--rho", "0.97", "--gamma", "1e-3", "1e-1", "--eta", "1e-6", "10", "--per-decade", "2",
              "--no-trace", "--device", "cpu", "--workers", "1", "--out", tmp_path / "out"]
     assert run("deep", *words, "--observe", "weights,rank", "--observe-at", "0,5,T") == 0
-    told = capsys.readouterr()
-    stem, flat = "mlp-l3-digits-mse-sgd-t20", " ".join(told.out.split())
-    beside = tmp_path / "out" / f"{stem}-observed.nc"
-    assert {f"{stem}-observed.nc", f"{stem}-weights.png", f"{stem}-rank.png"} <= {p.name for p in beside.parent.iterdir()}
+    printed = capsys.readouterr()
+    stem, flat = "mlp-l3-digits-mse-sgd-t20", " ".join(printed.out.split())
+    observables = tmp_path / "out" / f"{stem}-observed.nc"
+    assert {f"{stem}-observed.nc", f"{stem}-weights.png", f"{stem}-rank.png"} <= {p.name for p in observables.parent.iterdir()}
     assert "Observed, at the best rates without a catapult of 5 gammas from 0.001 to 0.1: catapults: in 0 of 5 runs" in flat
-    assert "observing: 3/3 looks" in told.err
-    report = (beside.parent / "report.html").read_text()
+    assert "observing: 3/3 snapshots" in printed.err
+    report = (observables.parent / "report.html").read_text()
     assert "Observed, at the best rates" in report
     assert report.count("data:image/png") == 5
-    before = beside.read_bytes()
+    before = observables.read_bytes()
     assert run("deep", *words, "--observe", "rank", "--observe-at", "0,5,T") == 0
-    told = capsys.readouterr()
-    assert beside.read_bytes() == before
-    assert "observing: " not in told.err
+    printed = capsys.readouterr()
+    assert observables.read_bytes() == before
+    assert "observing: " not in printed.err
     assert run("deep", *words, "--observe", "rank", "--observe-at", "0,T") == 2
-    told = capsys.readouterr().err
-    assert "observed.at: given [0, 20], stored [0, 5, 20]; choose another place with --out, or replace it with --overwrite" in told
+    printed = capsys.readouterr().err
+    assert "observed.at: given [0, 20], stored [0, 5, 20]; choose another place with --out, or replace it with --overwrite" in printed
     assert run("deep", *words, "--observe", "rank", "--observe-at", "0,T", "--overwrite", "--quiet") == 0
-    assert beside.read_bytes() != before
-    # a plane that grows has other best rates than those that were observed: all but the observables is told all the same
-    before, wider = beside.read_bytes(), [w if w != "1e-1" else "1" for w in words]
+    assert observables.read_bytes() != before
+    # a plane that grows may have other best rates than those observed: everything but the observables is reported
+    before, wider = observables.read_bytes(), [w if w != "1e-1" else "1" for w in words]
     assert run("deep", *wider, "--observe", "rank", "--observe-at", "0,T") == 2
-    told = capsys.readouterr()
-    assert "observed.gamma: given" in told.err
-    assert "nothing is observed: " in told.out
-    assert beside.read_bytes() == before
-    assert open_portrait(beside.parent / f"{stem}.zarr")["gamma"].values[-1] == 1
+    printed = capsys.readouterr()
+    assert "observed.gamma: given" in printed.err
+    assert "nothing is observed: " in printed.out
+    assert observables.read_bytes() == before
+    assert open_portrait(observables.parent / f"{stem}.zarr")["gamma"].values[-1] == 1
 
 
 def test_the_grid_alone_and_the_table(tmp_path, capsys):
     words = ["--width", "8", "--steps", "20", "--gamma", "1e-3", "1e-2", "--eta", "1e-6", "1e-4", "--per-decade", "2", "--device", "cpu"]
     assert run("deep", "--network", "vit", "--task", "digits", "--no-trace", *words, "--out", tmp_path) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "ViT, digits, MSE, SGD, T = 20: no regime with a predicted exponent lies in this plane" in told
-    assert "Written to" in told
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "ViT, digits, MSE, SGD, T = 20: no regime with a predicted exponent lies in this plane" in printed
+    assert "Written to" in printed
 
 
 @pytest.mark.parametrize(("words", "named"), [
@@ -136,18 +136,18 @@ def test_misuse_exits_with_2_says_why_and_writes_nothing(words, named, tmp_path,
 
 def test_without_torch_it_says_how_to_install_it(tmp_path):
     code = "import sys; sys.modules['torch'] = None; import lazyrich; sys.exit(lazyrich.run(['deep']))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert told.returncode == 2
-    assert "pip install 'lazyrich[deep]'" in told.stderr
-    assert told.stderr.count("\n") == 1
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 2
+    assert "pip install 'lazyrich[deep]'" in result.stderr
+    assert result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
 def test_help_has_an_example(capsys):
     assert run("deep", "--help") == 0
-    told = capsys.readouterr().out
-    assert "lazyrich deep" in told.split("Example", 1)[1]
-    assert "number of weight matrices" in told
+    printed = capsys.readouterr().out
+    assert "lazyrich deep" in printed.split("Example", 1)[1]
+    assert "number of weight matrices" in printed
 
 
 @pytest.mark.parametrize("network", [n for n in NETWORKS if n != "transformer"])
@@ -157,10 +157,10 @@ def test_every_network_fits_the_digits(network):
     portrait = experiment.measure(np.array([1e-2]), np.array([1e-5]))
     assert np.isfinite(portrait["final_excess"]).all()
     assert setting.plane().eta.min() < 1e-10
-    told = experiment.describe()["network"]
-    assert told["width"] == NETWORKS[network]["width"]
+    description = experiment.describe()["network"]
+    assert description["width"] == NETWORKS[network]["width"]
     wider = DeepOptions(network=network, width=2 * NETWORKS[network]["width"], device="cpu", parametrization="ntk").experiment()
-    assert wider.network.describe()["width"] == 2 * told["width"]
+    assert wider.network.describe()["width"] == 2 * description["width"]
     assert wider.network.parametrization == "ntk"
 
 
@@ -227,7 +227,7 @@ def test_the_default_plane_supports_the_theory(loss):
     assert top.measured == pytest.approx(2 / 3, abs=0.1)
 
 
-def test_where_every_tile_fails_it_says_so_and_where_to_look(tmp_path, monkeypatch, capsys):
+def test_failed_tiles_are_reported_with_the_command_that_prints_why(tmp_path, monkeypatch, capsys):
     from deepnets import experiment
 
     def broken(*_):
@@ -235,6 +235,6 @@ def test_where_every_tile_fails_it_says_so_and_where_to_look(tmp_path, monkeypat
 
     monkeypatch.setattr(experiment, "batch", broken)
     assert run("deep", *SMALL, "--workers", "1", "--no-trace", "--out", tmp_path) == 1
-    told = " ".join(capsys.readouterr().err.split())
-    assert "4 tiles failed; `lazyrich sweep status" in told
-    assert "--retry-failed" in told
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "4 tiles failed; `lazyrich sweep status" in printed
+    assert "--retry-failed" in printed

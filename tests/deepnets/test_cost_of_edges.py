@@ -1,4 +1,4 @@
-"""What a traced edge costs, in runs, against a flat grid that gives it as finely: at most a quarter."""
+"""The cost of a traced edge in runs: at most a quarter of a grid of the same resolution."""
 
 import numpy as np
 import pytest
@@ -12,16 +12,16 @@ FLAT = Plane.log(per_decade=10).shape[1]                  # rates from 1e-12 to 
 
 
 class Counted:
-    """An experiment, and how many (gamma, eta) it has been asked for."""
+    """An experiment that counts the (gamma, eta) it has measured."""
 
     def __init__(self, experiment):
-        self.experiment, self.asked = experiment, 0
+        self.experiment, self.measured = experiment, 0
 
     def describe(self):
         return self.experiment.describe()
 
     def measure(self, gamma, eta):
-        self.asked += len(gamma) * np.shape(eta)[-1]
+        self.measured += len(gamma) * np.shape(eta)[-1]
         return self.experiment.measure(gamma, eta)
 
 
@@ -56,7 +56,7 @@ def test_a_traced_edge_costs_a_quarter_of_the_flat_grid(triangle, eta):
     gamma = np.geomspace(1e-5, 1e2, 15)
     counted = Counted(ThreeLayers(triangle))
     edges = trace(counted, gamma, "eta_max", rtol=TENTH, eta=eta, per_decade=2)
-    assert counted.asked <= (0.15 if eta is None else 0.25) * FLAT * len(gamma)
+    assert counted.measured <= (0.15 if eta is None else 0.25) * FLAT * len(gamma)
     lower, upper = (edges["eta"].sel(edge="eta_max", bound=b).values for b in ("lower", "upper"))
     true = counted.experiment.edges(gamma)[2]
     assert (lower <= true).all()
@@ -68,7 +68,7 @@ def test_of_a_network_too():
     gamma = np.array([1e-4, 1e-1, 10.0])
     counted = Counted(DeepExperiment(MLP(64, 32, 2, 10), tasks.digits(), steps=100, batch_size=16, device="cpu"))
     edges = trace(counted, gamma, "eta_max", rtol=TENTH, per_decade=2)
-    assert counted.asked <= 0.15 * FLAT * len(gamma)
+    assert counted.measured <= 0.15 * FLAT * len(gamma)
     traced = edges["eta"].sel(edge="eta_max").values[0]
     flat = sweep(counted.experiment, Plane.around(np.sqrt(traced.prod(-1)), gamma, 0.5, 10))
     # one grid ends within a cell of the other, or the edge is crossed more than once

@@ -1,4 +1,4 @@
-"""DeepExperiment: the contract of an experiment, the judge's verbs on it, its refusals, and the exponents of networks."""
+"""DeepExperiment: the contract of an experiment, sweeps, traces and fits of it, its error messages, and the exponents of networks."""
 
 import dataclasses
 import json
@@ -22,14 +22,14 @@ GAMMA, ETA = np.array([1e-3, 1.0]), np.geomspace(1e-6, 1e2, 9)
 
 
 def own(seed):
-    """A user's own network."""
+    """A user-defined network."""
     torch.manual_seed(seed)
     return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3, stride=2), nn.BatchNorm2d(4), nn.GELU(), nn.Flatten(),
                          nn.Linear(36, 10))
 
 
 class Line:
-    """A user's own task: two numbers, and their sum to be told."""
+    """A user-defined task: two numbers, and their sum as the target."""
 
     in_shape, out_features, classes = (2,), 1, None
 
@@ -73,7 +73,7 @@ def test_a_tile_is_a_part_of_the_whole():
 
 
 def test_a_horizon_is_a_training_of_so_many_steps():
-    # not a multiple of the steps between looks, with runs that diverge between one horizon and the next
+    # not a multiple of the steps between checks, with runs that diverge between one horizon and the next
     wide = dataclasses.replace(SMALL, precision="float64", steps=(7, 60, 140), curves=5, seeds=(3,))
     portrait = conform(wide.measure(GAMMA, ETA))
     assert portrait["final_excess"].dims == ("seed", "horizon", "gamma", "eta")
@@ -82,7 +82,7 @@ def test_a_horizon_is_a_training_of_so_many_steps():
         single = dataclasses.replace(wide, steps=T).measure(GAMMA, ETA)
         at = portrait.sel(horizon=T)
         assert (at["outcome"].values == single["outcome"].values).all()
-        # a parameter beyond 1e30 whose loss is finite is noticed at a look, and each horizon is one more
+        # a parameter beyond 1e30 whose loss is finite is noticed at a check, and each horizon is one more
         assert (at["steps"].values <= single["steps"].values).all()
         assert (at["steps"].values == T).sum() == (single["steps"].values == T).sum()
         for name in ("final_excess", "tail_excess", "peak_excess", "final_accuracy"):
@@ -104,7 +104,7 @@ def test_curves_are_the_losses_on_the_way():
     assert portrait["train_loss"].dims == ("seed", "step", "gamma", "eta")
     resting = np.full(151, 0.05)                                     # one-hot rows of ten
     assert (portrait["train_loss"].sel(step=150) / resting.mean()).values == pytest.approx(portrait["final_excess"].values, rel=1e-9)
-    # what is told at a step is what a training of so many steps ends with
+    # the losses at a step are those at the end of a training of so many steps
     for T in (2, 24, 95):
         single = dataclasses.replace(wide, steps=T, curves=1).measure(GAMMA, ETA)
         assert single["step"].values.tolist() == [T]
@@ -149,13 +149,13 @@ def test_the_verbs_of_validation_take_it():
 
 
 def test_description_is_json_and_names_the_experiment():
-    told = SMALL.describe()
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert digest(dataclasses.replace(SMALL, seeds=(7,)).describe()) == digest(told)
+    description = SMALL.describe()
+    assert json.loads(json.dumps(description, allow_nan=False)) == description
+    assert digest(dataclasses.replace(SMALL, seeds=(7,)).describe()) == digest(description)
     changes = ({"steps": 31}, {"loss": "cross_entropy"}, {"optimizer": "adam"}, {"schedule": "warmup_cosine"}, {"batch_size": 17},
                {"rho": 0.4}, {"width": 5}, {"precision": "float64"}, {"network": MLP(64, 8, 3, 10)}, {"curves": 3}, {"steps": (10, 20)})
-    assert len({digest(dataclasses.replace(SMALL, **c).describe()) for c in changes} | {digest(told)}) == len(changes) + 1
-    assert digest(dataclasses.replace(SMALL, compile=True).describe()) == digest(told)          # how, not what
+    assert len({digest(dataclasses.replace(SMALL, **c).describe()) for c in changes} | {digest(description)}) == len(changes) + 1
+    assert digest(dataclasses.replace(SMALL, compile=True).describe()) == digest(description)          # how, not what
     assert pickle.loads(pickle.dumps(SMALL)) == SMALL
 
 
@@ -166,7 +166,7 @@ def test_global_random_state_is_left_alone():
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_your_own_module_and_task():
+def test_a_user_defined_module_and_task():
     portrait = DeepExperiment(own, tasks.digits(), steps=100, batch_size=16, width=1, device="cpu").measure(
         np.array([1e-3, 1e-2]), np.geomspace(1e-7, 1, 15))
     edges = locate(portrait)["eta"].sel(edge="eta_max").values[0]
@@ -223,8 +223,8 @@ def test_on_a_bare_machine():
         p = validation.sweep(e, validation.Plane.log((1e-2, 1e0), (1e-3, 1e0), 1))
         print(p.sizes["eta"], validation.locate(p).sizes["gamma"])
         """
-    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
-    assert told.stdout.split() == ["4", "3"], told.stderr
+    result = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert result.stdout.split() == ["4", "3"], result.stderr
 
 
 def exponent(experiment, edge, gammas, centre, decades=0.8, per_decade=16):

@@ -1,4 +1,4 @@
-"""A run that crashes takes no other along, has an outcome, and leaves its traceback; what is no run's fault is raised."""
+"""A failed run is isolated: it has an outcome and a traceback, and no other run is lost; errors that are no run's fault are raised."""
 
 import json
 
@@ -14,17 +14,17 @@ DEEP = DeepExperiment(MLP(64, 8, 2, 10), tasks.digits(), steps=40, batch_size=8,
 GAMMA, ETA = np.array([1e-3, 1e-2]), np.geomspace(1e-7, 1e-3, 9)
 
 
-def test_one_after_the_other_where_they_crash_together():
-    asked = []
+def test_runs_that_fail_together_are_trained_one_by_one():
+    calls = []
 
     def train(which):
-        asked.append(which.tolist())
+        calls.append(which.tolist())
         if 2 in which:
             raise ZeroDivisionError("two")
         return which * 10
 
     found = list(isolate_failures(train, np.arange(4)))
-    assert asked == [[0, 1, 2, 3], [0], [1], [2], [3]]
+    assert calls == [[0, 1, 2, 3], [0], [1], [2], [3]]
     assert [(w.tolist(), r.tolist()) for w, r in found if not isinstance(r, Failure)] == [([0], [0]), ([1], [10]), ([3], [30])]
     ((which, failure),) = [(w, r) for w, r in found if isinstance(r, Failure)]
     assert which.tolist() == [2]
@@ -43,7 +43,7 @@ def test_what_is_no_fault_of_a_run_is_raised(error):
 
 @pytest.fixture
 def cursed(monkeypatch):
-    """Let every run at gamma = 1e-2 and a rate in a certain range crash, and those trained with it."""
+    """Make every training raise that has a run at gamma = 1e-2 and a rate in a certain range."""
     whole = experiment.train
 
     def train(module, stack, recipe, gamma, eta, seed):
@@ -67,11 +67,11 @@ def test_a_portrait_with_failed_runs(monkeypatch):
         assert np.isnan(portrait[name].values[failed]).all()
         assert portrait[name].values[~failed] == pytest.approx(whole[name].values[~failed], rel=1e-9, nan_ok=True)
     assert np.isnan(portrait["train_loss"].values[0, :, 1, 3:6]).all()
-    told = json.loads(portrait.attrs["failures"])
-    assert [(t["seed"], t["gamma"], t["eta"]) for t in told] == [(0, 1e-2, e) for e in ETA[3:6]]
-    assert all(t["traceback"].strip().endswith("RuntimeError: cursed") for t in told)
+    failures = json.loads(portrait.attrs["failures"])
+    assert [(t["seed"], t["gamma"], t["eta"]) for t in failures] == [(0, 1e-2, e) for e in ETA[3:6]]
+    assert all(t["traceback"].strip().endswith("RuntimeError: cursed") for t in failures)
     assert "failures" not in whole.attrs
-    # its edges are read as if the failed runs had not been asked for
+    # its edges are read as if the failed runs were not part of the plane
     without = locate(whole.isel(gamma=[1], eta=[0, 1, 2, 6, 7, 8]))["eta"]
     np.testing.assert_array_equal(locate(portrait)["eta"].isel(gamma=[1]), without)
 

@@ -1,4 +1,4 @@
-"""Held-out samples: loss, accuracy and death in parts as in one piece; tasks that tell every place of a sequence."""
+"""Held-out samples: loss, accuracy and dead networks, in parts as in one piece; tasks that predict every position of a sequence."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ VOCABULARY, LENGTH = 7, 5
 
 
 class Words:
-    """Sequences of tokens; at every place the next one is to be told, most often the sum of this one and a constant."""
+    """Sequences of tokens; at every position the next token is the target, most often the sum of this one and a constant."""
 
     in_shape, out_features, classes = (LENGTH,), VOCABULARY, VOCABULARY
 
@@ -41,7 +41,7 @@ def reader(seed=0):
 
 
 def mortal(seed=0):
-    """One that can die: without biases, the words' places fixed."""
+    """A network that can die: without biases, and with a fixed embedding."""
     torch.manual_seed(seed)
     module = nn.Sequential(nn.Embedding(VOCABULARY, 16), nn.Linear(16, 8, bias=False), nn.ReLU(), nn.Linear(8, 8, bias=False), nn.ReLU(),
                            nn.Linear(8, VOCABULARY, bias=False))
@@ -72,7 +72,7 @@ def after(module, gamma, eta, steps, loss):
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
-def test_every_place_of_a_sequence_is_told(loss):
+def test_every_position_of_a_sequence_is_predicted(loss):
     module = reader().double()
     gamma, eta = np.array([0.1, 1.0]), np.array([0.02, 1.0])
     found = train(module, choose_stack(module), recipe_of(module, loss, 60, curves=(1, 2, 60), horizons=(1, 60)), gamma, eta, 0)
@@ -89,12 +89,12 @@ def test_every_place_of_a_sequence_is_told(loss):
 
 def test_parts_make_no_difference(monkeypatch):
     module = reader().double()
-    told = []
+    results = []
     for rows in (10 * LENGTH, 10**6):
         monkeypatch.setattr(held_out, "ROWS", rows)
-        told.append(train(module, choose_stack(module), recipe_of(module, "cross_entropy", 5, curves=(5,)), np.ones(1), np.ones(1), 0))
-    assert told[0].held_out == pytest.approx(told[1].held_out, rel=1e-12)
-    assert told[0].accuracy == pytest.approx(told[1].accuracy, rel=1e-12)
+        results.append(train(module, choose_stack(module), recipe_of(module, "cross_entropy", 5, curves=(5,)), np.ones(1), np.ones(1), 0))
+    assert results[0].held_out == pytest.approx(results[1].held_out, rel=1e-12)
+    assert results[0].accuracy == pytest.approx(results[1].accuracy, rel=1e-12)
 
 
 def test_the_dead_among_sequences():

@@ -107,7 +107,7 @@ def test_the_file_is_the_sweep_and_lazyrich_judges_it(tmp_path, capsys):
     whole = options.experiment().measure(plane.gamma, plane.eta)
     assert (portrait["outcome"].values == whole["outcome"].values).all()
     assert portrait["eta_value"].values == pytest.approx(plane.eta)
-    assert lazyrich.run(["judge", str(tmp_path / "plane.nc"), "--out", str(tmp_path / "judged")]) in (0, 1)
+    assert lazyrich.run(["judge", str(tmp_path / "plane.nc"), "--out", str(tmp_path / "judged")]) == 0
     assert "eta_crit lazy " in capsys.readouterr().out
     assert (tmp_path / "judged" / "report.html").exists()
     before = (tmp_path / "plane.nc").read_bytes()
@@ -125,7 +125,7 @@ def test_an_interrupted_sweep_is_resumed(tmp_path):
     assert straight.returncode == 0, straight.stderr
     process = subprocess.Popen([sys.executable, "-m", "deepnets", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), env=os.environ)
-    for _ in range(2400):
+    for _ in range(12000):
         if (tmp_path / "plane.nc").exists() or process.poll() is not None:
             break
         time.sleep(0.01)
@@ -184,7 +184,7 @@ def test_every_option_has_its_text(capsys):
 def test_both_commands_have_the_same_options(capsys):
     with pytest.raises(SystemExit):
         front.main(["--help"])
-    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    options, common = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)), {"--help", "--version"}
     assert lazyrich.run(["deep", "--help"]) == 0
-    text = capsys.readouterr().out
-    assert options - {"--help"} == set(re.findall(r"--[a-z][a-z-]+", text.split("Example", 1)[0].split("Parameters", 1)[-1]))
+    assert options - common == set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - common
+    assert len(options) > 30

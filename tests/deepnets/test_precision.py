@@ -32,10 +32,10 @@ def test_function_after_300_steps(name, gamma):
     y = torch.randn(module(x).shape, generator=generator)
     eta = rate / max(1.0, gamma) ** 1.5         # in u: from the lazy plateau to a slow start in the rich regime
     zero = {n: torch.zeros_like(p) for n, p in module.named_parameters()}
-    # below 1e-6 the oracle's second-order term costs two more derivatives a step, and is beneath float32
-    told = 0.0 if gamma < 1e-6 else gamma
-    exact = centred(module, trained(lambda u, x: centred(module, u, told, x), {n: d.double() for n, d in zero.items()}, x, y, eta),
-                    told, x)
+    # below 1e-6 the oracle's second-order term costs two more derivatives a step, and is below float32's precision
+    limit = 0.0 if gamma < 1e-6 else gamma
+    exact = centred(module, trained(lambda u, x: centred(module, u, limit, x), {n: d.double() for n, d in zero.items()}, x, y, eta),
+                    limit, x)
     found = propagate_pairs(module, trained(lambda u, x: propagate_pairs(module, u, gamma, (x,))[0], zero, x, y, eta), gamma, (x,))[0]
-    assert (exact - 0).norm() > 1e-6            # it has learnt something
+    assert (exact - 0).norm() > 1e-6            # it has learned something
     assert distance(found, exact) < allowed

@@ -102,7 +102,7 @@ def test_judge_takes_the_claim_itself():
     (lambda g: g, "SUPPORTED"), (lambda g: g * np.log(5 * g), "UNDECIDED"), (lambda g: g * np.log(g), "UNDECIDED"),
     (lambda g: g**1.4, "CONTRADICTED"), (lambda g: g**0.85, "CONTRADICTED"),
 ])
-def test_what_the_logarithm_may_explain_is_not_held_against_the_claim(bend, outcome):
+def test_a_slope_that_the_logarithm_may_explain_is_undecided(bend, outcome):
     eta = np.where(GAMMA < 2, GAMMA**2, bend(np.maximum(GAMMA, 2)))
     lazy, rich = assess(bracketed(eta, "eta_min"), {"eta_min": predict(2)["eta_min"]}, tolerance=0.05)
     assert lazy.verdict.outcome == "SUPPORTED"

@@ -23,16 +23,16 @@ SPEC = MLP(64, 12, 3, 10, bias=True)
 
 
 def recipe_of(module, loss="mse", optimizer="sgd", steps=20, schedule="constant", spec=SPEC):
-    made = optimizers.as_optimizer(optimizer)
-    return Recipe(TASK, as_loss(loss), made, schedules.as_schedule(schedule).factors(steps),
-                  parameter_rates(spec.scalings(), made, list(trainable(module))), 16)
+    optimizer = optimizers.as_optimizer(optimizer)
+    return Recipe(TASK, as_loss(loss), optimizer, schedules.as_schedule(schedule).factors(steps),
+                  parameter_rates(spec.scalings(), optimizer, list(trainable(module))), 16)
 
 
 @pytest.mark.parametrize(("spec", "own"), [
     (MLP(64, 12, 3, 10, bias=True), 12), (MLP(64, 12, 3, 10, bias=True, parametrization="ntk"), 1), (ResNet((1, 8, 8), 8, 10, (1, 1)), 16),
     (ViT((1, 8, 8), 8, 10, 2), 8)])
 def test_rates(spec, own):
-    """The paper's rate is N eta for all tensors, N the width of the readout; NTK's is eta; Adam's know no N."""
+    """The paper's rate is N eta for all tensors, N the width of the readout; NTK's is eta; Adam's do not scale with N."""
     scalings = spec.scalings()
     names = [s.name for s in scalings]
     sgd, adam = (optimizers.as_optimizer(o) for o in ("sgd", "adam"))
@@ -55,7 +55,7 @@ def alone(module, loss, optimizer, gamma, eta, steps, factors):
     groups = [{"params": [p], "base": eta * (r.sgd if power else r.adam)}
               for p, r in zip(module.parameters(), SPEC.scalings(), strict=True)]
     kind = {"sgd": lambda g: torch.optim.SGD(g, lr=1), "momentum": lambda g: torch.optim.SGD(g, lr=1, momentum=0.9),
-            # epsilon is told in units of the gradient in u, gamma times that in theta
+            # epsilon is in units of the gradient in u, gamma times that in theta
             "adam": lambda g: torch.optim.Adam(g, lr=1, eps=1e-8 / gamma), "signsgd": lambda g: torch.optim.SGD(g, lr=1)}[optimizer](groups)
     losses = []
     for step in range(steps + 1):
@@ -135,7 +135,7 @@ def test_all_diverged():
     assert (verdict["steps"] < 25).all()
 
 
-def test_dead_networks_are_known_by_their_constant_output():
+def test_dead_networks_have_a_constant_output():
     # found on digits: far above eta_crit every unit of a narrow lazy network is switched off, and the loss stays finite
     module = MLP(64, 16, 3, 10).build(0)
     recipe = recipe_of(module, steps=100, spec=MLP(64, 16, 3, 10))
@@ -190,7 +190,7 @@ def test_outcomes(levels, dead, outcome):
     assert verdict["steps"][0] == (100 if outcome != Outcome.DIVERGED else np.flatnonzero(~np.isfinite(losses[:, 0]))[0])
 
 
-def test_excess_is_over_the_same_batches_at_rest():
+def test_excess_is_over_the_zero_outputs_loss_on_the_same_batches():
     # a stream whose batches differ: the excess of a network that does nothing is 1, and not the noise
     resting = np.random.default_rng(0).gamma(0.5, size=301)
     assert excesses(resting[:, None], resting) == pytest.approx(1)

@@ -71,9 +71,9 @@ def _edges(name: str, portrait: xr.Dataset) -> Iterator[Row]:
 def _speed(name: str, data: xr.Dataset) -> Iterator[Row]:
     for precision in data["precision"].values:
         at = data.sel(precision=precision)
-        seconds, asked = float(at.plane_seconds), float(at.asked_seconds)
+        seconds, goal = float(at.plane_seconds), float(at.goal_seconds)
         what = f"seconds of the plane in {precision}; {float(at.share_of_floor):.0%} of the device's arithmetic"
-        yield Row(name, "", what, asked, seconds, (seconds, seconds), "SUPPORTED" if seconds <= asked else "CONTRADICTED",
+        yield Row(name, "", what, goal, seconds, (seconds, seconds), "SUPPORTED" if seconds <= goal else "CONTRADICTED",
                   data.attrs["device"])
 
 
