@@ -5,8 +5,8 @@
 The plane: 21 x 21 points, gamma 1e-5 to 1e5, of an MLP 784-512-512-10, batch 256, 1000 steps of SGD, on numbers drawn on the device, so
 that no reading is timed. The goal: 10 s in pairs of float32 arithmetic (TF32 or not), 20 s in float64. Each rate lies well below its
 gamma's divergence: diverged runs would be dropped, and the plane would seem fast. Prints for each precision the milliseconds a step,
-run-steps a second, the share of the floor (the products' operations over the device's rate for them), the peak memory, and the plane's seconds, measured
-or, with fewer steps, scaled. `--profile` adds where the time of a step goes.
+run-steps a second, the share of the floor (the products' operations over the device's rate for them), the peak memory, and the plane's
+seconds, measured or, with fewer steps, scaled. `--profile` adds where the time of a step goes.
 """
 
 from __future__ import annotations
