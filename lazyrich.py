@@ -143,8 +143,8 @@ def status(path: Path) -> int:
 def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small", out: Path | None = None) -> int:
     """Redraw a figure of the paper by the code of its gallery page; without a name, list the figures.
 
-    Runs are cached in ~/.cache/lazyrich, or in the folder of the environment variable LAZYRICH_CACHE, and are repeated only if
-    something that they depend on has changed. Exits with 1 if an assertion of the page fails.
+    Its runs are cached in ~/.cache/lazyrich, or in the folder that the environment variable LAZYRICH_CACHE names, and are made again when
+    the code they depend on changes. Exits with 1 if an assertion of the page does not hold.
 
     Example: lazyrich figure 6 --out figures
 
@@ -166,20 +166,20 @@ def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small
     place = next(p for p in (Path(__file__).parent / "docs", Path(__file__).parent / "lazyrich_gallery") if (p / "gallery").is_dir())
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))
-    shown = import_module("gallery.exhibit")
+    pages = import_module("gallery.pages")
     if name is None:
-        for path in dict.fromkeys(shown.names().values()):
-            print(f"{', '.join(n for n, p in shown.names().items() if p == path):>24}  {shown.title(path)}")
+        for path in dict.fromkeys(pages.names().values()):
+            print(f"{', '.join(n for n, p in pages.names().items() if p == path):>24}  {pages.title(path)}")
         return DONE
-    shown.script(name)
+    pages.script(name)
     folder = out or Path("lazyrich-figures")
     check_writable(folder)
-    exhibit = shown.exhibit(name, scale)
-    written = [publish(folder / f"{exhibit.name}-{n}.png", image(f)).name for n, f in enumerate(exhibit.figures, start=1)]
+    page = pages.run_page(name, scale)
+    written = [publish(folder / f"{page.name}-{n}.png", image(f)).name for n, f in enumerate(page.figures, start=1)]
     print(f"Written to {folder}: {', '.join(written)}")
-    if exhibit.broken:
-        print(f"lazyrich: {exhibit.broken}", file=sys.stderr)
-    return CONTRADICTED if exhibit.broken else DONE
+    if page.broken:
+        print(f"lazyrich: {page.broken}", file=sys.stderr)
+    return CONTRADICTED if page.broken else DONE
 
 
 @app.command

@@ -1,53 +1,54 @@
-"""The site's configuration: built offline, warnings as errors, numbers and tables from the code itself."""
+"""Configuration of the site: built offline, warnings as errors."""
 
 import hashlib
+import re
 import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))   # for from_code
+sys.path[:0] = [str(HERE), str(HERE / "data")]
 
-from gallery.kept import packages
+from gallery.disk_cache import digest_sources
 
 project = "lazyrich"
-author = "The lazyrich authors"
-copyright = "The lazyrich authors"   # no year: a rebuild should not change the pages
+author = copyright = "The lazyrich authors"   # no year: a rebuild should not change the pages
 version = release = installed("lazyrich")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx_gallery.gen_gallery",
-              "matplotlib.sphinxext.plot_directive", "from_code",
-              "from_networks", "from_campaign"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.mathjax",
+              "sphinx_gallery.gen_gallery", "matplotlib.sphinxext.plot_directive", "ext.from_code", "ext.from_networks"]
+templates_path = ["_templates"]
 exclude_patterns = ["_build", "tables", "gallery/scripts", "gallery/generated/*.ipynb", "gallery/generated/*.py",
                     "sg_execution_times.rst"]
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 
-default_role = "py:obj"              # in docstrings, a name in backticks is a link where there is something to link to
+default_role = "py:obj"              # in docstrings, a name in backticks is a link where there is a target
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"           # the annotations stand in the source; the docstrings tell shapes and meaning
+autodoc_typehints = "none"           # docstrings give shapes and meaning
 autodoc_preserve_defaults = True
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
+napoleon_google_docstring = napoleon_use_param = napoleon_use_rtype = False
 
-# A page is made again where its script has changed, and all of them where the packages, what the scripts share or what a GPU has measured
-# have; their runs are kept by digest besides.
-shared = sorted([*HERE.glob("gallery/*.py"), *HERE.glob("data/**/*.nc")])
-made_of = hashlib.sha256(b"".join([packages().encode(), *(path.name.encode() + path.read_bytes() for path in shared)])).hexdigest()
-made_with = HERE / "gallery" / "generated" / "packages.digest"
-stale = not made_with.exists() or made_with.read_text() != made_of
+# All pages are made again when the packages, the gallery's modules or the campaign's files change; their runs are cached besides.
+data = b"".join(path.name.encode() + path.read_bytes() for path in sorted(HERE.glob("data/**/*.nc")))
+digest = hashlib.sha256(digest_sources().encode() + data).hexdigest()
+digest_of_last_build = HERE / "gallery" / "generated" / "sources.digest"
 
 sphinx_gallery_conf = {
-    "run_stale_examples": stale,
+    "run_stale_examples": not digest_of_last_build.exists() or digest_of_last_build.read_text() != digest,
     "parallel": 2,
     "examples_dirs": "gallery/scripts",
     "gallery_dirs": "gallery/generated",
     "filename_pattern": "plot_",
-    "within_subsection_order": "from_code.GalleryOrder",      # the default sorts by the length of the code
-    "capture_repr": (),                  # what a page has to say it prints; the value of its last line is most often a legend
-    "image_scrapers": ("from_code.gallery_figures",),
+    "within_subsection_order": "FileNameSortKey",
+    "capture_repr": (),
+    "image_scrapers": ("ext.figure_scraper.save_figures",),
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 1e9,            # no timings on the pages: they are the machine's, not ours
+    "min_reported_time": 1e9,            # no timings on the pages
     "write_computation_times": False,
     "only_warn_on_example_error": False,
     "abort_on_example_error": True,
@@ -57,7 +58,7 @@ sphinx_gallery_conf = {
 plot_formats = [("png", 150)]
 plot_html_show_formats = plot_html_show_source_link = False
 
-# Vendored (mathjax 3.2.2, Apache-2.0, its licence beside it): the site must build and read without a network.
+# Vendored (mathjax 3.2.2, Apache-2.0, with its licence): the site must build and read without a network.
 mathjax_path = "mathjax/tex-svg.js"
 
 html_theme = "pydata_sphinx_theme"
@@ -71,10 +72,23 @@ html_theme_options = {"navigation_with_keys": False, "show_prev_next": False, "n
                       "secondary_sidebar_items": ["page-toc"], "footer_start": ["copyright"], "footer_end": []}
 
 
-def setup(app):
-    """Note, once the gallery is made, what it was made with."""
-    def noted(app):
-        made_with.parent.mkdir(parents=True, exist_ok=True)
-        made_with.write_text(made_of)
+def adapt_docstring(app, what, name, obj, options, lines):
+    """Adapt our docstrings to napoleon: an item's text stands where it expects a type (`name : text`), and * and | are no markup."""
+    text = re.sub(r"^(\w[\w, ]*?) : (.+)$", r"\1\n    \2", "\n".join(lines), flags=re.MULTILINE)
+    text = re.sub(r"(``.+?``|`[^`]*`|^ *(?:\.\.|>>>).*$)|([*|])", _escape, text, flags=re.MULTILINE)
+    lines[:] = text.split("\n")
 
-    app.connect("builder-inited", noted, priority=1000)      # after sphinx-gallery's own
+
+def _escape(found):
+    # a summary ends at a full stop, and must not end within a formula
+    return found[1].replace("... ", "… ").replace(" . ", " · ") if found[1] else "\\" + found[2]
+
+
+def store_digest(app):
+    digest_of_last_build.parent.mkdir(parents=True, exist_ok=True)
+    digest_of_last_build.write_text(digest)
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", adapt_docstring, priority=400)      # before napoleon's own
+    app.connect("builder-inited", store_digest, priority=1000)                  # after sphinx-gallery's own

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def exemplary(root):
-    """Return the modules of the house whose sources hold examples, by their dotted names."""
-    found = [p for room in ("toymodels", "validation", "deepnets") for p in sorted((root / room).rglob("*.py"))]
+    """Return the modules whose docstrings have examples, by their dotted names."""
+    found = [p for package in ("toymodels", "validation", "deepnets") for p in sorted((root / package).rglob("*.py"))]
     return [".".join(p.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
             for p in found if re.search(r"^ *>>> ", p.read_text(), re.MULTILINE)]
 

@@ -1,7 +1,7 @@
-"""What the gallery's scripts share: findings, runs that are kept, colours; the scripts themselves lie in scripts/."""
+"""The gallery's shared code: findings, cached runs, portraits of networks; the pages are in scripts/."""
 
-from gallery.drawing import shades
+from gallery.colours import shades
+from gallery.disk_cache import cache_on_disk
 from gallery.findings import Findings, over_seeds
-from gallery.kept import kept
 
-__all__ = ["Findings", "kept", "over_seeds", "shades"]
+__all__ = ["Findings", "cache_on_disk", "over_seeds", "shades"]

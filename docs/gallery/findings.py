@@ -1,4 +1,4 @@
-"""What a page of the gallery claims and what was found, with numbers and verdicts; printed, and kept for the table of all figures."""
+"""Record what a page claims and what it measured, with intervals and verdicts, for the table of all figures."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 from validation import Verdict
@@ -18,7 +18,7 @@ from validation.arguments import Misuse
 
 @dataclass(frozen=True)
 class Finding:
-    """One row: of which figure, what is claimed, what was measured, between which ends, and what became of the claim."""
+    """One claim of a figure, the measured number with its interval, and the verdict."""
 
     figure: str
     what: str
@@ -30,22 +30,22 @@ class Finding:
     @property
     def sentence(self) -> str:
         """The finding in one line."""
-        number, ends = in_words(self.measured, self.interval)
+        number, ends = format_interval(self.measured, self.interval)
         return f"{self.figure}: {self.what}: claimed {self.claim}, measured {number}{f', interval {ends}' if ends else ''}: {self.verdict}"
 
 
-def in_words(measured: float, interval: Sequence[float]) -> tuple[str, str]:
-    """Return a number and its interval as text, with as many digits as tell its ends apart; the interval of an exact number is empty."""
+def format_interval(measured: float, interval: Sequence[float]) -> tuple[str, str]:
+    """Return a number and its interval as text, with enough digits to distinguish the ends; an exact number has an empty interval."""
     low, high = interval
     digits = 3
     if 0 < high - low < math.inf:
         digits = math.floor(math.log10(max(abs(low), abs(high)))) - math.floor(math.log10(high - low)) + 2
-    measured, low, high = (f"{x:.{min(max(digits, 3), 8)}g}" for x in (measured, low, high))    # type: ignore[assignment]
-    return str(measured), "" if interval[0] == interval[1] else f"{low} to {high}"
+    number, *ends = (f"{x:.{min(max(digits, 3), 8)}g}" for x in (measured, low, high))
+    return number, "" if low == high else " to ".join(ends)
 
 
-def over_seeds(values: Any, level: float = 0.95) -> tuple[float, tuple[float, float]]:
-    """Return the mean over seeds and its interval by Student's t; a single value has no ends."""
+def over_seeds(values: ArrayLike, level: float = 0.95) -> tuple[float, tuple[float, float]]:
+    """Return the mean over seeds and its interval by Student's t, infinite for a single value."""
     x = np.asarray(values, dtype=float).ravel()
     mean = float(x.mean())
     half = math.inf if len(x) < 2 else float(student.ppf(0.5 + level / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
@@ -54,46 +54,42 @@ def over_seeds(values: Any, level: float = 0.95) -> tuple[float, tuple[float, fl
 
 @dataclass
 class Findings:
-    """The findings of one page, in the order in which they were made. Each is printed as it comes."""
+    """The findings of one page in order; each is printed when it is added."""
 
     rows: list[Finding] = field(default_factory=list)
 
-    def judged(self, figure: str, what: str, verdict: Verdict) -> Finding:
-        """Add an exponent or a curve that `validation` has judged."""
+    def add_verdict(self, figure: str, what: str, verdict: Verdict) -> Finding:
+        """Add an exponent or a curve with the verdict of `validation.judge` or `validation.judge_curve`."""
         return self._add(figure, what, f"{verdict.claimed:.4g} +- {verdict.tolerance:g}", verdict.measured, verdict.interval,
                          verdict.outcome.value)
 
-    def within(self, figure: str, what: str, measured: Any, low: float = -math.inf, high: float = math.inf) -> Finding:
-        """Add a number of which the claim is a range, from `low` to `high`, ends included.
+    def check(self, figure: str, what: str, measured: ArrayLike, low: float = -math.inf, high: float = math.inf) -> Finding:
+        """Compare a number with the claimed range from `low` to `high`, ends included.
 
-        `measured` is one value per seed, of which the mean counts and its 95% interval, or one number that is exact, such as a count.
-        SUPPORTED where the interval lies in the range, CONTRADICTED where it lies outside, else UNDECIDED.
+        `measured` is one value per seed (their mean is compared, with its 95% interval), or one exact number, such as a count.
+        SUPPORTED if the interval lies in the range, CONTRADICTED if it lies outside, else UNDECIDED.
         """
         values = np.atleast_1d(np.asarray(measured, dtype=float))
         value, ends = over_seeds(values) if len(values) > 1 else (float(values[0]), (float(values[0]),) * 2)
-        return self.bounded(figure, what, value, ends, low, high)
+        return self.check_interval(figure, what, value, ends, low, high)
 
-    def bounded(self, figure: str, what: str, measured: float, interval: Sequence[float], low: float = -math.inf,
-                high: float = math.inf) -> Finding:
-        """Add a number with an interval of its own, of which the claim is a range."""
+    def check_interval(self, figure: str, what: str, measured: float, interval: Sequence[float], low: float = -math.inf,
+                       high: float = math.inf) -> Finding:
+        """Compare a number that has its own interval with the claimed range from `low` to `high`."""
         if not (math.isfinite(low) or math.isfinite(high)):
-            raise Misuse("low or high must be given: a claim that every number meets is none")
+            raise Misuse("low or high must be given: every number would meet a claim without either")
         left, right = map(float, interval)
-        if low <= left and right <= high:
-            verdict = "SUPPORTED"
-        elif right < low or left > high:
-            verdict = "CONTRADICTED"
-        else:
-            verdict = "UNDECIDED"
+        inside, outside = low <= left and right <= high, right < low or left > high
         claim = f"{low:.4g} to {high:.4g}" if math.isfinite(low) and math.isfinite(high) else (
             f"at least {low:.4g}" if math.isfinite(low) else f"at most {high:.4g}")
-        return self._add(figure, what, f"{low:.4g}" if low == high else claim, float(measured), (left, right), verdict)
+        return self._add(figure, what, f"{low:.4g}" if low == high else claim, float(measured), (left, right),
+                         "SUPPORTED" if inside else "CONTRADICTED" if outside else "UNDECIDED")
 
     def _add(self, figure: str, what: str, claim: str, measured: float, interval: tuple[float, float], verdict: str) -> Finding:
-        made = Finding(figure, what, claim, measured, interval, verdict)
-        self.rows.append(made)
-        print(made.sentence)
-        return made
+        row = Finding(figure, what, claim, measured, interval, verdict)
+        self.rows.append(row)
+        print(row.sentence)
+        return row
 
     def write(self, path: Path) -> None:
         """Write the rows as JSON."""

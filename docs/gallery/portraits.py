@@ -1,4 +1,4 @@
-"""Portraits of networks with the predicted slopes over them: each at the level of the edge that was measured; trains nothing."""
+"""Draw portraits of networks with the predicted slopes over them, each line at the level of the measured edge."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from validation.plotting.anchored_laws import anchored
 WINDOWS = {"lazy": (1e-5, 1e-3), "rich": (1e1, 1e3)}
 
 
-def band(gamma: Any, start: Callable[[np.ndarray], Any], decades: float, per_decade: int) -> Plane:
-    """Return a plane of as many rates for every gamma, from near ``start(gamma)`` upward, all on one lattice."""
+def plane_above(gamma: Any, start: Callable[[np.ndarray], Any], decades: float, per_decade: int) -> Plane:
+    """Return a plane whose rates begin near ``start(gamma)`` and span as many decades at every gamma, all on one lattice."""
     gamma = np.asarray(gamma, dtype=float)
     first = np.floor(np.log10(start(gamma)) * per_decade)
     return Plane(gamma, 10 ** ((first[:, None] + np.arange(round(decades * per_decade) + 1)) / per_decade))
 
 
-def strip(line: Callable[[np.ndarray], Any], window: tuple[float, float], decades: float = 0.4, per_decade: int = 10) -> Plane:
-    """Return a narrow plane about one edge's line, such as `side_by_side` draws them, over the window's gammas."""
+def plane_around(line: Callable[[np.ndarray], Any], window: tuple[float, float], decades: float = 0.4, per_decade: int = 10) -> Plane:
+    """Return a narrow plane around one line of `draw_side_by_side`, over the window's gammas."""
     return Plane.around(line, np.geomspace(*window, 5), decades, per_decade)
 
 
-def slope(portrait: xr.Dataset, claims: Mapping[str, Any], edge: str, regime: str, tolerance: float = 0.1) -> Verdict:
-    """Return the verdict on an edge's exponent from a narrow portrait about it; the seeds and cells make the interval."""
+def judge_slope(portrait: xr.Dataset, claims: Mapping[str, Any], edge: str, regime: str, tolerance: float = 0.1) -> Verdict:
+    """Return the verdict on an edge's exponent from a narrow portrait around it; the interval comes from seeds and cells."""
     edges = read_edges(portrait, claims)
     window = float(portrait["gamma"][0]), float(portrait["gamma"][-1])
     return validation.judge(validation.fit(edges, edge, window=window), float(claims[edge].exponent(regime)), tolerance)
 
 
-def side_by_side(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]], variable: str | None = None,
+def draw_side_by_side(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]], variable: str | None = None,
                  height: float = 4.4) -> tuple[Any, dict[str, dict[str, Any]]]:
     """Draw portraits of networks with the slopes that the theory claims; return the figure, and by title its lines, by edge.
 
-    Only exponents are claimed: each line is drawn over the gammas of its fit, at the level of the edge there.
+    Theory gives only exponents for networks: each line is drawn over the gammas of its fit, at the level of the measured edge.
 
     Parameters
     ----------
-    panels : by title, a portrait of a `deepnets.DeepExperiment` and the claims, as from `deepnets.predict`.
+    panels : title -> (portrait of a `deepnets.DeepExperiment`, claims as from `deepnets.predict`).
     variable : as of `validation.plot_portrait`.
     height : of a row of at most three panels, in inches.
     """
@@ -72,7 +72,7 @@ def side_by_side(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]], var
 
 
 def _whiten(ax: Any, portrait: xr.Dataset) -> None:
-    """Leave white what lies beyond the rates that were run: the grey ground of a coloured portrait stands for what diverged."""
+    """Paint the rates that were not run white, as grey stands for diverged runs."""
     g, eta = portrait["gamma"].values, portrait["eta_value"].transpose("gamma", "eta").values
     half = np.sqrt(eta[:, 1] / eta[:, 0])
     sides = np.concatenate([ax.get_xlim()[:1], np.sqrt(g[1:] * g[:-1]), ax.get_xlim()[1:]])

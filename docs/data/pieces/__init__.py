@@ -1,1 +1,1 @@
-"""The campaign's experiments, each cut into parts of minutes; `docs/data/campaign.py` runs them and keeps what they measured."""
+"""The campaign's experiments, each cut into parts of minutes; `docs/data/campaign.py` runs and stores them."""

@@ -1,8 +1,9 @@
-"""A piece of the campaign: parts that are measured one after the other, each kept when it is done, and joined to one file at the end."""
+"""A piece of the campaign: parts that are measured and stored one after the other, and joined to one file at the end."""
 
 from __future__ import annotations
 
 import platform
+import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,30 +13,20 @@ from typing import Any
 import torch
 import xarray as xr
 
-from gallery.files import read, write
+from gallery.campaign_files import read_data, write_data
+from pieces.estimates import Cost, Machine
 from validation.arguments import Misuse
 from validation.experiment import hash_json
 from validation.provenance import collect_provenance
 
-PARTS = ".parts"       # of the folder of results: what is done of pieces that are not
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a part takes, as estimated before it is run: operations, seconds on one device, and bytes at its peak."""
-
-    operations: float
-    seconds: float
-    memory: float
-
 
 @dataclass(frozen=True)
 class Part:
-    """What is measured without a break, and what it costs on an `estimates.Machine`."""
+    """One uninterrupted measurement, and a function that estimates its cost on a machine."""
 
     name: str
     measure: Callable[[], xr.Dataset]
-    cost: Callable[[Any], Cost]
+    cost: Callable[[Machine], Cost]
 
 
 @dataclass(frozen=True)
@@ -46,9 +37,9 @@ class Piece:
     ----------
     item : of the campaign's list, "a" to "h".
     name : of the file.
-    figure : the paper's, that it measures again.
-    what : network, data and training, the data by their own name where they stand in for the paper's.
-    description : all that its numbers depend on, as JSON would hold it.
+    figure : of the paper.
+    what : network, data and training; data that stand in for the paper's are named.
+    description : all that the numbers depend on, as JSON.
     parts : measured in this order.
     along : the dimension along which the parts are joined.
     """
@@ -63,60 +54,57 @@ class Piece:
 
     @property
     def digest(self) -> str:
-        """A name for what is measured, whatever the machine."""
+        """The digest of what is measured, independent of the machine."""
         return hash_json([self.name, self.description, self.along])
 
-    def done(self, folder: Path) -> bool:
-        """Return whether the folder holds this very piece."""
-        return _is(folder / f"{self.name}.nc", self.digest)
+    def is_complete(self, folder: Path) -> bool:
+        """Return whether the folder holds the whole piece with this digest."""
+        return self._matches(folder / f"{self.name}.nc")
 
-    def left(self, folder: Path) -> list[Part]:
+    def missing(self, folder: Path) -> list[Part]:
         """Return the parts that are not measured yet."""
-        return [] if self.done(folder) else [p for p in self.parts if not _is(self._place(folder, p), self.digest)]
+        return [] if self.is_complete(folder) else [p for p in self.parts if not self._matches(self._path(folder, p))]
 
     def run(self, folder: Path, device: str) -> Iterator[str]:
-        """Measure what is left, yielding a line for each part; the file is there once all of them are."""
-        for part in self.left(folder):
+        """Measure the missing parts and yield a line for each; join them when all are stored."""
+        for part in self.missing(folder):
             if device.startswith("cuda"):
                 torch.cuda.reset_peak_memory_stats(device)
             begin = time.perf_counter()
-            made = part.measure()
-            told = collect_provenance() | _machine(device) | {"seconds": time.perf_counter() - begin, "digest": self.digest}
-            write(made.assign_attrs(told), self._place(folder, part))
-            yield f"{self.name}, {part.name}: {told['seconds']:.1f} s"
-        if not self.done(folder):
+            data = part.measure()
+            seconds = time.perf_counter() - begin
+            attrs = collect_provenance() | describe_machine(device) | {"seconds": seconds, "digest": self.digest}
+            write_data(data.assign_attrs(attrs), self._path(folder, part))
+            yield f"{self.name}, {part.name}: {seconds:.1f} s"
+        if not self.is_complete(folder):
             self._join(folder)
 
     def _join(self, folder: Path) -> None:
-        places = [self._place(folder, p) for p in self.parts]
-        parts = [read(place) for place in places]
+        paths = [self._path(folder, p) for p in self.parts]
+        parts = [read_data(path) for path in paths]
         whole = parts[0] if len(parts) == 1 else xr.concat(parts, self.along, combine_attrs="override", join="outer")
-        peaks = [p.attrs["peak_memory"] for p in parts]
         whole.attrs |= {"item": self.item, "figure": self.figure, "what": self.what, "digest": self.digest,
-                        "seconds": sum(p.attrs["seconds"] for p in parts), "peak_memory": max(peaks)}
-        write(whole, folder / f"{self.name}.nc")
-        for place in places:
-            place.unlink()
+                        "seconds": sum(p.attrs["seconds"] for p in parts), "peak_memory": max(p.attrs["peak_memory"] for p in parts)}
+        write_data(whole, folder / f"{self.name}.nc")
+        for path in paths:
+            path.unlink()
 
-    def _place(self, folder: Path, part: Part) -> Path:
-        return folder / PARTS / f"{self.name}-{part.name}.nc"
+    def _path(self, folder: Path, part: Part) -> Path:
+        return folder / ".parts" / f"{self.name}-{part.name}.nc"
+
+    def _matches(self, path: Path) -> bool:
+        if not path.exists():
+            return False
+        try:
+            with xr.open_dataset(path, engine="scipy") as data:
+                return bool(data.attrs.get("digest") == self.digest)
+        except Exception as error:        # scipy and xarray raise many kinds of errors on a broken file
+            raise Misuse(f"{path} cannot be read ({type(error).__name__}); move it away to measure it again") from error
 
 
-def _is(path: Path, digest: str) -> bool:
-    if not path.exists():
-        return False
-    try:
-        with xr.open_dataset(path, engine="scipy") as held:
-            return bool(held.attrs.get("digest") == digest)
-    except Exception as error:        # whatever scipy and xarray raise on a broken file means one thing
-        raise Misuse(f"{path} cannot be read ({type(error).__name__}); move it away, and it is measured again") from error
-
-
-def _machine(device: str) -> dict[str, Any]:
-    """Return the device, its driver and the most memory that was in use on it."""
+def describe_machine(device: str) -> dict[str, Any]:
+    """Return the device, its driver and the peak memory that was in use on it, in bytes."""
     if not device.startswith("cuda"):
-        import resource
-
         return {"device": f"CPU, {platform.machine()}", "driver": "none",
                 "peak_memory": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)}
     driver = getattr(torch._C, "_cuda_getDriverVersion", lambda: 0)()

@@ -1,4 +1,4 @@
-"""How long a plane of 21 x 21 networks takes, in each precision, and what share of the device's arithmetic that is."""
+"""Piece a: the time of a plane of 21 x 21 networks in each precision, and its share of the device's arithmetic."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 import xarray as xr
 
-from pieces.estimates import Machine
-from pieces.piece import Cost, Part, Piece
+from pieces.estimates import Cost, Machine
+from pieces.piece import Part, Piece
 from pieces.scale import Scale
 
 
 def speed(scale: Scale, device: str) -> Iterator[Piece]:
-    """Yield the benchmark as one piece, a precision a part."""
+    """Yield the benchmark as one piece, one part for each precision."""
     from tests.benchmarks.network_plane import precisions, size
 
     of = size(device, tiny=scale.name == "tiny")
-    parts = tuple(Part(name, partial(_timed, of, name, device), partial(_cost, of, name)) for name in precisions(device))
+    parts = tuple(Part(name, partial(_measure, of, name, device), partial(_cost, of, name)) for name in precisions(device))
     yield Piece("a", "a-plane", "", f"a plane of {of.points} x {of.points} MLPs of width {of.network.width}, on drawn numbers",
                 {"points": of.points, "network": of.network.describe(), "batch": of.batch, "steps": of.total}, parts, along="precision")
 
 
-def _timed(of: Any, precision: str, device: str) -> xr.Dataset:
+def _measure(of: Any, precision: str, device: str) -> xr.Dataset:
     from tests.benchmarks.network_plane import timed
 
     row, _ = timed(of, precision, device)

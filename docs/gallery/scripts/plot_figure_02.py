@@ -4,10 +4,10 @@ Figure 2: online losses and final accuracies across richness
 
 (a) The paper claims that a rich network's online loss falls by a steeper power of time than a lazy one's, and no steeper yet when
 :math:`\gamma` grows beyond some threshold; very large :math:`\gamma` begin with a long plateau. (b) Given time, a larger :math:`\gamma`
-generalises as well as :math:`\gamma = 1` or better, with marginal returns past some point.
+generalises as well as :math:`\gamma = 1` or better, with diminishing returns.
 
 Its network is a CNN on CIFAR-5M, at the second largest rate that converges. Here a smaller CNN sees scikit-learn's digits, every sample
-warped anew, for far fewer steps, at the best rate.
+newly warped, for far fewer steps, at the best rate.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ import xarray as xr
 import deepnets
 import validation
 from deepnets import phenomena
-from gallery import Findings, kept, shades
+from gallery import Findings, cache_on_disk, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -27,11 +27,12 @@ found = Findings()
 
 # %%
 # The line of the best rate is :math:`\eta = c\,\gamma^2` where lazy and :math:`c\,\gamma^{2/L}` where rich, :math:`L = 4`. Its two
-# prefactors are those of the least final loss at :math:`\gamma = 10^{-2}` and :math:`10`, with a seed that is not used again.
+# prefactors minimize the final loss at :math:`\gamma = 10^{-2}` and :math:`10`, on a seed that is not used again.
 
 
+@cache_on_disk
 def scan(network, steps, batch_size, factors):
-    """Return the loss over that at rest, mean of the last twenty steps, over regime and prefactor."""
+    """Return the loss relative to the zero output's, averaged over the last twenty steps, by regime and prefactor."""
     experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(elastic=True), steps=steps, batch_size=batch_size)
     gamma, power = np.repeat([1e-2, 10.0], len(factors)), np.repeat([2, 2 / network.depth], len(factors))
     run = phenomena.watch(experiment, gamma, np.tile(factors, 2) * gamma**power, at=(0,), observe={}, seed=100)
@@ -40,20 +41,21 @@ def scan(network, steps, batch_size, factors):
 
 
 factors = np.logspace(1, 2, 5)
-end = kept(scan, cnn, steps // 3, batch_size, factors.tolist()).excess
+end = scan(cnn, steps // 3, batch_size, factors.tolist()).excess
 lazy, rich = (float(c) for c in factors[end.fillna(np.inf).argmin("factor").values])
 print(f"c = {lazy:.3g} lazy, {rich:.3g} rich")
 
 # %%
 
 
-def accuracy(look):
-    """The share of held-out digits whose largest output is that of their class, (run,)."""
-    return (look.runs.outputs(look.x).argmax(-1) == look.y.argmax(-1)).double().mean(-1).numpy()
+def accuracy(snapshot):
+    """Return the share of held-out digits whose largest output is that of their class, (run,)."""
+    return (snapshot.runs.outputs(snapshot.x).argmax(-1) == snapshot.y.argmax(-1)).double().mean(-1).numpy()
 
 
+@cache_on_disk
 def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
-    """Return losses over those at rest, and accuracies, of every seed, step and gamma."""
+    """Return losses relative to the zero output's, and accuracies, for every seed, step and gamma."""
     digits = deepnets.tasks.digits(elastic=True)
     experiment = deepnets.DeepExperiment(network, digits, steps=steps, batch_size=batch_size)
     gamma, at = np.asarray(gamma), [steps // 10, 3 * steps // 10, steps]
@@ -63,31 +65,31 @@ def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
 
 
 gamma = np.logspace(-3, 3, 7)
-run = kept(measure, cnn, steps, batch_size, gamma.tolist(), lazy, rich, seeds)
+run = measure(cnn, steps, batch_size, gamma.tolist(), lazy, rich, seeds)
 loss = run.loss.transpose("seed", "run", "time").values[..., 1:]
 t = 1 + np.arange(steps)
 
 # %%
-# Slopes over the last decade of time, fitted for each seed, with the interval over seeds. The warps do not make a second digit of one:
-# how steep the lines are says something of these data alone, that they differ is the claim. The
-# threshold cannot be seen yet: in so short a time a larger :math:`\gamma` is still making up for its longer plateau, and steeper for that.
+# Slopes over the last decade of time, fitted for each seed, with the interval over seeds. The values of the slopes are specific to these
+# data, where warps add little variety; the claim is that they differ. The threshold is not visible yet: in so short a time a larger
+# :math:`\gamma` is still catching up after its longer plateau, and its slope is steeper for that reason.
 
 slopes = {g: [validation.fit_loss_slope(one, t, (steps / 10, steps)).exponent for one in loss[:, i]] for i, g in enumerate(gamma[:6])}
-found.within("2a", "slope of the loss at gamma = 10 less that at 1e-3", np.subtract(slopes[10], slopes[1e-3]), high=-0.1)
-found.within("2a", "slope of the loss at gamma = 1e-2 less that at 1e-3", np.subtract(slopes[1e-2], slopes[1e-3]), -0.05, 0.05)
-found.within("2a", "slope of the loss at gamma = 100 less that at 10", np.subtract(slopes[100], slopes[10]), -0.1, 0.1)
+found.check("2a", "slope of the loss at gamma = 10 less that at 1e-3", np.subtract(slopes[10], slopes[1e-3]), high=-0.1)
+found.check("2a", "slope of the loss at gamma = 1e-2 less that at 1e-3", np.subtract(slopes[1e-2], slopes[1e-3]), -0.05, 0.05)
+found.check("2a", "slope of the loss at gamma = 100 less that at 10", np.subtract(slopes[100], slopes[10]), -0.1, 0.1)
 assert [row.verdict for row in found.rows[:2]] == ["SUPPORTED"] * 2
 assert found.rows[2].measured < 0
 
 # %%
-# Accuracies on held-out digits, which are not warped, with the standard deviation over seeds. At :math:`\gamma = 100` it comes in the end
-# above that of a lazy network. Whether it is as good as at :math:`\gamma = 1`, within three in a hundred, so few steps and seeds do not
-# decide; at :math:`\gamma = 1000` it is far behind at first.
+# Accuracies on held-out digits, which are not warped, with the standard deviation over seeds. The final accuracy at :math:`\gamma = 100`
+# exceeds that of a lazy network. Whether it equals that at :math:`\gamma = 1` within 0.03 is not decided by so few steps and seeds. At
+# :math:`\gamma = 1000` the accuracy is far behind at first.
 
 tall = run.accuracy.transpose("seed", "step", "run").values
-found.within("2b", "last accuracy at gamma = 100 less that at 1", tall[:, -1, 5] - tall[:, -1, 3], low=-0.03)
-found.within("2b", "last accuracy at gamma = 100 less that at 1e-3", tall[:, -1, 5] - tall[:, -1, 0], low=0)
-found.within("2b", f"accuracy at gamma = 1000 less that at 1, after {steps // 10} steps", tall[:, 0, 6] - tall[:, 0, 3], high=-0.05)
+found.check("2b", "last accuracy at gamma = 100 less that at 1", tall[:, -1, 5] - tall[:, -1, 3], low=-0.03)
+found.check("2b", "last accuracy at gamma = 100 less that at 1e-3", tall[:, -1, 5] - tall[:, -1, 0], low=0)
+found.check("2b", f"accuracy at gamma = 1000 less that at 1, after {steps // 10} steps", tall[:, 0, 6] - tall[:, 0, 3], high=-0.05)
 assert all(row.verdict != "CONTRADICTED" for row in found.rows[3:])
 assert found.rows[4].measured > 0
 assert found.rows[-1].verdict == "SUPPORTED"
@@ -108,9 +110,9 @@ for g, above in ((1e-3, 1.12), (10.0, 0.8)):
 left.set(xlabel=r"steps $t$", ylabel=r"loss $\mathcal{L}/\mathcal{L}(0)$", title="(a)", xlim=(0.8, 3 * steps), ylim=(0.08, 1.3))
 label_decades(left, "x")
 left.legend(frameon=False, loc="lower left", title=r"$\gamma$", ncols=2)
-for look, (colour, mark) in enumerate(zip(shades(3), "o^s", strict=True)):
-    right.errorbar(gamma, tall[:, look].mean(0), tall[:, look].std(0, ddof=1), fmt=mark + "-", color=colour, capsize=2, lw=1.2,
-                   label=f"{int(run.step[look])} steps")
+for i, (colour, mark) in enumerate(zip(shades(3), "o^s", strict=True)):
+    right.errorbar(gamma, tall[:, i].mean(0), tall[:, i].std(0, ddof=1), fmt=mark + "-", color=colour, capsize=2, lw=1.2,
+                   label=f"{int(run.step[i])} steps")
 right.set(xscale="log", xlabel=r"richness $\gamma$", ylabel="held-out accuracy", ylim=(0, 1), title="(b)")
 label_decades(right, "x")
 right.legend(frameon=False, loc="lower left")

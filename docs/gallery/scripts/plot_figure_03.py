@@ -13,7 +13,7 @@ import numpy as np
 import deepnets
 import validation
 from deepnets import phenomena, tasks
-from gallery import Findings, kept, shades
+from gallery import Findings, cache_on_disk, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -28,6 +28,7 @@ found = Findings()
 # wrong by about the square of that.
 
 
+@cache_on_disk
 def measure(depth, width, steps, samples, seed, gamma, rate, at, k, every=1):
     """Train on a line, and return the largest eigenvalues after some steps: k[1] at the end, k[0] of some runs on the way."""
     task = tasks.digits(raw=True)
@@ -35,14 +36,14 @@ def measure(depth, width, steps, samples, seed, gamma, rate, at, k, every=1):
     gamma = np.asarray(gamma)
     eta = np.where(gamma < 1, 14 * gamma**2, rate * gamma ** (2 / depth))
 
-    def largest(look):
-        last = look.step == at[-1]
-        some = np.flatnonzero(last | (look.which % every == 0))
-        told = deepnets.spectra(look.module, {n: d[some] for n, d in look.u.items()}, look.gamma[some], (look.x, look.y), "mse", k[last],
-                                precision="float64", tolerance=1e-2).eigenvalues.values
-        made = np.full((len(look.which), k[1]), np.nan)
-        made[some, :told.shape[1]] = told / look.gamma[some, None] ** 2
-        return made
+    def largest(snapshot):
+        last = snapshot.step == at[-1]
+        some = np.flatnonzero(last | (snapshot.which % every == 0))
+        u, batch = {n: d[some] for n, d in snapshot.u.items()}, (snapshot.x, snapshot.y)
+        spectrum = deepnets.spectra(snapshot.module, u, snapshot.gamma[some], batch, "mse", k[last], precision="float64", tolerance=1e-2)
+        eigenvalues = np.full((len(snapshot.which), k[1]), np.nan)
+        eigenvalues[some, :k[last]] = spectrum.eigenvalues.values / snapshot.gamma[some, None] ** 2
+        return eigenvalues
 
     return phenomena.watch(experiment, gamma, eta, at, {"largest": largest}, seed, samples=task.batch(10**6, 0, samples))
 
@@ -51,18 +52,18 @@ gammas = np.logspace(-3, 3, 13)
 rich = gammas[gammas >= 10]
 times = np.unique(np.geomspace(1, steps, 9).astype(int)).tolist()
 late = [steps * 3 // 4, steps * 7 // 8, steps]
-ends = [kept(measure, 3, width, steps, samples, 0, gammas.tolist(), 24, [0, *times[:-1], *late], (1, 20), every=2)]
-ends += [kept(measure, 3, width, steps, samples, seed, [*gammas[gammas < 0.05], *rich], 24, late, (1, 1)) for seed in range(1, seeds)]
-both = [kept(measure, 3, width, steps, samples, seed, [1e-2, 1e2], 24, [0, *times] if seed == 0 else [0, steps], (20, 20))
+ends = [measure(3, width, steps, samples, 0, gammas.tolist(), 24, [0, *times[:-1], *late], (1, 20), every=2)]
+ends += [measure(3, width, steps, samples, seed, [*gammas[gammas < 0.05], *rich], 24, late, (1, 1)) for seed in range(1, seeds)]
+both = [measure(3, width, steps, samples, seed, [1e-2, 1e2], 24, [0, *times] if seed == 0 else [0, steps], (20, 20))
         for seed in range(seeds)]
 
 # %%
-# The exponents, with seeds for the interval, from three late looks. On the line of best rates a rich network ends at the edge of stability,
-# where :math:`N \eta \lambda_1/2` is about 1: the exponents of the sharpness and of the rate are one and the same.
+# The exponents, with seeds for the interval, from three late snapshots. On the line of best rates a rich network ends at the edge of
+# stability, where :math:`N \eta \lambda_1/2` is about 1: sharpness and rate have the same exponent up to the sign.
 
 
 def exponent(runs, low, high):
-    """Fit the power of gamma of the largest eigenvalue, the geometric mean of what its last three looks saw."""
+    """Fit the power of gamma of the largest eigenvalue, the geometric mean of its last three snapshots."""
     size = np.concatenate([np.exp(np.log(run.largest[:, :, 0]).isel(step=slice(-3, None)).mean("step")) for run in runs])
     where = np.concatenate([run.gamma.values for run in runs])
     which = np.repeat(np.arange(len(runs)), [run.sizes["run"] for run in runs])
@@ -71,14 +72,14 @@ def exponent(runs, low, high):
 
 
 law = exponent(ends, 1e-3, 10**-1.5)
-found.judged("3a", "sharpness at the end, lazy", validation.judge(law, -2, tolerance=0.05))
+found.add_verdict("3a", "sharpness at the end, lazy", validation.judge(law, -2, tolerance=0.05))
 for depth in (2, 3, 4):
-    runs = ends if depth == 3 else [kept(measure, depth, width, steps, samples, seed, rich.tolist(), 24, late, (1, 1))
+    runs = ends if depth == 3 else [measure(depth, width, steps, samples, seed, rich.tolist(), 24, late, (1, 1))
                                     for seed in range(seeds)]
     verdict = validation.judge(exponent(runs, 10, 1e3), -2 / depth, tolerance=0.06)
-    found.judged("3a", f"sharpness at the end, rich, L = {depth}", verdict)
+    found.add_verdict("3a", f"sharpness at the end, rich, L = {depth}", verdict)
     stable = [float((run.largest[-3:, :, 0] * run.eta * width / 2).where(run.gamma >= 10).mean()) for run in runs]
-    found.within("3a", f"N eta lambda/2 at the end, rich, L = {depth}", stable, 0.5, 1.5)
+    found.check("3a", f"N eta lambda/2 at the end, rich, L = {depth}", stable, 0.5, 1.5)
     assert verdict.outcome != "CONTRADICTED"
 assert found.rows[0].verdict == "SUPPORTED"
 
@@ -87,9 +88,9 @@ assert found.rows[0].verdict == "SUPPORTED"
 # flatter than :math:`-2/L`, perhaps because the largest :math:`\gamma` are the last to leave their plateau, and have not settled.
 
 for depth in (3, 4):
-    runs = [kept(measure, depth, width, steps, samples, seed, rich.tolist(), 12, late, (1, 1)) for seed in range(seeds)]
+    runs = [measure(depth, width, steps, samples, seed, rich.tolist(), 12, late, (1, 1)) for seed in range(seeds)]
     verdict = validation.judge(exponent(runs, 10, 1e3), -2 / depth, tolerance=0.06)
-    row = found.judged("3a", f"sharpness at the end, rich, L = {depth}, half the best rates", verdict)
+    row = found.add_verdict("3a", f"sharpness at the end, rich, L = {depth}, half the best rates", verdict)
     assert row.interval[0] > -2 / depth
 
 # %%
@@ -123,12 +124,12 @@ change = [float(run.largest[-1, 0, 0] / run.largest[0, 0, 0]) for run in both]
 gaps = [int(np.argmax(run.largest.values[-1, 0, :-1] / run.largest.values[-1, 0, 1:])) + 1 for run in both]
 grown = [float((run.largest[-1, 1] / run.largest[0, 1]).min()) for run in both]
 large = [int((run.largest[-1, 1] > run.largest[-1, 1, 0] / 10).sum()) for run in both]
-found.within("3c", "lazy: the 10th eigenvalue over the 11th", lazy_ratio, low=2)
-found.within("3c", "lazy: after which eigenvalue the gap is widest", gaps, 10, 10)
-found.within("3c", "lazy: largest eigenvalue, end over start", change, 0.9, 1.1)
-found.within("3d", "rich: the 10th eigenvalue over the 11th", rich_ratio, high=2)
-found.within("3d", "rich: how many of 20 exceed a tenth of the largest", large, low=11)
-found.within("3d", "rich: end over start, of the eigenvalue that grows least", grown, low=1)
+found.check("3c", "lazy: the 10th eigenvalue over the 11th", lazy_ratio, low=2)
+found.check("3c", "lazy: after which eigenvalue the gap is widest", gaps, 10, 10)
+found.check("3c", "lazy: largest eigenvalue, end over start", change, 0.9, 1.1)
+found.check("3d", "rich: the 10th eigenvalue over the 11th", rich_ratio, high=2)
+found.check("3d", "rich: how many of 20 exceed a tenth of the largest", large, low=11)
+found.check("3d", "rich: end over start, of the eigenvalue that grows least", grown, low=1)
 assert all(row.verdict == "SUPPORTED" for row in found.rows[-6:])
 assert both[0].largest[:, 1, 0].max() > 10 * both[0].largest[0, 1, 0]
 

@@ -15,7 +15,7 @@ import deepnets
 import validation
 from deepnets import phenomena, tasks
 from deepnets.phenomena import measures
-from gallery import Findings, kept, shades
+from gallery import Findings, cache_on_disk, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -25,9 +25,9 @@ networks = {"MLP": deepnets.MLP(64, width, 3, 10), "CNN": deepnets.CNN((1, 8, 8)
 found = Findings()
 
 # %%
-# The critical rate comes from the sharpness at the start, :math:`N \eta \lambda_1/2 = 1`. The catapulted runs are 0.15 decade above it; one
-# more at :math:`\gamma = 10^{-2}` is 0.1 decade below. The peaks grow as :math:`\gamma` falls, by about :math:`\gamma^{-2}`; the sharpness,
-# 1.4 in units of :math:`2/\eta` at the start, is near 1 at the end.
+# The critical rate comes from the sharpness at initialization, :math:`N \eta \lambda_1/2 = 1`. The catapulted runs are 0.15 decade above
+# it; one more at :math:`\gamma = 10^{-2}` is 0.1 decade below. The peaks grow as about :math:`\gamma^{-2}`; the sharpness, 1.4 in units of
+# :math:`2/\eta` at the start, is near 1 at the end.
 
 
 def digits():
@@ -37,8 +37,9 @@ def digits():
     return tasks.full_batch(tasks.from_loader([(x, rows - rows.mean(0))], [(x, rows - rows.mean(0))]))
 
 
+@cache_on_disk
 def lazy(network, steps, seed, gamma, factor):
-    """Train runs at multiples of the critical rate, and tell the sharpness in units of 2/eta at the start and at the end."""
+    """Train runs at multiples of the critical rate; measure the sharpness in units of 2/eta at the start and at the end."""
     experiment = deepnets.DeepExperiment(network, digits(), steps=steps, batch_size=64)
     first = phenomena.watch(experiment, 1e-6, 1e-30, (0,), {"sharpness": measures.sharpness()}, seed)
     rate = 1e-30 / float(first.sharpness[0, 0]) / 1e-12
@@ -48,7 +49,7 @@ def lazy(network, steps, seed, gamma, factor):
 
 gammas = [10**-2.5, 10**-2, 10**-1.5, 10**-1, 10**-2]
 factors = [10**0.15] * 4 + [10**-0.1]
-runs = {name: [kept(lazy, network, steps // 2, seed, gammas, factors) for seed in range(seeds)] for name, network in networks.items()}
+runs = {name: [lazy(network, steps // 2, seed, gammas, factors) for seed in range(seeds)] for name, network in networks.items()}
 figure = figures.blank(11, 4.2)
 figure.set_label("Excess over time of lazy networks: above the critical rate it peaks, the higher the smaller gamma, and falls")
 for ax, (name, of_seeds) in zip(figure.subplots(1, 2), runs.items(), strict=True):
@@ -60,44 +61,47 @@ for ax, (name, of_seeds) in zip(figure.subplots(1, 2), runs.items(), strict=True
     ax.legend(frameon=False, fontsize="small", loc="upper left")
     label_decades(ax, "x", "y")
 for name, of_seeds in runs.items():
-    told = [[phenomena.catapult(run.loss[:, i], sharpness=run.sharpness[:, i], step=run.step) for i in range(5)] for run in of_seeds]
-    size = np.array([[c.peak for c in row[:4]] for row in told])
+    records = [[phenomena.catapult(run.loss[:, i], sharpness=run.sharpness[:, i], step=run.step) for i in range(5)] for run in of_seeds]
+    size = np.array([[c.peak for c in row[:4]] for row in records])
     size = (size / np.exp(np.log(size).mean(1, keepdims=True))).ravel()
     edges = validation.edges_from_brackets(np.tile(gammas[:4], seeds), size * 0.99, size * 1.01, "peak", np.repeat(np.arange(seeds), 4))
-    found.judged("4a", f"{name}: power of the peak", validation.judge(validation.fit(edges, "peak", window=(1e-3, 1)), -2, tolerance=0.3))
-    found.within("4a", f"{name}: N eta lambda/2 before, gamma = 0.01", [row[1].before for row in told], low=1)
-    found.within("4a", f"{name}: N eta lambda/2 after, gamma = 0.01", [row[1].after for row in told], high=1.2)
-    found.within("4a", f"{name}: peak below the critical rate", [row[4].peak for row in told], high=1.05)
+    law = validation.fit(edges, "peak", window=(1e-3, 1))
+    found.add_verdict("4a", f"{name}: power of the peak", validation.judge(law, -2, tolerance=0.3))
+    found.check("4a", f"{name}: N eta lambda/2 before, gamma = 0.01", [row[1].before for row in records], low=1)
+    found.check("4a", f"{name}: N eta lambda/2 after, gamma = 0.01", [row[1].after for row in records], high=1.2)
+    found.check("4a", f"{name}: peak below the critical rate", [row[4].peak for row in records], high=1.05)
 
 # %%
 # At large :math:`\gamma` no rate catapults: of twelve between 1 and 30000 at :math:`\gamma = 10` the loss falls, stands still,
 # or dies.
 
 
+@cache_on_disk
 def many(network, seed):
     """Train at twelve rates where the network is rich."""
     experiment = deepnets.DeepExperiment(network, digits(), steps=100, batch_size=64)
     return phenomena.watch(experiment, 10.0, np.geomspace(1, 3e4, 12), (0,), {}, seed)
 
 
-rich = [kept(many, networks["MLP"], seed) for seed in range(seeds)]
+rich = [many(networks["MLP"], seed) for seed in range(seeds)]
 count = sum(phenomena.catapult(run.loss[:, i]).fired for run in rich for i in range(12))
-found.within("4a", f"MLP: catapults at gamma = 10, of {12 * seeds} runs", count, 0, 0)
+found.check("4a", f"MLP: catapults at gamma = 10, of {12 * seeds} runs", count, 0, 0)
 
 # %%
 # At :math:`\gamma = 100` and :math:`\eta = 40 \gamma^{2/3}`, of a grid by factors of 2 that with the least final loss: the alignment of the
 # last hidden kernel in the nuclear norm (Appendix P), and the sharpness. The CNN's alignment grows before the drop in each of three
-# seeds, and they differ too much to tell by how much.
+# seeds; they differ too much to decide by how much.
 
 
-def watched(network, steps, seed, gamma, eta, looks):
-    """Train runs, and tell alignment and sharpness in units of 2/eta on the way."""
+@cache_on_disk
+def watch_alignment(network, steps, seed, gamma, eta, at):
+    """Train runs; measure alignment and sharpness in units of 2/eta on the way."""
     experiment = deepnets.DeepExperiment(network, digits(), steps=steps, batch_size=64)
-    return phenomena.watch(experiment, gamma, eta, looks, {"alignment": measures.alignment(), "sharpness": measures.sharpness()}, seed)
+    return phenomena.watch(experiment, gamma, eta, at, {"alignment": measures.alignment(), "sharpness": measures.sharpness()}, seed)
 
 
-looks = sorted({*range(0, 60, 7), *range(60, steps + 1, steps // 6), steps})
-aligned = {name: [kept(watched, network, steps, seed, [1e2, 1e-2], [40 * 100 ** (2 / 3), 3e-3], looks) for seed in range(seeds)]
+at = sorted({*range(0, 60, 7), *range(60, steps + 1, steps // 6), steps})
+aligned = {name: [watch_alignment(network, steps, seed, [1e2, 1e-2], [40 * 100 ** (2 / 3), 3e-3], at) for seed in range(seeds)]
            for name, network in networks.items()}
 second = figures.blank(11, 4.2)
 second.set_label("Loss, alignment and sharpness over time of rich networks: alignment grows on the plateau, sharpness in the drop")
@@ -112,18 +116,19 @@ for ax, (name, of_seeds) in zip(second.subplots(1, 2), aligned.items(), strict=T
 for name, of_seeds in aligned.items():
     silent, calm = ([phenomena.silent_alignment(run.loss[:, i], run.alignment[:, i], run.step) for run in of_seeds] for i in (0, 1))
     sharp = [phenomena.sharpening(run.sharpness[:, 0], run.step) for run in of_seeds]
-    found.within("4b", f"{name}: alignment when 10% of the fall is done, over the first", [s.gained for s in silent],
-                 low=1.5 if name == "MLP" else 1)
+    found.check("4b", f"{name}: alignment when 10% of the fall is done, over the first", [s.gained for s in silent],
+                low=1.5 if name == "MLP" else 1)
     assert all(s.gained > 1.1 for s in silent)
-    found.within("4b", f"{name}: the same at gamma = 0.01", [s.in_all for s in calm], 0.9, 1.1)
-    found.within("4b", f"{name}: N eta lambda/2 at the start", [s.first for s in sharp], high=0.3)
-    found.within("4b", f"{name}: N eta lambda/2 at the end", [s.final for s in sharp], 0.8, 1.4)
+    found.check("4b", f"{name}: the same at gamma = 0.01", [s.in_all for s in calm], 0.9, 1.1)
+    found.check("4b", f"{name}: N eta lambda/2 at the start", [s.first for s in sharp], high=0.3)
+    found.check("4b", f"{name}: N eta lambda/2 at the end", [s.final for s in sharp], 0.8, 1.4)
 
 # %%
 # The digits' loss drops once. Stairs need directions of different strength: a linear network whose teacher has the singular values 1, 0.4,
 # 0.16 and 0.064, on white inputs, learns them one by one where it is rich, and together where it is lazy.
 
 
+@cache_on_disk
 def teacher(width, seed):
     """Train a deep linear student of a linear teacher, lazy and rich."""
     student = deepnets.MLP(4, width, 3, 4, nonlinearity="linear")
@@ -131,9 +136,9 @@ def teacher(width, seed):
     return phenomena.watch(experiment, [1e-1, 1e4], [1e-2, 1e3], (0,), {}, seed)
 
 
-steps_of = [kept(teacher, width // 2, seed) for seed in range(seeds)]
-found.within("4b", "drops of a linear network, gamma = 1e4", [phenomena.stairs(run.loss[:, 1]).count for run in steps_of], 4, 4)
-found.within("4b", "drops of a linear network, gamma = 0.1", [phenomena.stairs(run.loss[:, 0]).count for run in steps_of], 1, 1)
+steps_of = [teacher(width // 2, seed) for seed in range(seeds)]
+found.check("4b", "drops of a linear network, gamma = 1e4", [phenomena.stairs(run.loss[:, 1]).count for run in steps_of], 4, 4)
+found.check("4b", "drops of a linear network, gamma = 0.1", [phenomena.stairs(run.loss[:, 0]).count for run in steps_of], 1, 1)
 third = figures.blank(7, 4)
 third.set_label("Loss of deep linear networks over time: four stairs at gamma = 10000 for each seed, a single fall at gamma = 0.1")
 ax = third.subplots()

@@ -38,7 +38,7 @@ for title, experiment in experiments.items():
     edges = validation.trace(experiment, plane.gamma[::6], list(predictions))
     assessments = validation.assess(edges, predictions)
     for a in assessments:
-        found.judged(f"6{title[1]}", f"exponent of {a.edge}, {a.regime}", a.verdict)
+        found.add_verdict(f"6{title[1]}", f"exponent of {a.edge}, {a.regime}", a.verdict)
     limits = {(a.edge, a.regime): a.limit for a in assessments}
     assert limits["eta_max", "lazy"] == limits["eta_min", "lazy"] == 2
     assert limits["eta_min", "rich"] == 1
@@ -48,7 +48,7 @@ for title, experiment in experiments.items():
 # Where the lazy model begins to diverge under cross-entropy is read from the portrait.
 
 first = validation.fit(validation.locate(portraits["(b) cross-entropy"]), "eta_div", window=(1e-5, 1e-2))
-found.judged("6b", "exponent of the first rate that diverges, lazy", validation.judge(first, 1))
+found.add_verdict("6b", "exponent of the first rate that diverges, lazy", validation.judge(first, 1))
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%

@@ -2,11 +2,11 @@ r"""
 Figure 7: samples of a generator
 ================================
 
-The paper's networks learn from MNIST-1M, a million digits drawn of a diffusion model that was trained on MNIST; its figure shows one
+The paper's networks learn from MNIST-1M, a million digits drawn from a diffusion model that was trained on MNIST; its figure shows one
 of each class. It observes that "training accuracy on MNIST-1M meaningfully transfers to the original MNIST".
 
-``lazyrich make-mnist1m`` makes such files. A page of this site cannot: what is drawn here are the 8 x 8 digits of scikit-learn, by the
-same code with a small denoiser, trained on 1500 of them for some seconds. The other 297 it never sees.
+``lazyrich make-mnist1m`` makes such files, which takes too long for a page of this site. Here the same code draws 8 x 8 digits: a small
+denoiser is trained for some seconds on 1500 digits of scikit-learn, and never sees the other 297.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ import xarray as xr
 import deepnets
 from deepnets import diffusion
 from deepnets.tasks.image_task import load_source
-from gallery import Findings, kept
+from gallery import Findings, cache_on_disk
 from validation.plotting.image_sheet import plot_sheet
 
 scale = globals().get("scale", "small")
@@ -26,9 +26,9 @@ device = {"small": "cpu", "paper": "cuda"}[scale]
 found = Findings()
 
 # %%
-# Three denoisers are trained, and as many images drawn of each class as of another. What they are worth, three networks of the same kind
-# tell, MLPs of three layers: one is trained on real digits and names the drawn ones; one is trained on drawn digits and names real ones
-# that neither it nor the generator has seen; one is trained on real digits and names the same.
+# Three denoisers are trained, and equally many images of each class are drawn. Three MLPs of three layers judge them: one is trained on
+# real digits and classifies the drawn ones; one is trained on drawn digits and classifies real ones that neither it nor the generator has
+# seen; one is trained on real digits and classifies the same.
 
 
 def originals(source):
@@ -49,7 +49,7 @@ def unseen(source):
 
 
 def accuracy(shown, held_out, seed, device):
-    """Return the share of held-out images that an MLP names rightly after training on those shown; both (images, labels)."""
+    """Return the share of held-out images that an MLP classifies correctly after training on those shown; both (images, labels)."""
     parts = [[(torch.from_numpy(np.asarray(x, np.float32).reshape(len(x), -1) / 127.5 - 1), torch.from_numpy(y))]
              for x, y in (shown, held_out)]
     task = deepnets.tasks.from_loader(*parts)
@@ -65,38 +65,39 @@ def nearest(x, real):
     return np.sqrt(np.maximum(squares.min(1), 0))
 
 
-def drawn(source, count, device, seeds, **training):
-    """Return images and the classes they were asked for, three accuracies, and distances from the nearest original, over seeds."""
+@cache_on_disk
+def generate(source, count, device, seeds, **training):
+    """Return drawn images, three accuracies, and distances from the nearest original, over seeds."""
     real, new, labels = originals(source), unseen(source), np.arange(count) % 10
-    made, rows, near = [], [], []
+    images, rows, near = [], [], []
     for seed in range(seeds):
         denoiser = diffusion.train(real, diffusion.Training(seed=seed, **training), device=device)
         x = diffusion.draw_images(denoiser, labels, diffusion.Drawing(steps=15, seed=seed), side=real.side)
         known, ours = (real.x, real.y), (x, labels)
-        made.append(x.astype(np.float32))
+        images.append(x.astype(np.float32))
         rows.append([accuracy(known, ours, seed, device), accuracy(ours, new, seed, device), accuracy(known, new, seed, device)])
         near.append(nearest(x[:1000], real.x))
-    return xr.Dataset({"x": (("seed", "image", "row", "column"), np.stack(made)), "accuracy": (("seed", "network"), rows),
+    return xr.Dataset({"x": (("seed", "image", "row", "column"), np.stack(images)), "accuracy": (("seed", "network"), rows),
                        "near": (("seed", "some"), near), "near_unseen": ("other", nearest(new[0], real.x))})
 
 
-run, real = kept(drawn, source, count, device, 3, **training), originals(source)
+run, real = generate(source, count, device, 3, **training), originals(source)
 rows, side = 8, real.side
 columns = [run.x[0].values[label::10][:rows] for label in range(10)]
 columns += [np.zeros((rows, side, side)), *(real.x[real.y == label][:rows] for label in range(10))]
 figure = plot_sheet(np.stack(columns, 1), [*range(10), "", *range(10)],
-                    "drawn                                                                           of those it was trained on")
-figure.set_label("Eight drawn digits of each class on the left, eight real ones on the right: they look alike")
+                    "drawn                                                                           training digits")
+figure.set_label("Eight drawn digits of each class on the left, eight real ones on the right: they resemble each other")
 
 # %%
-# A network that is trained on drawn digits names unseen real ones nearly as well as one that is trained on real digits: it loses some
-# six in a hundred. And what is drawn are no copies: images lie further from the nearest original than unseen digits do. Further,
-# for after some seconds of training the strokes are still rough.
+# A network that is trained on drawn digits classifies unseen real ones nearly as well as one that is trained on real digits: it loses some
+# 6% of the accuracy. The drawn digits are not copies: they lie further from the nearest original than unseen digits do. They lie further
+# because after some seconds of training the strokes are still rough.
 
 named, learnt, usual = run.accuracy.values.T
-found.within("7", "drawn digits that a network trained on real ones takes for what was asked, share", named, low=0.85)
-found.within("7", "accuracy on unseen real digits, trained on drawn over trained on real", learnt / usual, low=0.85)
+found.check("7", "share of drawn digits that a network trained on real ones assigns to the requested class", named, low=0.85)
+found.check("7", "accuracy on unseen real digits, trained on drawn over trained on real", learnt / usual, low=0.85)
 near = run.near < run.near_unseen.quantile(0.01)
-found.within("7", "drawn digits nearer to an original than 99 of 100 unseen ones are, share", near.mean("some").values, high=0.02)
+found.check("7", "share of drawn digits nearer to an original than 99 of 100 unseen ones are", near.mean("some").values, high=0.02)
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 assert (run.near.median("some") > run.near_unseen.median()).all()

@@ -33,7 +33,7 @@ for ax, variable in zip(figure.subplots(1, 2), ("outcome", "peak_excess"), stric
 edges = validation.trace(experiment, plane.gamma[::12], list(predictions))
 assessments = validation.assess(edges, predictions)
 for a in assessments:
-    found.judged("8", f"exponent of {a.edge}, {a.regime}", a.verdict)
+    found.add_verdict("8", f"exponent of {a.edge}, {a.regime}", a.verdict)
 limits = {(a.edge, a.regime): a.limit for a in assessments}
 assert all(a.verdict.outcome == "SUPPORTED" for a in assessments if a.edge != "eta_crit")
 assert not any(a.verdict.outcome == "CONTRADICTED" for a in assessments)
@@ -44,7 +44,7 @@ assert limits["eta_max", "rich"] == 1
 # Divergence is sharp, and its place is known in closed form: the largest distance of a bracket from it, in decades.
 
 verdict = validation.judge_curve(edges, "eta_div", predictions["eta_div"], tolerance=1e-6)
-found.judged("8", "eta_div off its formula, decades", verdict)
+found.add_verdict("8", "eta_div off its formula, decades", verdict)
 assert verdict.outcome == "SUPPORTED"
 figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
 figure.set_label("The measured edges over richness on their predicted curves, and the residuals, hundredths of a decade or less")

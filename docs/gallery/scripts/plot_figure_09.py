@@ -34,7 +34,7 @@ for ax, variable in zip(figure.subplots(1, 2), ("outcome", "peak_excess"), stric
 edges = validation.trace(experiment, plane.gamma[::8], list(predictions))
 assessments = validation.assess(edges, predictions)
 for a in assessments:
-    found.judged("9", f"exponent of {a.edge}, {a.regime}", a.verdict)
+    found.add_verdict("9", f"exponent of {a.edge}, {a.regime}", a.verdict)
 limits = {(a.edge, a.regime): a.limit for a in assessments}
 assert all(a.verdict.outcome == "SUPPORTED" for a in assessments if a.edge != "eta_crit")
 assert not any(a.verdict.outcome == "CONTRADICTED" for a in assessments)

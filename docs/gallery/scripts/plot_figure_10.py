@@ -11,10 +11,10 @@ import numpy as np
 
 import deepnets
 import validation
-from gallery import Findings, kept
-from gallery.campaigned import on_a_gpu
-from gallery.exponents import exponents
-from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
+from gallery import Findings, cache_on_disk
+from gallery.campaign_files import draw_campaign
+from gallery.network_exponents import measured_exponents
+from gallery.portraits import WINDOWS, draw_side_by_side, judge_slope, plane_above, plane_around
 from validation.plotting import figures
 from validation.plotting.style import SYMBOLS
 
@@ -27,55 +27,53 @@ else:
 found = Findings()
 
 # %%
-# Portraits under the schedule, squared error and cross-entropy. The lines have the exponents of a constant rate, at the level of the edges
-# that were found.
+# Portraits under the schedule for both losses. The lines have the exponents of a constant rate, at the level of the measured edges.
 
 
+@cache_on_disk
 def measure(network, task, loss, schedule, steps, batch, seeds, gamma, eta):
     """Return a portrait."""
     experiment = deepnets.DeepExperiment(network, task, loss, "sgd", schedule, steps, batch, tuple(range(seeds)))
     return validation.sweep(experiment, validation.Plane(gamma, eta))
 
 
-def scheduled(loss, plane, seeds):
-    return kept(measure, network, task, loss, "warmup_cosine", steps, batch, seeds, plane.gamma.tolist(), plane.eta.tolist())
+def train_with_warmup(loss, plane, seeds):
+    return measure(network, task, loss, "warmup_cosine", steps, batch, seeds, plane.gamma.tolist(), plane.eta.tolist())
 
 
 gamma, names = np.logspace(-5, 5, 21), {"mse": "(a) squared error", "cross_entropy": "(b) cross-entropy"}
 claims = {loss: deepnets.predict(network, loss) for loss in names}
-portraits = {loss: scheduled(loss, band(gamma, lambda g: np.minimum(g**2, 0.3 * g), decades, per_decade), 1)
+portraits = {loss: train_with_warmup(loss, plane_above(gamma, lambda g: np.minimum(g**2, 0.3 * g), decades, per_decade), 1)
              for loss, decades in (("mse", 3.75), ("cross_entropy", 6.5))}
-figure, lines = side_by_side({names[loss]: (portraits[loss], claims[loss]) for loss in names})
+figure, lines = draw_side_by_side({names[loss]: (portraits[loss], claims[loss]) for loss in names})
 figure.set_label("Two phase portraits of networks trained with warm-up and cosine decay, with the slopes predicted for a constant rate")
 
 # %%
-# About three edges of the right portrait, narrow bands with ten rates a decade and three seeds tell the exponents. The rich
-# :math:`\eta_{\max}` comes out somewhat too steep, and its interval does not decide: of 300 steps a warm-up takes enough to matter where
-# the plateau is long. Longer runs of the same network, under squared error, do not show it (below).
+# The exponents of three edges of the right portrait, from narrow bands with ten rates a decade and three seeds. The rich
+# :math:`\eta_{\max}` is somewhat too steep, and its interval decides nothing: where the plateau is long, the warm-up takes a relevant
+# part of 300 steps. Longer runs of the same network under squared error do not show this (below).
 
 for edge, regime in (("eta_crit", "lazy"), ("eta_max", "lazy"), ("eta_max", "rich")):
-    near = scheduled("cross_entropy", strip(lines[names["cross_entropy"]][edge], WINDOWS[regime]), 3)
-    found.judged("10b", f"{edge}, {regime}, cross-entropy, MLP, L = 3, warm-up and cosine",
-                 slope(near, claims["cross_entropy"], edge, regime))
+    near = train_with_warmup("cross_entropy", plane_around(lines[names["cross_entropy"]][edge], WINDOWS[regime]), 3)
+    found.add_verdict("10b", f"{edge}, {regime}, cross-entropy, MLP, L = 3, warm-up and cosine",
+                      judge_slope(near, claims["cross_entropy"], edge, regime))
 assert [row.verdict for row in found.rows[:2]] == ["SUPPORTED"] * 2
 assert found.rows[2].verdict != "CONTRADICTED"
 assert found.rows[2].measured > 2 / 3
 
 # %%
 # The exponents for squared error, from runs of 1000 steps in a narrow band around each edge, with five seeds
-# (``docs/tables/network_exponents.py``): under the schedule each is judged against the prediction, and against what a constant rate gave.
+# (``docs/gallery/network_exponents.py``): under the schedule each is judged against the prediction, and against what a constant rate gave.
 
-under = exponents(schedule="warmup_cosine")
-constant = {(row.depth, row.edge, row.regime): law for row, law, _ in exponents(loss="mse", optimizer="sgd", schedule="constant")
+under = measured_exponents(schedule="warmup_cosine")
+constant = {(row.depth, row.edge, row.regime): law for row, law, _ in measured_exponents(loss="mse", optimizer="sgd", schedule="constant")
             if row.steps == 1000 and row.width == 32 and row.window[1] <= 1e3}
-moved = {}
 for row, law, verdict in under:
-    found.judged("10a", f"{row.edge}, {row.regime}, MSE, MLP, L = {row.depth}, warm-up and cosine", verdict)
+    found.add_verdict("10a", f"{row.edge}, {row.regime}, MSE, MLP, L = {row.depth}, warm-up and cosine", verdict)
     plain = constant[row.depth, row.edge, row.regime]
     half = np.hypot(np.ptp(law.interval), np.ptp(plain.interval)) / 2
-    off = law.exponent - plain.exponent
-    moved[row.depth, row.edge] = found.bounded("10a", f"{row.edge}, {row.regime}, L = {row.depth}: exponent less that of a constant rate",
-                                               off, (off - half, off + half), -0.05, 0.05)
+    off, what = law.exponent - plain.exponent, f"{row.edge}, {row.regime}, L = {row.depth}: exponent less that of a constant rate"
+    found.check_interval("10a", what, off, (off - half, off + half), -0.05, 0.05)
 assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "10a")
 
 # %%
@@ -99,4 +97,4 @@ figure.legend(loc="outside lower center", ncols=3, frameon=False)
 # %%
 # At full size, on a GPU and on Fashion-MNIST, where :doc:`the campaign </campaign>` has measured it.
 
-figure = on_a_gpu("10")
+figure = draw_campaign("10")

@@ -2,9 +2,9 @@ r"""
 Figure 11: SignSGD, one parameter, depth 5
 ==========================================
 
-SignSGD walks at a constant pace. The paper claims one pair of exponents for both edges, :math:`\gamma` where lazy and
-:math:`\gamma^{1/L}` where rich. Both edges do have them; yet they are two, a factor of about :math:`T` apart (see the errata).
-Nothing diverges.
+SignSGD moves each parameter by the same step. The paper claims one pair of exponents for both edges, :math:`\gamma` where lazy and
+:math:`\gamma^{1/L}` where rich. Both edges have these exponents, but they are two edges, a factor of
+about :math:`T` apart (see the errata). Nothing diverges.
 """
 
 import numpy as np
@@ -32,18 +32,18 @@ for ax, (title, experiment) in zip(figure.subplots(1, 2), experiments.items(), s
 figure.axes[0].get_legend().remove()
 
 # %%
-# Above the upper edge lies a comb, whose teeth a grid merges unless it is fine: the edges are traced at 200 rates a decade. The
-# predicted upper edge is a bound, and the measured one may not lie below it.
+# Above the upper edge lie periodic windows of converged runs, which a coarse grid merges with the edge: the edges are traced at 200 rates
+# a decade. The predicted upper edge is a lower bound of the measured one.
 
 for title, experiment in experiments.items():
     predictions = toymodels.predict(experiment.model, experiment.loss, experiment.optimizer)
     edges = validation.trace(experiment, np.geomspace(1e-5, 1e5, 41), list(predictions), per_decade=200)
     assessments = validation.assess(edges, predictions)
     for a in assessments:
-        found.judged(f"11{title[1]}", f"exponent of {a.edge}, {a.regime}", a.verdict)
+        found.add_verdict(f"11{title[1]}", f"exponent of {a.edge}, {a.regime}", a.verdict)
     upper = edges["eta"].sel(edge="eta_max", bound="upper").values
     ratio = upper / predictions["eta_max"](edges["gamma"].values, experiment.steps, experiment.rho)
-    found.within(f"11{title[1]}", "eta_max over its bound, least of all gammas", np.nanmin(ratio), 1 - 1e-6)
+    found.check(f"11{title[1]}", "eta_max over its bound, least of all gammas", np.nanmin(ratio), 1 - 1e-6)
     print(f"eta_max over its bound: {np.nanmin(ratio):.3f} to {np.nanmax(ratio):.3f}")
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 

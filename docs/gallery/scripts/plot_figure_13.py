@@ -4,7 +4,8 @@ Figure 13: single-index models
 
 The paper claims that its results carry over to single-index targets, :math:`y = (w \cdot x)^2` and :math:`10^{-1} (w \cdot x)^3` of
 Gaussian :math:`x`: loss curves agree across widths under muP, and the plane has the same edges. Its network is an MLP of three hidden
-layers of 200, so that :math:`L = 4`; here the portraits are of the same network of width 32, eight inputs, and targets of unit mean square.
+layers of 200, so that :math:`L = 4`; here the portraits are of the same network with width 32 and eight inputs, and the
+targets have unit mean square.
 """
 
 import numpy as np
@@ -13,8 +14,8 @@ import xarray as xr
 import deepnets
 import validation
 from deepnets import phenomena
-from gallery import Findings, kept, shades
-from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
+from gallery import Findings, cache_on_disk, shades
+from gallery.portraits import WINDOWS, draw_side_by_side, judge_slope, plane_above, plane_around
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -26,11 +27,12 @@ else:
 found = Findings()
 
 # %%
-# Widths, at :math:`\gamma = 1` and one rate, half to a quarter of the largest. A seed's networks of all widths see the same batches: the
-# bumps that the curves share are those of the stream, whose targets have heavy tails. On average over seeds the curves come closer with the
-# width; how much closer three seeds do not tell for sure.
+# Widths, at :math:`\gamma = 1` and one rate, half to a quarter of the largest. For one seed, networks of all widths see the same batches:
+# the curves share the bumps of the data stream, whose targets have heavy tails. On average over seeds the curves come closer as the width
+# grows; three seeds leave open by how much.
 
 
+@cache_on_disk
 def curves(dim, degree, width, steps, batch, gamma, eta, seeds):
     """Return the losses over that of the zero output, (seed, time)."""
     experiment = deepnets.DeepExperiment(deepnets.MLP(dim, width, 4, 1), deepnets.tasks.single_index(dim, degree), steps=steps,
@@ -44,7 +46,7 @@ figure.set_label("Loss curves of networks of four widths on two single-index tar
 for ax, panel, degree in zip(figure.subplots(1, 2, sharex=True, sharey=True), "ac", (2, 3), strict=True):
     logs = {}
     for n, colour, dash in zip(widths, shades(len(widths)), ("-", "--", "-.", ":"), strict=True):
-        run = kept(curves, dim, degree, n, steps, batch, 1.0, 0.3, 3)["excess"].rolling(time=10).mean().isel(time=slice(9, None))
+        run = curves(dim, degree, n, steps, batch, 1.0, 0.3, 3)["excess"].rolling(time=10).mean().isel(time=slice(9, None))
         logs[n] = np.log10(run)
         ax.loglog(np.arange(10, steps + 2), 10 ** logs[n].mean("seed"), color=colour, ls=dash, lw=1.6, label=f"$N = {n}$")
     ax.set(title=f"({panel}) $k = {degree}$", xlabel="steps  $t$")
@@ -52,17 +54,18 @@ for ax, panel, degree in zip(figure.subplots(1, 2, sharex=True, sharey=True), "a
     far = {n: np.abs(logs[n] - logs[widths[-1]]).mean("time").values for n in widths[:-1]}
     for n, value in far.items():
         print(f"k = {degree}: N = {n} lies {value.mean():.3f} decades from N = {widths[-1]}, on average over time")
-    found.within(f"13{panel}", f"decades between the losses of N = {widths[-2]} and {widths[-1]}, over time", far[widths[-2]], high=0.1)
+    found.check(f"13{panel}", f"decades between the losses of N = {widths[-2]} and {widths[-1]}, over time", far[widths[-2]], high=0.1)
     nearer = np.log10(far[widths[0]] / far[widths[-2]])
-    found.within(f"13{panel}", f"decades by which N = {widths[-2]} is nearer to N = {widths[-1]} than N = {widths[0]} is", nearer, low=0)
+    found.check(f"13{panel}", f"decades by which N = {widths[-2]} is nearer to N = {widths[-1]} than N = {widths[0]} is", nearer, low=0)
 assert all(row.measured > 0 for row in found.rows)
 figure.axes[0].set_ylabel("loss over the loss at the start")
 figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
 
 # %%
-# The portraits. The lines have the predicted slopes, at the level of the edges that were found.
+# The portraits. The lines have the predicted slopes, at the level of the measured edges.
 
 
+@cache_on_disk
 def measure(dim, degree, width, steps, batch, seeds, gamma, eta):
     """Return a portrait."""
     experiment = deepnets.DeepExperiment(deepnets.MLP(dim, width, 4, 1), deepnets.tasks.single_index(dim, degree), steps=steps,
@@ -70,29 +73,29 @@ def measure(dim, degree, width, steps, batch, seeds, gamma, eta):
     return validation.sweep(experiment, validation.Plane(gamma, eta))
 
 
-def trained(degree, plane, seeds):
-    return kept(measure, dim, degree, width, steps, batch, seeds, plane.gamma.tolist(), plane.eta.tolist())
+def train(degree, plane, seeds):
+    return measure(dim, degree, width, steps, batch, seeds, plane.gamma.tolist(), plane.eta.tolist())
 
 
 claims = deepnets.predict(4)
-plane = band(np.logspace(-5, 5, 21), lambda g: 0.03 * np.minimum(g**2, 0.5 * g), 3.2, per_decade)
+plane = plane_above(np.logspace(-5, 5, 21), lambda g: 0.03 * np.minimum(g**2, 0.5 * g), 3.2, per_decade)
 names = {2: "(b) $k = 2$", 3: "(d) $k = 3$"}
-figure, lines = side_by_side({names[degree]: (trained(degree, plane, 1), claims) for degree in (2, 3)})
+figure, lines = draw_side_by_side({names[degree]: (train(degree, plane, 1), claims) for degree in (2, 3)})
 figure.set_label("Phase portraits on two single-index targets: edges of the predicted slopes, and a triangle that closes where rich")
 
 # %%
-# About the edges, narrow bands with ten rates a decade and two seeds tell the exponents. The lazy ones are as predicted. Where rich, the
-# triangle closes early in so few steps, for :math:`k = 3` before there is an exponent to fit; that of :math:`k = 2` is from the gammas up
-# to 300.
+# The exponents, from narrow bands around the edges with ten rates a decade and two seeds. The lazy ones are as predicted. In the rich
+# regime the triangle closes early in so few steps: for :math:`k = 2` the fit ends at :math:`\gamma = 300`, for :math:`k = 3` too few gammas
+# are left for a fit.
 
 for degree, panel in ((2, "b"), (3, "d")):
     for edge in ("eta_crit", "eta_max"):
-        near = trained(degree, strip(lines[names[degree]][edge], WINDOWS["lazy"]), 2)
-        found.judged(f"13{panel}", f"{edge}, lazy, k = {degree}, L = 4", slope(near, claims, edge, "lazy"))
-near = trained(2, strip(lines[names[2]]["eta_max"], (10, 300)), 2)
-found.judged("13b", "eta_max, rich, k = 2, L = 4", slope(near, claims, "eta_max", "rich"))
+        near = train(degree, plane_around(lines[names[degree]][edge], WINDOWS["lazy"]), 2)
+        found.add_verdict(f"13{panel}", f"{edge}, lazy, k = {degree}, L = 4", judge_slope(near, claims, edge, "lazy"))
+near = train(2, plane_around(lines[names[2]]["eta_max"], (10, 300)), 2)
+found.add_verdict("13b", "eta_max, rich, k = 2, L = 4", judge_slope(near, claims, "eta_max", "rich"))
 for degree in (2, 3):
-    runs = trained(degree, plane, 1)
+    runs = train(degree, plane, 1)
     trains = (runs["final_excess"] <= 0.5).any(("seed", "eta"))
     print(f"k = {degree}: some rate trains up to gamma = {float(runs['gamma'][trains.values].max()):.3g}")
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows)

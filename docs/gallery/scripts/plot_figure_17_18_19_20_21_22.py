@@ -6,8 +6,8 @@ The paper sweeps the width :math:`N` under muP at several :math:`\gamma`. It cla
 larger :math:`\gamma`, that wider is better (Figures 17, 19 and 22), and that the best :math:`\eta` stays where it is (Figures 18, 20 and
 21): of MLPs with squared error, and of CNNs on CIFAR-5M with squared error and with cross-entropy.
 
-Here all six are about one network, an MLP of three layers on scikit-learn's digits: with squared error for Figures 17 to 20, with
-cross-entropy for 21 and 22. Nothing here is a statement about CNNs.
+Here all six figures use one network, an MLP of three layers on scikit-learn's digits: with squared error for Figures 17 to 20, with
+cross-entropy for 21 and 22. CNNs are not tested.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ import xarray as xr
 
 import deepnets
 from deepnets import phenomena
-from gallery import Findings, kept, over_seeds, shades
+from gallery import Findings, cache_on_disk, over_seeds, shades
 from validation import optimum
 from validation.plotting import figures
 from validation.plotting.style import label_decades
@@ -28,30 +28,31 @@ found = Findings()
 
 # %%
 # At every :math:`\gamma` the rates span two decades around the optimal line, :math:`\gamma^2` where lazy and :math:`\gamma^{2/L}` where
-# rich, of a prefactor that a first look gave.
+# rich, with a prefactor from preliminary runs.
 
 
+@cache_on_disk
 def measure(loss, widths, steps, batch, seeds, gamma, middle, rates):
     """Return the last loss over (seed, width, gamma, rate), and curves of the loss in time, over that of the zero output."""
     gamma = np.asarray(gamma)
     eta = np.asarray(middle)[:, None] * np.where(gamma < 1, gamma**2, gamma ** (2 / 3))[:, None] * np.logspace(-1, 1, rates)
-    made = []
+    parts = []
     for n in widths:
         e = deepnets.DeepExperiment(deepnets.MLP(64, n, 3, 10), deepnets.tasks.digits(), loss=loss, steps=steps, batch_size=batch,
                                     seeds=tuple(range(seeds)), curves=16)
         portrait = e.measure(gamma, eta)
-        made.append(xr.Dataset({"final": (("seed", "gamma", "rate"), np.minimum(portrait.final_excess.values, 1e3)),
+        parts.append(xr.Dataset({"final": (("seed", "gamma", "rate"), np.minimum(portrait.final_excess.values, 1e3)),
                                 "loss": (("seed", "step", "gamma", "rate"), portrait.train_loss.values)}, {"step": portrait.step.values}))
-    return xr.concat(made, "width").assign_coords(width=list(widths), eta=(("gamma", "rate"), eta))
+    return xr.concat(parts, "width").assign_coords(width=list(widths), eta=(("gamma", "rate"), eta))
 
 
 middles = {"mse": (30.0, 30.0, 40.0), "cross_entropy": (200.0, 1.5, 2.0)}
-runs = {loss: kept(measure, loss, widths, steps, batch, seeds, gamma, middles[loss], rates) for loss in middles}
+runs = {loss: measure(loss, widths, steps, batch, seeds, gamma, middles[loss], rates) for loss in middles}
 
 # %%
-# The best rate, seed by seed, of each width, and its slope on the logarithm of the width; and how far the loss curves are apart at the
-# rate 0.4 decades below the widest network's best, where none is at its edge, over the later half of the looks, beyond
-# what seeds scatter. Wider is better where the last loss at the best rate falls with the width.
+# For each seed: the best rate of each width, and its slope on the logarithm of the width. Then the spread of the loss curves of all widths
+# beyond the scatter of seeds, over the later half of the recorded steps, at a rate 0.4 decades below the widest network's best, where no
+# width is near its edge. Wider is better where the last loss at the best rate falls with the width.
 
 doublings = np.log2(widths)
 
@@ -78,21 +79,21 @@ for loss, run in runs.items():
     for k, g in enumerate(gamma):
         etas, least = best(run, k)
         where = f"{loss.replace('_', '-')}, gamma = {g:g}"
-        found.bounded(names[loss][1], f"best eta, decades a doubling, {where}", *over_seeds(slope(etas)), low=-0.05, high=0.05)
-        found.bounded(names[loss][0], f"wider is better: last loss, decades a doubling, {where}", *over_seeds(slope(least)), high=0)
+        found.check_interval(names[loss][1], f"best eta, decades a doubling, {where}", *over_seeds(slope(etas)), low=-0.05, high=0.05)
+        found.check_interval(names[loss][0], f"wider is better: last loss, decades a doubling, {where}", *over_seeds(slope(least)), high=0)
         curves = run.loss.isel(gamma=k, rate=below(run, k)).transpose("seed", "width", "step")
         apart[loss, k] = phenomena.size_spread(curves, what="loss")
         print(apart[loss, k].sentence)
 
 # %%
-# That curves are closer at larger :math:`\gamma` is held against the difference of two spreads, its interval from the worst ends of both:
-# with cross-entropy at :math:`\gamma = 1`, since at 100 so few steps hardly train below the best rate.
+# The claim that curves are closer at larger :math:`\gamma` is compared with the difference of two spreads, whose interval is taken from the
+# worst ends of both. For cross-entropy the larger :math:`\gamma` is 1: at 100 so few steps hardly train below the best rate.
 
 for loss, k in (("mse", 2), ("cross_entropy", 1)):
     lazy, rich = apart[loss, 0], apart[loss, k]
     what = f"decades between curves of widths, {loss.replace('_', '-')}, gamma = 0.01 less gamma = {gamma[k]:g}"
-    found.bounded(names[loss][0], what,
-                  lazy.spread - rich.spread, (lazy.interval[0] - rich.interval[1], lazy.interval[1] - rich.interval[0]), low=0)
+    found.check_interval(names[loss][0], what,
+                         lazy.spread - rich.spread, (lazy.interval[0] - rich.interval[1], lazy.interval[1] - rich.interval[0]), low=0)
 
 # %%
 # With squared error wider is better at every richness (at 100 by hardly more than seeds scatter), and the curves of all widths are closer

@@ -2,8 +2,8 @@ r"""
 Figures 23 and 24: depth
 ========================
 
-Where rich, the paper's largest rate goes as :math:`\gamma^{2/L}`. It claims that so only networks of :math:`L = 2` can be optimized at
-any richness; from :math:`L = 3` on there is a triangle, the smaller the deeper the network.
+In the rich regime the largest rate goes as :math:`\gamma^{2/L}`. The paper concludes that only networks of :math:`L = 2` can be optimized
+at any richness; from :math:`L = 3` on there is a triangle, the smaller the deeper the network.
 The paper's networks are MLPs on MNIST-1M, :math:`T = 1000`; here they are MLPs of ReLUs on scikit-learn's digits.
 """
 
@@ -13,10 +13,10 @@ import xarray as xr
 import deepnets
 import validation
 from deepnets import phenomena
-from gallery import Findings, kept, shades
-from gallery.campaigned import on_a_gpu
-from gallery.exponents import exponents
-from gallery.portraits import band, side_by_side
+from gallery import Findings, cache_on_disk, shades
+from gallery.campaign_files import draw_campaign
+from gallery.network_exponents import measured_exponents
+from gallery.portraits import draw_side_by_side, plane_above
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -28,9 +28,10 @@ else:
 found, depths = Findings(), (2, 3, 4)
 
 # %%
-# Figure 23: final accuracies. The lines have the predicted slopes, at the level of the edges that were found.
+# Figure 23: final accuracies. The lines have the predicted slopes, at the level of the measured edges.
 
 
+@cache_on_disk
 def measure(network, task, steps, batch, gamma, eta):
     """Return a portrait."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch)
@@ -38,47 +39,49 @@ def measure(network, task, steps, batch, gamma, eta):
 
 
 networks = {depth: deepnets.MLP(64, width, depth, 10) for depth in depths}
-plane = band(np.logspace(-5, 5, 21), lambda g: np.minimum(g**2, 0.3 * g), 3.7, per_decade)
-portraits = {depth: kept(measure, networks[depth], task, steps, batch, plane.gamma.tolist(), plane.eta.tolist()) for depth in depths}
-figure, _ = side_by_side({f"({'abc'[depth - 2]}) $L = {depth}$": (portraits[depth], deepnets.predict(depth)) for depth in depths},
+plane = plane_above(np.logspace(-5, 5, 21), lambda g: np.minimum(g**2, 0.3 * g), 3.7, per_decade)
+portraits = {depth: measure(networks[depth], task, steps, batch, plane.gamma.tolist(), plane.eta.tolist()) for depth in depths}
+figure, _ = draw_side_by_side({f"({'abc'[depth - 2]}) $L = {depth}$": (portraits[depth], deepnets.predict(depth)) for depth in depths},
                          "final_accuracy", height=4.8)
 figure.set_label("Final accuracies of networks of three depths: the larger the depth, the sooner the trained band closes where rich")
-for row, _, verdict in exponents(loss="mse", optimizer="sgd", schedule="constant", edge="eta_max", regime="rich", steps=1000):
-    found.judged(f"23{'abc'[row.depth - 2]}", f"eta_max, rich, L = {row.depth}, T = 1000", verdict)
+for row, _, verdict in measured_exponents(loss="mse", optimizer="sgd", schedule="constant", edge="eta_max", regime="rich", steps=1000):
+    found.add_verdict(f"23{'abc'[row.depth - 2]}", f"eta_max, rich, L = {row.depth}, T = 1000", verdict)
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%
-# The triangle's apex: the largest :math:`\gamma` at which any rate takes half of the loss away, three seeds. Few steps bring it nearer;
-# here :math:`T = 100`. At :math:`L = 2` it is nowhere up to :math:`10^8`.
+# The closing point: the largest :math:`\gamma` at which some rate halves the loss, for three seeds. With fewer steps it lies at smaller
+# :math:`\gamma`; here :math:`T = 100`. At :math:`L = 2` there is none up to :math:`\gamma = 10^8`.
 
 
+@cache_on_disk
 def reach(network, task, steps, batch, seeds, gamma, eta):
     """Return the portrait at large richness."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch, seeds=tuple(range(seeds)))
     return validation.sweep(experiment, validation.Plane(gamma, eta))
 
 
-def apex(depth):
+def closing_point(depth):
     """Return log10 of the largest gamma that trains, of each seed."""
     gamma = np.logspace(1, 8, 8) if depth == 2 else np.logspace(1, 5, 13)
-    far = band(gamma, lambda g: 8 * g ** (2 / depth), 1.2, 6)
-    trained = kept(reach, networks[depth], task, 100, batch, 3, far.gamma.tolist(), far.eta.tolist())["final_excess"] <= 0.5
+    far = plane_above(gamma, lambda g: 8 * g ** (2 / depth), 1.2, 6)
+    trained = reach(networks[depth], task, 100, batch, 3, far.gamma.tolist(), far.eta.tolist())["final_excess"] <= 0.5
     return np.log10(trained["gamma"].where(trained.any("eta"), 1).max("gamma").values)
 
 
-closes = {depth: apex(depth) for depth in depths}
+closes = {depth: closing_point(depth) for depth in depths}
 for depth, at in closes.items():
     print(f"L = {depth}: some rate trains up to gamma = 10^{at.mean():.2f}")
-found.within("23a", "L = 2, T = 100: decades of gamma up to which some rate trains, of 8", closes[2].min(), 8, 8)
-found.within("23b", "L = 3, T = 100: decades of gamma up to which some rate trains, of 5", closes[3], high=4.9)
-found.within("23c", "decades by which the triangle at L = 4 is shorter than at L = 3, T = 100", closes[3] - closes[4], low=0)
+found.check("23a", "L = 2, T = 100: decades of gamma up to which some rate trains, of 8", closes[2].min(), 8, 8)
+found.check("23b", "L = 3, T = 100: decades of gamma up to which some rate trains, of 5", closes[3], high=4.9)
+found.check("23c", "decades by which the triangle at L = 4 is shorter than at L = 3, T = 100", closes[3] - closes[4], low=0)
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%
 # Figure 24: losses on the line :math:`\eta = c \gamma^2` where lazy and :math:`c \gamma^{2/L}` where rich. The paper's :math:`c` is 3, for
-# losses without our half and for its task; 15 is, for ours, a third of the largest rate at :math:`\gamma = 1`, as Figure 23 shows it.
+# its task and a loss without our factor 1/2; ours is 15, a third of the largest rate at :math:`\gamma = 1` in Figure 23.
 
 
+@cache_on_disk
 def curves(network, task, steps, batch, seeds, gamma, eta):
     """Return the losses over that of the zero output, (seed, time, run)."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch)
@@ -88,7 +91,7 @@ def curves(network, task, steps, batch, seeds, gamma, eta):
 
 gamma = np.logspace(-5, 5, 11)
 rates = {depth: 15 * np.where(gamma <= 1, gamma**2, gamma ** (2 / depth)) for depth in depths}
-lines = {depth: kept(curves, networks[depth], task, 1000, batch, 2, gamma.tolist(), rates[depth].tolist()) for depth in depths}
+lines = {depth: curves(networks[depth], task, 1000, batch, 2, gamma.tolist(), rates[depth].tolist()) for depth in depths}
 smooth = {depth: line["excess"].rolling(time=10).mean().isel(time=slice(9, None)) for depth, line in lines.items()}
 
 figure = figures.blank(13, 4)
@@ -103,13 +106,13 @@ figure.axes[0].set_ylabel("loss over the loss at the start")
 figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, title="$\\gamma$")
 
 # %%
-# Lazy curves lie on top of each other. Rich ones wait, the longer the richer and the deeper the network; at :math:`L = 2` all of them drop.
+# Lazy curves coincide. Rich ones begin with a plateau, the longer the richer and the deeper the network; at :math:`L = 2` all of them drop.
 
 dropped = {}
 for depth in depths:
     lazy = np.log10(smooth[depth].isel(run=slice(0, 3)))                                  # gamma = 1e-5, 1e-4, 1e-3
-    found.within("24", f"L = {depth}: decades between losses of gamma = 1e-5 and 1e-3, at most over time",
-                 (lazy.max("run") - lazy.min("run")).max("time").values, high=0.05)
+    found.check("24", f"L = {depth}: decades between losses of gamma = 1e-5 and 1e-3, at most over time",
+                (lazy.max("run") - lazy.min("run")).max("time").values, high=0.05)
     rich = smooth[depth].isel(run=slice(6, None))                                         # 10 .. 1e5
     dropped[depth] = (rich <= 0.5).any("time").mean("seed").sum("run").item()
     print(f"L = {depth}: {dropped[depth]:g} of {rich.sizes['run']} rich curves lose half of the loss")
@@ -119,4 +122,4 @@ assert all(row.verdict == "SUPPORTED" for row in found.rows)
 # %%
 # At full size, on a GPU and on Fashion-MNIST, where :doc:`the campaign </campaign>` has measured it.
 
-figure = on_a_gpu("23")
+figure = draw_campaign("23")

@@ -14,8 +14,8 @@ import xarray as xr
 import deepnets
 import validation
 from deepnets import phenomena
-from gallery import Findings, kept, shades
-from gallery.portraits import WINDOWS, band, side_by_side, slope, strip
+from gallery import Findings, cache_on_disk, shades
+from gallery.portraits import WINDOWS, draw_side_by_side, judge_slope, plane_above, plane_around
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -29,10 +29,11 @@ else:
 found = Findings()
 
 # %%
-# Figure 27: the loss over time at :math:`\gamma = 1` and one rate, small beside the largest of Figure 28. The weights at the start are the
-# same for every :math:`B`. On the left are single steps, on the right means of 25 steps and three seeds.
+# Figure 27: the loss over time at :math:`\gamma = 1` and one rate, far below the largest of Figure 28. The initial weights are the same for
+# every :math:`B`. Left: single steps. Right: means of 25 steps and three seeds.
 
 
+@cache_on_disk
 def curves(network, task, steps, batch, gamma, eta, seeds):
     """Return the losses over that of the zero output, (seed, time)."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch)
@@ -40,7 +41,7 @@ def curves(network, task, steps, batch, gamma, eta, seeds):
     return xr.concat([xr.Dataset({"excess": (run["loss"] / run["zero_output_loss"]).isel(run=0)}) for run in runs], "seed")
 
 
-losses = {batch: kept(curves, network, task, 3 * steps, batch, 1.0, 5.0, 3)["excess"] for batch in batches}
+losses = {batch: curves(network, task, 3 * steps, batch, 1.0, 5.0, 3)["excess"] for batch in batches}
 mean = {batch: excess.coarsen(time=25, boundary="trim").mean() for batch, excess in losses.items()}
 figure = figures.blank(9, 3.8)
 figure.set_label("Loss over steps for three batch sizes: noisier where batches are small, and the same path on average")
@@ -56,51 +57,51 @@ axes[0].set_ylabel("loss over the loss at the start")
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
 
 # %%
-# How far the mean paths of smaller batches lie from the largest's, over the time in which the loss falls, and how much noisier they are.
-# That of :math:`B = 32` is the same; that of :math:`B = 8` lies a little higher, by some 10% of the loss, while its single steps scatter
-# over most of a decade.
+# How far the mean paths of smaller batches lie from that of the largest while the loss falls, and how much noisier they are. The path of
+# :math:`B = 32` is the same; that of :math:`B = 8` is higher by some 10% of the loss, while its single steps scatter over most of a decade.
 
 small, middle, large = batches[0], batches[-2], batches[-1]
 for batch in (middle, small):
     off = np.log10(mean[batch] / mean[large]).mean("time").values
-    found.within("27", f"decades between the mean losses of B = {batch} and B = {large}, over time", off, -0.05, 0.05)
+    found.check("27", f"decades between the mean losses of B = {batch} and B = {large}, over time", off, -0.05, 0.05)
 assert found.rows[0].verdict == "SUPPORTED"
 assert 0 < found.rows[1].measured < 0.1
 noise = {batch: np.log10(excess).diff("time").std("time") for batch, excess in losses.items()}
-found.within("27", f"noise of the loss from step to step, B = {small} over B = {large}", (noise[small] / noise[large]).values, low=1)
+found.check("27", f"noise of the loss from step to step, B = {small} over B = {large}", (noise[small] / noise[large]).values, low=1)
 
 # %%
 # Figure 28: two batch sizes. The lines have the predicted slopes, at the level of the edges of each.
 
 
+@cache_on_disk
 def measure(network, task, steps, batch, seeds, gamma, eta):
     """Return a portrait."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch, seeds=tuple(range(seeds)))
     return validation.sweep(experiment, validation.Plane(gamma, eta))
 
 
-def trained(batch, plane, seeds):
-    return kept(measure, network, task, steps, batch, seeds, plane.gamma.tolist(), plane.eta.tolist())
+def train(batch, plane, seeds):
+    return measure(network, task, steps, batch, seeds, plane.gamma.tolist(), plane.eta.tolist())
 
 
 claims = deepnets.predict(network)
-plane = band(np.logspace(-5, 5, 21), lambda g: np.minimum(g**2, 0.3 * g), 3.7, per_decade)
+plane = plane_above(np.logspace(-5, 5, 21), lambda g: np.minimum(g**2, 0.3 * g), 3.7, per_decade)
 names = {batch: f"({panel}) $B = {batch}$" for panel, batch in zip("ab", sizes, strict=True)}
-figure, lines = side_by_side({names[batch]: (trained(batch, plane, 1), claims) for batch in sizes}, "final_accuracy", height=4.8)
+figure, lines = draw_side_by_side({names[batch]: (train(batch, plane, 1), claims) for batch in sizes}, "final_accuracy", height=4.8)
 figure.set_label("Final accuracies for two batch sizes over richness and learning rate: alike, the rich triangle smaller for small batches")
 
 # %%
-# The exponents for both, from narrow bands about the upper edge with three seeds, and how far apart the two edges are: hardly where lazy,
-# a factor of nearly two where rich.
+# The exponents for both, from narrow bands around the upper edge with three seeds, and the distance of the two edges: hardly any in the
+# lazy regime, a factor of nearly two in the rich one.
 
 for regime, low, high in (("lazy", -0.15, 0.15), ("rich", 0, np.inf)):
-    near = strip(lines[names[sizes[1]]]["eta_max"], WINDOWS[regime], 0.6)
+    near = plane_around(lines[names[sizes[1]]]["eta_max"], WINDOWS[regime], 0.6)
     tops = {}
     for panel, batch in zip("ab", sizes, strict=True):
-        portrait = trained(batch, near, 3)
-        found.judged(f"28{panel}", f"eta_max, {regime}, B = {batch}", slope(portrait, claims, "eta_max", regime))
+        portrait = train(batch, near, 3)
+        found.add_verdict(f"28{panel}", f"eta_max, {regime}, B = {batch}", judge_slope(portrait, claims, "eta_max", regime))
         tops[batch] = np.log10(validation.locate(portrait)["eta"].sel(edge="eta_max")).mean("bound", skipna=False)
     apart = (tops[sizes[1]] - tops[sizes[0]]).mean("gamma").values
-    found.within("28", f"decades by which eta_max, {regime}, is lower at B = {sizes[0]} than at B = {sizes[1]}", apart, low, high)
+    found.check("28", f"decades by which eta_max, {regime}, is lower at B = {sizes[0]} than at B = {sizes[1]}", apart, low, high)
 assert found.rows[-1].verdict == "SUPPORTED"
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows)

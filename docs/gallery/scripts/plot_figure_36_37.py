@@ -1,12 +1,11 @@
 r"""
-Figures 36 and 37: catapults, and what looks like them
-======================================================
+Figures 36 and 37: catapults and transient overshoots
+=====================================================
 
 The paper shows lazy networks whose loss first rises and then trains: under squared error along :math:`\eta \sim \gamma^2` (36, MLPs),
 under cross-entropy along :math:`\eta \sim \gamma` (37, CNNs and ViTs), and calls both catapults. A catapult in the sense of Lewkowycz et
-al. is an event of the kernel: the loss grows until the kernel falls, and training becomes stable. Whether it is one, the linearised
-network tells, whose kernel cannot fall: it is trained beside each run, at :math:`\gamma = 10^{-10}` and the same
-:math:`\eta/\gamma^2`.
+al. is an event of the kernel: the loss grows until the kernel falls and training becomes stable. The linearised network decides which it
+is, as its kernel cannot fall: one is trained next to each run, at :math:`\gamma = 10^{-10}` and the same :math:`\eta/\gamma^2`.
 
 The paper's networks learn MNIST-1M and CIFAR-5M; ours learn 64 of scikit-learn's digits, all of them in every step. (Catapults of a CNN
 under squared error are in Figure 4.)
@@ -17,7 +16,7 @@ import numpy as np
 import deepnets
 import validation
 from deepnets import phenomena, tasks
-from gallery import Findings, kept, shades
+from gallery import Findings, cache_on_disk, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -34,6 +33,7 @@ crosses = {"MLP": squares["MLP"], "CNN": deepnets.CNN((1, 8, 8), channels, 10, c
 # :math:`\eta = 0.01\,\gamma\,(\eta_{\mathrm{crit}}/\gamma^2)`, which lies above it where :math:`\gamma < 10^{-2}`.
 
 
+@cache_on_disk
 def measure(network, loss, steps, seed, gamma, factor, power):
     """Train runs on a line through the critical rate, and the linearised ones beside them: losses and the kernel's first and last size."""
     def experiment(steps):
@@ -53,8 +53,8 @@ def pairs(run):
     return list(zip(own, np.broadcast_to(linear, own.shape), strict=True))
 
 
-def told(run):
-    """Tell what each run's peak is, beside its linearised twin."""
+def find_overshoots(run):
+    """Return the record of each run's peak, compared with its linearised twin."""
     left = (run.kernel[-1] / run.kernel[0]).values
     return [phenomena.overshoot(run.loss[:, i], run.loss[:, twin], float(left[i])) for i, twin in pairs(run)]
 
@@ -72,45 +72,46 @@ def curves(ax, run):
 def growth(runs):
     """Fit the power of gamma of the peak; seeds differ in level, which is taken out."""
     where = runs[0].gamma.values[[i for i, _ in pairs(runs[0])]]
-    size = np.array([[o.peak for o in told(run)] for run in runs])
+    size = np.array([[o.peak for o in find_overshoots(run)] for run in runs])
     size = (size / np.exp(np.log(size).mean(1, keepdims=True))).ravel()
     edges = validation.edges_from_brackets(np.tile(where, seeds), size * 0.99, size * 1.01, "peak", np.repeat(np.arange(seeds), len(where)))
     return validation.fit(edges, "peak", window=(where.min() / 2, where.max() * 2))
 
 
 gammas = np.logspace(-3, -1.5, 4)
-square = {name: [kept(measure, network, "mse", steps, seed, gammas.tolist(), 10**0.1, 2) for seed in range(seeds)]
+square = {name: [measure(network, "mse", steps, seed, gammas.tolist(), 10**0.1, 2) for seed in range(seeds)]
           for name, network in squares.items()}
 figure = figures.blank(10, 4.2)
 figure.set_label("Excess over time under squared error: it rises by gamma to the minus two and falls again; linearised networks only rise")
 for ax, (name, runs) in zip(figure.subplots(1, 2), square.items(), strict=True):
     curves(ax, runs[0])
-    top = max(o.peak for o in told(runs[0]))
+    top = max(o.peak for o in find_overshoots(runs[0]))
     ax.set(title=f"Figure 36: {name}, squared error", ylabel=r"$\mathcal{L}/\mathcal{L}_0$", ylim=(1e-2, 3 * top))
     ax.legend(frameon=False, fontsize="small", loc="lower left")
     label_decades(ax, "x", "y")
 
 # %%
-# Under squared error it is the kernel. Every loss peaks, by :math:`\gamma^{-2}` (with a wobble: the loss doubles in each step, and the peak
-# is one of them); the kernel falls to about 0.8 of its size, and the loss comes down again, the largest not yet to its end at the last
-# step (the ViT's over a second, lower peak). The linearised network's goes on growing.
+# Under squared error these are catapults of the kernel. Every loss peaks at a height :math:`\sim \gamma^{-2}` (with a wobble: the loss
+# doubles in each step, and the peak is one of the steps). The kernel falls to about 0.8 of its size and the loss falls again; the largest
+# loss is still falling at the last step, and the ViT's has a second, lower peak. The linearised network's loss keeps growing.
 
 for name, runs in square.items():
-    seen = [o for run in runs for o in told(run)]
-    found.judged("36", f"{name}: power of the peak", validation.judge(growth(runs), -2, tolerance=0.25))
-    found.within("36", f"{name}: kernel, end over start", [float(np.mean([o.kernel for o in told(run)])) for run in runs], high=0.95)
-    found.within("36", f"{name}: share of runs that come down tenfold", float(np.mean([o.final < o.peak / 10 for o in seen])), low=1)
-    found.within("36", f"{name}: share of linearised runs that end above the run's peak",
-                 float(np.mean([o.linear_final > o.peak for o in seen])), low=1)
+    records = [find_overshoots(run) for run in runs]
+    seen = [o for of_seed in records for o in of_seed]
+    found.add_verdict("36", f"{name}: power of the peak", validation.judge(growth(runs), -2, tolerance=0.25))
+    found.check("36", f"{name}: kernel, end over start", [float(np.mean([o.kernel for o in of_seed])) for of_seed in records], high=0.95)
+    found.check("36", f"{name}: share of runs that come down tenfold", float(np.mean([o.final < o.peak / 10 for o in seen])), low=1)
+    found.check("36", f"{name}: share of linearised runs that end above the run's peak",
+                float(np.mean([o.linear_final > o.peak for o in seen])), low=1)
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%
-# Under cross-entropy the peak goes as :math:`1/\gamma`, and on this line it is none of the kernel's: linearised networks (dashed) have the
-# same peaks, and train. The digits can be separated: logits that have overshot grow on in the right direction, and no curvature need
-# fall. So such curves alone do not show that those of Figure 37 are catapults.
+# Under cross-entropy the peak goes as :math:`1/\gamma`, and on this line it is not due to the kernel: linearised networks (dashed) have the
+# same peaks, and train. The digits are separable: logits that have overshot keep growing in the right direction, and no curvature has to
+# fall. Such curves alone therefore do not show that those of Figure 37 are catapults.
 
 smaller = np.logspace(-5, -3.5, 4)
-cross = {name: [kept(measure, network, "cross_entropy", steps, seed, smaller.tolist(), 0.01, 1) for seed in range(seeds)]
+cross = {name: [measure(network, "cross_entropy", steps, seed, smaller.tolist(), 0.01, 1) for seed in range(seeds)]
          for name, network in crosses.items()}
 second = figures.blank(12, 4.2)
 second.set_label("Excess over time under cross-entropy: peaks like one over gamma, and linearised networks trace the same curves")
@@ -120,13 +121,14 @@ for ax, (name, runs) in zip(second.subplots(1, 3), cross.items(), strict=True):
     ax.legend(frameon=False, fontsize="small", loc="lower left")
     label_decades(ax, "x", "y")
 for name, runs in cross.items():
-    seen = [o for run in runs for o in told(run)]
-    found.judged("37", f"{name}: power of the peak", validation.judge(growth(runs), -1, tolerance=0.25))
-    found.within("37", f"{name}: peak over the linearised network's", [float(np.mean([o.peak / o.linear_peak for o in told(run)]))
-                                                                      for run in runs], 0.7, 1.3)
-    found.within("37", f"{name}: share of runs that train", float(np.mean([o.final < 0.5 for o in seen])), low=0.9)
-    found.within("37", f"{name}: kernel, end over start", [float(np.mean([o.kernel for o in told(run)])) for run in runs], low=0.9)
-    found.within("37", f"{name}: runs that are kernel catapults", sum(o.kind == phenomena.Kind.KERNEL for o in seen), 0, 0)
+    records = [find_overshoots(run) for run in runs]
+    seen = [o for of_seed in records for o in of_seed]
+    found.add_verdict("37", f"{name}: power of the peak", validation.judge(growth(runs), -1, tolerance=0.25))
+    found.check("37", f"{name}: peak over the linearised network's",
+                [float(np.mean([o.peak / o.linear_peak for o in of_seed])) for of_seed in records], 0.7, 1.3)
+    found.check("37", f"{name}: share of runs that train", float(np.mean([o.final < 0.5 for o in seen])), low=0.9)
+    found.check("37", f"{name}: kernel, end over start", [float(np.mean([o.kernel for o in of_seed])) for of_seed in records], low=0.9)
+    found.check("37", f"{name}: runs that are kernel catapults", sum(o.kind == phenomena.Kind.KERNEL for o in seen), 0, 0)
     overshot = sum(o.kind == phenomena.Kind.LINEAR for o in seen)
     print(f"   {overshot} of {len(seen)} are linear overshoot, the others undecided")
     assert overshot >= 0.75 * len(seen)

@@ -18,7 +18,7 @@ import xarray as xr
 import deepnets
 from deepnets import phenomena, tasks
 from deepnets.phenomena import measures
-from gallery import Findings, kept, over_seeds, shades
+from gallery import Findings, cache_on_disk, over_seeds, shades
 from validation.plotting import figures
 
 scale = globals().get("scale", "small")
@@ -35,6 +35,7 @@ def without_mean(x, y):
     return x, torch.eye(10)[y] - 0.1
 
 
+@cache_on_disk
 def measure(network, steps, batch, gamma, eta, norms, seeds):
     """Return loss and alignments of every seed, step and run, and when each loss has done a tenth of its fall."""
     digits = tasks.digits()
@@ -47,21 +48,21 @@ def measure(network, steps, batch, gamma, eta, norms, seeds):
     return xr.concat([phenomena.watch(experiment, gamma, eta, at, observe, seed, samples) for seed in range(seeds)], "seed")
 
 
-def judged(figure, name, run, i):
-    """Find out what became of the alignment of one run before its loss fell, and return the detector's words of each seed and norm."""
-    told = {norm: [phenomena.silent_alignment(run.loss[s, :, i], run[norm][s, :, i], run.step, run.zero_output_loss[s], rho=0.8)
+def check_alignment(figure, name, run, i):
+    """Compare the growth of one run's alignment before its loss fell with the claim; return the detector's records by norm and seed."""
+    records = {norm: [phenomena.silent_alignment(run.loss[s, :, i], run[norm][s, :, i], run.step, run.zero_output_loss[s], rho=0.8)
                    for s in range(seeds)] for norm in NORMS if norm in run}
     gamma = float(run.gamma[i])
     low, high = (0.9, 1.1) if gamma < 1 else (1.1, np.inf)
-    gained = [t.gained for t in told["nuclear"]]
-    growth(figure, f"{name}, gamma = {gamma:g}: alignment at the loss's fall, over the first", gained, low, high)
-    return told
+    gained = [t.gained for t in records["nuclear"]]
+    check_growth(figure, f"{name}, gamma = {gamma:g}: alignment at the loss's fall, over the first", gained, low, high)
+    return records
 
 
-def growth(figure, what, factors, low, high):
-    """Find out about factors, one of each seed, by their logarithms."""
+def check_growth(figure, what, factors, low, high):
+    """Compare factors, one per seed, with a range, by their logarithms."""
     mean, interval = over_seeds(np.log(factors))
-    found.bounded(figure, what, np.exp(mean), np.exp(interval), low, high)
+    found.check_interval(figure, what, np.exp(mean), np.exp(interval), low, high)
 
 
 def draw(axes, run, labels, tau=False):
@@ -86,10 +87,10 @@ def draw(axes, run, labels, tau=False):
 cnn = deepnets.CNN((1, 8, 8), channels, 10)
 gamma = np.array([1e-2, 10.0, 10**1.5, 1e2])
 eta = np.where(gamma < 1, 60 * gamma**2, 60 * gamma**0.5)
-run = kept(measure, cnn, steps, batch_size, gamma.tolist(), eta.tolist(), PLAIN, seeds)
-told = [judged("40", "CNN", run, i) for i in range(len(gamma))]
-growth("40", "CNN, gamma = 100: last alignment over that at the fall, claimed to have fallen",
-       [t.in_all / t.gained for t in told[3]["nuclear"]], 0, 1)
+run = measure(cnn, steps, batch_size, gamma.tolist(), eta.tolist(), PLAIN, seeds)
+records = [check_alignment("40", "CNN", run, i) for i in range(len(gamma))]
+check_growth("40", "CNN, gamma = 100: last alignment over that at the fall, claimed to have fallen",
+       [t.in_all / t.gained for t in records[3]["nuclear"]], 0, 1)
 assert [row.verdict for row in found.rows] == [*["SUPPORTED"] * 4, "CONTRADICTED"]
 
 figure = figures.blank(11, 5)
@@ -113,8 +114,8 @@ gamma = np.array([1e-2, 1e2, 1e3])
 depths = {}
 for depth, pair in zip((2, 3, 4), axes.T, strict=True):
     eta = np.where(gamma < 1, 30 * gamma**2, 28 * gamma ** (2 / depth))
-    depths[depth] = kept(measure, deepnets.MLP(64, width, depth, 10), steps, batch_size, gamma.tolist(), eta.tolist(), PLAIN, seeds)
-    told = [judged("41", f"MLP, L = {depth}", depths[depth], i) for i in range(len(gamma))]
+    depths[depth] = measure(deepnets.MLP(64, width, depth, 10), steps, batch_size, gamma.tolist(), eta.tolist(), PLAIN, seeds)
+    records = [check_alignment("41", f"MLP, L = {depth}", depths[depth], i) for i in range(len(gamma))]
     draw(pair, depths[depth], [rf"$\gamma = 10^{{{np.log10(g):.0f}}}$" for g in gamma])
     pair[0].set_title(f"$L = {depth}$")
 axes[0, 0].set_ylabel(r"loss $\mathcal{L}/\mathcal{L}(0)$")
@@ -127,8 +128,8 @@ assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "41
 
 vit = deepnets.ViT((1, 8, 8), tokens, 10, blocks=1, patch=4)
 gamma, eta = np.array([1e-2, 1e2]), np.array([1e-4, 1e2])
-run = kept(measure, vit, steps, batch_size, gamma.tolist(), eta.tolist(), NORMS, seeds)
-told = [judged("42", "ViT", run, i) for i in range(len(gamma))]
+run = measure(vit, steps, batch_size, gamma.tolist(), eta.tolist(), NORMS, seeds)
+records = [check_alignment("42", "ViT", run, i) for i in range(len(gamma))]
 assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "42")
 
 figure = figures.blank(9, 3.2)
@@ -144,10 +145,10 @@ figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", 
 # samples taken off, the nuclear norm's does not fall (it rises, by hardly more than seeds scatter); the operator norm's has fallen below
 # its start when the loss begins to fall.
 
-last = {norm: [t.gained for t in told[1][norm]] for norm in NORMS}
+last = {norm: [t.gained for t in records[1][norm]] for norm in NORMS}
 for norm in ("nuclear, centred", "operator, centred"):
     low, high = (1, np.inf) if norm.startswith("nuclear") else (0, 1)
-    growth("42", f"ViT, gamma = 100: alignment at the loss's fall, over the first, {norm} kernels", last[norm], low, high)
+    check_growth("42", f"ViT, gamma = 100: alignment at the loss's fall, over the first, {norm} kernels", last[norm], low, high)
 assert found.rows[-2].verdict != "CONTRADICTED"
 assert found.rows[-1].verdict == "SUPPORTED"
 assert all(np.log(last[norm]).mean() > 0 for norm in NORMS if "centred" not in norm)
@@ -158,7 +159,7 @@ for ax, centred in zip(figure.subplots(1, 2, sharey=True), (False, True), strict
     for norm, colour, style in zip(("nuclear", "Frobenius", "operator"), shades(3), ("-", "--", ":"), strict=True):
         for s, seen in enumerate(run[norm + (", centred" if centred else "")].values[:, :, 1]):
             ax.loglog(np.maximum(run.step, 0.5), seen / seen[0], style, color=colour, lw=1.2, label=None if s else norm)
-    ax.axvline(np.mean([t.until for t in told[1]["nuclear"]]), color="0.5", lw=0.8)
+    ax.axvline(np.mean([t.until for t in records[1]["nuclear"]]), color="0.5", lw=0.8)
     ax.set(title="centred kernel" if centred else "kernel as it is", xlabel=r"steps $t$")
 figure.axes[0].set_ylabel("alignment over the first")
 figure.axes[0].legend(frameon=False)

@@ -12,7 +12,7 @@ import xarray as xr
 
 import deepnets
 from deepnets import phenomena
-from gallery import Findings, kept, over_seeds, shades
+from gallery import Findings, cache_on_disk, over_seeds, shades
 from validation.plotting import figures
 
 scale = globals().get("scale", "small")
@@ -20,13 +20,14 @@ width, batch_size, steps, seeds = {"small": (64, 32, 1000, 3), "paper": (512, 25
 found = Findings()
 
 
-def outputs(look):
-    """The outputs on held-out samples, (run, sample, class)."""
-    return look.runs.outputs(look.x).numpy()
+def outputs(snapshot):
+    """Return the outputs on held-out samples, (run, sample, class)."""
+    return snapshot.runs.outputs(snapshot.x).numpy()
 
 
+@cache_on_disk
 def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
-    """Return outputs on held-out digits of every seed, look and gamma, and the labels."""
+    """Return outputs on held-out digits of every seed, snapshot and gamma, and the labels."""
     digits = deepnets.tasks.digits()
     experiment = deepnets.DeepExperiment(network, digits, steps=steps, batch_size=batch_size)
     gamma, at = np.asarray(gamma), np.unique(np.geomspace(3, steps, 16).round().astype(int)).tolist()
@@ -37,7 +38,7 @@ def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
 
 
 gamma = np.array([1e-4, 1e-3, 1e-2, 1e2, 10**2.5, 1e3])
-run = kept(measure, deepnets.MLP(64, width, 3, 10), steps, batch_size, gamma.tolist(), 30.0, 20.0, seeds)
+run = measure(deepnets.MLP(64, width, 3, 10), steps, batch_size, gamma.tolist(), 30.0, 20.0, seeds)
 labels = run.labels.values.astype(int)
 f = run.f.transpose("seed", "step", "run", "f_0", "f_1").values
 on_class = f[..., np.arange(len(labels)), labels]                            # (seed, step, run, sample)
@@ -97,12 +98,12 @@ for figure_number, what, values, low, high in (
         ("43", "lazy and lazy, at the end", z[lazy][-1], 0.99, 1), ("43", "rich and rich, at the end", z[rich][-1], 0.8, 1),
         ("44", "lazy and lazy, least of all times", z[lazy].min(0), 0.95, 1)):
     mean, interval = over_seeds(values)
-    found.bounded(figure_number, f"correlation, {what}", np.tanh(mean), np.tanh(interval), low, high)
+    found.check_interval(figure_number, f"correlation, {what}", np.tanh(mean), np.tanh(interval), low, high)
 for name, kind in (("rich and rich", rich), ("lazy and lazy", lazy)):
-    found.bounded("43", f"Fisher z of {name} less that of lazy and rich, at the end", *over_seeds(z[kind][-1] - z[mixed][-1]), low=0)
+    found.check_interval("43", f"Fisher z of {name} less that of lazy and rich, at the end", *over_seeds(z[kind][-1] - z[mixed][-1]), low=0)
 assert (z[rich].min(0) < z[rich][-1]).all()
 assert (z[mixed][-1] < z[mixed][0]).all()
-found.bounded("43", "Fisher z of rich and rich less that of lazy and lazy, at the end, other initial weights",
-              *over_seeds(z[rich + ", across seeds"][-1] - z[lazy + ", across seeds"][-1]), low=0)
+found.check_interval("43", "Fisher z of rich and rich less that of lazy and lazy, at the end, other initial weights",
+                     *over_seeds(z[rich + ", across seeds"][-1] - z[lazy + ", across seeds"][-1]), low=0)
 assert all(row.verdict == "SUPPORTED" for row in found.rows[:-1])
 assert found.rows[-1].measured > 0

@@ -26,7 +26,7 @@ coarsest = boxes // 16
 windows = ((2, 6), (6, 20), (20, 60), (60, 200))      # of gamma: four places, whose dimensions give the intervals
 
 
-def measured(loss, depth, gamma, height, steps=1000, points=None):
+def measure_window(loss, depth, gamma, height, steps=1000, points=None):
     """Return the portrait of a window: gamma between two values, eta over the predicted eta_max between two heights."""
     model, points = toymodels.OneParameter(depth), points or boxes + 1
     g = np.geomspace(*gamma, points)
@@ -34,7 +34,7 @@ def measured(loss, depth, gamma, height, steps=1000, points=None):
     return toymodels.ToyExperiment(model, loss, steps=steps).measure(g, stable[:, None] * np.linspace(*height, points))
 
 
-def diverged(portrait):
+def find_divergence(portrait):
     """Return which runs diverged, bool (gamma, eta)."""
     return portrait.outcome.values == Outcome.DIVERGED
 
@@ -47,7 +47,7 @@ figure = figures.blank(12, 4.4)
 figure.set_label("Left, tongues of runs stuck at the saddle reach into divergence above a band of trained runs; right, an enlarged part "
                  "shows finer tongues alike")
 for ax, gamma, height in zip(figure.subplots(1, 2), ((1, 1e3), (3.0, 3.3)), ((0.5, 4), (2.40, 2.45)), strict=True):
-    portrait = measured("mse", 3, gamma, height, points=400)
+    portrait = measure_window("mse", 3, gamma, height, points=400)
     picture = portrait.drop_vars("eta_value").assign_coords(eta=np.linspace(*height, 400))
     validation.plot_portrait(picture, ax=ax)
     ax.set(yscale="linear", ylabel=r"$\eta/\eta_{\max}$", title="L = 3, squared error")
@@ -67,12 +67,12 @@ counted = {}
 for what, loss, depth, height in cases:
     values = []
     for gamma in windows:
-        portrait = measured(loss, depth, gamma, height)
-        inside = diverged(portrait) if what == "diverged" else (portrait.tail_excess <= portrait.rho).values
+        portrait = measure_window(loss, depth, gamma, height)
+        inside = find_divergence(portrait) if what == "diverged" else (portrait.tail_excess <= portrait.rho).values
         values.append(box_dimension(inside, coarsest))
         counted.setdefault((what, loss, depth), []).append(box_counts(inside, coarsest))
     smooth = what == "trained" or depth == 2
-    found.within("fractal", f"dimension of the border, {what}, L = {depth}, {loss}", values, *((0.97, 1.03) if smooth else (1.3, 2)))
+    found.check("fractal", f"dimension of the border, {what}, L = {depth}, {loss}", values, *((0.97, 1.03) if smooth else (1.3, 2)))
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 assert all(1.65 < row.measured < 1.95 for row in found.rows[-5:])
 
@@ -80,9 +80,10 @@ assert all(1.65 < row.measured < 1.95 for row in found.rows[-5:])
 # Just above the edge the border of divergence nearly fills the window. Higher up it is thinner: its dimension falls.
 
 heights = (2.2, 2.4, 2.7, 3.1, 3.6)
-falling = [[box_dimension(diverged(measured("mse", 3, gamma, (low, 1.05 * low))), coarsest) for gamma in windows] for low in heights]
+falling = [[box_dimension(find_divergence(measure_window("mse", 3, gamma, (low, 1.05 * low))), coarsest) for gamma in windows]
+           for low in heights]
 drop = np.array(falling[0]) - np.array(falling[-1])
-found.within("fractal", "fall of the dimension from 2.2 to 3.6 eta_max, L = 3, mse", drop, 0)
+found.check("fractal", "fall of the dimension from 2.2 to 3.6 eta_max, L = 3, mse", drop, 0)
 
 # %%
 # **Odd and even depths.** What survives above the edge is parked at the saddle, where a step is :math:`x^{L-1}` long. For odd L it comes
@@ -92,12 +93,12 @@ found.within("fractal", "fall of the dimension from 2.2 to 3.6 eta_max, L = 3, m
 times = (1000, 3000, 10_000, 30_000)
 survived = {}
 for depth in (3, 4):
-    shares = np.array([[1 - diverged(measured("mse", depth, gamma, (2.6, 3.0), steps=T, points=301)).mean() for T in times]
+    shares = np.array([[1 - find_divergence(measure_window("mse", depth, gamma, (2.6, 3.0), steps=T, points=301)).mean() for T in times]
                        for gamma in windows])
     survived[depth] = shares
     slopes = [np.polyfit(np.log(times), np.log(row), 1)[0] for row in shares]
     claim = -0.5 if depth == 4 else 0.0
-    found.within("fractal", f"exponent over T of the share of survivors, L = {depth}, mse", slopes, claim - 0.1, claim + 0.1)
+    found.check("fractal", f"exponent over T of the share of survivors, L = {depth}, mse", slopes, claim - 0.1, claim + 0.1)
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%

@@ -10,7 +10,7 @@ Ours: a run settles in :math:`t = (\gamma/\eta)^2 G` steps, :math:`G = \ln(\eta/
 
 .. math:: \eta_{\rm settle} = \gamma \sqrt{G / (0.9\, T)}.
 
-Nothing in it is fitted: :math:`C(\rho)` is an integral over the map's own averages. Below, it is traced and held against the formula.
+Nothing in it is fitted: :math:`C(\rho)` is an integral over the map's own averages. Below, the edge is traced and compared with it.
 """
 
 import numpy as np
@@ -53,11 +53,11 @@ for T in steps:
         edges = validation.trace(experiment, at, ["eta_settle", "eta_max"], rtol=1e-4, eta=(1e-13, 1))
         traced[T, rho] = edges
         verdict = validation.judge_curve(edges, "eta_settle", predictions["eta_settle"], tolerance=0.02)
-        found.judged("settling", f"eta_settle off its formula, decades, T = {T}, rho = {rho:g}", verdict)
+        found.add_verdict("settling", f"eta_settle off its formula, decades, T = {T}, rho = {rho:g}", verdict)
         ratio = edges["eta"].sel(edge="eta_settle").mean("bound") / predictions["eta_settle"](at, T, rho)
         inner = ratio.values[np.isfinite(ratio) & (at < 0.2 * at.max())]     # well inside, where the law is not about to end
-        found.bounded("settling", f"eta_settle over its formula, T = {T}, rho = {rho:g}", inner.mean(), (inner.min(), inner.max()),
-                      0.985, 1.015)
+        found.check_interval("settling", f"eta_settle over its formula, T = {T}, rho = {rho:g}", inner.mean(), (inner.min(), inner.max()),
+                             0.985, 1.015)
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%
@@ -69,13 +69,13 @@ one = [validation.trace(toymodels.ToyExperiment(model, "cross_entropy", steps=in
                         eta=(1e-10, 1e-2))["eta"].values.ravel() for T in times]
 law = validation.fit(validation.edges_from_brackets(times, *np.transpose(one), "eta_settle"), "eta_settle", window=(3e3, 1e5))
 own = np.polyfit(np.log(times), np.log([float(predictions["eta_settle"](1e-4, int(T))) for T in times]), 1)[0]
-found.judged("settling", "exponent of eta_settle over T", validation.judge(law, float(own), tolerance=0.02))
+found.add_verdict("settling", "exponent of eta_settle over T", validation.judge(law, float(own), tolerance=0.02))
 
 # %%
 # The upper edge of the triangle is :math:`c^*\gamma`, :math:`c^* = 2.19967...` from the balance of growth on the two straight sides.
 
 top = traced[steps[1], 1e-2]["eta"].sel(edge="eta_max").mean("bound") / traced[steps[1], 1e-2].gamma / solve_growth_balance()
-found.bounded("settling", "eta_max over c* gamma", float(top.mean()), (float(top.min()), float(top.max())), 0.98, 1.02)
+found.check_interval("settling", "eta_max over c* gamma", float(top.mean()), (float(top.min()), float(top.max())), 0.98, 1.02)
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%

@@ -23,7 +23,7 @@ model = toymodels.TwoParameter()
 draws = {"small": 4000, "paper": 100_000}[globals().get("scale", "small")]
 
 
-def drawn(optimizer, loss, steps, gamma, ratio, n=draws, seed=0):
+def draw_runs(optimizer, loss, steps, gamma, ratio, n=draws, seed=0):
     """Return n runs, each at a gamma of its own and at a rate of its own in units of gamma, both drawn log-uniformly."""
     random = np.random.default_rng(seed)
     g = np.sort(10 ** random.uniform(*np.log10(gamma), n))
@@ -54,9 +54,10 @@ figure.axes[0].get_legend().remove()
 # **SignSGD.** Of the runs whose loss rose above its start, none converged, in draws over nine decades of gamma.
 
 for loss in ("mse", "cross_entropy"):
-    runs = drawn("signsgd", loss, 1000, (1e-5, 1e4), (0.1, 1e3))
+    runs = draw_runs("signsgd", loss, 1000, (1e-5, 1e4), (0.1, 1e3))
     rose = runs.peak_excess.values > 1
-    found.bounded("SignSGD", f"share of risen runs that land, {loss}", *share(rose & (runs.tail_excess.values <= 0.01), rose), 0, 0.01)
+    landed = rose & (runs.tail_excess.values <= 0.01)
+    found.check_interval("SignSGD", f"share of risen runs that land, {loss}", *share(landed, rose), 0, 0.01)
 
 # %%
 # Its kernel does fall. Each time the output has passed its target at :math:`u_2 = \eta`, both parameters step back, and
@@ -70,8 +71,8 @@ fallen = toymodels.ToyExperiment(model, "mse", "signsgd", steps=30_000).measure(
 kernel = fallen.kernel_ratio.values * (1 + gamma[:, None] ** 2)
 low, middle, high = np.quantile(kernel, [0.25, 0.5, 0.75], axis=0)
 law = validation.fit(validation.edges_from_brackets(ratio, low, high, "kernel"), "kernel", window=(2, 10))
-found.judged("SignSGD", "exponent of the fallen kernel in eta/gamma", validation.judge(law, -2))
-found.within("SignSGD", "fallen kernel over (gamma/2 eta)^2", middle * (2 * ratio) ** 2, 0.95, 1.05)
+found.add_verdict("SignSGD", "exponent of the fallen kernel in eta/gamma", validation.judge(law, -2))
+found.check("SignSGD", "fallen kernel over (gamma/2 eta)^2", middle * (2 * ratio) ** 2, 0.95, 1.05)
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%
@@ -83,10 +84,10 @@ adam = toymodels.ToyExperiment(model, "mse", "adam")
 gammas = np.geomspace(1e-5, 1e5, 81)
 crit = validation.trace(adam, gammas, "eta_crit", rtol=1e-3, eta=(1e-8, 1e4))
 for regime, window, claim in (("lazy", (1e-5, 1e-2), 1), ("rich", (1e1, 1e5), 0.5)):
-    found.judged("Adam", f"exponent of eta_crit, {regime}", validation.judge(validation.fit(crit, "eta_crit", window=window), claim))
+    found.add_verdict("Adam", f"exponent of eta_crit, {regime}", validation.judge(validation.fit(crit, "eta_crit", window=window), claim))
 edge = crit["eta"].sel(edge="eta_crit")
 lazy = (edge / edge.gamma).sel(gamma=slice(None, 0.01))
-found.bounded("Adam", "eta_crit over gamma, lazy", float(lazy.mean()), (float(lazy.min()), float(lazy.max())), 0.999, 1.002)
+found.check_interval("Adam", "eta_crit over gamma, lazy", float(lazy.mean()), (float(lazy.min()), float(lazy.max())), 0.999, 1.002)
 
 # %%
 # Which of those that rose land? At T = 1000, the memory :math:`1/(1-\beta_2)` of the second moment, all lazy ones. In contrast to SGD's,
@@ -102,15 +103,15 @@ for name, optimizer, gamma, ratio in (("SGD, lazy", "sgd", (1e-5, 1e-3), None), 
         eta = g**2 * random.uniform(1.1, 1.9, draws) if optimizer == "sgd" else np.sqrt(g) * random.uniform(1, 3, draws)
         runs = toymodels.ToyExperiment(model, "mse", optimizer).measure(g, eta[:, None]).isel(eta=0)
     else:
-        runs = drawn(optimizer, "mse", 1000, gamma, ratio)
+        runs = draw_runs(optimizer, "mse", 1000, gamma, ratio)
     rose = runs.peak_excess.values > 1
     landing[name] = (rose & (runs.tail_excess.values <= 0.01), rose, runs.kernel_ratio.values)
 landed, rose, _ = landing["Adam, lazy"]
-found.bounded("Adam", "share of risen runs that land, lazy, T = 1000", *share(landed, rose), 0.99)
+found.check_interval("Adam", "share of risen runs that land, lazy, T = 1000", *share(landed, rose), 0.99)
 for name, low, high in (("SGD, lazy", 0.9, 1), ("Adam, lazy", 0, 0.5), ("Adam, rich", 0, 0.5)):
     landed, _, kernel = landing[name]
-    found.bounded(name[:4].strip(","), f"share of landed runs whose kernel ended below 0.9 of gradient flow's, {name[-4:]}",
-                  *share(landed & (kernel < 0.9), landed), low, high)
+    found.check_interval(name[:4].strip(","), f"share of landed runs whose kernel ended below 0.9 of gradient flow's, {name[-4:]}",
+                         *share(landed & (kernel < 0.9), landed), low, high)
 
 # %%
 # So they stay only as long as the memory does. When it has gone, the gradients are small and so is the second moment: the steps grow until
@@ -120,10 +121,10 @@ for name, low, high in (("SGD, lazy", 0.9, 1), ("Adam, lazy", 0, 0.5), ("Adam, r
 shares = {}
 times = (0.3, 1, 3, 10, 30)
 for beta2, loss, before, after in ((0.99, "mse", 2, 3), (0.999, "mse", 2, 3), (0.999, "cross_entropy", 0, 2)):
-    runs = drawn(toymodels.Adam(0.9, beta2), loss, tuple(round(t / (1 - beta2)) for t in times), (1e-5, 1e-3), (1.1, 10), draws // 4)
+    runs = draw_runs(toymodels.Adam(0.9, beta2), loss, tuple(round(t / (1 - beta2)) for t in times), (1e-5, 1e-3), (1.1, 10), draws // 4)
     rows = [share((run.tail_excess <= 0.01) & (run.peak_excess > 1), run.peak_excess > 1) for _, run in runs.groupby("horizon")]
     for at, low, high in ((before, 0.6, 1), (after, 0, 0.6)):
-        found.bounded("Adam", f"share on the ground at T = {times[at]}/(1 - beta2), beta2 = {beta2}, {loss}", *rows[at], low, high)
+        found.check_interval("Adam", f"share on the ground at T = {times[at]}/(1 - beta2), beta2 = {beta2}, {loss}", *rows[at], low, high)
     shares[beta2, loss] = rows
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 

@@ -7,9 +7,9 @@ is the same in time at every width, under Depth-muP at every depth, and that nei
 networks learn features less, and their curvature grows less.
 
 Here sharpness is :math:`S = N\eta\lambda/2`, so that :math:`S = 1` is the edge of stability, and its curves are :math:`s` decades apart:
-the standard deviation over widths of :math:`\log_{10} S`, late in training, from which what seeds scatter is taken off
-(`deepnets.phenomena.size_spread`). The interval is the jackknife's over seeds. Widths count as together where :math:`s \le 0.1`. How
-far the best :math:`\eta` moves is told by `deepnets.transfer_check`; `deepnets.phenomena.super_consistency` does both in one call.
+the standard deviation over widths of :math:`\log_{10} S`, late in training, less the scatter of seeds
+(`deepnets.phenomena.size_spread`). The interval is the jackknife's over seeds. Widths count as together where :math:`s \le 0.1`. How far the
+best :math:`\eta` moves is measured by `deepnets.transfer_check`; `deepnets.phenomena.super_consistency` does both in one call.
 
 The networks: an MLP of ReLUs, a ResNet without norms and a Vision Transformer on scikit-learn's digits, and a causal Transformer on the
 bytes of an English text (a page of scikit-learn's documentation). All at :math:`\gamma = 1`, SGD. Under the NTK parametrization
@@ -25,7 +25,7 @@ import xarray as xr
 
 import deepnets
 from deepnets import phenomena
-from gallery import Findings, kept, over_seeds, shades
+from gallery import Findings, cache_on_disk, over_seeds, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -34,9 +34,9 @@ found = Findings()
 written = str(Path(sklearn.__file__).parent / "datasets" / "descr" / "twenty_newsgroups.rst")
 
 # %%
-# Each row: architecture, widths, the rate that is watched, steps, samples, seeds, parametrizations. The rates are a few times below
-# the best, at which every width sits on the edge of stability and looks alike. Then, what the best rate is looked for with: widths, the
-# rate of which 0.63 to 40 times are tried, steps, samples, seeds, parametrizations. The small scale leaves the ResNet out under NTK.
+# Each row: architecture, widths, rate, steps, samples, seeds, parametrizations. The rates are a few times below the best one, at which
+# every width is at the edge of stability and the curves cannot differ. The scans for the best rate have the same columns; they try 0.63 to
+# 40 times the rate. The small scale leaves out the ResNet under NTK.
 
 if scale == "small":
     rows = (("MLP", (16, 32, 64, 128), 8.0, 60, 32, 4, ("mup", "ntk")),
@@ -77,6 +77,7 @@ def unit_of(parametrization, widths):
     return widths[0] if parametrization == "ntk" else 1
 
 
+@cache_on_disk
 def measure(architecture, parametrization, widths, eta, steps, batch, seeds, path):
     """Return sharpness (seed, width, step)."""
     task, how = training(architecture, steps, batch, path)
@@ -88,6 +89,7 @@ def measure(architecture, parametrization, widths, eta, steps, batch, seeds, pat
     return xr.Dataset({"sharpness": xr.concat(rows, "seed").transpose("seed", "width", "step")}, {"width": list(widths)})
 
 
+@cache_on_disk
 def scan(architecture, parametrization, widths, eta, steps, batch, seeds, path):
     """Return the best eta (seed, width), in muP's units at the smallest width."""
     task, how = training(architecture, steps, batch, path)
@@ -97,8 +99,8 @@ def scan(architecture, parametrization, widths, eta, steps, batch, seeds, path):
     return xr.Dataset({"best": (("seed", "width"), check.data["value"].values[0] / unit)}, {"width": list(widths)})
 
 
-runs = {(row[0], p): kept(measure, row[0], p, *row[1:6], written) for row in rows for p in row[6]}
-scanned = {(row[0], p): kept(scan, row[0], p, *row[1:6], written) for row in scans for p in row[6]}
+runs = {(row[0], p): measure(row[0], p, *row[1:6], written) for row in rows for p in row[6]}
+scanned = {(row[0], p): scan(row[0], p, *row[1:6], written) for row in scans for p in row[6]}
 
 # %%
 # How far apart the curves are, and how far the best rate moves.
@@ -106,18 +108,19 @@ scanned = {(row[0], p): kept(scan, row[0], p, *row[1:6], written) for row in sca
 apart = {key: phenomena.size_spread(run.sharpness) for key, run in runs.items()}
 for (name, parametrization), one in apart.items():
     label = "muP" if parametrization == "mup" else "NTK"
-    found.bounded("super-consistency", f"{name}, {label}: decades between widths", one.spread, one.interval,
-                  **({"high": 0.1} if parametrization == "mup" else {"low": 0.1}))
+    found.check_interval("super-consistency", f"{name}, {label}: decades between widths", one.spread, one.interval,
+                         **({"high": 0.1} if parametrization == "mup" else {"low": 0.1}))
 for (name, parametrization), one in scanned.items():
     slopes = [np.polyfit(np.log2(one.width.values), np.log10(best), 1)[0] for best in one.best.values]
-    found.bounded("super-consistency", f"{name}, {'muP' if parametrization == 'mup' else 'NTK'}: best eta, decades a doubling",
-                  *over_seeds(slopes), **({"low": -0.05, "high": 0.05} if parametrization == "mup" else {"low": 0.05}))
+    found.check_interval("super-consistency", f"{name}, {'muP' if parametrization == 'mup' else 'NTK'}: best eta, decades a doubling",
+                         *over_seeds(slopes), **({"low": -0.05, "high": 0.05} if parametrization == "mup" else {"low": 0.05}))
 
 # %%
-# Under muP the curves of the MLP, the ResNet and the ViT are together; those of the MLP and the ViT fan out under NTK. (Of the ResNet and
-# the ViT a first look, with 20 steps and three seeds, decided nothing.) The language model's curves are together, and apart under NTK, from
-# the first step on: at 0.04 its curvature hardly changes in 20 steps. At 0.15 and over 80 steps it sharpens, the more the wider it is:
-# under muP too its widths come out more than a tenth apart, though the interval does not decide, and further yet under NTK.
+# Under muP the curves of the MLP, the ResNet and the ViT are together; those of the MLP and the ViT fan out under NTK. (For the ResNet and
+# the ViT preliminary runs of 20 steps and three seeds decided nothing.) The language model's curves are together under muP and apart under
+# NTK from the first step on: at a rate of 0.04 its curvature hardly changes in 20 steps. At 0.15 and over 80 steps it sharpens, the more
+# the wider it is: under muP too its widths are more than a tenth of a decade apart, though the interval does not decide, and even further
+# under NTK.
 #
 # Under NTK the best rate moves, of the MLP, the ViT and the language model. Under muP that of the MLP stays; of the other three the
 # intervals reach beyond a twentieth of a decade a doubling, and decide nothing.
@@ -154,6 +157,7 @@ axes[1].legend(frameon=False, loc="lower left", title="dark to light: $N$ grows"
 # :math:`s \le 0.2`.
 
 
+@cache_on_disk
 def in_depth(parametrization, width, blocks, eta, steps, batch, seeds):
     """Return sharpness (seed, blocks, step) of residual MLPs."""
     at, rows = [0, steps // 2, 3 * steps // 4, steps], []
@@ -166,10 +170,11 @@ def in_depth(parametrization, width, blocks, eta, steps, batch, seeds):
 
 
 width, blocks, steps, batch = {"small": (24, (2, 3, 5, 8), 40, 32), "paper": (256, (2, 4, 8, 16), 1000, 128)}[scale]
-deep = {p: kept(in_depth, p, width, blocks, eta, steps, batch, 3) for p, eta in (("depth_mup", 6.0), ("mup", 0.6))}
+deep = {p: in_depth(p, width, blocks, eta, steps, batch, 3) for p, eta in (("depth_mup", 6.0), ("mup", 0.6))}
 spread = {p: phenomena.size_spread(run.sharpness, 0.2) for p, run in deep.items()}
 for p, label, claim in (("depth_mup", "Depth-muP", {"high": 0.2}), ("mup", "muP", {"low": 0.2})):
-    found.bounded("super-consistency", f"residual MLP, {label}: decades between depths", spread[p].spread, spread[p].interval, **claim)
+    found.check_interval("super-consistency", f"residual MLP, {label}: decades between depths", spread[p].spread, spread[p].interval,
+                         **claim)
 assert spread["depth_mup"].spread < spread["mup"].interval[0]
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
 

@@ -17,7 +17,7 @@ import numpy as np
 import toymodels
 import validation
 from gallery import Findings, shades
-from gallery.exponents import exponents
+from gallery.network_exponents import measured_exponents
 from toymodels import OneParameter, TwoParameter
 from validation.plotting import figures
 from validation.plotting.style import SYMBOLS
@@ -26,9 +26,9 @@ found = Findings()
 LOSSES = {"mse": "MSE", "cross_entropy": "cross-entropy"}
 
 # %%
-# The table, derived: limits of the local exponents, exact. :math:`L` is that of the one-parameter model. Two parameters are asked where
-# the paper does so, for catapults: :math:`\eta_{\mathrm{crit}}`, and the lazy :math:`\eta_{\max}` of cross-entropy, between which and
-# :math:`\gamma^2` one parameter neither converges nor diverges.
+# The table, derived: limits of the local exponents, exact. :math:`L` is that of the one-parameter model. As in the
+# paper, two parameters are used for catapults: for :math:`\eta_{\mathrm{crit}}`, and for the lazy :math:`\eta_{\max}` of cross-entropy
+# (between it and :math:`\gamma^2` the one-parameter model neither converges nor diverges).
 
 table = {("eta_min", "lazy"): 2, ("eta_crit", "lazy"): 2, ("eta_max", "lazy"): 2, ("eta_min", "rich"): 1, ("eta_max", "rich"): "2/L"}
 for loss, name in LOSSES.items():
@@ -60,19 +60,20 @@ for loss, optimizer, model, edges, steps, gamma in toys:
     traced = validation.trace(toymodels.ToyExperiment(model, loss, optimizer, steps), gamma, list(edges))
     for a in validation.assess(traced, claims):
         parameters = "one parameter" if isinstance(model, OneParameter) else "two parameters"
-        found.judged("Table 1" if optimizer == "sgd" else "App. F", f"{a.edge}, {a.regime}, {LOSSES[loss]}, {parameters}", a.verdict)
+        found.add_verdict("Table 1" if optimizer == "sgd" else "App. F", f"{a.edge}, {a.regime}, {LOSSES[loss]}, {parameters}", a.verdict)
         drawn.append((loss, optimizer, a.edge, a.regime, "toy", a.verdict))
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%
 # The networks: MLPs of ReLUs under muP on scikit-learn's digits, :math:`T = 1000`, three or five seeds, measured once by
-# ``docs/tables/network_exponents.py`` and judged here from the brackets that it kept.
+# ``docs/gallery/network_exponents.py`` and judged here from the stored brackets.
 
-trained = [*exponents(optimizer="sgd", schedule="constant", steps=1000), *exponents(optimizer="signsgd"), *exponents(optimizer="adam")]
+trained = [*measured_exponents(optimizer="sgd", schedule="constant", steps=1000),
+           *measured_exponents(optimizer="signsgd"), *measured_exponents(optimizer="adam")]
 for row, _, verdict in trained:
     where = f"L = {row.depth}, gamma {row.window[0]:.0e} to {row.window[1]:.0e}"
-    found.judged("Table 1" if row.optimizer == "sgd" else "App. F",
-                 f"{row.edge}, {row.regime}, {LOSSES[row.loss]}, MLP, {row.optimizer}, {where}", verdict)
+    found.add_verdict("Table 1" if row.optimizer == "sgd" else "App. F",
+                      f"{row.edge}, {row.regime}, {LOSSES[row.loss]}, MLP, {row.optimizer}, {where}", verdict)
     if row.window[1] <= 1e3:
         drawn.append((row.loss, row.optimizer, row.edge, row.regime, row.depth, verdict))
 
@@ -88,7 +89,7 @@ assert contradicted == {("mse", "sgd", 2, "eta_min", (10, 1000)), ("cross_entrop
                         ("mse", "sgd", 4, "eta_min", (10, 1000)), ("mse", "adam", 4, "eta_max", (10, 1000))}
 logarithm = {row.window[0]: law for row, law, _ in trained if (row.loss, row.depth, row.edge, row.regime) == ("mse", 2, "eta_min", "rich")}
 assert 1 < logarithm[100].interval[1] < logarithm[10].interval[0]
-wider = {row.width: law for row, law, _ in exponents(loss="mse", depth=4, edge="eta_min", regime="rich") if row.steps <= 1000}
+wider = {row.width: law for row, law, _ in measured_exponents(loss="mse", depth=4, edge="eta_min", regime="rich") if row.steps <= 1000}
 assert wider[32].exponent < wider[64].exponent < wider[128].exponent < 1
 step = {row.window[0]: verdict for row, _, verdict in trained if (row.optimizer, row.depth, row.regime) == ("adam", 4, "rich")}
 assert step[100].outcome == "SUPPORTED"

@@ -1,4 +1,4 @@
-"""Colours of families of curves."""
+"""Colours for families of curves."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from matplotlib import colormaps
 
 
 def shades(count: int) -> list[tuple[float, ...]]:
-    """Return so many colours, from dark to light: told apart in grey and by the colour blind, none too light for white paper."""
+    """Return `count` colours from dark to light, distinct in grey and to the colour-blind, none too light for white paper."""
     return [tuple(colour) for colour in colormaps["viridis"](np.linspace(0, 0.88, count))]
