@@ -8,8 +8,8 @@ networks learn features less, and their curvature grows less.
 
 Here sharpness is :math:`S = N\eta\lambda/2`, so that :math:`S = 1` is the edge of stability, and its curves are :math:`s` decades apart:
 the standard deviation over widths of :math:`\log_{10} S`, late in training, less the scatter of seeds
-(`deepnets.phenomena.size_spread`). The interval is the jackknife's over seeds. Widths count as together where :math:`s \le 0.1`. How far the
-best :math:`\eta` moves is measured by `deepnets.transfer_check`; `deepnets.phenomena.super_consistency` does both in one call.
+(`deepnets.phenomena.size_spread`). The interval is the jackknife's over seeds. Widths count as together where :math:`s \le 0.1`. How far
+the best :math:`\eta` moves is measured by `deepnets.transfer_check`; `deepnets.phenomena.super_consistency` does both in one call.
 
 The networks: an MLP of ReLUs, a ResNet without norms and a Vision Transformer on scikit-learn's digits, and a causal Transformer on the
 bytes of an English text (a page of scikit-learn's documentation). All at :math:`\gamma = 1`, SGD. Under the NTK parametrization
