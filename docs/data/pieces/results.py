@@ -63,7 +63,7 @@ def _judge_edges(name: str, portrait: xr.Dataset) -> Iterator[Row]:
 def _judge_speed(name: str, data: xr.Dataset) -> Iterator[Row]:
     for precision in data["precision"].values:
         at = data.sel(precision=precision)
-        seconds, limit = float(at.plane_seconds), float(at.asked_seconds)
+        seconds, limit = float(at.plane_seconds), float(at.goal_seconds)
         what = f"seconds of the plane in {precision}; {float(at.share_of_floor):.0%} of the device's arithmetic"
         yield Row(name, "", what, limit, seconds, (seconds, seconds), "SUPPORTED" if seconds <= limit else "CONTRADICTED",
                   data.attrs["device"])
