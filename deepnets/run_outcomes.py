@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from validation.outcome import Outcome
+from validation.outcome import Outcome, choose_outcome
 
 WINDOW = 10             # steps of a mean
 CATAPULT_PEAK = 1.05    # the least peak excess of a catapult
@@ -65,9 +65,7 @@ def judge_runs(losses: np.ndarray, zero_output_loss: np.ndarray, dead: np.ndarra
     values = {name: np.where(diverged, np.inf, v) for name, v in values.items()}
     values["steps"] = np.where(diverged, np.argmax(~finite, axis=0), steps).astype(np.int32)
     trained = values["tail_excess"] <= rho
-    outcome = np.select(
-        [diverged, dead, trained & (values["peak_excess"] > CATAPULT_PEAK), trained,
-         np.abs(excess - 1).max(0) <= min(rho, 0.05), tail[-1] > ROSE * tail[0]],
-        [Outcome.DIVERGED, Outcome.DEAD, Outcome.CATAPULTED, Outcome.CONVERGED, Outcome.UNTRAINED, Outcome.OSCILLATING],
-        Outcome.PARTIAL)
-    return values | {"outcome": outcome.astype(np.int8)}
+    return values | {"outcome": choose_outcome({
+        Outcome.DIVERGED: diverged, Outcome.DEAD: dead, Outcome.CATAPULTED: trained & (values["peak_excess"] > CATAPULT_PEAK),
+        Outcome.CONVERGED: trained, Outcome.UNTRAINED: np.abs(excess - 1).max(0) <= min(rho, 0.05),
+        Outcome.OSCILLATING: tail[-1] > ROSE * tail[0]})}

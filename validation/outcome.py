@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+
+import numpy as np
 
 
 class Outcome(IntEnum):
@@ -39,3 +42,18 @@ class Outcome(IntEnum):
 
 PRECEDENCE = (Outcome.FAILED, Outcome.DIVERGED, Outcome.DEAD, Outcome.CATAPULTED, Outcome.CONVERGED,
               Outcome.UNTRAINED, Outcome.STUCK, Outcome.OSCILLATING, Outcome.PARTIAL)
+
+
+def choose_outcome(holds: Mapping[Outcome, np.ndarray]) -> np.ndarray:
+    """Return the outcome of every run: the first in the order of `PRECEDENCE` whose definition holds, else partial.
+
+    Parameters
+    ----------
+    holds : for each outcome, bool, whether its definition holds for each run.
+
+    Returns
+    -------
+    int8, of the shape of the arrays in `holds`.
+    """
+    order = [outcome for outcome in PRECEDENCE if outcome in holds]
+    return np.select([holds[outcome] for outcome in order], order, Outcome.PARTIAL).astype(np.int8)

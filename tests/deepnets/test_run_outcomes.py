@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepnets.run_outcomes import average_curve, choose_curve_steps
+from deepnets.run_outcomes import average_curve, choose_curve_steps, judge_runs
+from validation import Outcome
 
 
 @given(steps=st.integers(1, 10**6), count=st.integers(1, 60))
@@ -38,3 +39,17 @@ def test_a_curve_is_means_over_ten_losses():
     assert np.isfinite(found[:, 2]).tolist() == [True, True, False, False, False, False]
     assert np.isposinf(found[~np.isfinite(found)]).all()
     assert average_curve(losses, ()).shape == (0, 3)
+
+
+@pytest.mark.parametrize(("loss", "dead", "outcome"), [
+    ([1.0] * 20 + [np.nan] * 21, True, Outcome.DIVERGED),              # also dead
+    ([1.0] * 20 + [0.1] * 21, True, Outcome.DEAD),                     # also converged
+    ([1.0] * 10 + [2.0] * 10 + [0.1] * 21, False, Outcome.CATAPULTED), # also converged
+    ([1.0] * 20 + [0.1] * 21, False, Outcome.CONVERGED),
+    ([1.0] * 41, False, Outcome.UNTRAINED),                            # also partial
+    ([1.0] * 10 + [0.6] * 21 + [0.9] * 10, False, Outcome.OSCILLATING),
+    ([1.0] * 10 + [0.6] * 31, False, Outcome.PARTIAL),
+])
+def test_the_first_outcome_whose_definition_holds_is_the_runs(loss, dead, outcome):
+    losses = np.array(loss)[:, None]
+    assert judge_runs(losses, np.ones(len(losses)), np.array([dead]), 0.5)["outcome"].tolist() == [outcome]

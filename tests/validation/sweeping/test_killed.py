@@ -19,7 +19,7 @@ from validation.storage.resume import open_store
 from validation.storage.tiles import Layout, Status
 
 KILLS = 22
-# a job of submitit's takes seconds to start, and each kill costs two: as often as the others only where there is time
+# a job of submitit and a worker of Dask take seconds to start: killed as often as the others only where there is time
 PATIENT = pytest.mark.skipif(not os.environ.get("LAZYRICH_PATIENT"), reason="takes minutes; LAZYRICH_PATIENT=1 runs it")
 
 
@@ -79,7 +79,8 @@ def check(store, log, whole):
 
 
 @pytest.mark.parametrize(("executor", "mains", "kills"), [
-    ("serial", 1.0, KILLS), ("processes", 0.3, KILLS), pytest.param("dask", 0.1, KILLS, marks=pytest.mark.slow),
+    ("serial", 1.0, KILLS), ("processes", 0.3, KILLS), pytest.param("dask", 0.1, 8, marks=pytest.mark.slow),
+    pytest.param("dask", 0.1, KILLS, marks=[pytest.mark.slow, PATIENT]),
     pytest.param("submitit", 0.15, 1, marks=pytest.mark.slow), pytest.param("submitit", 0.15, KILLS, marks=[pytest.mark.slow, PATIENT])])
 def test_killed_again_and_again(tmp_path, whole, executor, mains, kills):
     if executor in ("dask", "submitit"):
