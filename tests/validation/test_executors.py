@@ -1,10 +1,12 @@
 """Whoever measures the tiles, the portrait is the same; tiles that raise or kill fail, the others are measured."""
 
+import asyncio
 import re
 import threading
 import warnings
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import xarray as xr
 from tests.validation.sweeping.sleepers import PLANE, Sleeper, lines
 from validation import Misuse, Plane, open_portrait, sweep, sweep_status
 from validation.executors import Workers, dask, processes, slurm
-from validation.sweeping.clusters import Job
+from validation.sweeping.clusters import DaskCluster, DaskTasks, Job
 from validation.sweeping.run_sweep import TilesFailed
 
 HALF = Plane(PLANE.gamma[:9], PLANE.eta[:20])      # 3 x 5 tiles
@@ -92,6 +94,61 @@ def test_a_jobs_outcome_is_read_once(outcome):
             assert job.exception() is None
             assert job.result() == 7
     assert reads == [1]
+
+
+class Silent:
+    """An executor that has ended without failing its futures, as a cluster does whose workers are all gone."""
+
+    apart, in_flight, lost = True, 3, True
+
+    def submit(self, function, *arguments):
+        return Future()
+
+    def close(self):
+        pass
+
+
+def test_work_that_an_executor_never_finishes_is_done_by_another(whole, tmp_path):
+    executors = iter([Silent()])
+    with ThreadPoolExecutor(2) as pool:
+        same(sweep(Sleeper(), HALF, executor=lambda: next(executors, pool), store=tmp_path / "p.zarr"), whole)
+    with pytest.raises(Misuse, match=r"executor broke \(BrokenExecutor: it has no workers left\)"):
+        sweep(Sleeper(), HALF, executor=Silent())
+
+
+@pytest.fixture
+def client():
+    """A stand-in for Dask's client, with a running event loop."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield SimpleNamespace(loop=SimpleNamespace(asyncio_loop=loop), status="running", threads=2,
+                          submit=lambda function, *arguments, pure: (function, arguments))
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_a_dask_task_whose_result_was_lost_ends_with_its_error(client):
+    async def gather(task, asynchronous):
+        raise RuntimeError("killed again")         # in distributed, where the second run of a task whose result was lost fails
+
+    client.gather, client.nthreads = gather, lambda: {"a": 1}
+    with pytest.raises(RuntimeError, match="killed again"):
+        DaskTasks(client).submit(int).result(timeout=20)
+
+
+def test_missing_workers_of_a_local_dask_cluster_are_started_again(client, monkeypatch):
+    clock, scaled = [1000.0], []
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    cluster = DaskCluster.__new__(DaskCluster)
+    DaskTasks.__init__(cluster, client)
+    cluster._cluster, cluster._workers, cluster._populated = SimpleNamespace(scale=scaled.append), 2, clock[0]
+    for workers, count, lost in (({"a": 1, "b": 1}, 0, False), ({"a": 1}, 1, False), ({}, 2, False), ({}, 3, True), ({"a": 1}, 4, False)):
+        clock[0] += 40
+        client.nthreads = lambda workers=workers: workers
+        assert cluster.lost is lost
+        assert scaled == [2] * count
 
 
 class Breaking:
