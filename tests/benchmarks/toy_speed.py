@@ -1,11 +1,11 @@
-"""How fast the toys' sweep is: against whole-grid numpy in the same run, and against what the machine's arithmetic allows.
+"""Measure the speed of a sweep of the toy models, against plain numpy and against the arithmetic peak of the machine.
 
     python tests/benchmarks/toy_speed.py [--points 1024] [--steps 1000] [--numpy-steps 100]
 
-Prints, for each case, the CPU seconds of all threads (best of three after a first call), their ratio to plain numpy over the whole
-grid (its time is linear in the steps: it takes `--numpy-steps` of them and is scaled), pixel-steps per second, and the share
-of the floor: the time that the fused multiply-adds alone, of every step of every pixel, would take on one core at the rate measured
-here. It may exceed 100%: what has diverged, or is in an exact cycle, is not stepped on.
+Prints, for each case, the CPU seconds of all threads (best of three after a first call), the ratio of the time of numpy over the whole
+grid (linear in the steps: `--numpy-steps` are measured and scaled), pixel-steps per second, and the share of the floor. The floor is the
+time that the fused multiply-adds of every step of every pixel would take on one core, at the peak rate measured here. The share may exceed
+100%, since diverged runs and exact cycles are not continued.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _multiply_adds(x, rounds):
             x[i] = y
 
 
-def peak() -> float:
+def measure_peak() -> float:
     """Return this core's fused multiply-adds per second, on data in L1."""
     x = np.ones(128)
     _multiply_adds(x, 10)
@@ -55,7 +55,7 @@ def peak() -> float:
     return 50_000 * 128 * 32 / best
 
 
-def seconds(work, repeats: int) -> tuple[float, float]:
+def measure_seconds(work, repeats: int) -> tuple[float, float]:
     """Return the least CPU and wall seconds of `work()`."""
     cpu, wall = [], []
     for _ in range(repeats):
@@ -75,17 +75,17 @@ def main() -> None:
     options = parser.parse_args()
     gamma, eta = np.geomspace(1e-5, 1e5, options.points), np.geomspace(1e-12, 1e12, options.points)
     pixel_steps = options.points**2 * options.steps
-    rate = peak()
+    rate = measure_peak()
     print(f"{options.points} x {options.points} pixels, {options.steps} steps; {rate:.3g} fused multiply-adds a second and core\n")
     print("| case | CPU s | wall s | numpy CPU s | numpy / ours | pixel-steps / CPU s | share of the floor |")
     print("|---|---|---|---|---|---|---|")
     for name, model, loss, optimizer, operations in CASES:
         experiment = ToyExperiment(model, loss, optimizer, options.steps)
         experiment.measure(gamma[:2], eta)
-        cpu, wall = seconds(lambda e=experiment: e.measure(gamma, eta), 3)
+        cpu, wall = measure_seconds(lambda e=experiment: e.measure(gamma, eta), 3)
         steps = min(options.numpy_steps, options.steps)
         two = isinstance(model, TwoParameter)
-        plain, _ = seconds(lambda m=model, o=loss, p=optimizer, two=two, n=steps: outcomes_numpy(
+        plain, _ = measure_seconds(lambda m=model, o=loss, p=optimizer, two=two, n=steps: outcomes_numpy(
             m.depth, two, o, p == "signsgd", gamma, eta, n), 1)
         plain *= options.steps / steps
         print(f"| {name} | {cpu:.3f} | {wall:.3f} | {plain:.1f} | {plain / cpu:.0f} | {pixel_steps / cpu:.2g} "

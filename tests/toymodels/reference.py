@@ -1,4 +1,4 @@
-"""The toys again, written as plainly as they can be: mpmath with 50 digits, and numpy over whole grids. Oracles for the kernels."""
+"""Reference simulations of the toy models, as oracles for the kernels: mpmath with 50 digits, and plain numpy over whole grids."""
 
 import mpmath
 import numpy as np
@@ -36,7 +36,7 @@ def trajectory_mp(model, L, loss, optimizer, gamma, eta, steps, digits=50, beta=
 
 
 def outcomes_numpy(L, two, loss, sign, gamma, eta, steps, rho=0.01):
-    """Return final, tail and peak excess of a whole grid, as one would write it in numpy; infinity where it diverged."""
+    """Return final, tail and peak excess of a whole grid, in plain numpy; infinity where it diverged."""
     g, e = np.meshgrid(gamma, eta, indexing="ij")
     p1 = 1 / (1 + np.exp(-1.0))
 

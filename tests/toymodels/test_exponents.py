@@ -1,4 +1,4 @@
-"""The promises: exponents of traced edges against the theory, and the two-parameter divergence to six digits."""
+"""Exponents of traced edges against the theory, and the two-parameter divergence to six digits."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_a_planted_wrong_exponent_is_contradicted():
     assert judge(law, 2 / 3).outcome == "CONTRADICTED"
 
 
-def test_a_grid_s_edges_support_the_theory_too():
+def test_the_edges_of_a_grid_support_the_theory_too():
     experiment = ToyExperiment(OneParameter(5), "mse")
     plane = Plane.log((1e-5, 1e5), (1e-15, 1e2), per_decade=(10, 20), stagger=True)
     found = assess(locate(experiment.measure(plane.gamma, plane.eta)), predict(experiment.model))
@@ -79,7 +79,7 @@ def test_a_grid_s_edges_support_the_theory_too():
     assert all(a.verdict.outcome == "SUPPORTED" for a in found)
 
 
-def test_the_catapult_s_far_end_is_found_however_far_it_lies():
+def test_the_end_of_the_catapults_is_found_however_far_it_is():
     """Between eta_crit ~ gamma^2 and eta_settle nothing trains for twelve decades at gamma = 1e-12."""
     gamma = np.array([1e-12, 1e-9, 1e-6])
     predicted = predict(TwoParameter(), "cross_entropy")

@@ -29,7 +29,7 @@ def test_trajectory_equals_fifty_digits(model, L, loss, optimizer, gamma):
     eta = rate(model, L, loss, optimizer, gamma, share=0.1 if optimizer == "momentum" else 0.7)
     f = trajectory(OneParameter(L) if model == "one" else TwoParameter(), loss, optimizer, gamma, eta, steps)["f"].values
     exact = np.array([float(x) for x in trajectory_mp(model, L, loss, optimizer, gamma, eta, steps)])
-    assert np.abs(f).max() > 1e-8          # it moves: not a test at the origin
+    assert np.abs(f).max() > 1e-8          # the run leaves the origin
     np.testing.assert_array_less(np.abs(f - exact) / np.maximum(1, np.abs(exact)), 1e-9)
 
 
@@ -68,7 +68,7 @@ def test_a_grid_equals_plain_numpy_where_it_is_not_chaotic(model, L, loss, optim
     assert abs(np.isinf(final).mean() - (portrait["outcome"] == 6).values.mean()) < 5e-3
     for name, oracle in (("final_excess", final), ("tail_excess", tail), ("peak_excess", peak)):
         off = np.abs(portrait[name].values[calm] - oracle[calm]) / np.maximum(1, oracle[calm])
-        # a run that hovers on a catapult's or a comb's edge amplifies rounding; nearly all must agree to the last digits
+        # a run at the edge of a catapult or of a periodic window amplifies rounding; nearly all must agree to the last digits
         assert np.quantile(off, 0.985) < 1e-9, name
 
 

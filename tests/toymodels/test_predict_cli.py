@@ -1,4 +1,4 @@
-"""`lazyrich predict`: what it prints, what it refuses, how long it takes."""
+"""`lazyrich predict`: its tables, its refusals, its duration."""
 
 import json
 import subprocess
@@ -52,7 +52,7 @@ def test_every_derivation_prints(model, optimizer, capsys):
 
 def test_an_edge_that_ends_says_where(capsys):
     assert predict(model="one", optimizer="adam") == 0
-    assert "gamma <= 0.005 alone" in capsys.readouterr().out
+    assert "only for gamma <= 0.005" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"rho": 1.0}, {"depth": 0}, {"model": "two", "depth": 3}, {"derive": True},
@@ -68,5 +68,5 @@ def test_a_fresh_process_takes_seconds():
     code = "from toymodels.predict_cli import predict; predict()"
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    # asked for: 4 s on a quiet machine; a test machine may be busy
+    # 4 s on a quiet machine; a test machine may be busy
     assert time.perf_counter() - start < 12

@@ -1,4 +1,4 @@
-"""ToyExperiment and trajectory: every outcome told apart, the far corners of the plane, bad input."""
+"""ToyExperiment and trajectory: every outcome, the far corners of the plane, bad input."""
 
 import numpy as np
 import pytest
@@ -31,20 +31,20 @@ def outcome(model, loss, gamma, eta, optimizer="sgd", steps=1000, **more):
     (Outcome.DIVERGED, OneParameter(2), "cross_entropy", 1e-2, 0.05, "sgd"),
     (Outcome.DIVERGED, TwoParameter(), "mse", 1e-3, 2.1e-6, "sgd"),
 ])
-def test_every_outcome_is_told_apart(expected, model, loss, gamma, eta, optimizer):
+def test_every_outcome_occurs(expected, model, loss, gamma, eta, optimizer):
     steps = 30_000 if isinstance(model, TwoParameter) and loss == "cross_entropy" else 1000
     assert outcome(model, loss, gamma, eta, optimizer, steps) is expected
 
 
 def test_a_cycle_between_zero_and_two_never_left_its_excess_of_one():
-    # SignSGD, lazy: a step that takes f from 0 to 2 and back; the extremes of f alone cannot tell it from a run through f = 1
+    # SignSGD, lazy: a step that takes f from 0 to 2 and back; the extremes of f alone do not distinguish it from a run through f = 1
     gamma = 1e-4
     eta = np.expm1(np.log1p(2 * gamma) / 2)
     assert outcome(OneParameter(2), "mse", gamma, eta, "signsgd") is Outcome.UNTRAINED
     assert outcome(OneParameter(2), "mse", gamma, 0.97 * eta, "signsgd") is Outcome.OSCILLATING
 
 
-def test_a_first_overshoot_of_cross_entropy_is_no_catapult():
+def test_a_transient_overshoot_with_cross_entropy_is_no_catapult():
     # around gamma = 1 the loss may first rise above its start although the kernel hardly moves
     gamma = 0.03
     eta = np.geomspace(0.3, 1.1, 60) * 5.09 * gamma**2
@@ -58,7 +58,7 @@ def test_a_first_overshoot_of_cross_entropy_is_no_catapult():
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 @pytest.mark.parametrize("optimizer", ["sgd", "signsgd", "momentum", "adam"])
 def test_the_far_corners_of_the_plane_are_sound(model, loss, optimizer):
-    """gamma and eta from 1e-12 to 1e12: no warning, no nonsense, and the lazy and rich limits where they must be."""
+    """gamma and eta from 1e-12 to 1e12: no warning, consistent excesses, and the lazy and rich limits where they must be."""
     plane = Plane.log((1e-12, 1e12), (1e-26, 1e12), per_decade=1)
     portrait = conform(ToyExperiment(model, loss, optimizer, 200).measure(plane.gamma, plane.eta))
     bounded = portrait["outcome"] != Outcome.DIVERGED
@@ -162,7 +162,7 @@ def test_trajectory_has_the_contract():
     (lambda: ToyExperiment(OneParameter(2)).measure(np.array([]), np.array([1.0])), "gamma must hold at least one value"),
     (lambda: ToyExperiment.of({"witness": "toy"}), "description must be"),
 ])
-def test_misuse_is_told_in_one_sentence(call, words):
+def test_misuse_is_refused_in_one_sentence(call, words):
     with pytest.raises(Misuse, match="^" + __import__("re").escape(words)):
         call()
 

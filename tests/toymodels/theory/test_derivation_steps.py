@@ -1,4 +1,4 @@
-"""What sympy derives, against differences, against the simulator's own steps, and against itself."""
+"""Derived expressions against finite differences, against simulated steps, and against each other."""
 
 import numpy as np
 import pytest
@@ -147,7 +147,7 @@ def test_the_escape_solves_its_equation(depth):
     assert float(ratio.subs({s.a: 0.01, s.t: 1.3})) == pytest.approx(1, rel=1e-12)
     if depth >= 3:
         assert flow.derive_silent_period(depth) == sympy.Rational(1, depth * (depth - 2))
-    # collapse: the rich limit of dw/dtau has no gamma, and is that of the escape while the pull is 1
+    # collapse: the rich limit of dw/dtau has no gamma, and is that of the escape while the residual is 1
     assert flow.derive_collapse(depth, MSE()) == depth * s.w ** (depth - 1)
 
 
@@ -210,9 +210,9 @@ def test_settling_constant_by_running_the_slow_system():
     log_kappa, settled = np.full(64, np.log(2 * start)), np.zeros(64)
     last = np.full(64, 9.0)
     for t in range(1, 400_000):
-        pull = -loss.slope(f)
-        f = f + np.exp(log_kappa) * pull
-        log_kappa -= eps**2 * pull**2
+        residual = -loss.slope(f)
+        f = f + np.exp(log_kappa) * residual
+        log_kappa -= eps**2 * residual**2
         excess = loss.excess(f)
         done = (np.maximum(excess, last) <= rho) & (np.exp(log_kappa) < 2.1 / catapult_edges.CURVATURE)
         settled[done & (settled == 0)] = t

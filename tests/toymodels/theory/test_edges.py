@@ -1,4 +1,4 @@
-"""Predicted edges against traced ones, a few of each; docs/tables/edges.py prints them all."""
+"""Predicted edges against traced ones, at a few gammas; docs/tables/edges.py has them all."""
 
 import numpy as np
 import pytest

@@ -143,7 +143,7 @@ def test_a_loss_of_ones_own_goes_in_by_its_formula():
     found = predict(OneParameter(5), loss)
     assert [found["eta_min"].exponent(r) for r in ("lazy", "rich")] == [2, 1]
     assert [found["eta_max"].exponent(r) for r in ("lazy", "rich")] == [2, R(2, 5)]
-    # pull at the start f = 0: (1/width^2) width^2/sqrt(1 + 1/width^2) = 1/sqrt(5)
+    # residual at the start f = 0: (1/width^2) width^2/sqrt(1 + 1/width^2) = 1/sqrt(5)
     assert found["eta_min"].prefactor("rich").equals(sympy.sqrt(5) / (15 * s.T))
     assert predict(OneParameter(2), loss)["eta_div"].prefactor("lazy") == 2      # gamma/l'(oo), l'(oo) = width
     assert set(predict(TwoParameter(), loss)) == {"eta_min", "eta_crit"}
