@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -112,7 +112,7 @@ Loss = MSE | CrossEntropy
 LOSSES: dict[str, Loss] = {"mse": MSE(), "cross_entropy": CrossEntropy()}
 
 
-def as_loss(loss: Any) -> Loss:
+def as_loss(loss: str | Loss) -> Loss:
     """Return the loss of that name, or `loss` itself if it is one; otherwise raise `Misuse`."""
     if isinstance(loss, MSE | CrossEntropy):
         return loss

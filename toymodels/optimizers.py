@@ -66,7 +66,7 @@ OPTIMIZERS = {"sgd": SGD, "signsgd": SignSGD, "momentum": HeavyBall, "adam": Ada
 Optimizer = SGD | SignSGD | HeavyBall | Adam
 
 
-def as_optimizer(optimizer: Any) -> Optimizer:
+def as_optimizer(optimizer: str | Optimizer) -> Optimizer:
     """Return the optimizer of that name with its default hyperparameters, or `optimizer` itself; otherwise raise `Misuse`."""
     if isinstance(optimizer, SGD | SignSGD | HeavyBall | Adam):
         return optimizer

@@ -11,8 +11,9 @@ from validation.cli_options import Whole
 if TYPE_CHECKING:
     from toymodels.theory.table import Cell, Row
 
-LEGEND = ("f1, f2 = 1 + d2: the outputs below and above 1 where the excess is rho, d1 = 1 - f1; r(f) = -l'(f), r_0 = r(0), "
-          "h_l = l''(1); below a law: the gammas at which the local exponent is within 0.02 of its limit.")
+LEGEND = ("f1 = 1 - d1 and f2 = 1 + d2 are the outputs below and above 1 at which the excess is rho; r(f) = -l'(f), r_0 = r(0), "
+          "h_l = l''(1); S_0 is the integral of 1/r from 0 to f1; kappa, C and c_star are numbers (--derive). The line below a law gives "
+          "the gammas at which the local exponent is within 0.02 of its limit.")
 
 
 def predict(

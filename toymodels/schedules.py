@@ -48,7 +48,7 @@ SCHEDULES = {"constant": Constant, "warmup_cosine": WarmupCosine}
 Schedule = Constant | WarmupCosine
 
 
-def as_schedule(schedule: Any) -> Schedule:
+def as_schedule(schedule: str | Schedule) -> Schedule:
     """Return the schedule of that name, or `schedule` itself if it is one; otherwise raise `Misuse`."""
     if isinstance(schedule, Constant | WarmupCosine):
         return schedule

@@ -255,8 +255,8 @@ def _count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def trajectory(model: Any, loss: Any = "mse", optimizer: Any = "sgd", gamma: Any = 1.0, eta: Any = 0.1, steps: Any = 1000,
-               schedule: Any = "constant") -> xr.Dataset:
+def trajectory(model: models.Model, loss: str | losses.Loss = "mse", optimizer: str | optimizers.Optimizer = "sgd", gamma: float = 1.0,
+               eta: float = 0.1, steps: int = 1000, schedule: str | schedules.Schedule = "constant") -> xr.Dataset:
     """Return one run of a toy model, step by step, in the same arithmetic as a sweep.
 
     Parameters
@@ -284,9 +284,9 @@ def trajectory(model: Any, loss: Any = "mse", optimizer: Any = "sgd", gamma: Any
     u, v, f = np.empty(steps + 1), np.empty(steps + 1), np.empty(steps + 1)
     scaled = float(kernels.scale_rate(bool(train.two), train.optimizer, np.float64(g), np.float64(rate)))
     kernels.compile_recorder(*train.key)(g, scaled, train.factors, train.numbers, u, v, f)
-    loss, L = experiment.loss, model.depth
+    chosen, L = losses.as_loss(loss), model.depth
     with np.errstate(all="ignore"):
-        first, second = loss.slope(f), loss.curvature(f)
+        first, second = chosen.slope(f), chosen.curvature(f)
         if train.two:
             state = {"u1": u, "u2": v}
             kernel = 2 * (u**2 + v**2) / g**2
@@ -300,7 +300,7 @@ def trajectory(model: Any, loss: Any = "mse", optimizer: Any = "sgd", gamma: Any
             sharpness = second * kernel
             if L > 1:
                 sharpness = sharpness + first * L * (L - 1) * w ** (L - 2) / g
-        data = {"f": f, "loss": loss.value(f), "excess": loss.excess(f), "sharpness": sharpness, "kernel": kernel} | state
+        data = {"f": f, "loss": chosen.value(f), "excess": chosen.excess(f), "sharpness": sharpness, "kernel": kernel} | state
     names = {"f": "centred, rescaled output", "loss": "loss", "excess": "excess loss", "kernel": "kernel K",
              "sharpness": "largest eigenvalue of the update's Hessian", "w": "weight", "u": "(w - 1)/gamma"}
     return xr.Dataset(

@@ -5,7 +5,7 @@ import pytest
 
 from tests.toymodels.reference import outcomes_numpy, trajectory_mp
 from toymodels import Adam, CrossEntropy, HeavyBall, OneParameter, ToyExperiment, TwoParameter, trajectory
-from toymodels.arithmetic import exp, sigmoid
+from toymodels.arithmetic import compile_kernel, exp, sigmoid
 from toymodels.simulate import tail_start
 
 GAMMAS = [1e-10, 1e-5, 1e-2, 1.0, 1e3, 1e6]
@@ -120,10 +120,19 @@ def test_exp_is_accurate_and_never_overflows():
     assert np.isnan(_sigmoid(np.nan))
 
 
-def _compiled():
+def test_a_kernel_is_compiled_where_numba_finds_no_folder_for_its_cache(monkeypatch):
+    """As in a read-only installation without a home folder."""
+    from numba.core import caching
+
+    for kind in (caching.CacheImpl, *caching.CacheImpl.__subclasses__()):
+        monkeypatch.setattr(kind, "_locator_classes", [])
+    assert compile_kernel(lambda x: x + 1.0)(1.0) == 2.0
+
+
+def _compile_functions():
     from numba import njit
 
     return njit(lambda x: exp(x)), njit(lambda x: sigmoid(x))
 
 
-_exp, _sigmoid = _compiled()
+_exp, _sigmoid = _compile_functions()

@@ -8,21 +8,24 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import Model, OneParameter, TwoParameter, as_model
-from toymodels.optimizers import SGD, Adam, HeavyBall, SignSGD, as_optimizer, describe
+from toymodels.optimizers import SGD, Adam, HeavyBall, Optimizer, SignSGD, as_optimizer, describe
 from toymodels.theory import adam, catapult_edges, curves
 from toymodels.theory.asymptotics import Branch, explicit_branch, solve_crossing
 from toymodels.theory.edge import Curve, Edge
-from toymodels.theory.losses import as_theory_loss, solve_target_outputs
+from toymodels.theory.losses import TheoryLoss, as_theory_loss, solve_target_outputs
 from toymodels.theory.symbols import letters
 
+if TYPE_CHECKING:
+    import sympy
 
-def predict(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str, Edge]:
+
+def predict(model: Model, loss: str | TheoryLoss = "mse", optimizer: str | Optimizer = "sgd") -> dict[str, Edge]:
     """Return the edges that the theory predicts, by their names.
 
     Parameters
@@ -57,7 +60,7 @@ def predict(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     return {edge.name: replace(edge, cache_key=cache_key) for edge in sorted(edges, key=lambda e: order.index(e.name))}
 
 
-def solve_closing_point(model: Model, loss: Any, numbers: bool = True) -> Any:
+def solve_closing_point(model: Model, loss: str | TheoryLoss, numbers: bool = True) -> sympy.Expr:
     """Return the gamma at which SGD's triangle of trainability closes, as sympy in T: eta_min's rich law meets eta_max's.
 
     ``(2 T (L - 2) r0/(L h_l))**(L/(L - 2))`` for one parameter and L >= 3 (``r0 = -l'(0)``; 1 for MSE); infinity otherwise.

@@ -13,7 +13,7 @@ from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import Model, OneParameter, TwoParameter, as_model
 from toymodels.optimizers import SGD, HeavyBall, Optimizer, SignSGD, as_optimizer
 from toymodels.theory.catalogue import predict, solve_closing_point
-from toymodels.theory.losses import as_theory_loss, derive_curvature_at_minimum, derive_slope, residual_at_start
+from toymodels.theory.losses import TheoryLoss, as_theory_loss, derive_curvature_at_minimum, derive_slope, residual_at_start
 from toymodels.theory.printing import as_latex
 from toymodels.theory.symbols import letters
 
@@ -50,7 +50,7 @@ def _as_plain(formula: str) -> str:
     return re.sub(r"\\mathrm\{(\w+)\}", r"\1", formula).replace("\\", "").replace("{", "").replace("}", "")
 
 
-def derive_steps(model: Model, loss: Any = "mse", optimizer: Any = "sgd") -> list[Step]:
+def derive_steps(model: Model, loss: str | TheoryLoss = "mse", optimizer: str | Optimizer = "sgd") -> list[Step]:
     """Return the steps from the definitions to the exponents of the edges.
 
     Parameters

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from toymodels.theory.asymptotics import Branch, Scaling, choose_smallest, derive_scaling
 from toymodels.theory.derivation_cache import load_or_derive
@@ -16,6 +17,9 @@ from toymodels.theory.printing import as_latex
 from toymodels.theory.symbols import letters
 from validation.arguments import Misuse, between, choose, positive, whole
 from validation.prediction import REGIMES, Prediction
+
+if TYPE_CHECKING:
+    import sympy
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Edge(Prediction):
     holds: tuple[int, float] = (1000, 0.02)
     cache_key: str = ""
 
-    def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
+    def __call__(self, gamma: ArrayLike, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
         """Return the predicted eta.
 
         Parameters
@@ -93,9 +97,8 @@ class Edge(Prediction):
         ------
         Misuse : gamma not finite and above zero, steps not whole and at least 1, rho outside (0, 1).
         """
-        gamma = positive("gamma", gamma)
-        steps, rho = whole("steps", steps), between("rho", rho, 0, 1)
-        return np.asarray(self.numeric(gamma, steps, rho), dtype=np.float64)
+        values, steps, rho = positive("gamma", gamma), whole("steps", steps), between("rho", rho, 0, 1)
+        return np.asarray(self.numeric(values, steps, rho), dtype=np.float64)
 
     @cached_property
     def curve(self) -> Curve:
@@ -103,12 +106,12 @@ class Edge(Prediction):
         return self.derive()
 
     @property
-    def expression(self) -> Any:
+    def expression(self) -> sympy.Expr:
         """Eta as a sympy expression in `toymodels.theory.symbols.letters()`: gamma, T, rho."""
         return self.curve.expression.subs(self.curve.values)
 
     @property
-    def formula(self) -> Any:
+    def formula(self) -> sympy.Expr | sympy.Equality:
         """The expression with the letters kept that stand for functions of rho and numbers of the loss: f1, h_l, r_0, ..."""
         return self.curve.expression if self.curve.formula is None else self.curve.formula
 
@@ -131,7 +134,7 @@ class Edge(Prediction):
     def _scalings(self) -> dict[str, Scaling]:
         return {}
 
-    def exponent(self, regime: str) -> Any:
+    def exponent(self, regime: str) -> sympy.Rational:
         """Return the limit of the local exponent in the regime, an exact sympy Rational."""
         import sympy
 
@@ -154,11 +157,11 @@ class Edge(Prediction):
         exponent, logarithm = load_or_derive(self.cache_key and f"{self.cache_key} {self.name} {regime}", derive).split()
         return exponent, logarithm == "1"
 
-    def law(self, regime: str) -> Any:
+    def law(self, regime: str) -> sympy.Expr:
         """Return the power law that the edge becomes in the regime, as sympy in gamma and the letters of the formula."""
         return self.scaling(regime).law(letters().gamma, regime)
 
-    def prefactor(self, regime: str) -> Any:
+    def prefactor(self, regime: str) -> sympy.Expr:
         """Return c of ``eta ~ c gamma**exponent |log gamma|**power`` as a sympy expression in T and rho (`letters()`)."""
         return self.scaling(regime).prefactor.subs(self.curve.values)
 

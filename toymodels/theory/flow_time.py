@@ -9,17 +9,17 @@ MSE has closed forms, other losses are integrated by Gauss-Legendre panels; `flo
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from toymodels.losses import MSE
 from toymodels.models import Model, OneParameter, as_model
-from toymodels.theory.losses import as_theory_loss, numeric_residual, solve_excess_root
+from toymodels.theory.losses import TheoryLoss, as_theory_loss, numeric_residual, solve_excess_root
 from validation.arguments import between, positive
 
 
-def gradient_flow_time(model: Model, loss: Any, gamma: Any, rho: float = 0.01) -> np.ndarray:
+def gradient_flow_time(model: Model, loss: str | TheoryLoss, gamma: ArrayLike, rho: float = 0.01) -> np.ndarray:
     """Return S = eta T, the learning rate times the steps that gradient flow needs to bring the excess loss down to rho.
 
     The relative error is below 1e-12 for gamma from 1e-20 to 1e20.
@@ -40,12 +40,10 @@ def gradient_flow_time(model: Model, loss: Any, gamma: Any, rho: float = 0.01) -
     Misuse : for an unknown model or loss, gamma not above zero, rho outside (0, 1).
     """
     as_model(model)
-    loss = as_theory_loss(loss)
-    gamma = positive("gamma", gamma)
-    rho = between("rho", rho, 0, 1)
-    if isinstance(loss, MSE):
-        return _closed_one(model.depth, gamma, rho) if isinstance(model, OneParameter) else _closed_two(gamma, rho)
-    return integrate_time(model, loss, gamma, rho)
+    chosen, values, rho = as_theory_loss(loss), positive("gamma", gamma), between("rho", rho, 0, 1)
+    if isinstance(chosen, MSE):
+        return _closed_one(model.depth, values, rho) if isinstance(model, OneParameter) else _closed_two(values, rho)
+    return integrate_time(model, chosen, values, rho)
 
 
 def _closed_one(depth: int, gamma: np.ndarray, rho: float) -> np.ndarray:
@@ -104,7 +102,7 @@ def _closed_two(gamma: np.ndarray, rho: float) -> np.ndarray:
     return gamma * (gamma / (2 * c)) * np.log1p(rise / root)
 
 
-def integrate_time(model: Model, loss: Any, gamma: Any, rho: float) -> np.ndarray:
+def integrate_time(model: Model, loss: TheoryLoss, gamma: np.ndarray, rho: float) -> np.ndarray:
     """Return S by Gauss-Legendre panels, for any loss (with a relative error of 1e-13 for the paper's losses).
 
     Two substitutions keep the integrand smooth: below f = 1/2, v = log(1 + gamma f) (asinh(gamma f) for two parameters),

@@ -6,16 +6,19 @@ All of it follows from ``loss.expression(f)``, so a loss of one's own has a ``na
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from toymodels.losses import MSE, CrossEntropy, as_loss
 from toymodels.theory.symbols import letters
 from validation.arguments import Misuse, between
+
+if TYPE_CHECKING:
+    import sympy
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,22 @@ class PseudoHuber:
         return width**2 * (sympy.sqrt(1 + ((f - 1) / width) ** 2) - 1)
 
 
-def as_theory_loss(loss: Any) -> Any:
+class TheoryLoss(Hashable, Protocol):
+    """A loss for the theory: hashable, with a name, and a formula whose quadratic minimum is at f = 1."""
+
+    @property
+    def name(self) -> str:
+        """The name, as in descriptions and tables."""
+
+    def expression(self, f: sympy.Expr) -> sympy.Expr:
+        """Return ``l(f)`` in sympy."""
+
+
+def as_theory_loss(loss: str | TheoryLoss) -> Any:
     """Return the loss of that name, or anything hashable with a ``name`` and an ``expression``; otherwise raise `Misuse`."""
     if callable(getattr(loss, "expression", None)) and isinstance(getattr(loss, "name", None), str):
         return loss
-    return as_loss(loss)
+    return as_loss(loss)  # type: ignore[arg-type]
 
 
 @cache
@@ -135,7 +149,7 @@ def _residual_cross_entropy(delta: np.ndarray) -> np.ndarray:
 
 
 @cache
-def solve_excess_root(loss: Any, rho: float, side: str = "below") -> float:
+def solve_excess_root(loss: Any, rho: float, side: Literal["below", "above"] = "below") -> float:
     """Return ``Delta = 1 - f`` where the excess is `rho`: in (0, 1) for "below" (f1 = 1 - Delta), negative for "above" (f2).
 
     MSE: sqrt(rho) and -sqrt(rho). The relative error is 1e-15.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from toymodels.models import Model, OneParameter, TwoParameter
-from toymodels.optimizers import as_optimizer, describe
+from toymodels.optimizers import Optimizer, as_optimizer, describe
 from toymodels.theory.catalogue import predict
 from toymodels.theory.edge import Edge
-from toymodels.theory.losses import as_theory_loss
+from toymodels.theory.losses import TheoryLoss, as_theory_loss
 from toymodels.theory.printing import as_latex, as_text
 from toymodels.theory.symbols import letters
 
@@ -52,7 +52,7 @@ class Row:
     cells: dict[str, Cell | None]
 
 
-def list_rows(model: Model, loss: Any, optimizer: Any, steps: int = 1000, rho: float = 0.01) -> list[Row]:
+def list_rows(model: Model, loss: str | TheoryLoss, optimizer: str | Optimizer, steps: int = 1000, rho: float = 0.01) -> list[Row]:
     """Return one row for each edge that exists.
 
     Parameters
@@ -60,8 +60,8 @@ def list_rows(model: Model, loss: Any, optimizer: Any, steps: int = 1000, rho: f
     model, loss, optimizer : as in `predict`.
     steps, rho : T and rho, for the numbers: prefactors and windows.
     """
-    loss, optimizer = as_theory_loss(loss), as_optimizer(optimizer)
-    return [Row(model, loss.name, describe(optimizer), edge, {r: _cell(edge, r, steps, rho) for r in REGIMES})
+    name, hyperparameters = as_theory_loss(loss).name, describe(as_optimizer(optimizer))
+    return [Row(model, name, hyperparameters, edge, {r: _cell(edge, r, steps, rho) for r in REGIMES})
             for edge in predict(model, loss, optimizer).values()]
 
 
