@@ -1,14 +1,16 @@
 """Tiny datasets in the formats of the real ones, written for the tests of their readers."""
 
 import gzip
+import hashlib
 import io
 import struct
 import tarfile
 
 import numpy as np
+import torch
 from PIL import Image
 
-from deepnets.tasks import mnist1m_files
+from deepnets.tasks import cifar, image_task, mnist1m_files, mnist_files
 
 IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -34,6 +36,18 @@ def idx_folder(folder, shown=300, held=60, zipped=True, seed=0):
     return x, y
 
 
+def fashion_folder(folder, monkeypatch, **how):
+    """Write Fashion-MNIST's four files, and let their checksums be the right ones."""
+    made = idx_folder(folder, **how)
+    sums = {}
+    for name in IDX_NAMES:
+        [path] = folder.glob(f"{name}*")
+        data = path.read_bytes()
+        sums[name] = hashlib.sha256(gzip.decompress(data) if path.suffix == ".gz" else data).hexdigest()
+    monkeypatch.setattr(mnist_files, "FASHION_SHA256", sums)
+    return made
+
+
 def cifar_folder(folder, records, seed=0):
     rng = np.random.default_rng(seed)
     x, y = unlike(rng, 6 * records, 3, 32, 32), rng.integers(0, 10, 6 * records, dtype=np.uint8)
@@ -43,6 +57,12 @@ def cifar_folder(folder, records, seed=0):
     for i, name in enumerate(names):
         (folder / name).write_bytes(table[i * records:(i + 1) * records].tobytes())
     return x, y
+
+
+def small_cifar_folder(folder, monkeypatch, records=40):
+    """Write CIFAR-10's six files with fewer records, and let that be the right number."""
+    monkeypatch.setattr(cifar, "RECORDS", records)
+    return cifar_folder(folder, records)
 
 
 def cifar_archive(path, folder):
@@ -95,3 +115,9 @@ def jpeg(rng, kind, grey=False):
     image = Image.fromarray(pixels)
     (image.convert("L") if grey else image).save(file, "JPEG")
     return file.getvalue()
+
+
+def bytes_of(task, x):
+    """Return the bytes of scaled images."""
+    _, scale = image_task.load_source(task.read, task.path)
+    return (x * scale.unit + scale.mean).round().to(torch.uint8).numpy()

@@ -143,3 +143,24 @@ def encoder(seed=0):
 
 
 NETWORKS = {"mlp": mlp, "cnn": cnn, "resnet": resnet, "vit": vit, "encoder": encoder}
+
+
+def inputs(shape, n=6, seed=1):
+    """Random inputs (n, *shape)."""
+    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+def place(centered, u):
+    """Set the parameters u of a centred network."""
+    with torch.no_grad():
+        for name, p in centered.coordinates().items():
+            p.copy_(u[name])
+
+
+def centred_by_hand(module, u, gamma, x):
+    """The difference of two float64 copies over gamma, for modules that `centred` does not take."""
+    f = [copy.deepcopy(module).double() for _ in range(2)]
+    with torch.no_grad():
+        for n, p in f[1].named_parameters():
+            p += gamma * u[n].double()
+        return (f[1](x.double()) - f[0](x.double())) / gamma
