@@ -26,7 +26,7 @@ class NotRecorded(UserWarning):
     """A function could not be recorded or compiled; it runs without."""
 
 
-def as_compile(compile: Any) -> bool | str:
+def as_compile(compile: object) -> bool | str:
     """Return `compile` if it is True, False or "auto"; otherwise raise `Misuse`."""
     if not isinstance(compile, bool) and compile != "auto":
         raise Misuse(f"compile must be True, False or 'auto', not {compile!r}")

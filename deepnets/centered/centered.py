@@ -10,7 +10,7 @@ import copy
 import math
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ class Centered(nn.Module):
     True
     """
 
-    def __init__(self, module: nn.Module, gamma: float, method: str = "auto") -> None:
+    def __init__(self, module: nn.Module, gamma: float, method: Literal["auto", "pairs", "two_copy", "float64"] = "auto") -> None:
         super().__init__()
         if not isinstance(module, nn.Module):
             raise Misuse(f"module must be a torch.nn.Module, not {module!r}")

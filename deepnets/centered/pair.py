@@ -15,6 +15,8 @@ import torch.nn.functional as F
 
 from validation.arguments import Misuse
 
+Scale = float | torch.Tensor      # gamma; 0-dimensional, if a tensor
+
 
 class Unsupported(Misuse):
     """An operation through which differences cannot be propagated; the message names it."""
@@ -26,7 +28,7 @@ class Operand:
     __slots__ = ("__weakref__", "scale", "v0")
     __hash__ = object.__hash__
     v0: torch.Tensor
-    scale: Any
+    scale: Scale
 
     @property
     def shape(self) -> torch.Size:
@@ -86,7 +88,7 @@ class Pair(Operand):
 
     __slots__ = ("d", "known")
 
-    def __init__(self, v0: torch.Tensor, d: torch.Tensor, scale: Any, known: torch.Tensor | None = None) -> None:
+    def __init__(self, v0: torch.Tensor, d: torch.Tensor, scale: Scale, known: torch.Tensor | None = None) -> None:
         self.v0, self.d, self.scale, self.known = v0, d, scale, known
 
     @property
@@ -121,7 +123,7 @@ class Decision(Operand):
 
     __slots__ = ("moved", "working")
 
-    def __init__(self, v0: torch.Tensor, moved: torch.Tensor, scale: Any, working: torch.dtype) -> None:
+    def __init__(self, v0: torch.Tensor, moved: torch.Tensor, scale: Scale, working: torch.dtype) -> None:
         self.v0, self.moved, self.scale, self.working = v0, moved, scale, working
 
 
@@ -192,7 +194,7 @@ def _resolve(func: Callable[..., Any]) -> tuple[str, Callable[..., Any], bool]:
     return name, func, in_place
 
 
-def cast_scale(scale: Any, dtype: torch.dtype) -> Any:
+def cast_scale(scale: Scale, dtype: torch.dtype) -> Scale:
     """Return the scale in `dtype`, so that it does not change the dtype of a tensor it multiplies."""
     return scale.to(dtype) if isinstance(scale, torch.Tensor) else scale
 

@@ -8,14 +8,14 @@ from typing import Any
 from validation.arguments import Misuse, whole
 
 
-def flag(name: str, value: Any) -> bool:
+def flag(name: str, value: object) -> bool:
     """Return `value` if it is True or False; otherwise raise `Misuse`."""
     if not isinstance(value, bool):
         raise Misuse(f"{name} must be True or False, not {value!r}")
     return value
 
 
-def image_shape(name: str, value: Any) -> tuple[int, int, int]:
+def image_shape(name: str, value: object) -> tuple[int, int, int]:
     """Return (channels, height, width) as a tuple of whole numbers >= 1; otherwise raise `Misuse`."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
         raise Misuse(f"{name} must be (channels, height, width), not {value!r}")

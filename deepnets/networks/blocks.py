@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -64,6 +65,11 @@ class Blocks:
         flag("bias", self.bias)
         choose("nonlinearity", self.nonlinearity, NONLINEARITIES)
         choose("parametrization", self.parametrization, PARAMETRIZATIONS)
+
+    @classmethod
+    def of_network(cls, network: Any) -> Blocks:
+        """Return the blocks of a `ViT` or a `Transformer`, whose arguments have the same names."""
+        return cls(**{argument.name: getattr(network, argument.name) for argument in fields(cls)})
 
     @property
     def rules(self) -> Parametrization:

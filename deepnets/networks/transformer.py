@@ -52,7 +52,7 @@ class Transformer:
     def __post_init__(self) -> None:
         for name in ("vocabulary", "context"):
             whole(name, getattr(self, name))
-        self._blocks()      # checks the other arguments
+        Blocks.of_network(self)      # checks the other arguments
 
     @property
     def in_features(self) -> int:
@@ -67,15 +67,11 @@ class Transformer:
     @property
     def depth(self) -> int:
         """Weight matrices on the longest path: embedding, four in each block (values, output, two of the MLP), readout."""
-        return self._blocks().depth + 2
-
-    def _blocks(self) -> Blocks:
-        return Blocks(self.width, self.blocks, self.heads, self.mlp_ratio, self.qk, self.temperature, self.norm, self.bias,
-                      self.nonlinearity, self.parametrization)
+        return Blocks.of_network(self).depth + 2
 
     def scalings(self) -> tuple[Scaling, ...]:
         """Return the scaling of every tensor by its name in the built module."""
-        blocks = self._blocks()
+        blocks = Blocks.of_network(self)
         return (blocks.rules.lookup("embedding", (self.vocabulary, self.width)),
                 blocks.rules.lookup("positions", (self.context, self.width)), *blocks.scalings(),
                 *blocks.rules.layer("readout", "readout", (self.vocabulary, self.width), self.width, self.bias))
@@ -83,7 +79,7 @@ class Transformer:
     def build(self, seed: int) -> TokensThenBlocks:
         """Return the module, its weights drawn from `seed`: the same on every machine."""
         generator = torch.Generator().manual_seed(whole("seed", seed, 0))
-        scalings, plan = {s.name: s for s in self.scalings()}, self._blocks()
+        scalings, plan = {s.name: s for s in self.scalings()}, Blocks.of_network(self)
         embedding, positions = draw_parameter(scalings["embedding"], generator), draw_parameter(scalings["positions"], generator)
         blocks = plan.build(scalings, generator, causal=True)
         return TokensThenBlocks(embedding, positions, blocks, plan.build_norm(),

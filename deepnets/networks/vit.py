@@ -65,7 +65,7 @@ class ViT:
         _, height, wide = self.in_shape
         if height % self.patch or wide % self.patch:
             raise Misuse(f"patch must divide both sides of the image, {height} x {wide}, not {self.patch!r}")
-        self._blocks()      # checks the other arguments
+        Blocks.of_network(self)      # checks the other arguments
 
     @property
     def in_features(self) -> int:
@@ -75,15 +75,11 @@ class ViT:
     @property
     def depth(self) -> int:
         """Weight matrices on the longest path: patches, four in each block (values, output, two of the MLP), readout."""
-        return self._blocks().depth + 2
-
-    def _blocks(self) -> Blocks:
-        return Blocks(self.width, self.blocks, self.heads, self.mlp_ratio, self.qk, self.temperature, self.norm, self.bias,
-                      self.nonlinearity, self.parametrization)
+        return Blocks.of_network(self).depth + 2
 
     def scalings(self) -> tuple[Scaling, ...]:
         """Return the scaling of every tensor by its name in the built module."""
-        blocks = self._blocks()
+        blocks = Blocks.of_network(self)
         numbers = self.in_shape[0] * self.patch**2
         return (blocks.rules.lookup("positions", (self.in_features // numbers, self.width)),
                 *blocks.rules.layer("patches", "input", (self.width, numbers), numbers, self.bias), *blocks.scalings(),
@@ -92,7 +88,7 @@ class ViT:
     def build(self, seed: int) -> PatchesThenBlocks:
         """Return the module, its weights drawn from `seed`: the same on every machine."""
         generator = torch.Generator().manual_seed(whole("seed", seed, 0))
-        scalings, plan = {s.name: s for s in self.scalings()}, self._blocks()
+        scalings, plan = {s.name: s for s in self.scalings()}, Blocks.of_network(self)
         positions = draw_parameter(scalings["positions"], generator)
         patches = ScaledLinear(scalings["patches.weight"], self.bias, generator)
         blocks = plan.build(scalings, generator, causal=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +58,7 @@ class Own:
         return {"name": "own", "content": self.content, "samples": len(self.x), "classes": self.classes}
 
 
-def from_loader(shown: Iterable[Any], held_out: Iterable[Any], classes: int | None = None) -> Own:
+def from_loader(shown: Iterable[Sequence[torch.Tensor]], held_out: Iterable[Sequence[torch.Tensor]], classes: int | None = None) -> Own:
     """Return the task of the user's own data.
 
     The order and the batches of the loaders do not matter: every run uses batches of its own size, in an order that depends on its seed.
@@ -112,7 +112,7 @@ def _probabilities(y: torch.Tensor, classes: int) -> bool:
     return y.shape[1] == classes and bool((y >= 0).all() and ((y.sum(1) - 1).abs() < ROUNDED).all())
 
 
-def _read(name: str, loader: Iterable[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+def _read(name: str, loader: Iterable[Sequence[torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return all batches of a loader as one pair of tensors on the CPU; floating-point inputs as float32, tokens as they are."""
     try:
         pairs = [(x.detach().cpu(), y.detach().cpu()) for x, y in loader]

@@ -41,7 +41,7 @@ class Task(Protocol):
         ...
 
 
-def as_task(task: Any) -> Task:
+def as_task(task: object) -> Task:
     """Return `task` if it has the attributes and methods of `Task`; otherwise raise `Misuse`."""
     if isinstance(task, type) or not isinstance(task, Task):
         raise Misuse("task must have in_shape, out_features, classes, batch(seed, step, size), held_out() and describe(), as those of "
