@@ -18,8 +18,9 @@ from validation.edges import locate
 from validation.experiment import Experiment
 from validation.fitting.powerlaw import fit
 from validation.fitting.result import FitOutcome
+from validation.portrait import rates
 from validation.prediction import REGIMES
-from validation.tracing import trace
+from validation.tracing import nearest_gammas, trace
 
 THRESHOLD = 0.8         # the held-out accuracy of a trained run, unless the portrait gives another
 FEWEST = 4              # gammas, below which nothing is fitted
@@ -112,11 +113,12 @@ class TracePlan:
     eta: tuple[float, float]
     accuracy: float | None = None
 
-    def count_runs(self, seeds: int) -> int:
-        """Return about how many runs it takes: those of the scan, and those inside each edge's bracket."""
+    def count_runs(self, seeds: int, known: xr.Dataset) -> int:
+        """Return about how many runs must be trained: those of the scan that `known` does not replace, and those inside each bracket."""
         scan = int(np.ceil(np.log10(self.eta[1] / self.eta[0]) * PER_DECADE)) + 1
         rounds = int(np.ceil(np.log(np.log(10) / PER_DECADE / RTOL) / np.log(SECTIONS + 1)))
-        return len(self.gamma) * seeds * (scan + rounds * SECTIONS * len(self.edges))
+        scanned = np.setdiff1d(self.gamma, known["gamma"].values) if _largest_step(known) <= 1 / PER_DECADE else self.gamma
+        return seeds * (len(scanned) * scan + len(self.gamma) * rounds * SECTIONS * len(self.edges))
 
 
 def plan_tracing(edges: xr.Dataset, predictions: Mapping[str, Exponents], accuracy: float = THRESHOLD) -> list[TracePlan]:
@@ -147,22 +149,30 @@ def plan_tracing(edges: xr.Dataset, predictions: Mapping[str, Exponents], accura
             ends = near["eta"].sel(edge=group).values
             if np.isfinite(ends).any():
                 scan = float(np.nanmin(ends) / 10**BEYOND), float(np.nanmax(ends) * 10**BEYOND)
-                plans.append(TracePlan(tuple(group), np.geomspace(low, high, count), scan, criterion))
+                plans.append(TracePlan(tuple(group), nearest_gammas(np.geomspace(low, high, count), gammas), scan, criterion))
     return plans
 
 
-def trace_edges(experiment: Experiment, plans: Sequence[TracePlan], advance: Callable[..., None] = lambda amount=1: None) -> xr.Dataset:
+def _largest_step(portrait: xr.Dataset) -> float:
+    """Return the largest distance in decades between neighbouring rates of a portrait, rounded to 1e-9."""
+    eta = np.log10(rates(portrait))
+    return round(float(np.diff(eta, axis=-1).max()), 9) if eta.shape[-1] > 1 else np.inf
+
+
+def trace_edges(experiment: Experiment, plans: Sequence[TracePlan], known: xr.Dataset,
+                advance: Callable[..., None] = lambda amount=1: None) -> xr.Dataset:
     """Return the traced edges; their attribute ``runs`` counts the runs.
 
     Parameters
     ----------
     experiment : a `DeepExperiment`.
     plans : as from `plan_tracing`, at least one.
+    known : the experiment's portrait, whose runs are not trained again.
     advance : called with the number of runs after each batch of them.
     """
     names = list(dict.fromkeys(edge for plan in plans for edge in plan.edges))
     parts = [trace(_CountedExperiment(experiment, plan.accuracy, advance), plan.gamma, list(plan.edges), rtol=RTOL, eta=plan.eta,
-                   per_decade=PER_DECADE) for plan in plans]
+                   per_decade=PER_DECADE, known=_judge_by_accuracy(known, plan.accuracy)) for plan in plans]
     blank = {"eta": np.nan, "crossings": 0, "fringe": 0.0, "method": 0}
     by_gamma: dict[float, xr.Dataset] = {}
     for part in parts:
@@ -191,10 +201,15 @@ class _CountedExperiment(Experiment):
         return self.experiment.describe()
 
     def measure(self, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
-        """Return the experiment's portrait; by accuracy, with a tail excess of 0 where a run reached it, else infinity."""
+        """Return the experiment's portrait, judged by the accuracy if there is one."""
         portrait = self.experiment.measure(gamma, eta)
         self.advance(portrait["outcome"].size)
-        if self.accuracy is None:
-            return portrait
-        untrained = ~(portrait["final_accuracy"] >= self.accuracy) | ~np.isfinite(portrait["final_excess"])
-        return portrait.assign(tail_excess=xr.where(untrained, np.inf, 0.0).transpose(*portrait["outcome"].dims))
+        return _judge_by_accuracy(portrait, self.accuracy)
+
+
+def _judge_by_accuracy(portrait: xr.Dataset, accuracy: float | None) -> xr.Dataset:
+    """Return the portrait; given an accuracy, with a tail excess of 0 where a run reached it, else infinity."""
+    if accuracy is None:
+        return portrait
+    untrained = ~(portrait["final_accuracy"] >= accuracy) | ~np.isfinite(portrait["final_excess"])
+    return portrait.assign(tail_excess=xr.where(untrained, np.inf, 0.0).transpose(*portrait["outcome"].dims))

@@ -145,8 +145,8 @@ def find_edges(experiment: DeepExperiment, portrait: xr.Dataset, predictions: Ma
     edges = read_edges(portrait, predictions)
     plans = [] if options.no_trace else plan_tracing(edges, predictions, options.accuracy)
     if plans:
-        with bar(sum(p.count_runs(len(experiment.seeds)) for p in plans), "tracing", "runs", progress) as advance:
-            edges = trace_edges(experiment, plans, advance)
+        with bar(sum(p.count_runs(len(experiment.seeds), portrait) for p in plans), "tracing", "runs", progress) as advance:
+            edges = trace_edges(experiment, plans, portrait, advance)
     return edges, close_triangle(predictions, edges)
 
 

@@ -138,13 +138,14 @@ def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweepin
     """Sweep, trace, judge and draw one experiment."""
     from validation.judging.assessment import assess, assess_curves
     from validation.reporting.summary import draw, provenance_of, section
-    from validation.tracing import trace
+    from validation.tracing import nearest_gammas, trace
 
     predicted, title = predictions(experiment), words(experiment)
     portrait = sweeping.run(experiment, plane, target, progress)
     decades = np.log10(plane.gamma[-1] / plane.gamma[0])
     gammas = np.geomspace(plane.gamma[0], plane.gamma[-1], max(2, round(decades * TRACED_PER_DECADE) + 1))
-    edges = trace(experiment, gammas, list(predicted)) if predicted else None
+    gammas = nearest_gammas(gammas, portrait["gamma"].values)
+    edges = trace(experiment, gammas, list(predicted), known=portrait) if predicted else None
     assessments = assess(edges, predicted, tolerance) if edges is not None else []
     curves = assess_curves(edges, predicted) if edges is not None else []
     variables = ("outcome", "final_excess", "peak_excess") if isinstance(experiment.model, TwoParameter) else ("outcome",)

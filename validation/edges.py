@@ -191,7 +191,7 @@ def assemble(found: list[list[list[tuple[float, float, int, float]]]], names: li
     }, coords=coords, attrs=attrs)
 
 
-def tell(row: Row, edge: str, rules: Rules) -> tuple[float, float, int, float]:
+def measure_edge(row: Row, edge: str, rules: Rules) -> tuple[float, float, int, float]:
     """Return one edge of one row as (lower, upper, crossings, fringe), NaN where censored or absent."""
     at = bracket(row, edge, rules)
     if at is None:
@@ -233,7 +233,7 @@ def locate(portrait: xr.Dataset, rho: float | None = None, criterion: str = "exc
         failed = ~(portrait["final_accuracy"] >= threshold) | ~np.isfinite(portrait["final_excess"])
         portrait = portrait.assign(tail_excess=xr.where(failed, np.inf, 0.0).transpose(*portrait["outcome"].dims))
         names = ["eta_max"]
-    found = [[[tell(row, edge, rules) for row in line] for line in rows(portrait, rules)] for edge in names]
+    found = [[[measure_edge(row, edge, rules) for row in line] for line in rows(portrait, rules)] for edge in names]
     attrs = {k: v for k, v in portrait.attrs.items()} | {"rho": rules.rho, "criterion": criterion, "method": "grid"}
     return assemble(found, names, portrait, attrs)
 

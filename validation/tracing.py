@@ -1,29 +1,31 @@
-"""trace(): edges by scanning and bisection, for an experiment that can be asked at will; knows no model.
+"""Trace edges by scanning and bisection, for an experiment that can be run at any rate.
 
-The rows of runs grow where the edges' own rules (edges.py) ask for more, until every bracket is as narrow as wanted: what is
-bisected is always the edge as it is defined, also where its definition moves to another crossing once more runs are in.
+Runs are added where the definitions of the edges (`validation.edges`) need them, until every bracket is narrow enough. What is
+bisected is always the edge as defined, also where new runs move it to another crossing.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from validation.arguments import Misuse, axis, between, choose, whole
-from validation.edges import EDGES, WIDTH, Row, Rules, assemble, bracket, fringe, rows, stretches, tell
-from validation.experiment import as_experiment
+from validation.edges import EDGES, WIDTH, assemble, bracket, fringe, measure_edge, stretches
+from validation.experiment import Experiment, as_experiment, digest
 from validation.outcome import Outcome
 from validation.portrait import conform
+from validation.traced_runs import Runs
 
-FRINGE = 10          # times as fine as the scan is the grid through a fringe, where bisection alone finds some crossing, not the first
-FURTHEST = 40        # decades from gamma**2: a scan that has found nothing there finds nothing
-ROUNDS = 80          # of narrowing; a bracket that does not narrow (a plateau of eta_opt) stops by itself
+FRINGE = 10          # the grid through a fringe is so many times finer than the scan: bisection alone may miss the first crossing
+FURTHEST = 40        # decades from gamma**2 at which the scan gives up
+ROUNDS = 80          # the most rounds of bisection; a bracket that does not narrow (a plateau of eta_opt) ends earlier
 
 
-def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], rho: float | None = None, rtol: float = 1e-6,
-          eta: tuple[float, float] | None = None, per_decade: int = 20) -> xr.Dataset:
+def trace(experiment: Experiment, gamma: ArrayLike, edge: str | Sequence[str], rho: float | None = None, rtol: float = 1e-6,
+          eta: tuple[float, float] | None = None, per_decade: int = 20, known: xr.Dataset | None = None) -> xr.Dataset:
     """Return edges as narrow brackets, by scanning each gamma's rates and bisecting what the scan finds.
 
     Parameters
@@ -35,17 +37,21 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
     rtol : the relative width to which brackets are narrowed.
     eta : (low, high), the range to scan; None: whole decades outward from gamma**2, downwards until three hold nothing but
         untrained runs, upwards until three hold nothing but diverged runs, or six beyond the catapults hold no trained one.
-    per_decade : rates a decade of the scan.
+    per_decade : rates per decade of the scan.
+    known : a portrait of the same experiment with the same seeds. Its runs at the gammas that it shares with `gamma` are not trained
+        again: the scan leaves out the rates that lie between two of them no further apart than its own rates. Where the portrait is as
+        fine as the scan, the bisection starts from the portrait's brackets.
 
     Returns
     -------
     Dataset : as from `locate`, with the traced edges alone, and ``method`` of the same dims as ``crossings``: 1 where the edge was
         bisected, 2 where it is the first of several crossings (a fringe: eta_div, eta_min): there the grid was refined `FRINGE`
-        times first, and what is bisected is the first crossing on that grid; 0 where it is absent. Attribute ``runs`` counts the runs.
+        times first, and what is bisected is the first crossing on that grid; 0 where it is absent. Attribute ``runs`` counts the runs
+        that were trained, without those of `known`.
 
     Raises
     ------
-    Misuse : an argument that is not allowed.
+    Misuse : an argument that is not allowed; `known` of another experiment or of other seeds.
     """
     experiment = as_experiment(experiment)
     if not isinstance(edge, str | list | tuple):
@@ -58,24 +64,30 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
     between("rtol", rtol, 0, 1)
     if rho is not None:
         between("rho", rho, 0, 1)
-    runs = _Runs(experiment, axis("gamma", gamma), rho)
+    runs = Runs(experiment, axis("gamma", gamma), rho)
     many = max(whole("per_decade", per_decade), experiment.scan_per_decade)
     if eta is None:
-        _scan_outward(runs, many)
+        low, high = 0.0, np.inf
     else:
         low, high = axis("eta", eta) if np.size(eta) == 2 else (1.0, 1.0)
         if not low < high:
             raise Misuse(f"eta must be two increasing numbers above zero, the ends of the scan, not {eta!r}")
+    if known is not None:
+        step = 10 ** (1 / many)
+        runs.include(_check_known(experiment, known), low / step, high * step)
+    if eta is None:
+        _scan_outward(runs, many)
+    else:
         points = np.geomspace(low, high, int(np.ceil(np.log10(high / low) * many)) + 1)
-        runs.add(np.arange(len(runs.gamma)), np.tile(points, (len(runs.gamma), 1)))
+        runs.scan(np.arange(len(runs.gamma)), np.tile(points, (len(runs.gamma), 1)), many)
     sections = whole("experiment.sections", experiment.sections)
     _decide_sets(runs, sections)
     fringed = _refine_fringes(runs, names, many * FRINGE)
     _narrow(runs, names, rtol, sections)
-    found = [[[tell(row, name, runs.rules) for row in line] for line in runs.known] for name in names]
+    found = [[[measure_edge(row, name, runs.rules) for row in line] for line in runs.lines] for name in names]
     attrs = dict(runs.attrs) | {"rho": runs.rules.rho, "rtol": rtol, "scan_per_decade": many, "runs": runs.count}
     edges = assemble(found, names, runs.template, attrs)
-    how = np.array([[[(2 if (s, g, name) in fringed else 1) for g in range(len(runs.gamma))] for s in range(len(runs.known))]
+    how = np.array([[[(2 if (s, g, name) in fringed else 1) for g in range(len(runs.gamma))] for s in range(len(runs.lines))]
                     for name in names], np.int8).reshape(edges["crossings"].shape)
     edges["method"] = (edges["crossings"].dims, np.where(edges["eta"].isnull().all("bound"), 0, how).astype(np.int8), {
         "long_name": "how the edge was found", "flag_values": [0, 1, 2],
@@ -83,49 +95,19 @@ def trace(experiment: Any, gamma: Any, edge: str | list[str] | tuple[str, ...], 
     return edges
 
 
-class _Runs:
-    """All runs so far: for every gamma a growing portrait of one row."""
-
-    def __init__(self, experiment: Any, gamma: np.ndarray, rho: float | None) -> None:
-        self.experiment, self.gamma, self.rho = experiment, gamma, rho
-        self.parts: list[list[xr.Dataset]] = [[] for _ in gamma]
-        self.known: list[list[Row]] = []       # by leading index and gamma
-        self.eta: list[np.ndarray] = [np.empty(0) for _ in gamma]
-        self.outcome: list[np.ndarray] = []
-        self.count = 0
-
-    def add(self, which: np.ndarray, eta: np.ndarray) -> None:
-        """Measure `eta` (k, m), increasing along m, at the gammas of the indices `which` (k,), increasing."""
-        portrait = conform(self.experiment.measure(self.gamma[which], eta))
-        self.count += eta.size * int(np.prod([portrait.sizes[d] for d in portrait["outcome"].dims[:-2]]) or 1)
-        if not self.known:
-            self.attrs = dict(portrait.attrs)
-            self.rules = Rules.of(self.attrs, self.rho)
-            leading = portrait["outcome"].dims[:-2]
-            self.template = xr.Dataset(
-                {"outcome": ((*leading, "gamma", "eta"), np.empty((*(portrait.sizes[d] for d in leading), len(self.gamma), 0)))},
-                coords={**{d: portrait[d] for d in leading}, "gamma": self.gamma})
-            lines = int(np.prod([portrait.sizes[d] for d in leading])) if leading else 1
-            none = Row(*(np.empty(0, t) for t in (float, bool, bool, bool, bool, float)))
-            self.known = [[none for _ in self.gamma] for _ in range(lines)]
-            self.outcome = [np.empty((lines, 0), np.int8) for _ in self.gamma]
-        codes = portrait["outcome"].values.reshape(len(self.known), len(which), -1)
-        for s, line in enumerate(rows(portrait, self.rules)):
-            for g, new in zip(which, line, strict=True):
-                self.known[s][g] = _merge(self.known[s][g], new)
-        for k, g in enumerate(which):
-            order = np.argsort(both := np.concatenate([self.eta[g], eta[k]]))
-            self.eta[g] = both[order]
-            self.outcome[g] = np.concatenate([self.outcome[g], codes[:, k]], axis=1)[:, order]
+def _check_known(experiment: Experiment, known: xr.Dataset) -> xr.Dataset:
+    """Return `known` if it is a portrait of this experiment with the same seeds; otherwise raise `Misuse`."""
+    known, description = conform(known), experiment.describe()
+    own, other = digest(description), known.attrs.get("digest")
+    if own != other:
+        raise Misuse(f"known must be a portrait of the experiment that is traced, whose digest is {own!r}, not {other!r}")
+    seeds = description.get("seeds", description.get("seed"))
+    if seeds is not None and "seed" in known.coords and not np.array_equal(np.atleast_1d(seeds), np.atleast_1d(known["seed"])):
+        raise Misuse(f"known must have the seeds of the experiment, {seeds}, not {known['seed'].values.tolist()}")
+    return known
 
 
-def _merge(a: Row, b: Row) -> Row:
-    """Return two rows of one gamma as one, in order of the rates."""
-    order = np.argsort(np.concatenate([a.eta, b.eta]), kind="stable")
-    return Row(*(np.concatenate([getattr(a, f), getattr(b, f)])[order] for f in a.__dataclass_fields__))
-
-
-def _scan_outward(runs: _Runs, per_decade: int) -> None:
+def _scan_outward(runs: Runs, per_decade: int) -> None:
     """Scan whole decades outward from gamma**2, each gamma as far as it needs."""
     offsets = np.arange(per_decade) / per_decade
     low, high = np.zeros(len(runs.gamma), int), np.zeros(len(runs.gamma), int)    # decades [low, high) are scanned
@@ -133,7 +115,7 @@ def _scan_outward(runs: _Runs, per_decade: int) -> None:
 
     def scan(which: np.ndarray, decade: np.ndarray) -> None:
         if which.size:
-            runs.add(which, 10.0 ** (start[which, None] + decade[which, None] + offsets))
+            runs.scan(which, 10.0 ** (start[which, None] + decade[which, None] + offsets), per_decade)
 
     scan(np.arange(len(runs.gamma)), high)
     high += 1
@@ -148,13 +130,13 @@ def _scan_outward(runs: _Runs, per_decade: int) -> None:
         more = bool(down.size or up.size)
 
 
-def _nothing_below(runs: _Runs, g: int, low: float) -> bool:
+def _nothing_below(runs: Runs, g: int, low: float) -> bool:
     """Return whether the lowest three decades hold nothing but untrained runs."""
     lowest = runs.eta[g] < 10.0 ** (low + 3) * (1 - 1e-9)
     return bool(runs.eta[g][-1] >= 10.0 ** (low + 2) and (runs.outcome[g][:, lowest] == Outcome.UNTRAINED).all())
 
 
-def _nothing_above(runs: _Runs, g: int, high: float) -> bool:
+def _nothing_above(runs: Runs, g: int, high: float) -> bool:
     """Return whether the highest three decades hold nothing but diverged runs, or the highest six no trained or learning one.
 
     The latter counts only beyond 1000 gamma and 1000 gamma**2: the catapults of cross-entropy settle again just below eta ~ gamma, which
@@ -164,13 +146,13 @@ def _nothing_above(runs: _Runs, g: int, high: float) -> bool:
     if eta[0] < 10.0 ** (high - 3) * (1 + 1e-9) and (outcome[:, eta >= 10.0 ** (high - 3) * (1 - 1e-9)] == Outcome.DIVERGED).all():
         return True
     six = eta >= 10.0 ** (high - 6) * (1 - 1e-9)
-    trained = any(line[g].trained[line[g].eta >= 10.0 ** (high - 6) * (1 - 1e-9)].any() for line in runs.known)
+    trained = any(line[g].trained[line[g].eta >= 10.0 ** (high - 6) * (1 - 1e-9)].any() for line in runs.lines)
     beyond = 10.0**high > 1000 * max(runs.gamma[g], runs.gamma[g] ** 2)
     return bool(beyond and eta[0] < 10.0 ** (high - 6) * (1 + 1e-9) and not trained
                 and not (outcome[:, six] == Outcome.UNTRAINED).any())
 
 
-def _refine(runs: _Runs, wanted: dict[int, list[tuple[float, float]]], sections: int) -> None:
+def _refine(runs: Runs, wanted: dict[int, list[tuple[float, float]]], sections: int) -> None:
     """Measure `sections` rates inside each of the brackets that are wanted, by gamma."""
     deepest = max((len(b) for b in wanted.values()), default=0)
     inner = np.arange(1, sections + 1) / (sections + 1)
@@ -180,11 +162,11 @@ def _refine(runs: _Runs, wanted: dict[int, list[tuple[float, float]]], sections:
         runs.add(which, np.exp(ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * inner))
 
 
-def _decide_sets(runs: _Runs, sections: int) -> None:
+def _decide_sets(runs: Runs, sections: int) -> None:
     """Bisect the ends of every stretch that may or may not be wide enough to be a set."""
     for _ in range(ROUNDS):
         wanted: dict[int, list[tuple[float, float]]] = {}
-        for line in runs.known:
+        for line in runs.lines:
             for g, row in enumerate(line):
                 last = row.eta.size - 1
                 for a, b in stretches(row.trained):
@@ -198,11 +180,11 @@ def _decide_sets(runs: _Runs, sections: int) -> None:
         _refine(runs, wanted, sections)
 
 
-def _refine_fringes(runs: _Runs, names: list[str], per_decade: int) -> set[tuple[int, int, str]]:
+def _refine_fringes(runs: Runs, names: list[str], per_decade: int) -> set[tuple[int, int, str]]:
     """Measure a fine grid through every stretch that an edge crosses more than once; return which (line, gamma, edge) that were."""
     fringed: set[tuple[int, int, str]] = set()
     wanted: dict[int, tuple[float, float]] = {}
-    for s, line in enumerate(runs.known):
+    for s, line in enumerate(runs.lines):
         for g, row in enumerate(line):
             for name in names:
                 stretch = fringe(row, name)
@@ -218,12 +200,12 @@ def _refine_fringes(runs: _Runs, names: list[str], per_decade: int) -> set[tuple
     return fringed
 
 
-def _narrow(runs: _Runs, names: list[str], rtol: float, sections: int) -> None:
+def _narrow(runs: Runs, names: list[str], rtol: float, sections: int) -> None:
     """Narrow the brackets of the named edges until they are no wider than `rtol`, or do not narrow any further."""
     width: dict[tuple[int, int, str], float] = {}
     for _ in range(ROUNDS):
         wanted: dict[int, set[tuple[float, float]]] = {}
-        for s, line in enumerate(runs.known):
+        for s, line in enumerate(runs.lines):
             for g, row in enumerate(line):
                 for name in names:
                     at = bracket(row, name, runs.rules)
@@ -241,3 +223,23 @@ def _narrow(runs: _Runs, names: list[str], rtol: float, sections: int) -> None:
         _refine(runs, {g: sorted(b) for g, b in wanted.items()}, sections)
 
 
+
+
+def nearest_gammas(gamma: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return gammas to trace, with those of a portrait in place of the wanted ones, so that its runs need not be trained again.
+
+    Parameters
+    ----------
+    gamma : (n,), n >= 2, the wanted ones, equally spaced in log gamma.
+    known : (m,), those of the portrait.
+
+    Returns
+    -------
+    array : (n,), increasing; each the nearest of `known` within the ends of `gamma`, or itself where none is nearer than half a spacing.
+    """
+    inside = known[(known >= gamma[0] * (1 - 1e-9)) & (known <= gamma[-1] * (1 + 1e-9))]
+    if inside.size == 0:
+        return gamma
+    distance = np.abs(np.log10(gamma[:, None] / inside))
+    near = distance.min(axis=1) < 0.499 * np.log10(gamma[-1] / gamma[0]) / (len(gamma) - 1)
+    return np.where(near, inside[distance.argmin(axis=1)], gamma)

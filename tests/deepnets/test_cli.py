@@ -215,9 +215,9 @@ def test_the_default_plane_supports_the_theory(loss):
     portrait = sweep(experiment, plane)
     counted = []
     plans = plan_tracing(read_edges(portrait, predictions), predictions)
-    edges = trace_edges(experiment, plans, counted.append)
+    edges = trace_edges(experiment, plans, portrait, counted.append)
     assert sum(counted) == edges.attrs["runs"] < portrait["outcome"].size
-    assert sum(p.count_runs(1) for p in plans) == pytest.approx(sum(counted), rel=0.3)
+    assert sum(p.count_runs(1, portrait) for p in plans) == pytest.approx(sum(counted), rel=0.3)
     found = {(a.edge, a.regime): a.verdict for a in assess(edges, close_triangle(predictions, edges), 0.1)}
     assert list(found) == [("eta_min", "lazy"), ("eta_min", "rich"), ("eta_crit", "lazy"), ("eta_max", "lazy"), ("eta_max", "rich")]
     top = found.pop(("eta_max", "rich"))

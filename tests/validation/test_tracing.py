@@ -4,10 +4,13 @@ import re
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from toymodels import OneParameter, ToyExperiment, TwoParameter
-from validation import Misuse, Outcome, Plane, locate, trace
+from validation import Misuse, Outcome, Plane, locate, sweep, trace
+from validation.experiment import digest
 from validation.portrait import REQUIRED, empty
+from validation.tracing import nearest_gammas
 
 
 class Known:
@@ -145,3 +148,109 @@ def test_a_fringe_is_gridded_before_it_is_bisected_and_says_so():
     assert (abs(first / 3 - 1) < 1e-4).all()           # the first slit, which the scan alone misses at some gammas
     absent = trace(Known(lambda g: g**2 / 1e3), [1.0], ["eta_max"])
     assert absent["method"].item() == 0
+
+
+def portrait_of(experiment, gamma=GAMMA, per_decade=20, eta=(1e-18, 1e18)):
+    return sweep(experiment, Plane(gamma, Plane.log((1, 10), eta, per_decade).eta))
+
+
+def test_runs_of_a_known_portrait_are_not_trained_again():
+    experiment, names = Known(lambda g: 3 * g**1.9 if g > 1 else 3 * g**2), ["eta_min", "eta_max", "eta_div"]
+    known = portrait_of(experiment)
+    experiment.asked = 0
+    alone = trace(experiment, GAMMA, names, rtol=1e-9)
+    before, experiment.asked = experiment.asked, 0
+    edges = trace(experiment, GAMMA, names, rtol=1e-9, known=known)
+    assert edges.attrs["runs"] == experiment.asked < 0.5 * before
+    # three edges, two of them in the same place, bisected from a twentieth of a decade down to 1e-9
+    assert experiment.asked <= len(GAMMA) * 2 * np.ceil(np.log2(np.log(10) / 20 / 1e-9))
+    assert (edges["eta"].sel(bound="upper") / edges["eta"].sel(bound="lower") - 1).max() <= 1.001e-9
+    top = np.array([experiment.top(g) for g in GAMMA])
+    for name, true in (("eta_min", GAMMA**2 / 100), ("eta_max", top), ("eta_div", top)):
+        np.testing.assert_allclose(edges["eta"].sel(edge=name), np.stack([true, true], axis=-1), rtol=1.001e-9)
+    xr.testing.assert_equal(edges["crossings"], alone["crossings"])
+
+
+def test_gammas_that_the_known_portrait_lacks_are_traced_as_without_it():
+    experiment = Known(lambda g: 3 * g**2)
+    alone = trace(experiment, GAMMA, ["eta_min", "eta_max"])
+    known = portrait_of(experiment, GAMMA[::2])
+    edges = trace(experiment, GAMMA, ["eta_min", "eta_max"], known=known)
+    xr.testing.assert_identical(edges["eta"].isel(gamma=slice(1, None, 2)), alone["eta"].isel(gamma=slice(1, None, 2)))
+    np.testing.assert_allclose(edges["eta"], alone["eta"], rtol=1e-6)
+    none = trace(experiment, GAMMA, ["eta_min", "eta_max"], known=portrait_of(experiment, GAMMA * 2))
+    xr.testing.assert_identical(none, alone)
+
+
+def test_what_a_known_portrait_has_not_run_or_resolves_too_coarsely_is_scanned():
+    # a set of a fifth of a decade, which lies between the rates of a portrait of two a decade
+    experiment = Known(lambda g: 40 * g**2, holes=[(0.5, 25.0)])
+    coarse = portrait_of(experiment, per_decade=2)
+    edges = trace(experiment, GAMMA, ["eta_max", "eta_settle"], known=coarse)
+    np.testing.assert_allclose(edges["eta"].sel(edge="eta_max", bound="upper"), 40 * GAMMA**2, rtol=1e-5)
+    np.testing.assert_allclose(edges["eta"].sel(edge="eta_settle", bound="upper"), 25 * GAMMA**2, rtol=1e-5)
+    fine = portrait_of(experiment)
+    trained = fine["outcome"] == Outcome.CONVERGED
+    unknown = fine.assign(outcome=fine["outcome"].where(~trained, int(Outcome.UNRUN)))
+    edges = trace(experiment, GAMMA, "eta_max", known=unknown)
+    np.testing.assert_allclose(edges["eta"].sel(bound="upper")[0], 40 * GAMMA**2, rtol=1e-5)
+
+
+def test_a_given_range_holds_for_a_known_portrait():
+    experiment = Known(lambda g: g**2)
+    known = portrait_of(experiment, np.array([1.0]))
+    edges = trace(experiment, [1.0], ["eta_min", "eta_max"], eta=(0.1, 10.0), known=known)
+    assert np.isnan(edges["eta"].sel(edge="eta_min", bound="lower"))
+    assert edges["eta"].sel(edge="eta_min", bound="upper").item() == pytest.approx(0.1, rel=0.13)
+    assert edges["eta"].sel(edge="eta_max", bound="upper").item() == pytest.approx(1.0, rel=1e-5)
+    assert edges.attrs["runs"] <= 2 + np.ceil(np.log2(np.log(10) / 20 / 1e-6))
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_toys_edges_are_the_same_with_a_known_portrait(loss, depth):
+    experiment, names = ToyExperiment(OneParameter(depth), loss), ["eta_min", "eta_max"]
+    gamma = np.geomspace(1e-3, 1e3, 7)
+    known = portrait_of(experiment, gamma, eta=(1e-12, 1e5))
+    alone, edges = trace(experiment, gamma, names), trace(experiment, gamma, names, known=known)
+    single = (alone["crossings"] == 1) & (edges["crossings"] == 1)
+    assert single.mean() > 0.7
+    difference = np.log(edges["eta"].mean("bound") / alone["eta"].mean("bound"))
+    assert abs(difference.where(single)).max() <= 1e-6
+    assert edges.attrs["runs"] < 0.55 * alone.attrs["runs"]
+
+
+def test_seeds_and_experiment_of_a_known_portrait_must_be_the_traced_ones():
+    class Seeded(Known):
+        def __init__(self, seeds):
+            super().__init__(lambda g: g**2)
+            self.seeds = seeds
+
+        def describe(self):
+            return {"witness": "seeded", "seeds": list(self.seeds)}
+
+        def measure(self, gamma, eta):
+            return super().measure(gamma, eta).expand_dims(seed=list(self.seeds))
+
+    known = Seeded([0, 1])
+    portrait = known.measure(GAMMA, np.geomspace(1e-18, 1e18, 721)).assign_attrs(digest=digest(known.describe()), rho=0.01)
+    assert trace(Seeded([0, 1]), GAMMA, "eta_max", known=portrait)["eta"].sizes["seed"] == 2
+    with pytest.raises(Misuse, match=re.escape("known must have the seeds of the experiment, [0, 2], not [0, 1]")):
+        trace(Seeded([0, 2]), GAMMA, "eta_max", known=portrait)
+    other = Known(lambda g: g)
+    with pytest.raises(Misuse, match=f"{digest(other.describe())}.*{portrait.attrs['digest']}"):
+        trace(other, GAMMA, "eta_max", known=portrait)
+    with pytest.raises(Misuse, match="portrait must be an xarray.Dataset"):
+        trace(other, GAMMA, "eta_max", known=3)
+
+
+def test_gammas_move_to_those_of_a_portrait_that_are_near():
+    gamma = np.geomspace(1.1, 1100, 13)
+    known = Plane.log((1e-5, 1e5), (1, 10), 4).gamma
+    near = nearest_gammas(gamma, known)
+    assert np.isin(near, known).sum() == 12
+    assert (np.diff(near) > 0).all()
+    assert near[0] >= gamma[0]
+    assert near[-1] <= gamma[-1]
+    np.testing.assert_array_equal(nearest_gammas(gamma, np.array([1e-3, 1e4])), gamma)
+    assert np.isin(nearest_gammas(np.geomspace(1, 1000, 13), known), known).all()
