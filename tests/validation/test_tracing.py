@@ -238,9 +238,9 @@ def test_seeds_and_experiment_of_a_known_portrait_must_be_the_traced_ones():
     with pytest.raises(Misuse, match=re.escape("known must have the seeds of the experiment, [0, 2], not [0, 1]")):
         trace(Seeded([0, 2]), GAMMA, "eta_max", known=portrait)
     other = Known(lambda g: g)
-    with pytest.raises(Misuse, match=f"{digest(other.describe())}.*{portrait.attrs['digest']}"):
+    with pytest.raises(Misuse, match=rf"{digest(other.describe())}.*{portrait.attrs['digest']}"):
         trace(other, GAMMA, "eta_max", known=portrait)
-    with pytest.raises(Misuse, match="portrait must be an xarray.Dataset"):
+    with pytest.raises(Misuse, match=r"portrait must be an xarray\.Dataset"):
         trace(other, GAMMA, "eta_max", known=3)
 
 
