@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from deepnets.checks.coordinate import NO_CHANGE
 from deepnets.checks.movement import measure_movement
@@ -14,6 +15,7 @@ from deepnets.checks.size_slopes import Check, assemble_check, build_experiments
 from deepnets.experiment import DeepExperiment
 from deepnets.tasks import Task
 from validation.arguments import Misuse, axis, between, whole
+from validation.experiment import Experiment
 from validation.tracing import trace
 
 PER_DECADE, RTOL = 4, 0.1        # of the scan for the top eta, and of its bracket
@@ -82,10 +84,18 @@ def _top(experiment: DeepExperiment, gamma: float, low: float, high: float) -> n
     return edges["eta"].sel(edge="eta_max").values.reshape(2)
 
 
-class _InSections:
+class _InSections(Experiment):
     """An experiment whose brackets are cut at several rates at once: runs trained as one stack cost little more than one run."""
 
     sections = 6             # of a quarter of a decade leave no more than RTOL
 
     def __init__(self, experiment: DeepExperiment) -> None:
-        self.describe, self.measure = experiment.describe, experiment.measure
+        self.experiment = experiment
+
+    def describe(self) -> dict[str, Any]:
+        """Return the experiment's description."""
+        return self.experiment.describe()
+
+    def measure(self, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
+        """Return the experiment's portrait."""
+        return self.experiment.measure(gamma, eta)
