@@ -23,8 +23,8 @@ from validation.executors import count_cores
 from validation.judging.assessment import Assessment, assess
 from validation.plane import Plane
 from validation.progress import bar
-from validation.reporting.html import Picture, refuse_foreign, verdicts_json, write_report
-from validation.reporting.summary import draw, draw_observed, print_table, provenance_of, section
+from validation.reporting.html import Picture, refuse_foreign, write_report, write_verdicts
+from validation.reporting.summary import build_section, draw, draw_observables, print_table, provenance_of
 from validation.storage.files import check_writable
 
 if TYPE_CHECKING:
@@ -162,12 +162,12 @@ def report(place: Place, title: str, portrait: xr.Dataset, edges: xr.Dataset, pr
     if "figures" not in missing:
         pictures += draw(place.stem, title, portrait, edges, predictions, assessments, [v for v in DRAWN if v in portrait])
         if observed is not None:
-            pictures += draw_observed(place.stem, title, observed, laws)
-    parts, provenance = [section(title, portrait, pictures, assessments, notes=notes)], provenance_of(portrait)
+            pictures += draw_observables(place.stem, title, observed, laws)
+    parts, provenance = [build_section(title, portrait, pictures, assessments, notes=notes)], provenance_of(portrait)
     heading = f"lazyrich deep: {title}"
     if "report.html" not in missing:
         write_report(place.folder / "report.html", heading, parts, provenance)
-    verdicts_json(place.folder / "verdicts.json", heading, parts, provenance)
+    write_verdicts(place.folder / "verdicts.json", heading, parts, provenance)
     lacking = [f"No {what}: {library} is not installed" for what, library in missing.items()]
     files = ", ".join(sorted(p.name for p in place.folder.iterdir() if p.name[0] != "."))
     return "\n".join([*lacking, f"Written to {place.folder}: {files}"])

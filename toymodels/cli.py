@@ -76,7 +76,7 @@ def toy(
         Print no progress bar and no table.
     """
     from validation.plotting import figures
-    from validation.reporting.html import refuse_foreign, verdicts_json, write_report
+    from validation.reporting.html import refuse_foreign, write_report, write_verdicts
     from validation.reporting.summary import print_curves, print_table
 
     if model == "two" and depth not in (None, 2):
@@ -114,7 +114,7 @@ def toy(
     provenance = results[-1].provenance
     title = f"lazyrich toy: {words(experiments[0])}"
     write_report(folder / "report.html", title, sections, provenance)
-    verdicts_json(folder / "verdicts.json", title, sections, provenance)
+    write_verdicts(folder / "verdicts.json", title, sections, provenance)
     if not quiet:
         print(f"Written to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))))
     contradicted = any(v.outcome == "CONTRADICTED" for r in results for v in (*(a.verdict for a in r.assessments), *r.curves))
@@ -137,7 +137,7 @@ def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweepin
                   progress: bool) -> _Result:
     """Sweep, trace, judge and draw one experiment."""
     from validation.judging.assessment import assess, assess_curves
-    from validation.reporting.summary import draw, provenance_of, section
+    from validation.reporting.summary import build_section, draw, provenance_of
     from validation.tracing import nearest_gammas, trace
 
     predicted, title = predictions(experiment), words(experiment)
@@ -151,7 +151,7 @@ def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweepin
     variables = ("outcome", "final_excess", "peak_excess") if isinstance(experiment.model, TwoParameter) else ("outcome",)
     pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables)
     notes = [] if predicted else ["The theory predicts no edges for this optimizer and schedule, so nothing is judged."]
-    part = section(title, portrait, pictures, assessments, curves, notes)
+    part = build_section(title, portrait, pictures, assessments, curves, notes)
     return _Result(title, assessments, curves, part, provenance_of(portrait), report_failed_tiles(portrait, target))
 
 

@@ -1,7 +1,7 @@
-"""What is refused, and the one sentence it is refused with; knows nothing but numbers and names.
+"""Check arguments: raise `Misuse` with one sentence that names the argument, its value and what is allowed.
 
-Failure of a *run* is data (see ``outcome.py``). Exceptions are for misuse alone: they are raised as early as
-possible, and say what was given and what is allowed. The command line turns them into exit code 2.
+A run that fails is data (see ``outcome.py``). Exceptions are for misuse alone, raised before any work. The command line exits
+with code 2.
 """
 
 from __future__ import annotations

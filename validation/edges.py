@@ -1,4 +1,4 @@
-"""From a portrait to its edges, each a bracket per gamma: sets, crossings, fringes, censoring; knows no model.
+"""Locate the edges of a portrait, each as a bracket of learning rates per gamma.
 
 A *set* is a contiguous stretch of rates whose tail excess is at most rho, at least `WIDTH` decades wide from its first to its last
 point. ``eta_min`` is the least rate whose final excess is at most rho (toys: and that does not oscillate), ``eta_crit`` the top of the
@@ -27,7 +27,7 @@ _ROUND = 1e-9                  # decades: a width of exactly 0.1 must not fail b
 
 @dataclass(frozen=True)
 class Rules:
-    """How this witness's edges are read; from the portrait's attributes.
+    """The rules by which edges are located, from the portrait's attributes.
 
     Attributes
     ----------
@@ -44,15 +44,15 @@ class Rules:
 
     @classmethod
     def of(cls, attrs: dict[Any, Any], rho: float | None) -> Rules:
-        """Return the rules that a portrait's attributes state, with another rho if one is given."""
+        """Return the rules in a portrait's attributes, with another rho if one is given."""
         if rho is None and "rho" not in attrs:
-            raise Misuse("rho must be given: the portrait's attributes do not hold one")
-        told = {f.name: attrs[f.name] for f in fields(cls) if f.name in attrs} | {"rho": attrs["rho"] if rho is None else rho}
-        for name in told.keys() - {"eta_max_of"}:
-            if name != "catapult_kernel_ratio" or told[name] != np.inf:
-                between(name, told[name], 0, 1 if name == "rho" else np.inf)
-        choose("eta_max_of", told.get("eta_max_of", "highest"), ("highest", "lowest"))
-        return cls(**told)
+            raise Misuse("rho must be given: the portrait's attributes have none")
+        rules = {f.name: attrs[f.name] for f in fields(cls) if f.name in attrs} | {"rho": attrs["rho"] if rho is None else rho}
+        for name in rules.keys() - {"eta_max_of"}:
+            if name != "catapult_kernel_ratio" or rules[name] != np.inf:
+                between(name, rules[name], 0, 1 if name == "rho" else np.inf)
+        choose("eta_max_of", rules.get("eta_max_of", "highest"), ("highest", "lowest"))
+        return cls(**rules)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Row:
 
 
 def rows(portrait: xr.Dataset, rules: Rules) -> list[list[Row]]:
-    """Return the runs of each leading index (flattened) and each gamma; what is unrun or failed is left out."""
+    """Return the runs at each leading index (flattened) and gamma, without those that are unrun or failed."""
     order = portrait["outcome"].dims
     m = portrait.sizes["eta"]
     n = portrait.sizes["gamma"]
@@ -106,7 +106,7 @@ def sets(row: Row) -> list[tuple[int, int]]:
 def bracket(row: Row, edge: str, rules: Rules) -> tuple[int, int] | None:
     """Return the indices (below, above) between which the edge lies, None where it does not exist.
 
-    An index of -1 or of the row's length lies beyond the rim: the edge is censored there.
+    An index of -1, or equal to the row's length, lies beyond the grid: the edge is censored there.
     """
     if row.eta.size == 0:
         return None
@@ -139,39 +139,39 @@ def bracket(row: Row, edge: str, rules: Rules) -> tuple[int, int] | None:
 def crossings(row: Row, edge: str) -> tuple[int, float]:
     """Return how often the row crosses from one side of the edge to the other, and the decades between the first and the last time.
 
-    One crossing is a clean edge; many are a fringe, or a comb.
+    One crossing is a clean edge; many are a fringe, or periodic windows.
     """
-    at = _crossed(row, edge)
+    at = _find_crossings(row, edge)
     if at.size == 0:
         return 0, 0.0
     return int(at.size), float(np.log10(row.eta[at[-1] + 1] / row.eta[at[0] + 1]))
 
 
 def fringe(row: Row, edge: str) -> tuple[float, float] | None:
-    """Return the rates (low, high) to look through more finely, of an edge that is a first crossing and is crossed again, else None.
+    """Return the rates (low, high) to scan more finely, for an edge defined as a first crossing that is crossed again; else None.
 
-    They reach from the last crossing down to as far below the first one found as the fringe is wide: a finer one may lie there.
+    They reach from the last crossing to as far below the first one as the fringe is wide, where a finer grid may find an earlier one.
 
     eta_min and eta_div are the *first* of their crossings, which a coarse grid can miss. The edges of sets are not: a set is
-    contiguous at the resolution it is looked at, and a finer grid finds slivers in it that the definition does not ask for.
+    contiguous at the resolution of the scan, and a finer grid finds gaps in it that the definition does not count.
     """
     if edge not in ("eta_min", "eta_div"):
         return None
-    at = _crossed(row, edge)
+    at = _find_crossings(row, edge)
     if at.size < 2:
         return None
     first, last = row.eta[at[0]], row.eta[at[-1] + 1]
     return float(first * min(first / last, 10**-WIDTH)), float(last)
 
 
-def _crossed(row: Row, edge: str) -> np.ndarray:
+def _find_crossings(row: Row, edge: str) -> np.ndarray:
     """Return the indices after which the row crosses to the far side of the edge."""
     side = {"eta_min": row.reached, "eta_settle": row.trained, "eta_div": row.diverged,
             "eta_max": ~row.trained, "eta_crit": ~row.trained | row.catapulted}.get(edge)
     if side is None or side.size < 2:
         return np.empty(0, int)
     if edge == "eta_min" and (found := sets(row)):
-        side = side[:found[0][1] + 1]      # what happens above the lowest set is another edge's fringe
+        side = side[:found[0][1] + 1]      # crossings above the lowest set belong to the fringe of another edge
     return np.flatnonzero(~side[:-1] & side[1:])
 
 
@@ -209,13 +209,13 @@ def locate(portrait: xr.Dataset, rho: float | None = None, criterion: str = "exc
     portrait : dims (..., gamma, eta), see `validation.portrait`.
     rho : the excess at which a run counts as trained; None: the portrait's own.
     criterion : "excess", or "accuracy": then a run is trained if its `final_accuracy` is at least `threshold`, and eta_max is
-        the only edge (the argmax of a centred output has no scale, so that accuracy says nothing of eta_min).
+        the only edge (the argmax of a centred output has no scale, so that accuracy does not determine eta_min).
     threshold : in (0, 1).
 
     Returns
     -------
     Dataset : `eta` (edge, ..., gamma, bound), bound = lower, upper, NaN where censored at the rim, both NaN where there is no such
-        edge; `crossings` and `fringe` (decades), of the same dims without bound.
+        edge; `crossings` and `fringe` (decades) over the same dims without bound.
 
     Raises
     ------
@@ -223,13 +223,13 @@ def locate(portrait: xr.Dataset, rho: float | None = None, criterion: str = "exc
     """
     portrait = conform(portrait)
     choose("criterion", criterion, ("excess", "accuracy"))
-    # accuracy asks for no rho; the excesses are then replaced by 0 and infinity
+    # the criterion accuracy needs no rho: the excesses are replaced by 0 and infinity
     rules = Rules.of(portrait.attrs, 0.5 if criterion == "accuracy" and rho is None else rho)
     names = list(EDGES)
     if criterion == "accuracy":
         between("threshold", threshold, 0, 1)
         if "final_accuracy" not in portrait:
-            raise Misuse("criterion 'accuracy' needs the variable 'final_accuracy', which this portrait does not have")
+            raise Misuse("criterion 'accuracy' needs the variable 'final_accuracy', which the portrait does not have")
         failed = ~(portrait["final_accuracy"] >= threshold) | ~np.isfinite(portrait["final_excess"])
         portrait = portrait.assign(tail_excess=xr.where(failed, np.inf, 0.0).transpose(*portrait["outcome"].dims))
         names = ["eta_max"]
@@ -239,12 +239,12 @@ def locate(portrait: xr.Dataset, rho: float | None = None, criterion: str = "exc
 
 
 def edges_from_brackets(gamma: Any, lower: Any, upper: Any, edge: str = "eta_max", seed: Any = None) -> xr.Dataset:
-    """Return one's own measurements of an edge as a dataset that `fit` takes.
+    """Return measurements of an edge from elsewhere as a dataset that `fit` takes.
 
     Parameters
     ----------
-    gamma : (n,), > 0; may repeat where `seed` tells the rows apart.
-    lower, upper : (n,), the rates between which the edge lies; NaN: not bounded on this side.
+    gamma : (n,), > 0; may repeat at different seeds.
+    lower, upper : (n,), the rates between which the edge lies; NaN: unbounded on this side.
     edge : the edge's name.
     seed : (n,) or None.
 
@@ -269,7 +269,7 @@ def edges_from_brackets(gamma: Any, lower: Any, upper: Any, edge: str = "eta_max
     seeds, of = (np.array([0]), np.zeros(len(g), int)) if s is None else np.unique(s, return_inverse=True)
     pairs = set(zip(of.tolist(), at.tolist(), strict=True))
     if len(pairs) < len(g):
-        raise Misuse("gamma must not repeat, unless seed tells the rows apart; "
+        raise Misuse("gamma must not repeat, unless at different seeds; "
                      f"{len(g) - len(pairs)} of {len(g)} rows repeat another's gamma" + ("" if s is None else " and seed"))
     eta = np.full((1, len(seeds), len(gammas), 2), np.nan)
     eta[0, of, at, 0], eta[0, of, at, 1] = low, high

@@ -1,7 +1,7 @@
-"""Prediction: what a theory says of one edge, as a curve eta(gamma, T, rho); knows no model and no computer algebra.
+"""Prediction: a theory's curve eta(gamma, T, rho) for one edge, with its exponents and where they hold.
 
-A witness's theory subclasses `Prediction` (`toymodels.theory` does so with sympy); the judge and the figures need no more than
-what is declared here.
+A model's theory subclasses `Prediction`, as `toymodels.theory` does with sympy. Judging and plotting use only what is declared
+here.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Prediction(ABC):
     name : the edge, as in `validation.locate`: "eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div".
     label : a short text for legends.
     source : the equation or page it comes from.
-    holds : (least T, largest rho) for which what the curve leaves out, finite training and finite rho, is below a few per cent.
-    bound : whether the edge is only said not to lie below the curve.
-    unjudged : gammas (low, high) between which what is measured is known to be another thing; it is not judged there.
-    free_prefactor : whether exponents alone are claimed, and the curve's level means nothing.
-    drawn : how a figure's legend calls the curve.
+    holds : (least T, largest rho) between which the terms that the curve neglects (finite T, finite rho) are below a few per cent.
+    bound : whether the curve is only a lower bound of the edge.
+    unjudged : gammas (low, high) between which the measured edge is another one than the predicted; it is not judged there.
+    free_prefactor : whether exponents alone are claimed, and the curve's prefactor is arbitrary.
+    drawn : the curve's name in a figure's legend.
     """
 
     name: str = ""
@@ -54,7 +54,7 @@ class Prediction(ABC):
         return Fraction(str(self.exponent(regime)))
 
     def closing_point(self, steps: int = 1000, rho: float = 0.01) -> float:
-        """Return the gamma at which the triangle of trainability closes; infinity where it does not, or is not known to."""
+        """Return the gamma of the closing point, where eta_min meets eta_max; infinity if they do not meet, or if that is unknown."""
         return np.inf
 
     def local_exponent(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
@@ -84,7 +84,7 @@ class Prediction(ABC):
             good = good[::-1]
         if not good[-1]:
             return None
-        # the stretch that reaches the regime's end of the axis; a stretch that ends at the unit is none
+        # the stretch that reaches the regime's end of the axis
         start = len(good) - int(np.argmin(good[::-1])) if not good.all() else 0
         edge = float(grid[start] if regime == "rich" else grid[::-1][start])
         return (edge, np.inf) if regime == "rich" else (0.0, edge)

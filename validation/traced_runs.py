@@ -32,18 +32,18 @@ class Runs:
         self._insert(which, eta, portrait, np.ones(eta.shape, bool))
 
     def scan(self, which: np.ndarray, eta: np.ndarray, per_decade: int) -> None:
-        """Measure those of `eta` (k, m) that do not lie between runs as close as the scan's, at the gammas of the indices `which`."""
-        new = {int(g): points[~_resolved(self.eta[g], points, per_decade)] for g, points in zip(which, eta, strict=True)}
+        """Measure the rates `eta` (k, m) at the gammas of the indices `which`, except those between runs as close as the scan's."""
+        new = {int(g): points[~_lie_between(self.eta[g], points, per_decade)] for g, points in zip(which, eta, strict=True)}
         for size in sorted({len(points) for points in new.values()} - {0}):
             together = [g for g in sorted(new) if len(new[g]) == size]
             self.add(np.array(together), np.stack([new[g] for g in together]))
 
     def include(self, known: xr.Dataset, low: float, high: float) -> None:
         """Take the runs between the rates `low` and `high` from a portrait, at the gammas that it holds."""
-        which, held = np.nonzero(np.isclose(known["gamma"].values, self.gamma[:, None], rtol=SAME, atol=0))
+        which, rows_of_known = np.nonzero(np.isclose(known["gamma"].values, self.gamma[:, None], rtol=SAME, atol=0))
         if which.size == 0:
             return
-        known = known.isel(gamma=held)
+        known = known.isel(gamma=rows_of_known)
         eta, outcome = rates(known), known["outcome"]
         ran = ((outcome != Outcome.UNRUN) & (outcome != Outcome.FAILED)).all(outcome.dims[:-2]).values & (eta >= low) & (eta <= high)
         self._insert(which, eta, known.assign(outcome=outcome.where(ran, int(Outcome.UNRUN))), ran)
@@ -74,12 +74,12 @@ class Runs:
             self.outcome[g] = np.concatenate([self.outcome[g], codes[:, k, ran[k]]], axis=1)[:, order]
 
 
-def _resolved(held: np.ndarray, points: np.ndarray, per_decade: int) -> np.ndarray:
-    """Return which of the rates `points` are in `held`, or between two rates of it no further apart than 1/per_decade; both increase."""
-    if held.size == 0:
+def _lie_between(known: np.ndarray, points: np.ndarray, per_decade: int) -> np.ndarray:
+    """Return which of the rates `points` are in `known`, or between two rates of it no further apart than 1/per_decade; both increase."""
+    if known.size == 0:
         return np.zeros(points.shape, bool)
-    at = np.searchsorted(held, points * (1 - _ROUND))
-    below, above = np.concatenate([[0.0], held])[at], np.concatenate([held, [np.inf]])[at]
+    at = np.searchsorted(known, points * (1 - _ROUND))
+    below, above = np.concatenate([[0.0], known])[at], np.concatenate([known, [np.inf]])[at]
     with np.errstate(divide="ignore"):
         return (above <= points * (1 + _ROUND)) | (np.log10(above / below) <= (1 + _ROUND) / per_decade)
 

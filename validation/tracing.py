@@ -20,7 +20,7 @@ from validation.portrait import conform
 from validation.traced_runs import Runs
 
 FRINGE = 10          # the grid through a fringe is so many times finer than the scan: bisection alone may miss the first crossing
-FURTHEST = 40        # decades from gamma**2 at which the scan gives up
+FURTHEST = 40        # decades from gamma**2 at which the scan ends
 ROUNDS = 80          # the most rounds of bisection; a bracket that does not narrow (a plateau of eta_opt) ends earlier
 
 
@@ -74,7 +74,7 @@ def trace(experiment: Experiment, gamma: ArrayLike, edge: str | Sequence[str], r
             raise Misuse(f"eta must be two increasing numbers above zero, the ends of the scan, not {eta!r}")
     if known is not None:
         step = 10 ** (1 / many)
-        runs.include(_check_known(experiment, known), low / step, high * step)
+        runs.include(_check_portrait(experiment, known), low / step, high * step)
     if eta is None:
         _scan_outward(runs, many)
     else:
@@ -95,7 +95,7 @@ def trace(experiment: Experiment, gamma: ArrayLike, edge: str | Sequence[str], r
     return edges
 
 
-def _check_known(experiment: Experiment, known: xr.Dataset) -> xr.Dataset:
+def _check_portrait(experiment: Experiment, known: xr.Dataset) -> xr.Dataset:
     """Return `known` if it is a portrait of this experiment with the same seeds; otherwise raise `Misuse`."""
     known, description = conform(known), experiment.describe()
     own, other = digest(description), known.attrs.get("digest")

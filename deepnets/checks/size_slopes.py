@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 
 from deepnets.experiment import DeepExperiment
 from validation.arguments import Misuse, whole
-from validation.fitting.result import FitOutcome, PowerLawFit, undecided
+from validation.fitting.result import FitOutcome, PowerLawFit, build_undecided_fit
 from validation.judging.verdict import LEAST_GAMMAS, Verdict, VerdictOutcome, judge
 
 
@@ -95,7 +95,7 @@ def judge_no_slope(quantity: str, size: str, sizes: np.ndarray, values: np.ndarr
     where = f"{quantity}, {size} {sizes[0]:g} to {sizes[-1]:g} ({seeds} seeds)"
     if not valid.all():
         s, i = np.argwhere(~valid)[0]
-        fit = undecided(f"{missing}, at {size} {sizes[i]:g} with seed no. {s + 1}", edge=quantity)
+        fit = build_undecided_fit(f"{missing}, at {size} {sizes[i]:g} with seed no. {s + 1}", edge=quantity)
         words = fit.reason
     else:
         fit = _slope(quantity, sizes, np.log10(values), base, np.broadcast_to(np.asarray(off, float), values.shape))

@@ -12,7 +12,7 @@ import validation
 from deepnets.network_edges import close_triangle, read_edges
 from validation import Plane, Verdict
 from validation.plotting import figures
-from validation.plotting.anchored_laws import anchored
+from validation.plotting.anchored_laws import anchor_laws
 
 WINDOWS = {"lazy": (1e-5, 1e-3), "rich": (1e1, 1e3)}
 
@@ -58,7 +58,7 @@ def draw_side_by_side(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]]
     for ax, (title, (portrait, claims)) in zip(axes, panels.items(), strict=False):
         edges = read_edges(portrait, claims)
         claims = close_triangle(claims, edges)
-        lines[title] = anchored(claims, validation.assess(edges, claims))
+        lines[title] = anchor_laws(claims, validation.assess(edges, claims))
         validation.plot_portrait(portrait, lines[title], variable, ax)
         if variable and "eta_value" in portrait:
             _whiten(ax, portrait)

@@ -17,7 +17,7 @@ from deepnets.titles import as_file_name, as_title
 from validation import Misuse, Plane, assess, edges_from_brackets, judge
 from validation.fitting.powerlaw import fit
 from validation.judging.assessment import assess_curves
-from validation.plotting.anchored_laws import anchored
+from validation.plotting.anchored_laws import anchor_laws
 from validation.portrait import empty
 
 
@@ -82,13 +82,13 @@ def test_a_level_that_is_not_claimed_is_not_judged():
             ("lazy", 2, "SUPPORTED"), ("rich", Fraction(2, 3), "SUPPORTED")]
         assert [a.fit.window for a in found] == [pytest.approx((1e-5, 1e-3)), pytest.approx((10, 1e3))]
         assert assess_curves(bracketed(eta), law) == []
-        drawn = anchored(law, found)["eta_max"]
+        drawn = anchor_laws(law, found)["eta_max"]
         inside = (GAMMA <= 1.01e-3) | ((GAMMA > 9.9) & (GAMMA < 1.01e3))
         np.testing.assert_allclose(drawn(GAMMA)[inside], eta[inside], rtol=1e-6)
         assert np.isnan(drawn(GAMMA)[~inside]).all()
     wrong = assess(bracketed(np.where(GAMMA < 1, GAMMA**2, GAMMA ** (2 / 5))), {"eta_max": law["eta_max"]})
     assert [str(a.verdict.outcome) for a in wrong] == ["SUPPORTED", "CONTRADICTED"]
-    assert anchored(law, []) == {}
+    assert anchor_laws(law, []) == {}
 
 
 def test_judge_takes_the_claim_itself():

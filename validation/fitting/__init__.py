@@ -1,1 +1,1 @@
-"""How exponents are found in brackets, and how sure they are: likelihood, windows, breaks, bootstrap; knows no model."""
+"""Fit exponents to bracketed edges: likelihood, windows, breaks, losses over time, collapses, comparisons."""

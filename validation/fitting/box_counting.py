@@ -1,4 +1,4 @@
-"""The dimension of the border of a set in a plane, by boxes of ever smaller size; knows no model, only what lies inside and what does not.
+"""The box-counting dimension of the border of a set in the plane.
 
 An edge that is a smooth curve has dimension 1. One that is crossed at every scale (the divergence of deep toys) has more.
 """
@@ -11,14 +11,14 @@ import numpy as np
 
 from validation.arguments import Misuse, whole
 
-FEWEST = 4      # sizes of boxes without which no slope is told
+FEWEST = 4      # sizes of boxes that a slope needs
 
 
 def box_counts(inside: Any, coarsest: int = 16) -> tuple[np.ndarray, np.ndarray]:
     """Return how many boxes a border passes through, for boxes of half the size each time.
 
-    The window is cut into n x n boxes, n = coarsest, 2 coarsest, ... A box counts if its four corners are not all on one side. What lies
-    between the corners is not asked, so that every size sees the border equally well; this is the uncertainty exponent of McDonald,
+    The window is cut into n x n boxes, n = coarsest, 2 coarsest, ... A box counts if its four corners are not all on one side. Only the
+    corners are tested, so that the count is as sensitive at every size; this is the uncertainty exponent of McDonald,
     Grebogi, Ott and Yorke (Physica D 17, 125, 1985), whose fraction of uncertain boxes goes as n**(D - 2).
 
     Parameters
@@ -32,7 +32,7 @@ def box_counts(inside: Any, coarsest: int = 16) -> tuple[np.ndarray, np.ndarray]
 
     Raises
     ------
-    Misuse : what is not boolean, or of another shape.
+    Misuse : an array that is not boolean, or of another shape.
     """
     inside = np.asarray(inside)
     if inside.dtype != bool or inside.ndim != 2 or inside.shape[0] != inside.shape[1]:
@@ -42,11 +42,11 @@ def box_counts(inside: Any, coarsest: int = 16) -> tuple[np.ndarray, np.ndarray]
         raise Misuse(f"inside must have coarsest 2**k + 1 points a side, k at least {FEWEST - 1}; with coarsest = {coarsest} that is "
                      f"{', '.join(str(coarsest * 2**k + 1) for k in (3, 4, 5))}, ..., not {len(inside)}")
     many = coarsest * 2 ** np.arange(round(doublings) + 1)
-    return many, np.array([_mixed(inside[::step, ::step]) for step in (len(inside) - 1) // many])
+    return many, np.array([_count_crossed_cells(inside[::step, ::step]) for step in (len(inside) - 1) // many])
 
 
 def box_dimension(inside: Any, coarsest: int = 16) -> float:
-    """Return the dimension D of a border, the slope of log count over log n; NaN where some size of boxes meets no border.
+    """Return the dimension D of a border, the slope of log count over log n; NaN if at some size no box meets the border.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def box_dimension(inside: Any, coarsest: int = 16) -> float:
     return float(np.polyfit(np.log(many), np.log(count), 1)[0]) if count.all() else float("nan")
 
 
-def _mixed(lattice: np.ndarray) -> int:
+def _count_crossed_cells(lattice: np.ndarray) -> int:
     """Return how many cells of a lattice have corners on both sides."""
     corners = lattice[:-1, :-1].astype(np.int8) + lattice[1:, :-1] + lattice[:-1, 1:] + lattice[1:, 1:]
     return int(np.count_nonzero((corners > 0) & (corners < 4)))

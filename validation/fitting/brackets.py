@@ -1,13 +1,13 @@
-"""From an edge dataset to the rows of a regression: log10 gamma and a log10 bracket each; knows no law and no model.
+"""Read the rows of a regression from an edge dataset: log10 gamma, and a bracket of log10 eta for each gamma.
 
-An edge is known only as a bracket per gamma. A row is what one gamma says: `lower <= log10 eta <= upper`, where an
-infinite end means that the grid ended first (censored). Several seeds make one row, for pooled they would pretend to be
-independent gammas (coverage 64-78%).
+An edge is measured as a bracket per gamma. A row holds ``lower <= log10 eta <= upper``, where an infinite end means that the grid
+ended first (censored). Several seeds make one row: pooled as if they were independent gammas, they give intervals that cover only
+64-78%.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,20 +21,20 @@ SAME = 1e-9         # relative; a window's end that is a gamma belongs to the wi
 
 @dataclass(frozen=True)
 class Rows:
-    """What the gammas of a window say of one edge; gammas that say nothing are left out.
+    """The brackets of one edge in a window, without the gammas at which the edge is absent.
 
     Attributes
     ----------
     gamma : shape (n,), increasing.
     x, lower, upper : shape (n,), log10 of gamma and of the bracket's ends; an end is infinite where censored.
-    offered : how many gammas the window held, with those that say nothing.
+    offered : the window's gammas, those without the edge included; increasing.
     """
 
     gamma: np.ndarray
     x: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-    offered: int
+    offered: np.ndarray
 
     @property
     def censored(self) -> np.ndarray:
@@ -52,12 +52,31 @@ class Rows:
         return self.upper - self.lower
 
     def take(self, which: Any) -> Rows:
-        """Return the rows that a mask, a slice or indices name."""
+        """Return the rows that a mask, a slice or indices select."""
         return Rows(self.gamma[which], self.x[which], self.lower[which], self.upper[which], self.offered)
 
-    def shifted(self, decades: np.ndarray) -> Rows:
+    def shift(self, decades: np.ndarray) -> Rows:
         """Return the same rows with `decades` (shape (n,)) subtracted: residuals to a curve."""
         return Rows(self.gamma, self.x, self.lower - decades, self.upper - decades, self.offered)
+
+    def between(self, window: Any) -> Rows:
+        """Return the rows in a window (low, high), its ends included.
+
+        Raises
+        ------
+        Misuse : `pair`'s, or a window that holds no gamma of the dataset, or one only.
+        """
+        low, high = pair("window", window)
+
+        def inside(gamma: np.ndarray) -> np.ndarray:
+            return (gamma >= low * (1 - SAME)) & (gamma <= high * (1 + SAME))
+
+        offered = self.offered[inside(self.offered)]
+        if offered.size < 2:
+            raise Misuse(f"window must hold at least two gammas of the dataset; ({low:g}, {high:g}) holds "
+                         f"{'one' if offered.size else 'none'} of its {self.offered.size}, "
+                         f"which lie between {self.offered[0]:g} and {self.offered[-1]:g}")
+        return replace(self.take(inside(self.gamma)), offered=offered)
 
 
 def pair(name: str, value: Any) -> tuple[float, float]:
@@ -121,7 +140,7 @@ def brackets(edges: xr.Dataset, edge: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def conditions(edges: xr.Dataset) -> tuple[int | None, float | None]:
-    """Return the horizon T and the threshold rho at which edges were measured; None where they do not say one of each."""
+    """Return the horizon T and the threshold rho at which edges were measured; None if the dataset does not give exactly one."""
 
     def one(*places: Any) -> Any:
         values = [np.asarray(place) for place in places if place is not None]
@@ -133,31 +152,23 @@ def conditions(edges: xr.Dataset) -> tuple[int | None, float | None]:
     return None if steps is None else int(steps), None if rho is None else float(rho)
 
 
-def rows(edges: xr.Dataset, edge: str, window: Any = None) -> Rows:
-    """Return one row per gamma of `window` (all gammas if None).
+def rows(edges: xr.Dataset, edge: str) -> Rows:
+    """Return one row per gamma.
 
     Seeds: at a gamma where every seed has both ends, the row brackets the mean of the seeds' log10 edges; where a seed
     is censored, their median, which a few censored seeds do not move. A seed without the edge is left out.
 
     Raises
     ------
-    Misuse : `brackets`' and `pair`'s, or a window that holds no gamma of the dataset, or one only.
+    Misuse : `brackets`'.
     """
-    gamma, values = brackets(edges, edge)
-    inside = np.ones(gamma.shape, bool)
-    if window is not None:
-        low, high = pair("window", window)
-        inside = (gamma >= low * (1 - SAME)) & (gamma <= high * (1 + SAME))
-        if inside.sum() < 2:
-            raise Misuse(f"window must hold at least two gammas of the dataset; ({low:g}, {high:g}) holds "
-                         f"{'one' if inside.any() else 'none'} of its {gamma.size}, "
-                         f"which lie between {gamma[0]:g} and {gamma[-1]:g}")
-    log = np.log10(values[:, inside])                                    # (seed, n, 2)
+    offered, values = brackets(edges, edge)
+    log = np.log10(values)                                               # (seed, n, 2)
     present = ~np.isnan(log).all(axis=-1)                                # (seed, n)
     log[..., 0][np.isnan(log[..., 0]) & present] = -np.inf
     log[..., 1][np.isnan(log[..., 1]) & present] = np.inf
     found = present.any(axis=0)
-    log, present, gamma = log[:, found], present[:, found], gamma[inside][found]
+    log, present, gamma = log[:, found], present[:, found], offered[found]
     # sorted, so that the sums and hence the exponent do not depend on the order of the seeds
     log = np.sort(np.where(present[..., None], log, np.nan), axis=0)     # NaN last
     count = present.sum(axis=0)
@@ -168,8 +179,8 @@ def rows(edges: xr.Dataset, edge: str, window: Any = None) -> Rows:
     for i in np.flatnonzero(~whole):
         middle = log[[(count[i] - 1) // 2, count[i] // 2], i]            # (2, 2); the median, of infinities too
         ends[i] = np.where(middle[0] == middle[1], middle[0], 0.5 * middle[0] + 0.5 * middle[1])
-    known = np.isfinite(ends).any(axis=1)     # a median may lie at infinity on both sides: then it says nothing
+    known = np.isfinite(ends).any(axis=1)     # a median may be infinite on both sides
     ends, gamma = ends[known], gamma[known]
     lower, upper = ends[:, 0], ends[:, 1]
     spare = np.where(np.isfinite(upper - lower), np.maximum(0, NARROWEST - (upper - lower)) / 2, 0.0)
-    return Rows(gamma, np.log10(gamma), lower - spare, upper + spare, int(inside.sum()))
+    return Rows(gamma, np.log10(gamma), lower - spare, upper + spare, offered)

@@ -1,8 +1,8 @@
-"""A power law that changes its exponent once or twice: where it breaks, and whether it breaks at all.
+"""Fit a power law with one or two breaks, or none, to the brackets of one edge.
 
 ``log10 eta = c + b_0 x + sum_j (b_j - b_{j-1}) w log10(1 + 10^((x - x_j)/w))``, x = log10 gamma: the exponent goes from
-``b_{j-1}`` to ``b_j`` around ``x_j`` within about w decades. The form finds breaks; it gives no verdicts: with a sharpness
-that is not nature's its exponents' intervals cover 17-33%. Fit each regime in its window instead.
+``b_{j-1}`` to ``b_j`` around ``x_j`` within about w decades. The form serves to find breaks, not for verdicts: where its
+sharpness is not the data's, its exponents' intervals cover 17-33%. Fit each regime in its window instead.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class BrokenFit:
     ----------
     outcome, reason : FITTED, or UNDECIDED with one sentence.
     breaks : gamma at each break, none to two.
-    intervals : (low, high) of each break, 95% by the profile likelihood; an end is 0 or infinity where the data end first.
+    intervals : (low, high) of each break, 95% by the profile likelihood; an end is 0 or infinity where the data do not bound it.
     exponents : one more than breaks, from the smallest gamma up.
     windows : for each regime the (low, high) gammas where the fitted exponent is within 0.02 of its limit, or None.
     smoothness : w in decades, NaN without a break.
     scatter : decades.
-    bic : BIC by number of breaks, of the models looked at; one more break must lower it by 6.
+    bic : BIC by number of breaks, of the models compared; one more break must lower it by 6.
     edge, gamma : the edge and the gammas used.
     """
 
@@ -98,19 +98,19 @@ def fit_broken(edges: xr.Dataset, edge: str, breaks: int | None = None) -> Broke
     choose("breaks", breaks, (None, 0, 1, 2))
     data = rows(edges, edge)
     two = int((~data.censored).sum())
-    if data.x.size and data.x.size == data.offered and two == 0:
-        raise Misuse(f"edges: {edge} is censored at all {data.offered} gammas, so no exponent can be fitted")
-    asked = (0, 1, 2) if breaks is None else (breaks,)
-    able = [k for k in asked if two >= LEAST[k]]
+    if data.x.size and data.x.size == data.offered.size and two == 0:
+        raise Misuse(f"edges: {edge} is censored at all {data.offered.size} gammas, so no exponent can be fitted")
+    numbers = (0, 1, 2) if breaks is None else (breaks,)
+    able = [k for k in numbers if two >= LEAST[k]]
     if not able:
-        reason = f"{two} gammas have both a lower and an upper bound; {asked[0]} breaks take {LEAST[asked[0]]}"
+        reason = f"{two} gammas have both a lower and an upper bound; {numbers[0]} breaks take {LEAST[numbers[0]]}"
         return BrokenFit(FitOutcome.UNDECIDED, edge=str(edge), gamma=data.gamma, reason=reason)
     model = _Model(data)
     fitted = {k: model.best(k) for k in able}
     bic = {k: -2 * value + _parameters(k) * float(np.log(data.x.size)) for k, (value, _, _) in fitted.items()}
     k = able[0]
     for more in able[1:]:
-        # the place of a break is searched for, which BIC does not count: one more must be strong evidence
+        # BIC does not count the search for a break's place: one more break needs strong evidence
         k = more if bic[more] < bic[k] - STRONG else k
     value, at, w = fitted[k]
     level, exponents, scatter = model.coefficients(at, w)

@@ -1,6 +1,6 @@
-"""Comparing two measurements of one edge, and finding the best learning rate in a noisy curve; knows no model.
+"""Compare two measurements of one edge, and find the best learning rate in a noisy loss curve.
 
-The two may come from seeds, widths, optimizers, or from toy and network: all that is asked is a common set of gammas.
+The two may come from seeds, widths or optimizers, or from a toy and a network: they need common gammas only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def compare(edges_a: xr.Dataset, edges_b: xr.Dataset, edge: str) -> xr.Dataset:
 
     Returns
     -------
-    xarray.Dataset : over the common gammas at which both say something
+    xarray.Dataset : over the common gammas at which both have the edge
         `ratio` (the brackets' middles; NaN where one is censored), `ratio_lower`, `ratio_upper` (what the brackets allow,
         widened by the 95% error of the mean over seeds where there are seeds; NaN where censored);
         over (bound): `mean_interval` of `mean_log10_ratio` and `slope_interval` of `slope` (of log10 ratio on log10 gamma),
@@ -37,10 +37,10 @@ def compare(edges_a: xr.Dataset, edges_b: xr.Dataset, edge: str) -> xr.Dataset:
     Misuse : `validation.fit`'s, and two datasets without a common gamma.
     """
     both = [rows(edges_a, edge), rows(edges_b, edge)]
-    asked = [brackets(e, edge)[0] for e in (edges_a, edges_b)]
-    if not _common(*asked)[0].size:
-        raise Misuse(f"edges_a and edges_b must share gammas; they lie between {asked[0][0]:g} and {asked[0][-1]:g}, "
-                     f"and between {asked[1][0]:g} and {asked[1][-1]:g}, and none agree")
+    offered = [data.offered for data in both]
+    if not _common(*offered)[0].size:
+        raise Misuse(f"edges_a and edges_b must share gammas; they lie between {offered[0][0]:g} and {offered[0][-1]:g}, "
+                     f"and between {offered[1][0]:g} and {offered[1][-1]:g}, and none agree")
     i, j = _common(both[0].gamma, both[1].gamma)
     a, b = both[0].take(i), both[1].take(j)
     gamma, x = a.gamma, a.x
@@ -77,7 +77,7 @@ def _common(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _mean(middle: np.ndarray, low: np.ndarray, high: np.ndarray, cell: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the mean log ratio and its 95% interval: t with s^2 >= the cells' own, and the constants in all brackets.
 
-    On two grids that share their lattice every row errs alike and nothing averages out: the second part covers that.
+    On two grids that share their lattice every row has the same error, which does not average out: the second part covers that.
     """
     n = middle.size
     s = float(np.sqrt(max(float(np.var(middle, ddof=1)), float(np.mean(cell**2)) / 12)))
@@ -103,7 +103,7 @@ def _seed_error(edges: xr.Dataset, edge: str, data: Rows) -> np.ndarray:
 
 
 class Optimum(NamedTuple):
-    """The best eta, and the (low, high) in which it surely lies; an end is NaN where the grid ended first."""
+    """The best eta, and the bracket (low, high) in which it lies; an end is NaN where the grid ended first."""
 
     eta_opt: float
     bracket: tuple[float, float]
@@ -112,9 +112,9 @@ class Optimum(NamedTuple):
 def optimum(eta: Any, loss: Any) -> Optimum:
     """Return the eta of least loss with a bracket, from losses that may be noisy.
 
-    The bracket reaches from the last eta below to the first above that are surely worse than the best: with seeds, by a
+    The bracket reaches from the last eta below to the first above that are significantly worse than the best: with seeds, by a
     paired one-sided t test at 1% of log10 loss over the seeds; with one curve, by four times the noise that its fourth
-    differences betray (two for either of them, and the best is the luckiest of many). Without noise these are the best
+    differences show (two for each of the two compared, and the best is the least of many). Without noise these are the best
     eta's neighbours. Inside the bracket a parabola in log10 gives eta.
 
     Parameters
@@ -135,7 +135,7 @@ def optimum(eta: Any, loss: Any) -> Optimum:
         raise Misuse(f"loss must have the shape ({eta.size},) or (seed, {eta.size}), not {loss.shape}")
     if (loss <= 0).any():
         raise Misuse("loss must be above zero (add what it converges to, or leave out what is exactly 0)")
-    usable = np.isfinite(loss).all(axis=0)                               # a seed that diverged condemns the rate
+    usable = np.isfinite(loss).all(axis=0)                               # a rate counts only if no seed diverged
     if not usable.any():
         raise Misuse("loss must be finite, for all seeds, at one eta at least")
     x, y = np.log10(eta), np.where(usable, np.log10(np.where(usable, loss, 1.0)), np.inf)
@@ -145,7 +145,7 @@ def optimum(eta: Any, loss: Any) -> Optimum:
     if loss.shape[0] > 1:
         apart = np.where(usable, y, 0.0) - y[:, [best]]                  # (seed, n)
         error = apart.std(axis=0, ddof=1) / np.sqrt(loss.shape[0])
-        # few seeds: a lucky small spread is not believed, the median spread is the least
+        # with few seeds a spread may be small by chance: it is at least the median spread
         error = np.maximum(error, np.median(error[usable & (np.arange(eta.size) != best)])) if usable.sum() > 1 else error
         worse |= apart.mean(axis=0) > float(stdtrit(loss.shape[0] - 1, 0.99)) * error
     else:

@@ -1,12 +1,10 @@
-"""A line through brackets: the interval-censored Gaussian likelihood, its profile, the feasible slopes, and OLS.
-
-Pure numpy; knows rows of (x, lower, upper) in decades and nothing of what they mean.
+"""Fit a line to brackets: the interval-censored Gaussian likelihood, its profile, the feasible slopes, and least squares.
 
 The model: ``y_i = a + b x_i + sigma z_i`` with standard normal z, of which only ``lower_i <= y_i <= upper_i`` is known.
 With ``alpha = a/sigma, beta = b/sigma, tau = 1/sigma`` each bracket contributes
 ``log[Phi(tau u - alpha - beta x) - Phi(tau l - alpha - beta x)]``, jointly concave in the
 three (Burridge, J. R. Stat. Soc. B 43, 41, 1981). Scatter far below a bracket's width cannot be seen, and sigma is held
-above a part of it: else a sliver of slopes that happens to touch every bracket would be believed alone.
+above a fraction of it: otherwise the few slopes that happen to touch every bracket would make the whole interval.
 """
 
 from __future__ import annotations
@@ -183,11 +181,10 @@ def fit_line(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, levels: tuple[
     """Fit a line to brackets, at least three of them two-sided, and return it with intervals of the slope.
 
     The interval is a hull. (i) The likelihood's profile, cut at ``n log(1 + t^2/(n-2))``: for points that is Student's interval
-    exactly. The least scatter that is believed matters where the scatter is a small part of a cell, and no one value of it
+    exactly. The least scatter that is allowed matters where the scatter is a small part of a cell, and no one value of it
     covers everywhere: 0.05 cells fail on common lattices (82%), 0.12 where the edge's phase in its cell drifts slowly (68%);
     both are taken. (ii) The slopes of all lines through all brackets, if there are any: if nothing scatters the truth is
-    among them, on whatever lattice. Least squares on the middles, which pretend to know what a cell hides, are not needed.
-    ``docs/tables/interval_coverage.py`` shows the rates.
+    among them, on whatever lattice. ``docs/tables/interval_coverage.py`` measures the coverage.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The slope of a loss over time: a power law through one training curve, whose steps are no independent data.
+"""Fit a power law of the loss over time to one training curve, whose steps are correlated.
 
-Regressing all steps pretends that they are: such 95% intervals covered 3-32%. Bins of log time even out the weights, and
-what stays correlated from bin to bin widens the interval.
+A regression on all steps as if they were independent gives 95% intervals that cover 3-32%. Bins of log time even out the weights,
+and the correlation between bins widens the interval.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 from validation.arguments import Misuse, choose, whole
 from validation.fitting.brackets import SAME, pair
-from validation.fitting.result import FitOutcome, PowerLawFit, undecided
+from validation.fitting.result import FitOutcome, PowerLawFit, build_undecided_fit
 
 BINS_PER_DECADE = 5
 LEAST_BINS = 4
@@ -25,7 +25,7 @@ def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: st
 
     Parameters
     ----------
-    loss : shape (n,), above zero inside the window: subtract what it converges to, if that is not 0.
+    loss : shape (n,), above zero inside the window: subtract its limit, if that is not 0.
     time : shape (n,), increasing; steps, or eta times steps.
     window : (low, high) in time; both ends belong to it. It should start after three correlation times of the noise.
     method : "bins": means of log10 loss in 5 bins a decade, the larger of the ordinary and the HC3 error (MacKinnon & White,
@@ -55,7 +55,7 @@ def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: st
     time, loss = time[inside], loss[inside]
     span = (float(time[0]) if low == 0 else low, high if np.isfinite(high) else float(time[-1]))
     if np.isposinf(loss).any():
-        return undecided(f"the loss diverges at time {time[np.isposinf(loss)][0]:g}", edge="loss", window=span)
+        return build_undecided_fit(f"the loss diverges at time {time[np.isposinf(loss)][0]:g}", edge="loss", window=span)
     if np.isnan(loss).any():
         raise Misuse(f"loss must not be NaN inside the window, as it is at time {time[np.isnan(loss)][0]:g}")
     if (loss <= 0).any():
@@ -72,7 +72,7 @@ def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: st
     n = bx.size
     known: dict[str, Any] = {"edge": "loss", "window": span, "gamma": 10**bx, "lower": 10**by, "upper": 10**by, "n": n}
     if n < LEAST_BINS:
-        return undecided(f"the window holds {n} bins of a fifth of a decade; a slope takes {LEAST_BINS}", **known)
+        return build_undecided_fit(f"the window holds {n} bins of a fifth of a decade; a slope takes {LEAST_BINS}", **known)
 
     dx = bx - bx.mean()
     sxx = float(dx @ dx)
@@ -105,7 +105,7 @@ def _pair(ends: Any) -> tuple[float, float]:
 
 
 def _curve(time: Any, loss: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as float64 of one shape (n,), or refuse."""
+    """Return both as float64 of one shape (n,); raise `Misuse` otherwise."""
     try:
         time, loss = np.asarray(time, dtype=np.float64), np.asarray(loss, dtype=np.float64)
     except (TypeError, ValueError):

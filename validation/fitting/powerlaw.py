@@ -1,7 +1,4 @@
-"""From edges to exponents: a power law through the brackets of one edge on a window; knows no model and no theory.
-
-Broken power laws are in `broken`, slopes of losses over time in `lossslope`; both are offered here as well.
-"""
+"""Fit a power law to the brackets of one edge on a window of gamma."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from validation.arguments import Misuse, choose, positive
 from validation.edges import edges_from_brackets
 from validation.fitting.brackets import Rows, conditions, pair, rows
 from validation.fitting.likelihood import feasible_slopes, fit_line
-from validation.fitting.result import NOTHING, FitOutcome, PowerLawFit, undecided
+from validation.fitting.result import NOTHING, FitOutcome, PowerLawFit, build_undecided_fit
 from validation.fitting.windows import straight_stretch
 
 __all__ = ["FitOutcome", "PowerLawFit", "fit", "fit_rows"]
@@ -33,8 +30,8 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
     edge : the edge's name.
     window : (low, high) in gamma; both ends belong to it, and 0 and infinity leave an end open. None: the longest
         stretch on which the data are straight; UNDECIDED where there is none, or where two regimes compete.
-    deterministic : declare that nothing scatters; then the interval is the exact range of slopes of the lines through
-        all brackets, and UNDECIDED says that no line passes.
+    deterministic : whether the data have no scatter; then the interval is the exact range of slopes of the lines through
+        all brackets, and the outcome is UNDECIDED if no line passes.
     logarithm : fit ``eta = A gamma^b |ln gamma|`` instead; the window must then lie on one side of gamma = 1.
 
     Returns
@@ -59,24 +56,24 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
     >>> round(found.exponent, 3), found.interval[0] < 2 < found.interval[1]
     (2.0, True)
     """
-    data = rows(edges, edge, window)
-    everywhere = data if window is None else rows(edges, edge)
-    if everywhere.x.size and everywhere.x.size == everywhere.offered and everywhere.censored.all():
-        raise Misuse(f"edges: {edge} is censored at all {everywhere.offered} gammas, so no exponent can be fitted; "
+    everywhere = rows(edges, edge)
+    data = everywhere if window is None else everywhere.between(window)
+    if everywhere.x.size and everywhere.x.size == everywhere.offered.size and everywhere.censored.all():
+        raise Misuse(f"edges: {edge} is censored at all {everywhere.offered.size} gammas, so no exponent can be fitted; "
                      "at least three gammas must have both a lower and an upper bound (widen the grid in eta)")
     steps, rho = conditions(edges)
     known: dict[str, Any] = {"edge": str(edge), "logarithm": logarithm, "steps": steps, "rho": rho}
     if data.x.size == 0:
         place = "" if window is None else f" between gamma = {window[0]:g} and {window[1]:g}"
-        return undecided(f"{edge} is absent at all {data.offered} gammas{place}", **known,
+        return build_undecided_fit(f"{edge} is absent at all {data.offered.size} gammas{place}", **known,
                          window=NOTHING if window is None else pair("window", window))
     if logarithm and data.gamma[0] <= 1 <= data.gamma[-1]:
         raise Misuse(f"window must lie on one side of gamma = 1 with logarithm=True, where ln gamma vanishes; "
                      f"the gammas used go from {data.gamma[0]:g} to {data.gamma[-1]:g}")
     if window is None:
-        stretch = straight_stretch(data.shifted(_logarithm(data)) if logarithm else data, deterministic)
+        stretch = straight_stretch(data.shift(_logarithm(data)) if logarithm else data, deterministic)
         if isinstance(stretch, str):
-            return undecided(f"{edge}: {stretch}", **known, **_used(data))
+            return build_undecided_fit(f"{edge}: {stretch}", **known, **_describe_rows(data))
         data = data.take(stretch)
         window = (float(data.gamma[0]), float(data.gamma[-1]))
     low, high = pair("window", window)
@@ -86,18 +83,18 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
 
 def fit_rows(data: Rows, deterministic: bool = False, **known: Any) -> PowerLawFit:
     """Fit a power law to rows; `known` are further fields of the result (edge, window, logarithm, steps, rho)."""
-    known = {**_used(data), **known, "deterministic": deterministic}
+    known = {**_describe_rows(data), **known, "deterministic": deterministic}
     two = int((~data.censored).sum())
     if two < LEAST:
-        return undecided(f"{two} of {data.x.size} gammas have both a lower and an upper bound; a slope needs {LEAST}",
+        return build_undecided_fit(f"{two} of {data.x.size} gammas have both a lower and an upper bound; a slope needs {LEAST}",
                          **known)
     log = _logarithm(data) if known.get("logarithm") else np.zeros_like(data.x)
     lower, upper = data.lower - log, data.upper - log
     if deterministic:
         least, largest = feasible_slopes(data.x, lower, upper)
         if least > largest:
-            return undecided("no straight line passes through all brackets, so the data bend or scatter: "
-                             "choose another window, or do not declare them deterministic", **known,
+            return build_undecided_fit("no straight line passes through all brackets: the data bend or scatter; "
+                                       "choose another window, or leave out deterministic", **known,
                              method="feasible slopes")
         slope, centre = 0.5 * (least + largest), float(data.x.mean())
         rest_low, rest_high = lower - slope * (data.x - centre), upper - slope * (data.x - centre)
@@ -122,8 +119,8 @@ def _logarithm(data: Rows) -> np.ndarray:
     return np.log10(np.abs(np.log(data.gamma)))
 
 
-def _used(data: Rows) -> dict[str, Any]:
-    """Return the fields of a fit that say which rows it used."""
+def _describe_rows(data: Rows) -> dict[str, Any]:
+    """Return the fields of a fit that describe its rows."""
     with np.errstate(over="ignore"):
         lower, upper = (np.where(np.isfinite(end), 10.0**end, np.nan) for end in (data.lower, data.upper))
     return {"gamma": data.gamma, "lower": lower, "upper": upper, "n": int(data.x.size),
@@ -131,12 +128,12 @@ def _used(data: Rows) -> dict[str, Any]:
 
 
 def fit_horizons(edges: xr.Dataset, edge: str, gamma: float, window: tuple[float, float] | None = None) -> PowerLawFit:
-    """Fit ``eta = prefactor * T**exponent`` at one gamma, so that eta_min ~ 1/T is measured and not assumed.
+    """Fit ``eta = prefactor * T**exponent`` at one gamma, to measure for example eta_min ~ 1/T.
 
     Parameters
     ----------
     edges : as from `locate` or `trace`, with the dim ``horizon``: an experiment with a sequence of `steps` has it.
-    edge : which one.
+    edge : the edge's name.
     gamma : one of the edges' gammas (to 1e-9 of itself).
     window : (low, high) in T, ends included; None: all horizons.
 

@@ -1,6 +1,6 @@
-"""PowerLawFit: what a fit found out about an exponent, as one frozen record; knows no method.
+"""PowerLawFit: a fitted exponent with its intervals, window and method.
 
-A fit that could not decide returns the same type with `FitOutcome.UNDECIDED` and the reason: failing is data.
+A fit without an exponent has the same type, with `FitOutcome.UNDECIDED` and the reason.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _empty() -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class PowerLawFit:
-    """``eta = prefactor * gamma**exponent`` on a window, with what is known of it.
+    """``eta = prefactor * gamma**exponent`` on a window, with its intervals and the rows it was fitted to.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class PowerLawFit:
     n, n_censored : gammas used, and how many of them have only one end.
     outcome, reason : FITTED, or UNDECIDED with one sentence.
     scatter : standard deviation of log10 eta about the line, in decades, beyond what the brackets explain.
-    method : how exponent and interval were found, in words.
+    method : of the fit and its interval, in words.
     gamma, lower, upper : shape (n,), the rows used, in the units given; an end is NaN where censored.
-    steps, rho : the horizon T and the threshold of the edge, None where the data did not say.
+    steps, rho : the horizon T and the threshold of the edge, None where the data do not give them.
     edge : the edge's name.
     deterministic : whether the data were declared free of scatter.
     logarithm : whether the law has the factor ``|ln gamma|``.
@@ -87,8 +87,8 @@ class PowerLawFit:
                 f"scatter {self.scatter:.2g} decades")
 
 
-def undecided(reason: str, **known: Any) -> PowerLawFit:
-    """Return a fit without an exponent, for the given reason and with whatever else is known."""
+def build_undecided_fit(reason: str, **known: Any) -> PowerLawFit:
+    """Return a fit without an exponent, for the given reason, with the fields that are known."""
     nan = float("nan")
     blank: dict[str, Any] = {"exponent": nan, "interval": NOTHING, "interval90": NOTHING, "prefactor": nan,
                              "window": NOTHING, "n": 0, "n_censored": 0}

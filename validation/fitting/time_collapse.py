@@ -1,6 +1,6 @@
-"""How well curves at different gamma fall together when time is measured in gamma^a; knows curves, no model.
+"""Collapse curves at different gamma onto each other by measuring time in units of gamma^a.
 
-With tau = t / gamma^a the best a makes the variance between curves, at equal tau, the least fraction of the variance of all.
+With tau = t / gamma^a, the best a minimizes the variance between curves at equal tau as a fraction of the total variance.
 (Bhattacharjee and Seno's measure, J. Phys. A 34, 6375, 2001, did no better; the jackknife over curves covers 92-100%.)
 """
 
@@ -59,11 +59,11 @@ def fit_collapse(curves: Any, time: Any, gamma: Any, bounds: tuple[float, float]
 
     Parameters
     ----------
-    curves : shape (gamma, time), an array or a DataArray; NaN where a curve has ended. In units in which they are to agree.
+    curves : shape (gamma, time), an array or a DataArray; NaN where a curve has ended. In units in which they should agree.
     time : shape (time,) or (gamma, time), increasing; times at or below zero are left out (for tau = eta t/gamma^a pass
         eta t).
     gamma : shape (gamma,), increasing.
-    bounds : the least and the largest a looked at.
+    bounds : the least and the largest a.
 
     Returns
     -------
@@ -93,13 +93,13 @@ def fit_collapse(curves: Any, time: Any, gamma: Any, bounds: tuple[float, float]
         raise Misuse("time must be finite and increase strictly")
 
     good = (t > 0) & np.isfinite(y)
-    kept = np.flatnonzero(good.sum(axis=1) >= 4)
-    if kept.size < LEAST_CURVES:
-        reason = f"{kept.size} curves have four finite points at positive times; a collapse with an interval takes {LEAST_CURVES}"
-        return CollapseFit(np.nan, NOTHING, np.nan, FitOutcome.UNDECIDED, reason, gamma[kept])
+    usable = np.flatnonzero(good.sum(axis=1) >= 4)
+    if usable.size < LEAST_CURVES:
+        reason = f"{usable.size} curves have four finite points at positive times; a collapse with an interval takes {LEAST_CURVES}"
+        return CollapseFit(np.nan, NOTHING, np.nan, FitOutcome.UNDECIDED, reason, gamma[usable])
     # monotone between its points: a cubic that overshoots in noise would invent differences, a chord at early times too
-    pieces = [PchipInterpolator(np.log10(t[i, good[i]]), y[i, good[i]], extrapolate=False) for i in kept]
-    gamma = gamma[kept]
+    pieces = [PchipInterpolator(np.log10(t[i, good[i]]), y[i, good[i]], extrapolate=False) for i in usable]
+    gamma = gamma[usable]
     x = np.log10(gamma)
     best, score = _best(pieces, x, low, high)
     if score >= 1 or min(best - low, high - best) < 1e-3 * (high - low):

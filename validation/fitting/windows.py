@@ -1,7 +1,7 @@
-"""The window that the data themselves choose: the longest stretch of gamma on which an edge is straight.
+"""Choose a window from the data: the longest stretch of gamma on which an edge is straight.
 
-Knows rows of brackets, no theory; where a Prediction exists, its local exponent gives better windows
-(`Prediction.window`), for a bend hidden in the brackets biases whatever is chosen from them.
+Where a `Prediction` exists, the window of its local exponent (`Prediction.window`) is better: a bend hidden in the brackets biases
+a window chosen from them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COMPETES = 0.8     # of the longest stretch's decades: another regime of this le
 
 
 def straight_stretch(data: Rows, deterministic: bool = False) -> slice | str:
-    """Return the longest straight stretch of rows, or a sentence saying why there is none.
+    """Return the longest straight stretch of rows, or a sentence that gives the reason if there is none.
 
     Straight means: the local exponent of the cubic through the stretch's brackets drifts by no more than 0.04, or by no
     more than that drift's own standard error. A stretch that ends at a bend thus ends before the bend is significant. If
@@ -31,13 +31,13 @@ def straight_stretch(data: Rows, deterministic: bool = False) -> slice | str:
     two = np.flatnonzero(~data.censored)
     if two.size < SHORTEST:
         return (f"{two.size} of {data.x.size} gammas have both a lower and an upper bound; "
-                f"to choose a window takes {SHORTEST}")
+                f"the choice of a window takes {SHORTEST}")
     seen = data.take(two)
     stretches = _passing(seen) if deterministic else _drifting_little(seen)
     stretches = [s for s in stretches if seen.x[s[1]] - seen.x[s[0]] >= LEAST_DECADES - 1e-9]
     if not stretches:
         return (f"no stretch of {SHORTEST} gammas over {LEAST_DECADES:g} decades is straight, "
-                "so there is no power law to fit; give a window to fit one regardless")
+                "so there is no power law to fit; give a window to fit one there anyway")
 
     def decades(stretch: tuple[int, int]) -> float:
         return float(seen.x[stretch[1]] - seen.x[stretch[0]])

@@ -1,1 +1,1 @@
-"""Verdicts: does a fitted exponent or a bracketed edge agree with a claim?"""
+"""Judge fitted exponents and bracketed edges against claims."""

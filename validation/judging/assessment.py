@@ -1,4 +1,4 @@
-"""From edges and predictions to verdicts: which window, which fit, which judgement, in one call; knows no model."""
+"""Fit and judge all predicted edges: choose each window, fit, and compare with the prediction."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import xarray as xr
 from validation.arguments import Misuse, between
 from validation.fitting.brackets import rows
 from validation.fitting.powerlaw import PowerLawFit, fit
-from validation.fitting.result import undecided
+from validation.fitting.result import build_undecided_fit
 from validation.judging.verdict import Verdict, VerdictOutcome, judge, judge_curve
 from validation.prediction import REGIMES, Prediction
 
-LEAST = 4              # gammas in a window, below which nothing is fitted
-SLOWLY = 1e3           # a law with a logarithm has no window: its slope is compared beyond this, over the same gammas
+LEAST = 4              # gammas that a window must hold to be fitted
+SLOWLY = 1e3           # a law with a logarithm has no window: its slope is compared over all gammas beyond this
 
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """One prediction in one regime, with the fit it was held against and the verdict.
+    """One prediction in one regime, with the fit that it was compared with and the verdict.
 
     Attributes
     ----------
     edge, regime : "eta_max", "rich", ...
     limit : the exponent at the regime's end, an exact rational; None where a logarithm multiplies it.
     fit, verdict : see `validation.fit` and `validation.judge`.
-    note : what the reader should know of the window; may be empty.
+    note : a remark on the window; may be empty.
     """
 
     edge: str
@@ -42,11 +42,11 @@ class Assessment:
 
 
 def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: float = 0.05) -> list[Assessment]:
-    """Fit and judge every predicted power law that these edges can be held against.
+    """Fit and judge every predicted power law for which these edges have enough gammas.
 
     The window is the theory's own: where its local exponent is within 0.02 of its limit, and below a third of the gamma where
-    the triangle of trainability closes; or what a theory of exponents alone says instead. Regimes with fewer than four gammas
-    in it are left out, not guessed.
+    the triangle of trainability closes; or the window that a theory of exponents alone declares. Regimes with fewer than four
+    gammas in it are left out.
 
     Parameters
     ----------
@@ -55,21 +55,21 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
     tolerance : of `judge`.
     """
     between("tolerance", tolerance, 0, np.inf)
-    edges, steps, rho = _single(edges)
+    edges, steps, rho = _select_horizon(edges)
     gamma = edges["gamma"].values
     done = []
     for name, prediction in predictions.items():
         if name not in edges["edge"].values:
             continue
         for regime in REGIMES:
-            window, note = _window(prediction, regime, steps, rho)
+            window, note = _choose_window(prediction, regime, steps, rho)
             inside = window is not None and (gamma >= window[0]) & (gamma <= window[1])
             if window is None or np.count_nonzero(inside) < LEAST:
                 continue
             window = max(window[0], float(gamma[0])), min(window[1], float(gamma[-1]))
-            seen = rows(edges, name, window)
+            seen = rows(edges, name).between(window)
             if len(seen.gamma) and seen.censored.all():
-                law = undecided(f"{name} lies beyond the rim of the grid at every gamma from {window[0]:.3g} to {window[1]:.3g}",
+                law = build_undecided_fit(f"{name} lies outside the grid at every gamma from {window[0]:.3g} to {window[1]:.3g}",
                                 edge=name, window=window, steps=steps, rho=rho)
             else:
                 law = fit(edges, name, window=window)
@@ -82,7 +82,7 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
 
 
 def _with_logarithm(verdict: Verdict, law: PowerLawFit) -> Verdict:
-    """Return UNDECIDED instead of CONTRADICTED where a factor log(c gamma), of a c of at least 1 that nobody knows, explains the slope."""
+    """Return UNDECIDED instead of CONTRADICTED where a factor log(c gamma) with an unknown c >= 1 can explain the slope."""
     if verdict.outcome is not VerdictOutcome.CONTRADICTED:
         return verdict
     x, log = np.log10(law.gamma), np.log10(np.abs(np.log(law.gamma)))
@@ -91,14 +91,14 @@ def _with_logarithm(verdict: Verdict, law: PowerLawFit) -> Verdict:
         return verdict
     sentence = verdict.sentence.partition(f": {VerdictOutcome.CONTRADICTED}")[0]
     return replace(verdict, outcome=VerdictOutcome.UNDECIDED, how_much_denser=None,
-                   sentence=f"{sentence}: UNDECIDED within {verdict.tolerance:g}, for the law's logarithm adds up to {most:.3f}")
+                   sentence=f"{sentence}: UNDECIDED within {verdict.tolerance:g}: the law's logarithm adds up to {most:.3f} to the slope")
 
 
 def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: float = 0.05) -> list[Verdict]:
-    """Judge every edge whose level is predicted as a whole curve, prefactor and crossover included, where the theory means it to hold.
+    """Judge every edge with a predicted prefactor as a whole curve, prefactor and crossover included, where the prediction holds.
 
     That is below a third of the gamma where the triangle of trainability closes, and outside of `Prediction.unjudged`. An edge
-    that is only bounded from below is held against its upper brackets alone. Censored gammas are left out.
+    that is only bounded from below is compared by its upper bracket ends alone. Censored gammas are left out.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tole
     tolerance : in decades.
     """
     between("tolerance", tolerance, 0, np.inf)
-    edges, steps, rho = _single(edges)
+    edges, steps, rho = _select_horizon(edges)
     done = []
     for name, prediction in predictions.items():
         if name not in edges["edge"].values or prediction.free_prefactor:
@@ -124,47 +124,47 @@ def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tole
         if steps < prediction.holds[0] or rho > prediction.holds[1]:
             least, largest = prediction.holds
             why = (f"{name}: the whole curve is not judged at T = {steps} and rho = {rho:g}: "
-                   f"it holds from T = {least} on, up to rho = {largest:g}")
+                   f"the prediction holds for T >= {least} and rho <= {largest:g}")
             done.append(Verdict(VerdictOutcome.UNDECIDED, np.nan, (np.nan, np.nan), 0.0, tolerance, why, name))
             continue
-        done.append(_bound(part, name, prediction, tolerance, steps, rho) if prediction.bound
+        done.append(_judge_bound(part, name, prediction, tolerance, steps, rho) if prediction.bound
                     else judge_curve(part, name, prediction, tolerance))
     return done
 
 
-def _bound(edges: xr.Dataset, name: str, prediction: Prediction, tolerance: float, steps: int, rho: float) -> Verdict:
-    """Judge an edge that is only said not to lie below its curve."""
+def _judge_bound(edges: xr.Dataset, name: str, prediction: Prediction, tolerance: float, steps: int, rho: float) -> Verdict:
+    """Judge an edge for which the curve is only a lower bound."""
     gamma = edges["gamma"].values
     ends = edges["eta"].sel(edge=name, bound="upper")
     upper = (ends.max("seed") if "seed" in ends.dims else ends).values
     below = float(np.max(np.log10(prediction(gamma, steps, rho) / upper)))
-    held = below <= 0
-    outcome = VerdictOutcome.SUPPORTED if held else VerdictOutcome.CONTRADICTED if below > tolerance else VerdictOutcome.UNDECIDED
-    told = "lies nowhere below its bound" if held else f"lies up to {below:.3g} decades below its bound"
+    above = below <= 0
+    outcome = VerdictOutcome.SUPPORTED if above else VerdictOutcome.CONTRADICTED if below > tolerance else VerdictOutcome.UNDECIDED
+    where = "lies nowhere below its bound" if above else f"lies up to {below:.3g} decades below its bound"
     return Verdict(outcome, max(below, 0.0), (max(below, 0.0), max(below, 0.0)), 0.0, tolerance,
-                   f"{name}, gamma {gamma[0]:.3g} to {gamma[-1]:.3g} ({len(gamma)} gammas): the edge {told}: {outcome}", name)
+                   f"{name}, gamma {gamma[0]:.3g} to {gamma[-1]:.3g} ({len(gamma)} gammas): the edge {where}: {outcome}", name)
 
 
-def _single(edges: xr.Dataset) -> tuple[xr.Dataset, int, float]:
+def _select_horizon(edges: xr.Dataset) -> tuple[xr.Dataset, int, float]:
     """Return edges of one horizon (the last, where there are several), with its T and rho, which their attributes then hold."""
     if "horizon" in edges.dims:
         edges = edges.isel(horizon=-1)
-    told = edges.coords["horizon"].item() if "horizon" in edges.coords else edges.attrs.get("steps", 1000)
-    if not isinstance(told, Integral):
-        raise Misuse(f"the edges' attribute steps must be a whole number, or a dim horizon must tell them apart, not {told!r}")
-    steps, rho = int(told), between("the edges' attribute rho", edges.attrs.get("rho", 0.01), 0, 1)
+    value = edges.coords["horizon"].item() if "horizon" in edges.coords else edges.attrs.get("steps", 1000)
+    if not isinstance(value, Integral):
+        raise Misuse(f"the edges' attribute steps must be a whole number, or the edges must have the dim horizon; it is {value!r}")
+    steps, rho = int(value), between("the edges' attribute rho", edges.attrs.get("rho", 0.01), 0, 1)
     return edges.assign_attrs(steps=steps, rho=rho), steps, rho
 
 
-def _window(prediction: Prediction, regime: str, steps: int, rho: float) -> tuple[tuple[float, float] | None, str]:
-    """Return the gammas on which a regime's exponent can be measured, and what to say of them."""
+def _choose_window(prediction: Prediction, regime: str, steps: int, rho: float) -> tuple[tuple[float, float] | None, str]:
+    """Return the gammas on which a regime's exponent can be measured, and a note on them."""
     try:
         if prediction.free_prefactor:
-            told = "log(c gamma) of unknown c multiplies the power law: what it adds to the slope is not held against the claim"
-            return prediction.window(regime, steps, rho), told if prediction.logarithm(regime) else ""
+            note = "log(c gamma) with unknown c multiplies the power law; its contribution to the slope does not count against the claim"
+            return prediction.window(regime, steps, rho), note if prediction.logarithm(regime) else ""
         if prediction.logarithm(regime):
             window = (SLOWLY, np.inf) if regime == "rich" else (0.0, 1 / SLOWLY)
             return window, "a logarithm multiplies the power law: its slope is compared with the predicted one over the same gammas"
         return prediction.window(regime, steps, rho), ""
     except ValueError:
-        return None, ""      # this edge has no law in this regime
+        return None, ""      # no law for this edge in this regime

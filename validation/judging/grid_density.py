@@ -1,4 +1,4 @@
-"""How much denser a grid would have to be for an undecided exponent to be decided; knows one fit, and no claim's origin."""
+"""Estimate how much denser a grid would have to be for an undecided verdict to be decided."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from scipy.special import stdtrit
 
 from validation.fitting.result import PowerLawFit
 
-DENSEST = 1000.0             # denser grids than this are not worth naming
+DENSEST = 1000.0             # denser grids are not suggested
 
 
 def how_much_denser(fit: PowerLawFit, off: float, tolerance: float) -> float | None:
-    """Return how many times denser a grid, in gamma and eta alike, decides; None beyond a factor of 1000.
+    """Return how many times denser, in gamma and eta alike, a grid must be to decide; None beyond a factor of 1000.
 
     The interval's half-width goes as ``t(n-2) sqrt((s^2 + h^2/12)/n)`` with n and 1/h proportional to the density. To decide
     more often than not, the next measured value is allowed to lie one standard error nearer to the tolerance's rim, and

@@ -1,7 +1,7 @@
-"""Verdict: does a fitted exponent, or a bracketed edge, stand with a claim? Knows fits and predictions, no model.
+"""Judge whether a fitted exponent, or a bracketed edge, agrees with a claim.
 
-Equivalence and difference are asked together: SUPPORTED needs the data to *exclude* what differs from the claim by more
-than the tolerance, CONTRADICTED needs them to exclude what does not; what they can do neither of is UNDECIDED. (Two
+Equivalence and difference are tested together: SUPPORTED if the data exclude everything that differs from the claim by more
+than the tolerance, CONTRADICTED if they exclude everything that does not, UNDECIDED otherwise. (Two
 one-sided tests at 5%: the 90% interval inside the tolerance; Schuirmann, J. Pharmacokinet. Biopharm. 15, 657, 1987. The
 naive rule "claim inside the interval" supports wrong claims in 28% of cases.)
 """
@@ -22,16 +22,16 @@ from validation.arguments import Misuse, between, numbers
 from validation.fitting.brackets import Rows, conditions, rows
 from validation.fitting.likelihood import feasible_slopes, fit_line
 from validation.fitting.powerlaw import fit_rows
-from validation.fitting.result import FitOutcome, PowerLawFit, undecided
+from validation.fitting.result import FitOutcome, PowerLawFit, build_undecided_fit
 from validation.judging.grid_density import DENSEST, how_much_denser
 from validation.prediction import REGIMES, Prediction
 
 LEAST_GAMMAS, LEAST_UNCENSORED = 4, 3
-STEPS, RHO = 1000, 0.01      # a Prediction's, where the edges do not say
+STEPS, RHO = 1000, 0.01      # for a Prediction, where the edges do not give them
 
 
 class VerdictOutcome(StrEnum):
-    """What the data say of a claim."""
+    """Whether the data support a claim."""
 
     SUPPORTED = "SUPPORTED"
     CONTRADICTED = "CONTRADICTED"
@@ -40,7 +40,7 @@ class VerdictOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim, with the numbers.
+    """The verdict on a claim, with its numbers.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Verdict:
     sentence : the verdict in one plain line.
     edge, regime : what was judged; regime is "lazy", "rich", or None where the gammas lie on both sides of 1.
     how_much_denser : for UNDECIDED, the factor by which points per decade, in gamma and eta alike, would have to grow
-        for the interval around the same measured value to decide; None where that would not help or is not known.
+        for the interval around the same measured value to decide; None where that would not help or is unknown.
     """
 
     outcome: VerdictOutcome
@@ -78,7 +78,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
     claim : a number, or a `Prediction`: then the least-squares slope of its log10 eta over the fit's own gammas, at the
         fit's T and rho, so that a finite window is compared with the same finite window. Gammas at which nothing is
         predicted are left out of both.
-    tolerance : how far from the claim still counts as the claim; with 0.05, 2/3 and 0.6 cannot be told apart (take
+    tolerance : how far from the claim still counts as the claim; with 0.05, 2/3 and 0.6 cannot be separated (take
         0.03).
 
     Raises
@@ -88,16 +88,16 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
     if not isinstance(fit, PowerLawFit):
         raise Misuse(f"fit must be a PowerLawFit, as from validation.fit, not {type(fit).__name__}")
     tolerance = between("tolerance", tolerance, 0, np.inf)
-    fit, claimed, words = _claim(fit, claim)
-    said: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": _regime(fit.gamma)}
+    fit, claimed, words = _interpret_claim(fit, claim)
+    common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": _regime(fit.gamma)}
     span = f", gamma {fit.gamma[0]:.3g} to {fit.gamma[-1]:.3g}" if fit.n else ""
     where = f"{fit.edge or 'exponent'}{span} ({fit.n} gamma{'' if fit.n == 1 else 's'}): predicted {words}"
     if isinstance(claim, Prediction):
-        where += _assumed(fit.steps, fit.rho)
+        where += _describe_defaults(fit.steps, fit.rho)
     lacking = _lacking(fit, claimed)
     if lacking:
         return Verdict(VerdictOutcome.UNDECIDED, fit.exponent, fit.interval,
-                       sentence=f"{where}: UNDECIDED within {tolerance:g}: {lacking}", **said)
+                       sentence=f"{where}: UNDECIDED within {tolerance:g}: {lacking}", **common)
     off = fit.exponent - claimed
     low, high = fit.interval90[0] - claimed, fit.interval90[1] - claimed
     outer = fit.interval[0] - claimed, fit.interval[1] - claimed
@@ -119,7 +119,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
         factor = how_much_denser(fit, off, tolerance)
         sentence += ("; no grid of reasonable density would decide it at this tolerance" if factor is None
                      else f"; a grid {factor:.2g} times denser in gamma and eta would decide it")
-    return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, how_much_denser=factor, **said)
+    return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, how_much_denser=factor, **common)
 
 
 def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.ndarray], Any], tolerance: float,
@@ -132,7 +132,7 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
 
     SUPPORTED if D <= tolerance. CONTRADICTED if V exceeds the tolerance by more than the worst of n scattered rows would
     in one case of forty (scatter: second differences along gamma beyond the brackets' own), or if the residual's slope on
-    one side of the crossover (a Prediction tells it) surely moves the curve by more than the tolerance over that side.
+    one side of the crossover (of a Prediction) significantly moves the curve by more than the tolerance over that side.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
 
     Raises
     ------
-    Misuse : `validation.fit`'s, a curve that cannot be called or answers in another shape, a tolerance not above zero.
+    Misuse : `validation.fit`'s, a curve that cannot be called or returns another shape, a tolerance not above zero.
     """
     tolerance = between("tolerance", tolerance, 0, np.inf)
     data = rows(edges, edge)
@@ -158,8 +158,8 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
         raise Misuse(f"curve must return one eta per gamma, shape {data.gamma.shape}, not {eta.shape}")
     if (eta <= 0).any() or np.isinf(eta).any():
         raise Misuse("curve must return finite eta above zero, or NaN where it predicts nothing")
-    said = np.isfinite(eta)
-    rest = data.take(said).shifted(np.log10(eta[said]))
+    predicted = np.isfinite(eta)
+    rest = data.take(predicted).shift(np.log10(eta[predicted]))
     n, two = rest.x.size, int((~rest.censored).sum())
     known: dict[str, Any] = {"claimed": 0.0, "tolerance": tolerance, "edge": str(edge), "regime": _regime(rest.gamma)}
     label = getattr(curve, "label", "")
@@ -167,10 +167,10 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
     span = f", gamma {rest.gamma[0]:.3g} to {rest.gamma[-1]:.3g}" if n else ""
     where = f"{edge}{span} ({n} gamma{'' if n == 1 else 's'}): {name}{' up to a factor' if free_prefactor else ''}"
     if isinstance(curve, Prediction):
-        where += _assumed(known_steps, known_rho)
+        where += _describe_defaults(known_steps, known_rho)
     if n < LEAST_GAMMAS or two < LEAST_UNCENSORED:
         why = (f"{n} gammas with both an edge and a prediction, {two} of them with two bounds; "
-               f"a verdict takes {LEAST_GAMMAS} and {LEAST_UNCENSORED}")
+               f"a verdict needs {LEAST_GAMMAS} and {LEAST_UNCENSORED}")
         return Verdict(VerdictOutcome.UNDECIDED, np.nan, (np.nan, np.nan),
                        sentence=f"{where}: UNDECIDED within {tolerance:g} decades: {why}", **known)
     low, high = rest.lower, rest.upper
@@ -179,7 +179,7 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
     else:
         violation, distance = max(0.0, float(low.max()), -float(high.min())), max(float(high.max()), -float(low.min()))
     scatter = _scatter(rest)
-    # the scatter comes from about half as many independent differences, and the worst of n rows is asked about
+    # the scatter comes from about half as many independent differences; the test is on the worst of n rows
     spread = scatter * float(stdtrit(max(0.5 * (two - 2), 1.0), 1 - 0.0125 / n))
     bent = _bent(rest, curve, steps, rho, tolerance)
     if violation > tolerance + spread or bent:
@@ -202,17 +202,17 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
     return Verdict(outcome, violation, (violation, distance), sentence=sentence, how_much_denser=factor, **known)
 
 
-def _assumed(steps: int | None, rho: float | None) -> str:
-    """Return words for what a prediction was taken at because the edges' attributes do not say it; empty if they say both."""
-    told = [f"T = {STEPS}" if steps is None else "", f"rho = {RHO:g}" if rho is None else ""]
-    missing = " and ".join(filter(None, told))
-    return f" (at {missing}: the edges' attributes do not say)" if missing else ""
+def _describe_defaults(steps: int | None, rho: float | None) -> str:
+    """Return the default T and rho of a prediction in words, where the edges' attributes do not give them; empty if they give both."""
+    defaults = [f"T = {STEPS}" if steps is None else "", f"rho = {RHO:g}" if rho is None else ""]
+    missing = " and ".join(filter(None, defaults))
+    return f" (at {missing}, as the edges' attributes do not give it)" if missing else ""
 
 
-def _claim(fit: PowerLawFit, claim: Any) -> tuple[PowerLawFit, float, str]:
+def _interpret_claim(fit: PowerLawFit, claim: Any) -> tuple[PowerLawFit, float, str]:
     """Return the fit to judge, the claimed exponent, and how to write it."""
     if isinstance(claim, Prediction):
-        return _against(fit, claim)
+        return _fit_against(fit, claim)
     try:
         number = float(claim)
     except (TypeError, ValueError, OverflowError):
@@ -223,43 +223,43 @@ def _claim(fit: PowerLawFit, claim: Any) -> tuple[PowerLawFit, float, str]:
     return fit, number, str(exact) if abs(float(exact) - number) < 1e-12 else f"{number:.4g}"
 
 
-def _against(fit: PowerLawFit, prediction: Prediction) -> tuple[PowerLawFit, float, str]:
+def _fit_against(fit: PowerLawFit, prediction: Prediction) -> tuple[PowerLawFit, float, str]:
     """Return the fit over the gammas with a prediction, and the prediction's slope over them.
 
-    The slope is fitted to edge over prediction, and the prediction's put back: by least squares the same number, but a
-    bend that both share (a window near the crossover) is then no scatter, and the interval is that of a straight line.
+    The line is fitted to edge over prediction, and the prediction's slope added: by least squares this is the same number,
+    but a bend that both share (a window near the crossover) is no scatter, and the interval is that of a straight line.
     """
     if fit.n < 2:
         return fit, np.nan, "its slope"
     steps, rho = fit.steps or STEPS, RHO if fit.rho is None else fit.rho
     eta = np.asarray(prediction(fit.gamma, steps, rho), dtype=np.float64)
-    said = np.isfinite(eta) & (eta > 0)
-    if said.sum() < 2:
+    predicted = np.isfinite(eta) & (eta > 0)
+    if predicted.sum() < 2:
         reason = "nothing is predicted at the gammas of the fit"
-        return undecided(reason, edge=fit.edge, window=fit.window), np.nan, "nothing"
-    x, curve = np.log10(fit.gamma[said]), np.log10(eta[said])
+        return build_undecided_fit(reason, edge=fit.edge, window=fit.window), np.nan, "nothing"
+    x, curve = np.log10(fit.gamma[predicted]), np.log10(eta[predicted])
     # the exponent that a fit with a logarithm measures is that of what the logarithm leaves
-    power = curve - np.log10(np.abs(np.log(fit.gamma[said]))) if fit.logarithm else curve
+    power = curve - np.log10(np.abs(np.log(fit.gamma[predicted]))) if fit.logarithm else curve
     slope = float((x - x.mean()) @ power / ((x - x.mean()) @ (x - x.mean())))
     if fit.outcome is not FitOutcome.FITTED:
         return fit, slope, f"{slope:.4g}"
-    lower, upper = np.log10(fit.lower[said]), np.log10(fit.upper[said])
-    data = Rows(fit.gamma[said], x, np.where(np.isnan(lower), -np.inf, lower), np.where(np.isnan(upper), np.inf, upper),
-                int(said.sum()))
-    rest = fit_rows(data.shifted(curve), deterministic=fit.deterministic, edge=fit.edge, steps=fit.steps, rho=fit.rho)
-    return replace(rest, gamma=data.gamma, lower=fit.lower[said], upper=fit.upper[said], exponent=rest.exponent + slope,
+    lower, upper = np.log10(fit.lower[predicted]), np.log10(fit.upper[predicted])
+    data = Rows(fit.gamma[predicted], x, np.where(np.isnan(lower), -np.inf, lower), np.where(np.isnan(upper), np.inf, upper),
+                fit.gamma[predicted])
+    rest = fit_rows(data.shift(curve), deterministic=fit.deterministic, edge=fit.edge, steps=fit.steps, rho=fit.rho)
+    return replace(rest, gamma=data.gamma, lower=fit.lower[predicted], upper=fit.upper[predicted], exponent=rest.exponent + slope,
                    interval=(rest.interval[0] + slope, rest.interval[1] + slope),
                    interval90=(rest.interval90[0] + slope, rest.interval90[1] + slope)), slope, f"{slope:.4g}"
 
 
 def _lacking(fit: PowerLawFit, claimed: float) -> str:
-    """Return what the data lack for a verdict, in words; empty if nothing."""
+    """Return why the data do not suffice for a verdict; empty if they do."""
     if fit.outcome is not FitOutcome.FITTED:
         return fit.reason
     if fit.n < LEAST_GAMMAS:
-        return f"{fit.n} gammas were fitted; a verdict takes {LEAST_GAMMAS}"
+        return f"{fit.n} gammas were fitted; a verdict needs {LEAST_GAMMAS}"
     if fit.n - fit.n_censored < LEAST_UNCENSORED:
-        return f"{fit.n - fit.n_censored} gammas have both bounds; a verdict takes {LEAST_UNCENSORED}"
+        return f"{fit.n - fit.n_censored} gammas have both bounds; a verdict needs {LEAST_UNCENSORED}"
     return "" if np.isfinite(claimed) else "nothing is predicted at the gammas of the fit"
 
 
@@ -276,7 +276,7 @@ def _scatter(rest: Rows) -> float:
         return 0.0
     least, largest = feasible_slopes(two.x, two.lower, two.upper)
     if least <= largest:
-        return 0.0       # a straight line passes through all brackets: nothing is left for scatter to explain
+        return 0.0       # a straight line passes through all brackets: no scatter is needed
     x, y = two.x, two.middle
     w = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
     bend = y[1:-1] - (1 - w) * y[:-2] - w * y[2:]                        # zero on a straight line
@@ -285,7 +285,7 @@ def _scatter(rest: Rows) -> float:
 
 
 def _bent(rest: Rows, curve: Any, steps: int, rho: float, tolerance: float) -> str:
-    """Return words for the side of the crossover on which the residual surely slopes; empty if none does."""
+    """Describe the side of the crossover on which the residual has a significant slope; empty if there is none."""
     sides: dict[str, tuple[float, float] | None] = {"the whole range": (0.0, np.inf)}
     if isinstance(curve, Prediction):
         sides = {f"the {regime} side": curve.window(regime, steps, rho) for regime in REGIMES}

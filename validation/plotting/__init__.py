@@ -1,1 +1,1 @@
-"""The parts of figures: axes of edges and observables, colours, sheets of pictures; knows no model."""
+"""Draw portraits, edges, observables and sheets of images."""

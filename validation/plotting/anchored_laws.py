@@ -1,4 +1,4 @@
-"""Exponents without a level, drawn through what was measured: each power law at the level that fits its edge best; judges nothing."""
+"""Power laws without a predicted prefactor, anchored at the measured edges so that they can be drawn."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from validation.prediction import Prediction
 
 
 class Anchored(Prediction):
-    """The power laws of one edge, each over its window and at the level of the edge measured there; NaN elsewhere.
+    """The power laws of one edge, each with the prefactor measured in its window; NaN elsewhere.
 
     Parameters
     ----------
-    prediction : whose exponents.
+    prediction : gives the exponents.
     stretches : (low, high, factor), the windows in gamma and the factors on `prediction` there.
     """
 
@@ -30,23 +30,23 @@ class Anchored(Prediction):
     def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
         """Return the anchored eta at each gamma (shape of `gamma`)."""
         gamma = np.asarray(gamma, dtype=np.float64)
-        made = np.full(gamma.shape, np.nan)
+        eta = np.full(gamma.shape, np.nan)
         for low, high, factor in self.stretches:
-            made = np.where((gamma >= low * (1 - 1e-9)) & (gamma <= high * (1 + 1e-9)), factor * self.prediction(gamma, steps, rho), made)
-        return made
+            eta = np.where((gamma >= low * (1 - 1e-9)) & (gamma <= high * (1 + 1e-9)), factor * self.prediction(gamma, steps, rho), eta)
+        return eta
 
     def exponent(self, regime: str) -> Any:
         """Return the prediction's exponent."""
         return self.prediction.exponent(regime)
 
 
-def anchored(predictions: Mapping[str, Any], assessments: Iterable[Assessment]) -> dict[str, Any]:
-    """Return the predictions, those without a level anchored at the edges that were assessed, or left out where none was."""
+def anchor_laws(predictions: Mapping[str, Any], assessments: Iterable[Assessment]) -> dict[str, Any]:
+    """Return the predictions; those without a prefactor are anchored at the fitted edges, or left out where none was fitted."""
     assessments = list(assessments)
-    made = {}
+    anchored = {}
     for name, prediction in predictions.items():
         if not getattr(prediction, "free_prefactor", False):
-            made[name] = prediction
+            anchored[name] = prediction
             continue
         stretches = []
         for a in assessments:
@@ -55,5 +55,5 @@ def anchored(predictions: Mapping[str, Any], assessments: Iterable[Assessment]) 
                 off = middle - np.log10(prediction(a.fit.gamma))
                 stretches.append((*a.fit.window, float(10 ** np.mean(off[np.isfinite(off)]))))
         if stretches:
-            made[name] = Anchored(prediction, stretches)
-    return made
+            anchored[name] = Anchored(prediction, stretches)
+    return anchored

@@ -1,4 +1,4 @@
-"""One edge over gamma, with fits, prediction and residuals, on axes that it is given; computes no fit, imports no matplotlib."""
+"""Draw one edge over gamma, with fits, prediction and residuals, into given axes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from validation.plotting.style import COLOURS, INK, SYMBOLS, label_decades
 if TYPE_CHECKING:
     import xarray as xr
 
-NEAR = 0.05   # a verdict belongs to the fit of the same edge with the nearest exponent, if it is as near as this
+NEAR = 0.05   # a verdict belongs to the fit of the same edge with the nearest exponent, if it is at least as near as this
 Axes = Any   # matplotlib's; only validation.plotting.figures may name it
 
 
@@ -34,7 +34,7 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
     steps, rho = conditions(edges)
 
     def reference(g: np.ndarray) -> np.ndarray:
-        """Return what residuals are taken from: the prediction, else the first fit, else 1."""
+        """Return the curve that residuals are relative to: the prediction, else the first fit, else 1."""
         if prediction is not None:
             with np.errstate(all="ignore"):
                 return np.asarray(prediction(g, steps or 1000, 0.01 if rho is None else rho), dtype=float)
@@ -45,7 +45,7 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
     with np.errstate(all="ignore"):
         residual = np.log10(low / base), np.log10(high / base)
     top.set(xscale="log", yscale="log", title=SYMBOLS.get(edge, edge), ylabel="learning rate  η")
-    top.margins(y=0.16)   # room for the exponents
+    top.margins(y=0.16)   # space for the exponents
     _draw_brackets(top, gamma, low, high)
     _draw_brackets(bottom, gamma, *residual)
     if prediction is not None:
@@ -66,7 +66,7 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
             ax.axvspan(span[0], span[-1], color=COLOURS[Outcome.UNTRAINED], zorder=0,
                        label="window of a fit" if ax is top and i == 0 else None)
         _write_exponent(top, span, line, fit, verdicts)
-    # the scale is that of the windows: a prediction may be far off where nobody claims it
+    # the scale is that of the windows: a prediction may be far off outside of them
     size = np.concatenate([*sizes, *(np.abs(r[inside] if inside.any() else r) for r in residual)])
     limit = 1.2 * max(size[np.isfinite(size)].max(initial=0.0), 1e-9)
     if prediction is not None or fits:
@@ -104,7 +104,7 @@ def _write_exponent(ax: Axes, gamma: np.ndarray, line: np.ndarray, fit: Any, ver
 
 
 def _verdict_on(fit: Any, verdicts: list[Any]) -> Any:
-    """Return the verdict on this fit, which may rest on a few gammas less (where nothing is predicted); None if there is none."""
+    """Return the verdict on this fit, which may use fewer gammas (only those with a prediction); None if there is none."""
     def distance(verdict: Any) -> float:
         return abs(verdict.measured - fit.exponent) if np.isfinite(verdict.measured) else np.inf
 

@@ -1,7 +1,7 @@
-"""The only matplotlib in the house: draws what it is given, computes nothing; knows no model and writes no file.
+"""Draw portraits and edges with matplotlib, which is imported here alone, and only when something is drawn.
 
-matplotlib is imported when something is drawn, not when this module is. Figures are plain objects, free of pyplot's
-global state; pyplot makes one only when a notebook user calls `plot_portrait` without axes and expects to see it.
+Figures are plain objects, free of pyplot's global state; only `plot_portrait` without axes makes one through pyplot, which a
+notebook shows.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CEILING = {"final_excess": 0, "tail_excess": 0}   # log10: a run that ended worse than it began is told by the bar's arrow
+CEILING = {"final_excess": 0, "tail_excess": 0}   # log10: the bar's arrow marks runs that ended worse than they began
 
-# inches: a panel's width, its height and that of its residuals; the room for labels on its left; a block of both with title and label
+# inches: a panel's width, its height and that of its residuals; the margin for labels on its left; a block of both with title and label
 PANEL, MARGIN, BLOCK = (3.55, 2.9, 1.15), 1.1, 5.2
 
 
@@ -112,13 +112,13 @@ def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping
 
     fits, verdicts, predictions = list(fits), list(verdicts), dict(predictions or {})
     drawn = [str(e) for e in edges["edge"].values if np.isfinite(edges["eta"].sel(edge=e)).any()]
-    spoken_of = set(predictions) | {str(f.edge) for f in fits}
-    drawn = [e for e in drawn if e in spoken_of] or drawn
+    mentioned = set(predictions) | {str(f.edge) for f in fits}
+    drawn = [e for e in drawn if e in mentioned] or drawn
     if not drawn:
         raise Misuse("edges must hold at least one bracket with a known end; every one is censored on both sides")
     columns = 2 if len(drawn) == 4 else min(len(drawn), 3)
     blocks = -(-len(drawn) // columns)
-    # laid out in inches: matplotlib's own layout measures every tick's text, and takes as long as the drawing
+    # laid out in inches: matplotlib's layout measures every tick's text, which takes as long as the drawing
     width, height, legend = columns * (PANEL[0] + MARGIN) + 0.2, blocks * BLOCK + 0.45, 0.45
     figure = blank(width, height, layout=None)
     for i, edge in enumerate(drawn):
@@ -146,7 +146,7 @@ def blank(width: float, height: float, layout: Any = "constrained") -> Figure:
 
 
 def shades(values: np.ndarray) -> tuple[list[Any], Any]:
-    """Return a colour for each of the values (n,), light ones for the large, and what `Figure.colorbar` wants for them."""
+    """Return a colour for each of the values (n,), lighter for larger ones, and the mappable that `Figure.colorbar` needs."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -287,8 +287,8 @@ def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho:
 def _spot(points: np.ndarray, others: list[np.ndarray], placed: list[np.ndarray]) -> np.ndarray:
     """Return the visible point of a line, in axes fractions, farthest from other lines, labels and the frame."""
     points = points[np.isfinite(points[:, 1])]
-    room = np.minimum(np.minimum(points, 1 - points).min(axis=1) / 0.08, 1)   # 1: far enough
+    space = np.minimum(np.minimum(points, 1 - points).min(axis=1) / 0.08, 1)   # 1: far enough
     for other, enough in [(o[np.isfinite(o[:, 1])], 0.15) for o in others] + [(p[None], 0.3) for p in placed]:
         distance = np.hypot(*(points[:, None] - other[None]).T).min(axis=0)
-        room *= 0.05 + np.minimum(distance / enough, 1)                        # lines may coincide: never quite 0
-    return points[np.argmax(room + 1e-6 * points[:, 0])]
+        space *= 0.05 + np.minimum(distance / enough, 1)                        # lines may coincide: never quite 0
+    return points[np.argmax(space + 1e-6 * points[:, 0])]

@@ -1,4 +1,4 @@
-"""A sheet of small grey pictures in rows and columns; knows no data, imports no matplotlib."""
+"""Draw a sheet of small grey-scale images in rows and columns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plot_sheet(pictures: Any, headings: Sequence[Any] = (), title: str = "") -> 
 
     Raises
     ------
-    Misuse : no pictures, or as many headings as there are no columns.
+    Misuse : no pictures, or a number of headings that is not that of the columns.
     """
     pictures = np.asarray(pictures)
     if pictures.ndim != 4 or 0 in pictures.shape:

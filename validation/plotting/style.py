@@ -1,4 +1,4 @@
-"""The colours, dashes and letters of every figure; knows what they stand for, and no matplotlib."""
+"""The colours, dashes and symbols of all figures."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ SYMBOLS = {"eta_min": r"$\eta_{\min}$", "eta_crit": r"$\eta_{\rm crit}$", "eta_s
 
 
 def power_of_ten(value: float, position: Any = None) -> str:
-    """Return a tick's label, "10⁻³", as plain text: matplotlib takes 6 ms to set the same formula, for every tick of every figure."""
+    """Return a tick's label, "10⁻³", as plain text: matplotlib takes 6 ms per tick to typeset the same formula."""
     exponent = np.log10(value) if value > 0 else np.nan
     return f"10{str(round(exponent)).translate(SUPERSCRIPTS)}" if abs(exponent - np.round(exponent)) < 1e-6 else ""
 
 
 def label_decades(ax: Any, *names: str) -> None:
-    """Label the logarithmic axes `names` ("x", "y") by powers of ten, where they span enough of them to need no other labels."""
+    """Label the logarithmic axes `names` ("x", "y") by powers of ten, where they span enough decades."""
     for name in names:
         axis = getattr(ax, f"{name}axis")
         low, high = sorted(axis.get_view_interval())

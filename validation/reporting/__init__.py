@@ -1,1 +1,1 @@
-"""Reports: the table on the terminal, the HTML page, verdicts as JSON."""
+"""Report verdicts: the table on the terminal, the HTML page, the JSON file."""

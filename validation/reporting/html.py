@@ -1,6 +1,6 @@
-"""One self-contained HTML page, and the same as JSON, from the results of the stages; draws nothing, judges nothing.
+"""Write verdicts and figures as one self-contained HTML page, and the verdicts as JSON.
 
-All that comes from a dataset is escaped. Files are published whole: they are written beside their place and renamed.
+All text from a dataset is escaped. Files are written under a temporary name and renamed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from validation.arguments import Misuse, choose
 from validation.storage.atomic import publish
 
 OUTCOMES = ("SUPPORTED", "CONTRADICTED", "UNDECIDED")
-MARKS = {"SUPPORTED": "✓", "CONTRADICTED": "✗", "UNDECIDED": "?"}   # a verdict is never told by its colour alone
+MARKS = {"SUPPORTED": "✓", "CONTRADICTED": "✗", "UNDECIDED": "?"}   # a verdict is never shown by its colour alone
 KINDS = {"image/png": b"\x89PNG", "image/svg+xml": b"<?xml"}
 
 
@@ -32,7 +32,7 @@ class Picture:
     Attributes
     ----------
     image : the bytes of a PNG or SVG file, as from `validation.plotting.figures.image`.
-    alt : what it shows, for who cannot see it.
+    alt : a description for readers who cannot see it.
     caption : a line beneath it.
     """
 
@@ -44,7 +44,7 @@ class Picture:
         if not any(self.image.startswith(start) for start in KINDS.values()):
             raise Misuse(f"image must be the bytes of a PNG or SVG file, not {self.image[:8]!r}...")
         if not self.alt.strip():
-            raise Misuse("alt must say what the picture shows; it is empty")
+            raise Misuse("alt must describe the picture; it is empty")
 
     @property
     def uri(self) -> str:
@@ -114,7 +114,7 @@ def write_report(path: str | os.PathLike[str], title: str, sections: Iterable[Se
 
     Parameters
     ----------
-    path : the file; what stood there is replaced whole, or not at all.
+    path : the file; an existing one is replaced whole, or not at all.
     title : the page's heading.
     sections : one for each portrait.
     provenance : name -> value: versions, revision, command line, device, date.
@@ -126,17 +126,17 @@ def write_report(path: str | os.PathLike[str], title: str, sections: Iterable[Se
     import jinja2
 
     sections = tuple(sections)
-    house = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
                                loader=jinja2.PackageLoader("validation.reporting", "."))
-    house.filters.update(plain=_plain, number=_number, interval=_interval, window=_window)
+    environment.filters.update(plain=_plain, number=_number, interval=_interval, window=_window)
     counts = Counter(row.outcome for section in sections for row in section.rows)
-    page = house.get_template("report.html.j2").render(
+    page = environment.get_template("report.html.j2").render(
         title=title, sections=sections, provenance=provenance or {}, marks=MARKS,
         counts={word: counts[word] for word in OUTCOMES if counts[word]})
     return publish(path, page.encode())
 
 
-def verdicts_json(path: str | os.PathLike[str], title: str, sections: Iterable[Section],
+def write_verdicts(path: str | os.PathLike[str], title: str, sections: Iterable[Section],
                   provenance: Mapping[str, Any] | None = None) -> Path:
     """Write the verdicts as JSON, numbers in full precision and null for what is not finite, and return the path."""
     content = {"generator": "lazyrich", "title": title, "provenance": dict(provenance or {}), "sections": [
@@ -147,21 +147,21 @@ def verdicts_json(path: str | os.PathLike[str], title: str, sections: Iterable[S
 
 
 def refuse_foreign(folder: str | os.PathLike[str]) -> None:
-    """Raise `Misuse` if a report of another maker lies in `folder`: ours may be replaced, theirs may not."""
+    """Raise `Misuse` if `folder` holds a report that lazyrich did not write and must not overwrite."""
     for name, mark in (("report.html", b'content="lazyrich"'), ("verdicts.json", b'"generator": "lazyrich"')):
         path = Path(folder) / name
         try:
-            there = path.read_bytes()
+            content = path.read_bytes()
         except FileNotFoundError:
             continue
         except OSError as error:
             raise Misuse(f"{path} cannot be read: {error.strerror}") from None
-        if mark not in there:
-            raise Misuse(f"{path} was not written by lazyrich; it is left as it is: choose another folder")
+        if mark not in content:
+            raise Misuse(f"{path} was not written by lazyrich and is not overwritten; choose another folder")
 
 
 def _number(value: Any, interval: Any = None) -> str:
-    """Return an exponent as text, with as many decimals as its interval is worth (3 to 6); an en dash for no number."""
+    """Return an exponent as text, with as many decimals as its interval warrants (3 to 6); an en dash for no number."""
     if value is None or not math.isfinite(value):
         return "–"
     half = (interval[1] - interval[0]) / 2 if interval is not None else 0.0

@@ -1,4 +1,4 @@
-"""Results told to people: the table on the terminal, the figures, a portrait's section of the report; computes nothing itself."""
+"""Present results: the table on the terminal, the figures, and each portrait's section of the report."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import xarray as xr
 
 from validation.judging.assessment import Assessment
 from validation.judging.verdict import Verdict
-from validation.plotting.anchored_laws import anchored
-from validation.reporting.html import MARKS, Picture, Row, Section, verdicts_json, write_report
+from validation.plotting.anchored_laws import anchor_laws
+from validation.reporting.html import MARKS, Picture, Row, Section, write_report, write_verdicts
 from validation.storage.atomic import publish
 
 WHOLE = "whole curve, decades off"
-NOTHING = "no regime with a predicted exponent lies in this plane"
+NOTHING = "no regime with a predicted exponent has enough gammas in this plane"
 SHOWN = {"outcome": "outcomes of training", "final_excess": "final loss", "peak_excess": "largest loss"}
 COLOURS = {"SUPPORTED": "green", "CONTRADICTED": "red", "UNDECIDED": "yellow"}
 
 
 HEADINGS = ("edge", "regime", "gamma", "n", "limit", "slope", "measured", "verdict")
 RIGHT = ("n", "limit", "slope", "measured")      # columns of numbers
-LEGEND = "limit: the predicted exponent at the regime's end; slope: the prediction's over these gammas"
+LEGEND = "limit: the predicted exponent far in the regime; slope: the predicted one over these gammas"
 
 
 def print_table(title: str, assessments: Iterable[Assessment]) -> None:
-    """Print one line for each verdict: predicted, measured with its 95% interval, outcome; in plain text where rich is not installed."""
-    lines = [(a.edge, a.regime, span(a.fit.window), str(a.fit.n), "log" if a.limit is None else str(a.limit), f"{a.verdict.claimed:.4f}",
-              measured(a), str(a.verdict.outcome)) for a in assessments]
+    """Print one line for each verdict: predicted and measured exponent, outcome; in plain text without rich."""
+    lines = [(a.edge, a.regime, format_window(a.fit.window), str(a.fit.n), "log" if a.limit is None else str(a.limit),
+              f"{a.verdict.claimed:.4f}", format_exponent(a), str(a.verdict.outcome)) for a in assessments]
     try:
         from rich import box
         from rich.console import Console
@@ -75,12 +75,12 @@ def print_curves(curves: Iterable[Verdict]) -> None:
         console.print(line, highlight=False)
 
 
-def span(window: tuple[float, float]) -> str:
+def format_window(window: tuple[float, float]) -> str:
     """Return a window as text."""
     return f"{window[0]:.1e}..{window[1]:.1e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e").replace(".0e", "e")
 
 
-def measured(a: Assessment) -> str:
+def format_exponent(a: Assessment) -> str:
     """Return the measured exponent with half its 95% interval, to as many digits as that has."""
     half = (a.verdict.interval[1] - a.verdict.interval[0]) / 2
     if not 0 <= half < float("inf"):
@@ -90,17 +90,17 @@ def measured(a: Assessment) -> str:
 
 def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None, predictions: Mapping[str, Any],
          assessments: Sequence[Assessment], variables: Iterable[str] = ("outcome",)) -> list[Picture]:
-    """Write a portrait's figures beside each other, ``stem.png``, ``stem-final.png``, ..., and return them for a report.
+    """Write a portrait's figures, ``stem.png``, ``stem-final.png``, ..., and return them for a report.
 
     Parameters
     ----------
     stem : the files' path without an ending.
-    variables : of the portrait, one figure each, with the predicted edges drawn over it (exponents without a level at the measured
-        one); then one of the edges, if any was seen.
+    variables : of the portrait, one figure each, with the predicted edges drawn over it (power laws without a prefactor at the measured
+        one); then one of the edges, if any was found.
     """
     from validation.plotting import figures
 
-    predictions = anchored(predictions, assessments)
+    predictions = anchor_laws(predictions, assessments)
     pictures = []
     for variable in variables:
         what = SHOWN.get(variable, variable.replace("_", " "))
@@ -117,13 +117,12 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
     return pictures
 
 
-def draw_observed(stem: Path, title: str, observed: xr.Dataset, laws: Mapping[str, Any]) -> list[Picture]:
-    """Write the figures of observables beside each other, ``stem-hessian.png``, ..., and return them for a report; `laws` are drawn in."""
-    from validation.plotting import figures
-    from validation.plotting.observables import observed_figures
+def draw_observables(stem: Path, title: str, observed: xr.Dataset, laws: Mapping[str, Any]) -> list[Picture]:
+    """Write the figures of observables, ``stem-hessian.png``, ..., with the predicted `laws`, and return them for a report."""
+    from validation.plotting import figures, observables
 
     pictures = []
-    for name, (figure, words) in observed_figures(observed, laws).items():
+    for name, (figure, words) in observables.draw_observables(observed, laws).items():
         image = figures.image(figure)
         publish(stem.with_name(f"{stem.name}-{name}.png"), image)
         pictures.append(Picture(image, f"{title}: {words}", words[0].upper() + words[1:]))
@@ -134,40 +133,40 @@ def write(folder: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset, pre
           assessments: Sequence[Assessment], curves: Sequence[Verdict] = ()) -> None:
     """Write one portrait's figures, report.html and verdicts.json to a folder."""
     pictures = draw(folder / "portrait", title, portrait, edges, predictions, assessments)
-    parts = [section(title, portrait, pictures, assessments, curves)]
+    parts = [build_section(title, portrait, pictures, assessments, curves)]
     write_report(folder / "report.html", title, parts, provenance_of(portrait))
-    verdicts_json(folder / "verdicts.json", title, parts, provenance_of(portrait))
+    write_verdicts(folder / "verdicts.json", title, parts, provenance_of(portrait))
 
 
-def section(title: str, portrait: xr.Dataset, pictures: Iterable[Picture], assessments: Iterable[Assessment],
-            curves: Iterable[Verdict] = (), notes: Iterable[str] = ()) -> Section:
+def build_section(title: str, portrait: xr.Dataset, pictures: Iterable[Picture], assessments: Iterable[Assessment],
+                  curves: Iterable[Verdict] = (), notes: Iterable[str] = ()) -> Section:
     """Return a portrait's part of the report: a row for each exponent, a line for each whole curve."""
-    rows, said = [], list(notes)
+    rows, remarks = [], list(notes)
     for a in assessments:
         rows.append(Row.of(a.verdict, a.fit, a.regime))
         if a.note:
-            said.append(f"{a.edge}, {a.regime}: {a.note}.")
+            remarks.append(f"{a.edge}, {a.regime}: {a.note}.")
     rows += [Row(v.edge, WHOLE, None, None, float("nan"), v.measured, v.interval, v.outcome, v.sentence) for v in curves]
-    return Section(title=title, description=described(portrait), figures=tuple(pictures), rows=tuple(rows), notes=tuple(said))
+    return Section(title=title, description=describe_portrait(portrait), figures=tuple(pictures), rows=tuple(rows), notes=tuple(remarks))
 
 
-def described(portrait: xr.Dataset) -> Mapping[str, Any]:
-    """Return what a portrait's attributes say of its experiment, flat, and the plane it was measured on."""
+def describe_portrait(portrait: xr.Dataset) -> Mapping[str, Any]:
+    """Return the experiment's description from a portrait's attributes, flattened, and the plane it was measured on."""
     try:
         description = json.loads(portrait.attrs.get("description", "{}"))
     except (TypeError, ValueError):
         description = {}
-    told: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     for name, value in description.items():
         if isinstance(value, Mapping):
             value = ", ".join(f"{v}" if k == "name" else f"{k} {v}" for k, v in value.items())
-        told[str(name)] = value
+        facts[str(name)] = value
     gamma = portrait["gamma"].values
-    told["plane"] = f"{portrait.sizes['gamma']} gammas from {gamma[0]:g} to {gamma[-1]:g}, {portrait.sizes['eta']} rates each"
-    return told
+    facts["plane"] = f"{portrait.sizes['gamma']} gammas from {gamma[0]:g} to {gamma[-1]:g}, {portrait.sizes['eta']} rates each"
+    return facts
 
 
 def provenance_of(portrait: xr.Dataset) -> dict[str, Any]:
-    """Return the part of a portrait's attributes that says where it comes from."""
+    """Return the attributes of a portrait that record its provenance."""
     return {k: portrait.attrs[k] for k in ("versions", "git_revision", "machine", "device", "dtype", "command", "created", "digest")
             if k in portrait.attrs}

@@ -16,7 +16,7 @@ from deepnets.observation.scaling_laws import fit_laws, in_theta, predict_laws
 from deepnets.observation.selection import NAMES, ObserveOptions, order_names, usual_steps
 from deepnets.phenomena import measures, watch
 from validation import Misuse
-from validation.plotting.observables import DRAWN, observed_figures
+from validation.plotting.observables import DRAWN, draw_observables
 from validation.storage.observations import open_observables, save_observables
 
 DIGITS = tasks.digits()
@@ -311,14 +311,14 @@ def test_laws_and_their_fits():
 def test_a_figure_of_each_observable(observed):
     from validation.plotting.figures import image
 
-    figures = observed_figures(observed, predict_laws(experiment()))
+    figures = draw_observables(observed, predict_laws(experiment()))
     assert list(figures) == list(DRAWN)
     for figure, words in figures.values():
         assert words
         assert image(figure, dpi=40).startswith(b"\x89PNG")
     alone = observed.isel(run=[0], other=[0])
-    assert image(observed_figures(alone.assign(agreement=alone.agreement * np.nan))["agreement"][0], dpi=40).startswith(b"\x89PNG")
-    only = observed_figures(planted(-2, -2 / 3), predict_laws(experiment()))
+    assert image(draw_observables(alone.assign(agreement=alone.agreement * np.nan))["agreement"][0], dpi=40).startswith(b"\x89PNG")
+    only = draw_observables(planted(-2, -2 / 3), predict_laws(experiment()))
     assert list(only) == ["hessian", "weights"]
     lines = {line.get_label(): line for line in only["hessian"][0].axes[0].get_lines()}
     x, y = lines["slope -0.667"].get_data()

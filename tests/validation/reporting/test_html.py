@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from validation.arguments import Misuse
-from validation.reporting.html import Picture, Row, Section, verdicts_json, write_report
+from validation.reporting.html import Picture, Row, Section, write_report, write_verdicts
 from validation.storage.atomic import publish
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
@@ -123,7 +123,7 @@ def test_json_is_strict_and_exact(tmp_path):
     exact = 0.1 + 0.2
     numbers = {"gamma": np.array([exact]), "n": np.int64(3), "flag": np.bool_(True), "f": np.float32(0.5)}
     given = section(description=numbers, rows=(row(measured=exact, interval=(-np.inf, np.nan)),))
-    path = verdicts_json(tmp_path / "verdicts.json", "t", [given], {"p": 1})
+    path = write_verdicts(tmp_path / "verdicts.json", "t", [given], {"p": 1})
     read = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))
     assert read["sections"][0]["description"] == {"gamma": [exact], "n": 3, "flag": True, "f": 0.5}
     [verdict] = read["sections"][0]["verdicts"]
