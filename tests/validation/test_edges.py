@@ -74,7 +74,7 @@ def test_a_hairline_gap_is_no_settling_line():
     assert indices(locate(portrait("./####~~CCCC~X")), "eta_settle") == (7, 8)
 
 
-def test_one_lucky_pixel_is_no_set():
+def test_one_isolated_trained_pixel_is_no_set():
     edges = locate(portrait("./####~~~#~~XX"))
     assert indices(edges, "eta_max") == (5, 6)
     assert edges["crossings"].sel(edge="eta_max").item() == 2
@@ -86,7 +86,7 @@ def test_signsgd_s_maximum_is_the_top_of_the_lowest_set():
     assert indices(locate(portrait("./###~~##~~##~").assign_attrs(eta_max_of="lowest")), "eta_max") == (4, 5)
 
 
-def test_a_lucky_oscillating_pixel_is_no_minimum():
+def test_an_oscillating_pixel_of_small_final_excess_is_no_minimum():
     assert indices(locate(portrait("..l.l/e###~~XX")), "eta_min") == (5, 6)
 
 
@@ -163,7 +163,7 @@ def test_brackets_are_neighbours(line):
     (lambda p: p.assign_attrs(eta_max_of="top"), "eta_max_of must be one of 'highest', 'lowest'"),
     (lambda p: p.to_dataarray(), "portrait must be an xarray.Dataset"),
 ])
-def test_a_broken_portrait_is_told(change, words):
+def test_a_broken_portrait_is_refused(change, words):
     with pytest.raises(Misuse, match=re.escape(words)):
         locate(change(portrait("./##~X")))
 

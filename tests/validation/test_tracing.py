@@ -14,10 +14,10 @@ from validation.tracing import nearest_gammas
 
 
 class Known:
-    """Trained between gamma**2/100 and top(gamma), untrained below, diverged above; counts what it is asked for."""
+    """Trained between gamma**2/100 and top(gamma), untrained below, diverged above; counts its runs."""
 
     def __init__(self, top, holes=(), slits=(), steps=1000):
-        self.top, self.holes, self.slits, self.asked, self.steps = top, holes, slits, 0, steps
+        self.top, self.holes, self.slits, self.count, self.steps = top, holes, slits, 0, steps
 
     def describe(self):
         return {"witness": "known"}
@@ -25,7 +25,7 @@ class Known:
     def measure(self, gamma, eta):
         plane = Plane(gamma, eta)
         made = empty(plane, variables=REQUIRED)
-        self.asked += plane.shape[0] * plane.shape[1]
+        self.count += plane.shape[0] * plane.shape[1]
         for i, g in enumerate(gamma):
             x = plane.eta[i] if plane.eta.ndim == 2 else plane.eta
             low, high = g**2 / 100, self.top(g)
@@ -54,7 +54,7 @@ def test_edges_are_found_wherever_they_are_and_narrowed():
     for name, true in (("eta_min", GAMMA**2 / 100), ("eta_max", top), ("eta_div", top)):
         assert (lower.sel(edge=name) <= true * (1 + 1e-12)).all()
         assert (upper.sel(edge=name) >= true * (1 - 1e-12)).all()
-    assert edges.attrs["runs"] == experiment.asked
+    assert edges.attrs["runs"] == experiment.count
     assert (edges["crossings"] == 1).all()
 
 
@@ -96,7 +96,7 @@ def test_an_experiment_where_nothing_trains_has_no_edges():
 def test_bisection_costs_a_tenth_of_the_grid_that_gives_the_same():
     experiment = Known(lambda g: 3 * g**2)
     edges = trace(experiment, GAMMA, "eta_max", per_decade=10, rtol=1e-3)
-    assert experiment.asked < 0.1 * len(GAMMA) * 8 / np.log10(1 + 1e-3)
+    assert experiment.count < 0.1 * len(GAMMA) * 8 / np.log10(1 + 1e-3)
     assert edges["edge"].values.tolist() == ["eta_max"]
 
 
@@ -157,13 +157,13 @@ def portrait_of(experiment, gamma=GAMMA, per_decade=20, eta=(1e-18, 1e18)):
 def test_runs_of_a_known_portrait_are_not_trained_again():
     experiment, names = Known(lambda g: 3 * g**1.9 if g > 1 else 3 * g**2), ["eta_min", "eta_max", "eta_div"]
     known = portrait_of(experiment)
-    experiment.asked = 0
+    experiment.count = 0
     alone = trace(experiment, GAMMA, names, rtol=1e-9)
-    before, experiment.asked = experiment.asked, 0
+    before, experiment.count = experiment.count, 0
     edges = trace(experiment, GAMMA, names, rtol=1e-9, known=known)
-    assert edges.attrs["runs"] == experiment.asked < 0.5 * before
+    assert edges.attrs["runs"] == experiment.count < 0.5 * before
     # three edges, two of them in the same place, bisected from a twentieth of a decade down to 1e-9
-    assert experiment.asked <= len(GAMMA) * 2 * np.ceil(np.log2(np.log(10) / 20 / 1e-9))
+    assert experiment.count <= len(GAMMA) * 2 * np.ceil(np.log2(np.log(10) / 20 / 1e-9))
     assert (edges["eta"].sel(bound="upper") / edges["eta"].sel(bound="lower") - 1).max() <= 1.001e-9
     top = np.array([experiment.top(g) for g in GAMMA])
     for name, true in (("eta_min", GAMMA**2 / 100), ("eta_max", top), ("eta_div", top)):

@@ -206,7 +206,7 @@ def _describe_defaults(steps: int | None, rho: float | None) -> str:
     """Return the default T and rho of a prediction in words, where the edges' attributes do not give them; empty if they give both."""
     defaults = [f"T = {STEPS}" if steps is None else "", f"rho = {RHO:g}" if rho is None else ""]
     missing = " and ".join(filter(None, defaults))
-    return f" (at {missing}, as the edges' attributes do not give it)" if missing else ""
+    return f" (at the default {missing})" if missing else ""
 
 
 def _interpret_claim(fit: PowerLawFit, claim: Any) -> tuple[PowerLawFit, float, str]:
@@ -230,7 +230,7 @@ def _fit_against(fit: PowerLawFit, prediction: Prediction) -> tuple[PowerLawFit,
     but a bend that both share (a window near the crossover) is no scatter, and the interval is that of a straight line.
     """
     if fit.n < 2:
-        return fit, np.nan, "its slope"
+        return fit, np.nan, "an exponent"
     steps, rho = fit.steps or STEPS, RHO if fit.rho is None else fit.rho
     eta = np.asarray(prediction(fit.gamma, steps, rho), dtype=np.float64)
     predicted = np.isfinite(eta) & (eta > 0)

@@ -17,7 +17,7 @@ from validation.reporting.html import MARKS, Picture, Row, Section, write_report
 from validation.storage.atomic import publish
 
 WHOLE = "whole curve, decades off"
-NOTHING = "no regime with a predicted exponent has enough gammas in this plane"
+NOTHING = "no regime with a predicted exponent lies in this plane"
 SHOWN = {"outcome": "outcomes of training", "final_excess": "final loss", "peak_excess": "largest loss"}
 COLOURS = {"SUPPORTED": "green", "CONTRADICTED": "red", "UNDECIDED": "yellow"}
 

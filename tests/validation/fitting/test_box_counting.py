@@ -1,4 +1,4 @@
-"""The dimension of a border, held against curves and fractals whose dimension is known."""
+"""The dimension of a border, compared with curves and fractals whose dimension is known."""
 
 import numpy as np
 import pytest

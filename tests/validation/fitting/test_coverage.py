@@ -17,7 +17,7 @@ SPEC = importlib.util.spec_from_file_location("coverage_table", PATH)
 table = importlib.util.module_from_spec(SPEC)
 import sys  # noqa: E402
 
-sys.modules["coverage_table"] = table    # dataclasses look their module up
+sys.modules["coverage_table"] = table    # dataclasses need their module in sys.modules
 SPEC.loader.exec_module(table)
 
 

@@ -118,7 +118,7 @@ def test_slope_intervals_cover(method, correlation_time):
     assert np.median(widths) < 0.3
 
 
-def test_loss_slopes_that_cannot_be_told():
+def test_loss_slopes_that_are_undecided():
     t = np.arange(0, 10001.0)
     loss = (t + 1) ** -0.5
     assert fit_loss_slope(loss, t, (100, 200)).outcome == "UNDECIDED"

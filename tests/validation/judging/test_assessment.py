@@ -1,4 +1,4 @@
-"""assess(): the theory's own windows, what it leaves out, and a pipeline that never stops on an edge beyond the rim."""
+"""assess(): the theory's own windows, what it leaves out, and a pipeline that never stops on an edge outside the grid."""
 
 from fractions import Fraction
 
@@ -61,10 +61,10 @@ def test_a_logarithm_is_compared_far_out():
     assert lazy.fit.gamma.max() <= 1e-3
 
 
-def test_an_edge_beyond_the_rim_everywhere_is_undecided_not_an_error():
+def test_an_edge_outside_the_grid_everywhere_is_undecided_not_an_error():
     (found,) = assess(brackets(2, upper=False), {"eta_max": Law()})
     assert found.verdict.outcome == "UNDECIDED"
-    assert "beyond the rim" in found.verdict.sentence
+    assert "outside the grid" in found.verdict.sentence
 
 
 def test_of_several_horizons_the_last_is_judged():

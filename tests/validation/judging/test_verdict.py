@@ -1,4 +1,4 @@
-"""The judge: what is right stands, what is wrong falls, and what cannot be told is left undecided."""
+"""Verdicts: right claims are supported, wrong ones contradicted, and the rest is undecided."""
 
 from fractions import Fraction
 
@@ -250,7 +250,7 @@ def test_noise_free_brackets_of_a_wrong_curve_are_not_excused_by_scatter():
     assert judge_curve(staggered, "eta_max", lambda g: g**2, tolerance=0.13).outcome == "SUPPORTED"
 
 
-def test_a_verdict_says_what_the_edges_left_open():
+def test_a_verdict_gives_the_defaults_that_it_took():
     class Curve(Prediction):
         def __call__(self, gamma, steps=1000, rho=0.01):
             return gamma**2 / steps
@@ -260,6 +260,6 @@ def test_a_verdict_says_what_the_edges_left_open():
 
     plain = edges(GAMMA, GAMMA**2 / 1e3, GAMMA**2 / 1e3 * 1.001)
     for verdict in (judge(fit(plain, "eta_max", window=(10, 1e4)), Curve()), judge_curve(plain, "eta_max", Curve(), 0.1)):
-        assert "at T = 1000 and rho = 0.01: the edges' attributes do not say" in verdict.sentence
-    told = plain.assign_attrs(steps=1000, rho=0.01)
-    assert "do not say" not in judge_curve(told, "eta_max", Curve(), 0.1).sentence
+        assert "at the default T = 1000 and rho = 0.01" in verdict.sentence
+    complete = plain.assign_attrs(steps=1000, rho=0.01)
+    assert "default" not in judge_curve(complete, "eta_max", Curve(), 0.1).sentence

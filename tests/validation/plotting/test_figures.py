@@ -161,10 +161,10 @@ def test_a_prediction_out_of_sight_gets_no_label():
 
 def test_a_horizon_that_was_selected_is_the_one_predicted_for():
     """The attribute `steps` still lists them all."""
-    asked = []
+    conditions = []
 
     def curve(gamma, steps, rho):
-        asked.append((steps, rho))
+        conditions.append((steps, rho))
         return np.asarray(gamma) ** 2
 
     stack = xr.concat([synthetic(), synthetic()], xr.Variable("horizon", [100, 700])).assign_attrs(steps=[100, 700], rho=0.2)
@@ -174,18 +174,18 @@ def test_a_horizon_that_was_selected_is_the_one_predicted_for():
     edges = xr.Dataset({"eta": (("edge", "gamma", "bound"), np.stack([gamma**2, 2 * gamma**2], -1)[None])},
                        {"edge": ["eta_max"], "gamma": gamma, "bound": ["lower", "upper"], "horizon": 100}, one.attrs)
     figures.plot_edges(edges, predictions={"eta_max": curve})
-    assert set(asked) == {(100, 0.2)}
+    assert set(conditions) == {(100, 0.2)}
 
 
 def test_horizons_show_the_last_and_seeds_the_first():
     one, two = synthetic(), synthetic()
     two["outcome"] = two["outcome"] * 0 + 2
     stack = xr.concat([one, two], xr.Variable("horizon", [100, 700]))
-    asked = []
-    ax = figures.plot_portrait(stack, {"eta_max": lambda g, steps, rho: asked.append(steps) or eta_max(g)}, ax=axes())
+    conditions = []
+    ax = figures.plot_portrait(stack, {"eta_max": lambda g, steps, rho: conditions.append(steps) or eta_max(g)}, ax=axes())
     assert np.unique(mesh_of(ax).get_array()) == [2]
     assert ax.get_title() == "horizon 700"
-    assert asked == [700]
+    assert conditions == [700]
     ax = figures.plot_portrait(stack.rename(horizon="seed"), ax=axes())
     assert set(np.unique(mesh_of(ax).get_array())) == {0, 1, 2, 4, 6}
     assert ax.get_title() == "seed 100"
@@ -239,7 +239,7 @@ def test_without_axes_pyplot_makes_one_and_portrait_figure_does_not():
     plt.close(ax.figure)
 
 
-def test_images_are_reproducible_and_of_the_kind_asked_for():
+def test_images_are_reproducible_and_of_the_requested_kind():
     def drawn(kind):
         return figures.image(figures.portrait_figure(synthetic(9, 9)), kind)
 
@@ -370,7 +370,7 @@ def test_edges_that_cannot_be_drawn_are_refused():
         figures.plot_edges(edges_of() * np.nan)
 
 
-def test_importing_the_room_loads_no_matplotlib():
+def test_importing_the_module_loads_no_matplotlib():
     code = "import sys, validation.plotting.figures; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -149,7 +149,7 @@ def test_misuse_is_refused_in_one_sentence(tmp_path):
         row(outcome="PERHAPS")
     with pytest.raises(Misuse, match="PNG or SVG"):
         Picture(b"GIF89a", "a picture")
-    with pytest.raises(Misuse, match="alt must say"):
+    with pytest.raises(Misuse, match="alt must describe"):
         Picture(PNG, " ")
     (tmp_path / "file").touch()
     with pytest.raises(Misuse, match=r"file.r\.html cannot be written: (File exists|Not a directory)"):
