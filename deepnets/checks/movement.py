@@ -72,10 +72,10 @@ def _measure_differences(centered: Centered, x: torch.Tensor) -> Movement:
     squares: dict[str, list[float]] = {}
     read = 0.0
     for call in calls:
-        if isinstance(call.made, Pair):
-            squares.setdefault(call.name, []).append(_mean_square(call.made.d))
+        if isinstance(call.output, Pair):
+            squares.setdefault(call.name, []).append(_mean_square(call.output.d))
         if call.name != "network":
-            read = _mean_square(call.read.d) if isinstance(call.read, Pair) else 0.0
+            read = _mean_square(call.input.d) if isinstance(call.input, Pair) else 0.0
     change = next(leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor))
     return Movement({name: centered.gamma * float(np.sqrt(np.mean(found))) for name, found in squares.items()},
                  centered.gamma * float(np.sqrt(read)), float(np.sqrt(_mean_square(change))))

@@ -1,4 +1,4 @@
-"""The largest and smallest eigenvalues of the Hessian of the loss in u, at one point or at many together; knows no training."""
+"""Largest and smallest eigenvalues of the Hessian of the loss in u, at one point or at many points together."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from deepnets.batched.state import RunningStatistics
 from deepnets.centered.centered import Centered
 from deepnets.curvature.hessian import Curvature, select_parameters
 from deepnets.curvature.lanczos import WHICH, Eigenpairs, basis_size, eigenpairs
-from deepnets.curvature.points import Points, points_from_centered, points_from_stack
+from deepnets.curvature.points import Points, point_from_network, points_from_stack
 from deepnets.device import threads_for
 from validation.arguments import Misuse, choose, whole
 
 METHODS = ("auto", "dense", "lanczos")
-DENSE = 1000      # parameters, up to which one matrix is made whole; of P points where P n^3 is not larger
-SMALL = 50_000_000      # parameters times samples of all points: below it two threads gain seconds, and where cores are busy lose minutes
+DENSE = 1000      # parameters up to which one dense matrix is computed; for P points as long as P n^3 is not larger
+SMALL = 50_000_000      # parameters times samples of all points: below, a second thread saves seconds, and loses minutes on busy cores
 UNITS = "loss per u^2; times gamma^-2: loss per theta^2"
 
 
@@ -32,38 +32,38 @@ def spectrum(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any 
 
     ``H = G + R``: Gauss-Newton part ``G = J^T L'' J`` with ``J = df~/du``, and residual part ``R = sum_i (dL/df~_i) d^2 f~_i/du^2``. As
     ``theta = theta_0 + gamma u``, the Hessian in theta is ``gamma**-2`` times this one; in u it is of order one in the lazy regime. The
-    loss is the mean over the batch as the losses define it ("mse": half the squared error, averaged over outputs too), and the module is in
-    its own mode: in training mode normalised by the batch, since it is that loss whose curvature meets 2/eta. Kernels are of the function
-    in evaluation mode, as of `deepnets.Runs`; call ``module.eval()`` for curvature to go with them.
+    loss is the mean over the batch as the losses define it ("mse": half the squared error, averaged over outputs too). The module stays in
+    its own mode: in training mode it normalises by the batch, since the curvature that meets 2/eta is that of this loss. Kernels are those
+    of the function in evaluation mode, as of `deepnets.Runs`; call ``module.eval()`` for the corresponding curvature.
 
     Parameters
     ----------
-    centered : the network; f~ is as it evaluates itself, by pairs or by two copies. It is left as it is.
+    centered : the network; f~ is evaluated by its own method, pairs or two copies. It is not changed.
     u : by the wrapped module's parameter names; None: where `centered` is.
     batch : (x, y), inputs (B, ...) and targets, numbers (B, ..., K) or class indices (B, ...).
     loss : "mse", "cross_entropy", or a loss of `deepnets.losses`.
-    k : how many eigenvalues, at each end that is asked for; all where there are no more.
+    k : how many eigenvalues at each requested end; all of them if there are fewer.
     part : "hessian", "gauss_newton" or "residual".
     which : "largest", "smallest" (the most negative) or "both".
-    block : a parameter's or a module's name, or several: the eigenvalues of that diagonal block; None: of all parameters.
-    seed : of the vectors that Lanczos starts from, and of dropout masks if the module is in training mode.
-    precision : "module" measures in the module's dtype, "float64" in a float64 copy: below gamma ~ 1e-3 of the residual part, and for
-        eigenvalues below 1e-6 of the largest, float32 does not suffice.
-    method : "dense" makes the matrix, "lanczos" does not; "auto" makes it for up to 1000 parameters.
-    tolerance : of Lanczos: the residuals, over the largest eigenvalue; None: 1e-6 in float64, 1e-4 in float32.
-    start : a former result with `eigenvectors`, to start from: fewer products where the network has moved little.
+    block : the name of a parameter or a module, or several: the diagonal block of their parameters; None: all parameters.
+    seed : of Lanczos' start vectors, and of dropout masks if the module is in training mode.
+    precision : "module" measures in the module's dtype, "float64" in a float64 copy: float32 does not suffice for the residual part below
+        gamma ~ 1e-3, nor for eigenvalues below 1e-6 of the largest.
+    method : "dense" computes the matrix, "lanczos" products with it; "auto" is dense for up to 1000 parameters.
+    tolerance : of Lanczos' residuals, over the largest eigenvalue; None: 1e-6 in float64, 1e-4 in float32.
+    start : an earlier result with `eigenvectors`, to start from: fewer products if the network has moved little.
     vectors : whether to return `eigenvectors` too.
 
     Returns
     -------
-    `eigenvalues` (eigenvalue,), largest first; `residuals` (eigenvalue,), ``|H v - l v|`` in units of the largest eigenvalue's size: some
-    eigenvalue of H is at most so far from what is told; `converged`; `eigenvectors` (eigenvalue, parameter), unit vectors in u, parameters
-    flattened and joined in the order of attrs["parameters"]. Attrs tell units, gamma, part, method, dtype and products.
+    `eigenvalues` (eigenvalue,), largest first; `residuals` (eigenvalue,), ``|H v - l v|`` in units of the largest eigenvalue's modulus: some
+    eigenvalue of H is at most this far from the returned one; `converged`; `eigenvectors` (eigenvalue, parameter), unit vectors in u,
+    parameters flattened and joined in the order of attrs["parameters"]. Attrs: gamma, part, method, dtype, number of products.
 
     Raises
     ------
     Misuse : an argument that is not allowed; more memory needed than is free.
-    Unsupported : where `centered` was given method "pairs": an operation that they cannot be propagated through.
+    Unsupported : if `centered` has method "pairs": an operation that pairs cannot be propagated through.
 
     Examples
     --------
@@ -75,16 +75,16 @@ def spectrum(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any 
     >>> deepnets.spectrum(deepnets.Centered(line, gamma=1e-6), None, batch, "mse").eigenvalues.values
     array([5.])
     """
-    points = points_from_centered(centered, u, batch, loss, precision)
-    made = _measure(points, k, part, which, block, seed, method, tolerance, start, vectors)
-    return made.isel(point=0, drop=True).assign_attrs(gamma=float(points.gamma[0]), propagation=points.method)
+    points = point_from_network(centered, u, batch, loss, precision)
+    found = _measure(points, k, part, which, block, seed, method, tolerance, start, vectors)
+    return found.isel(point=0, drop=True).assign_attrs(gamma=float(points.gamma[0]), propagation=points.method)
 
 
 def spectra(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any = "mse", k: int = 20, part: str = "hessian",
             which: str = "largest", block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module",
             method: str = "auto", tolerance: float | None = None, start: Any = None, vectors: bool = False,
             running: RunningStatistics | None = None) -> xr.Dataset:
-    """Return what `spectrum` does, of P points that share theta_0 and the batch: all products are made together.
+    """Return what `spectrum` does, for P points that share theta_0 and the batch: the products of all points are computed at once.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def spectra(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, los
     u : by parameter name, (P, *shape).
     gamma : (P,), >= 0.
     batch, loss, k, part, which, block, seed, precision, method, tolerance, vectors : as of `spectrum`.
-    start : a former result for the same points.
+    start : an earlier result for the same points.
     running : the points' running statistics; None: the module's own.
 
     Returns
@@ -102,7 +102,7 @@ def spectra(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, los
     Raises
     ------
     Misuse : an argument that is not allowed; more memory needed than is free.
-    Unsupported : an operation that differences cannot be propagated through; `spectrum` takes two copies there.
+    Unsupported : an operation that differences cannot be propagated through; `spectrum` can use two copies instead.
 
     Examples
     --------
@@ -129,29 +129,29 @@ def _measure(points: Points, k: int, part: str, which: str, block: str | Sequenc
     P, n = len(points.gamma), sum(points.u[n][0].numel() for n in names)
     dense = method == "dense" or (method == "auto" and P * n**3 <= DENSE**3)
     if method == "dense" and n > 10 * DENSE:
-        raise Misuse(f"method 'dense' would make a matrix of {n} by {n}; {10 * DENSE} is the most, and 'lanczos' has no limit")
+        raise Misuse(f"method 'dense' would need a matrix of {n} by {n}, more than {10 * DENSE}; use method 'lanczos'")
     columns = 2 * n if dense else basis_size(n, k, which) + min(n, 2 * k)
     with threads_for(P * n, len(points.x), points.u[names[0]].device.type, SMALL):
         curvature = Curvature(points, part, block, seed, columns)
-        former = _as_start(start, curvature)
+        vectors_before = _as_start(start, curvature)
         if dense:
             found = _diagonalise(curvature.matrix(), k, which)
         else:
-            found = eigenpairs(curvature, curvature.like.new_empty((P, n)), k, which, tolerance, former, seed)
-    made = xr.Dataset({"eigenvalues": (("point", "eigenvalue"), found.values, {"units": UNITS}),
-                       "residuals": (("point", "eigenvalue"), found.residuals, {"units": "the largest |eigenvalue| seen"}),
-                       "converged": (("point",), found.converged)}, {"gamma": (("point",), points.gamma)})
+            found = eigenpairs(curvature, curvature.like.new_empty((P, n)), k, which, tolerance, vectors_before, seed)
+    measured = xr.Dataset({"eigenvalues": (("point", "eigenvalue"), found.values, {"units": UNITS}),
+                           "residuals": (("point", "eigenvalue"), found.residuals, {"units": "the largest |eigenvalue| found"}),
+                           "converged": (("point",), found.converged)}, {"gamma": (("point",), points.gamma)})
     if vectors:
-        made["eigenvectors"] = (("point", "eigenvalue", "parameter"), found.vectors.cpu().numpy())
-    return made.assign_attrs(part=part, which=which, loss=points.loss.name, samples=len(points.x), parameters=names, size=n,
-                             method="dense" if dense else "lanczos", dtype=str(curvature.like.dtype).removeprefix("torch."),
-                             products=found.products)
+        measured["eigenvectors"] = (("point", "eigenvalue", "parameter"), found.vectors.cpu().numpy())
+    return measured.assign_attrs(part=part, which=which, loss=points.loss.name, samples=len(points.x), parameters=names, size=n,
+                                 method="dense" if dense else "lanczos", dtype=str(curvature.like.dtype).removeprefix("torch."),
+                                 products=found.products)
 
 
 def _diagonalise(matrix: torch.Tensor, k: int, which: str) -> Eigenpairs:
-    """Return the eigenpairs of matrices (P, n, n) that are asked for, largest first."""
+    """Return the extreme eigenpairs of matrices (P, n, n), largest first."""
     if not torch.isfinite(matrix).all():
-        raise Misuse("products must be finite: the loss or its derivatives overflow at this point, which has no curvature to measure")
+        raise Misuse("products must be finite: the loss or its derivatives overflow at this point, so its curvature is undefined")
     values, columns = torch.linalg.eigh(matrix.double())
     n = values.shape[1]
     ends = {"largest": np.arange(max(0, n - k), n), "smallest": np.arange(min(k, n)),
@@ -164,14 +164,14 @@ def _diagonalise(matrix: torch.Tensor, k: int, which: str) -> Eigenpairs:
 
 
 def _as_start(start: Any, curvature: Curvature) -> torch.Tensor | None:
-    """Return former eigenvectors, (P, s, n)."""
+    """Return the eigenvectors of an earlier result, (P, s, n)."""
     if start is None:
         return None
     if not isinstance(start, xr.Dataset) or "eigenvectors" not in start:
         raise Misuse("start must be a result with `eigenvectors`, from spectrum(..., vectors=True)")
-    held = start["eigenvectors"].values
-    held = held[None] if held.ndim == 2 else held
-    if held.shape[0] != curvature.P or held.shape[2] != curvature.n:
-        raise Misuse(f"start must hold eigenvectors of {curvature.P} points and {curvature.n} parameters, not of {held.shape[0]} and "
-                     f"{held.shape[2]}")
-    return torch.from_numpy(np.ascontiguousarray(held)).to(curvature.like)
+    vectors = start["eigenvectors"].values
+    vectors = vectors[None] if vectors.ndim == 2 else vectors
+    if vectors.shape[0] != curvature.P or vectors.shape[2] != curvature.n:
+        raise Misuse(f"start must hold eigenvectors of {curvature.P} points and {curvature.n} parameters, not of {vectors.shape[0]} and "
+                     f"{vectors.shape[2]}")
+    return torch.from_numpy(np.ascontiguousarray(vectors)).to(curvature.like)

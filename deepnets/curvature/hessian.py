@@ -1,7 +1,7 @@
-"""Products with the Hessian of the loss in u, with its Gauss-Newton part and with the rest; knows no eigenvalue.
+"""Products with the Hessian of the loss in u, with its Gauss-Newton part and with its residual part.
 
-The graph of the gradient is kept from one product to the next where it fits into memory, so that a product is one backward pass
-through it. The points of a stack do not touch each other, and one pass serves them all.
+If the graph of the gradient fits into memory it is kept from one product to the next, so that a product is one backward pass through
+it. The points of a stack are independent, so that one pass gives the products of all.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ class Curvature:
     Parameters
     ----------
     points : where, on which batch.
-    part : "hessian", "gauss_newton" or "residual"; each is made by itself, none by subtraction.
+    part : "hessian", "gauss_newton" or "residual"; none of them is computed by subtraction.
     block : names of parameters, or of modules: the diagonal block of these; None: all.
-    seed : of what the module draws (dropout): the same in every product.
-    columns : how many vectors of length n are going to be held beside the products, for the estimate of memory.
-    room : bytes that may be used; None: what `memory` holds to be safe of what is free.
+    seed : of the module's random numbers (dropout): the same in every product.
+    columns : how many vectors of length n are stored besides the products, for the estimate of memory.
+    available : bytes that may be used; None: the safe share of the free memory (`deepnets.memory`).
 
     Raises
     ------
-    Misuse : an unknown part or block; more memory needed than there is room.
+    Misuse : an unknown part or block; more memory needed than is available.
     """
 
     def __init__(self, points: Points, part: str = "hessian", block: str | Sequence[str] | None = None, seed: int = 0, columns: int = 1,
-                 room: int | None = None) -> None:
+                 available: int | None = None) -> None:
         self.points, self.part, self.seed = points, choose("part", part, PARTS), seed
         self.names = select_parameters(list(points.u), block)
-        held = [points.u[n] for n in self.names]
-        self.shapes = [d.shape[1:] for d in held]
+        blocks = [points.u[n] for n in self.names]
+        self.shapes = [d.shape[1:] for d in blocks]
         self.sizes = [s.numel() for s in self.shapes]
-        self.P, self.n, self.like = len(points.gamma), sum(self.sizes), held[0]
-        self.parts = self._split_batch(columns, room)
+        self.P, self.n, self.like = len(points.gamma), sum(self.sizes), blocks[0]
+        self.parts = self._split_batch(columns, available)
         self._graphs: list[_Graph] | None = None
 
     def __call__(self, v: torch.Tensor) -> torch.Tensor:
@@ -60,36 +60,36 @@ class Curvature:
                 graphs = self._graphs = [self._graph(0)]
             total = None
             for i in range(len(self.parts)):
-                made = (graphs[i] if graphs else self._graph(i)).product(columns, self.shapes)
-                total = made if total is None else total.add_(made)
+                product = (graphs[i] if graphs else self._graph(i)).product(columns, self.shapes)
+                total = product if total is None else total.add_(product)
         assert total is not None
         return total
 
     def matrix(self) -> torch.Tensor:
-        """Return it whole, (P, n, n), symmetrised."""
+        """Return the dense matrix, (P, n, n), symmetrised."""
         eye = torch.eye(self.n, dtype=self.like.dtype, device=self.like.device)
-        # one by one: torch's batched backward passes (is_grads_batched) fail in second derivatives of convolutions
+        # row by row: torch's batched backward passes (is_grads_batched) fail in second derivatives of convolutions
         whole = torch.stack([self(row.expand(self.P, -1)) for row in eye], 1)
         return (whole + whole.mT) / 2
 
-    def _split_batch(self, columns: int, room: int | None) -> list[slice]:
+    def _split_batch(self, columns: int, available: int | None) -> list[slice]:
         """Return the parts of the batch whose graphs fit."""
         B, device = len(self.points.x), str(self.like.device)
-        if room is None:
-            room = int(SAFE[self.like.device.type] * free_memory(device))
-        room -= columns * self.P * self.n * self.like.element_size()
+        if available is None:
+            available = int(SAFE[self.like.device.type] * free_memory(device))
+        available -= columns * self.P * self.n * self.like.element_size()
         x, points = self.points.x, self.points
-        known = (self.part, tuple(self.names), self.P, x.shape, x.dtype, self.like.dtype, device, points.loss.name, points.method,
-                 points.coupled)
+        key = (self.part, tuple(self.names), self.P, x.shape, x.dtype, self.like.dtype, device, points.loss.name, points.method,
+               points.coupled)
         counted = {} if self.points.counted is None else self.points.counted
-        if known not in counted:      # looks at one network in time ask again and again
-            counted[known] = needs(lambda points: _Graph(points, self.names, self.part, 1.0).product, self.points, self.sizes, self.shapes)
-        need = counted[known]
-        if need.of(B) <= room:
+        if key not in counted:      # snapshots of one network repeat the same estimate
+            counted[key] = needs(lambda points: _Graph(points, self.names, self.part, 1.0).product, self.points, self.sizes, self.shapes)
+        need = counted[key]
+        if need.of(B) <= available:
             return [slice(0, B)]
-        fit = (room - need.shared) // need.sample
+        fit = (available - need.shared) // need.sample
         if fit < 1 or self.points.coupled:
-            raise Misuse(_too_much(need, B, room, columns * self.P * self.n * self.like.element_size(), self.points.coupled))
+            raise Misuse(_explain_shortage(need, B, available, columns * self.P * self.n * self.like.element_size(), self.points.coupled))
         count = -(-B // fit)
         return [slice(i * B // count, (i + 1) * B // count) for i in range(count)]
 
@@ -103,7 +103,7 @@ class Curvature:
 
 
 class _Graph:
-    """What one part of the batch adds to the products; it is linear in the vector and may be asked again and again."""
+    """The contribution of one part of the batch to the products, linear in the vector; reusable."""
 
     def __init__(self, points: Points, names: list[str], part: str, share: float) -> None:
         self.leaves = [points.u[n].detach().requires_grad_() for n in names]
@@ -126,35 +126,35 @@ class _Graph:
         lead = columns[0].shape[:-1]
         v = [c.reshape(*lead, *s) for c, s in zip(columns, shapes, strict=True)]
         if self.part == "gauss_newton":
-            jv = _pull_back_through(self.slopes, [self.w], v)
-            made = _pull_back_through([self.outputs], self.leaves, _pull_back_through([self.slope], [self.cut], jv))
+            jv = _vector_jacobian(self.slopes, [self.w], v)
+            product = _vector_jacobian([self.outputs], self.leaves, _vector_jacobian([self.slope], [self.cut], jv))
         else:
-            made = _pull_back_through(self.slopes, self.leaves, v)
-        return torch.cat([m.reshape(*lead, -1) for m in made], -1)
+            product = _vector_jacobian(self.slopes, self.leaves, v)
+        return torch.cat([m.reshape(*lead, -1) for m in product], -1)
 
 
 def _differentiable_gradients(of: torch.Tensor, at: list[torch.Tensor], weight: torch.Tensor | None = None) -> list[torch.Tensor]:
-    """Return differentiable gradients, zero where nothing depends on what they are taken in."""
+    """Return differentiable gradients, zero in variables on which nothing depends."""
     if not of.requires_grad:
         return [torch.zeros_like(x) for x in at]
     return list(grad(of, at, weight, create_graph=True, allow_unused=True, materialize_grads=True))
 
 
-def _pull_back_through(of: Sequence[torch.Tensor], at: list[torch.Tensor], weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Return vector-Jacobian products through a graph that is kept; zero where it does not reach."""
+def _vector_jacobian(of: Sequence[torch.Tensor], at: list[torch.Tensor], weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return vector-Jacobian products through a graph that is retained; zero in variables that it does not contain."""
     reached = [(x, w) for x, w in zip(of, weights, strict=True) if x.requires_grad]
     if not reached:
         return [torch.zeros_like(x) for x in at]
-    made = grad([x for x, _ in reached], at, [w for _, w in reached], retain_graph=True, allow_unused=True, materialize_grads=True)
-    return [m.detach() for m in made]
+    products = grad([x for x, _ in reached], at, [w for _, w in reached], retain_graph=True, allow_unused=True, materialize_grads=True)
+    return [p.detach() for p in products]
 
 
 def select_parameters(names: list[str], block: str | Sequence[str] | None) -> list[str]:
-    """Return the parameters of a block: those named, and those inside the modules named.
+    """Return the names of the parameters in a block, given by names of parameters or of modules.
 
     Raises
     ------
-    Misuse : a name that is neither.
+    Misuse : a name of neither a parameter nor a module.
     """
     if block is None:
         return names
@@ -167,7 +167,7 @@ def select_parameters(names: list[str], block: str | Sequence[str] | None) -> li
     return [n for n in names if any(n == b or n.startswith(f"{b}.") for b in wanted)]
 
 
-def _too_much(need: Needs, batch: int, room: int, vectors: int, coupled: bool) -> str:
+def _explain_shortage(need: Needs, batch: int, available: int, vectors: int, coupled: bool) -> str:
     why = "; the batch is normalised by its own statistics and cannot be taken in parts" if coupled else ""
     return (f"out of memory: products with {batch} samples need about {need.of(batch) / GB:.3g} GB, one sample {need.of(1) / GB:.3g} GB, "
-            f"and {max(room, 0) / GB:.3g} GB are free beside {vectors / GB:.3g} GB of vectors{why}")
+            f"and {max(available, 0) / GB:.3g} GB are free besides {vectors / GB:.3g} GB of vectors{why}")

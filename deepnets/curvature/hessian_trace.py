@@ -1,4 +1,4 @@
-"""The trace of the Hessian of the loss in u, exact or with its standard error; knows no eigenvalue."""
+"""Trace of the Hessian of the loss in u, exact or with its standard error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deepnets.batched.state import RunningStatistics
 from deepnets.centered.centered import Centered
 from deepnets.curvature.eigenvalues import DENSE, UNITS
 from deepnets.curvature.hessian import Curvature, select_parameters
-from deepnets.curvature.points import Points, points_from_centered, points_from_stack
+from deepnets.curvature.points import Points, point_from_network, points_from_stack
 from validation.arguments import Misuse, choose, whole
 
 METHODS = ("auto", "exact", "hutch++", "hutchinson")
@@ -26,14 +26,14 @@ def trace(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any = N
     """Return ``tr H``, the trace of the Hessian of the loss in u, or of one of its parts (eq. 3 of the paper).
 
     Hutchinson: the mean of ``z^T H z`` over random signs z. Hutch++ (Meyer et al. 2021) spends a third of the products on a sketch of the
-    largest eigenvectors, whose part of the trace is then exact, and probes what is left: its error is by far the smaller where few
-    eigenvalues stand out. Both are unbiased; the error told is the standard error over the probes.
+    largest eigenvectors, whose part of the trace is then exact, and probes the rest: its error is much smaller where few eigenvalues stand
+    out. Both are unbiased; the reported error is the standard error over the probes.
 
     Parameters
     ----------
     centered, u, batch, loss, part, block, seed, precision : as of `deepnets.spectrum`.
-    probes : how many products are spent, at least 6 (2 by Hutchinson's way).
-    method : "exact" sums the diagonal, n products; "auto" does so for up to 1000 parameters, and else takes Hutch++.
+    probes : the number of products, at least 6 (2 with "hutchinson").
+    method : "exact" sums the diagonal, n products; "auto" does so for up to 1000 parameters and uses Hutch++ for more.
 
     Returns
     -------
@@ -51,15 +51,17 @@ def trace(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any = N
     >>> float(deepnets.trace(deepnets.Centered(line, gamma=1e-6), None, batch, "mse").trace)      # (1 + 1 + 9)/2
     5.5
     """
-    points = points_from_centered(centered, u, batch, loss, precision)
-    made = _measure(points, probes, part, block, seed, method)
-    return made.isel(point=0, drop=True).assign_attrs(gamma=float(points.gamma[0]))
+    points = point_from_network(centered, u, batch, loss, precision)
+    found = _measure(points, probes, part, block, seed, method)
+    return found.isel(point=0, drop=True).assign_attrs(gamma=float(points.gamma[0]))
 
 
 def traces(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any = "mse", probes: int = 30, part: str = "hessian",
            block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module", method: str = "auto",
            running: RunningStatistics | None = None) -> xr.Dataset:
-    """Return what `trace` does, of P points that share theta_0 and the batch: all products are made together, with the same probes.
+    """Return what `trace` does, for P points that share theta_0 and the batch: the products of all points are computed at once.
+
+    All points have the same probes.
 
     Parameters
     ----------
@@ -89,7 +91,7 @@ def _measure(points: Points, probes: int, part: str, block: str | Sequence[str] 
     found, error, products = (_sum_diagonal if method == "exact" else _estimate_hutch_pp if method == "hutch++" else _estimate_hutchinson)(
         curvature, probes, torch.Generator().manual_seed(seed))
     if not np.isfinite(found).all():
-        raise Misuse("products must be finite: the loss or its derivatives overflow at this point, which has no curvature to measure")
+        raise Misuse("products must be finite: the loss or its derivatives overflow at this point, so its curvature is undefined")
     return xr.Dataset({"trace": ("point", found, {"units": UNITS}), "error": ("point", error, {"units": UNITS})},
                       {"gamma": ("point", points.gamma)}).assign_attrs(
         part=part, loss=points.loss.name, samples=len(points.x), size=n, method=method, products=products,

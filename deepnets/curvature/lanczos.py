@@ -1,7 +1,7 @@
-"""Lanczos with full reorthogonalisation, for many symmetric maps in step: extreme eigenpairs and Gauss quadratures; knows no network.
+"""Lanczos with full reorthogonalisation for several symmetric maps in parallel: extreme eigenpairs and Gauss quadratures.
 
-A run ends when the residuals are small beside the largest eigenvalue. An absolute tolerance on the change of an eigenvalue, as of
-PyHessian's power iteration, ends after two or three steps where the eigenvalues are small, and returns values of either sign.
+The iteration ends when the residuals are small compared with the largest eigenvalue. An absolute tolerance on the change of an
+eigenvalue, as in PyHessian's power iteration, stops after two or three steps if the eigenvalues are small, at values of either sign.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from validation.arguments import Misuse, choose
 WHICH = ("largest", "smallest", "both")
 Map = Callable[[torch.Tensor], torch.Tensor]
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}
-CHECK_EVERY = 10        # steps between looks at the Ritz values
-AFRESH = 6             # steps with a new vector before it may be said that nothing is left
-NEARLY = 0.02          # of the last wanted value: as well as the first value that is not wanted must be known
-LITTLE = 0.5           # of a product: less than this beside the basis, and it is made orthogonal once more
-BROKEN = 1e-13         # a new direction shorter than this, beside the largest eigenvalue, is rounding (times eps/2e-16)
-RESTARTED = 1e-2       # of noise in a start from former eigenvectors: what they lack is to be found too
+CHECK_EVERY = 10       # steps between checks of the Ritz values
+AFRESH = 6             # steps from a new random vector before the search may end
+NEARLY = 0.02          # of the last wanted value: the precision needed of the next value, which is not wanted
+LITTLE = 0.5           # of a product: if less is left outside the basis, it is orthogonalised once more
+BROKEN = 1e-13         # of the largest eigenvalue: a shorter new direction is rounding (times eps/2e-16)
+RESTARTED = 1e-2       # share of noise in a start from earlier eigenvectors, for directions that they lack
 
 
 @dataclass(frozen=True, eq=False)
 class Eigenpairs:
-    """Of P maps: `values` (P, k), largest first; `vectors` (P, k, n); `residuals` (P, k), |A v - l v| over the largest |l| seen.
+    """Of P maps: `values` (P, k), largest first; `vectors` (P, k, n); `residuals` (P, k), |A v - l v| over the largest |l| found.
 
-    `products`: the number of products with each map; `converged` (P,): whether all residuals are as small as was asked.
+    `products`: the number of products with each map; `converged` (P,): whether all residuals are within the tolerance.
     """
 
     values: np.ndarray
@@ -40,25 +40,25 @@ class Eigenpairs:
 
 
 def basis_size(n: int, k: int, which: str) -> int:
-    """Return how many vectors of length n a run for k eigenpairs holds at once."""
-    return min(n, 3 * _count_wanted(n, k, which) + 60)
+    """Return how many vectors of length n are stored to find k eigenpairs."""
+    return min(n, 3 * _count_pairs(n, k, which) + 60)
 
 
 def eigenpairs(apply: Map, like: torch.Tensor, k: int, which: str = "largest", tolerance: float | None = None,
                start: torch.Tensor | None = None, seed: int = 0, most: int | None = None) -> Eigenpairs:
-    """Return extreme eigenpairs of P symmetric maps by thick-restarted Lanczos (Wu & Simon 2000), all maps in step.
+    """Return extreme eigenpairs of P symmetric maps by thick-restarted Lanczos (Wu & Simon 2000), one product with each map at a time.
 
-    A Krylov space holds one vector of each multiple eigenvalue. When the wanted pairs have converged they are kept, a new random vector
-    is taken up, and the run is over only when it finds nothing more that belongs to them.
+    A Krylov space contains one vector of each multiple eigenvalue. When the wanted pairs have converged they are kept, the iteration
+    continues from a new random vector, and ends when it finds no further wanted pair.
 
     Parameters
     ----------
     apply : ``v (P, n) -> A v (P, n)``.
     like : (P, n), of the dtype and on the device of the maps.
-    k : how many, at either end that is asked for; all where there are no more.
+    k : how many at each requested end; all of them if there are fewer.
     which : "largest", "smallest" or "both".
     tolerance : of the residuals, over the largest eigenvalue; None: 1e-6 in float64, 1e-4 in float32.
-    start : (P, s, n), former eigenvectors to start from.
+    start : (P, s, n), earlier eigenvectors to start from.
     seed : of the random vectors.
     most : products with each map, at most; None: 40 for each wanted pair, and 400.
 
@@ -68,15 +68,15 @@ def eigenpairs(apply: Map, like: torch.Tensor, k: int, which: str = "largest", t
     """
     choose("which", which, WHICH)
     n = like.shape[1]
-    wanted = _count_wanted(n, k, which)
+    wanted = _count_pairs(n, k, which)
     tolerance = TOLERANCE.get(like.dtype, 1e-2) if tolerance is None else tolerance
     basis = _Basis(apply, like, basis_size(n, k, which), torch.Generator().manual_seed(seed), start)
     most = 40 * wanted + 400 if most is None else most
-    afresh, before, kept = 0, None, 0
+    afresh, before, retained = 0, None, 0
     while True:
         basis.extend()
         full = basis.size == basis.most
-        if not (full or basis.products >= most or (basis.size >= kept + CHECK_EVERY and (basis.size - kept) % CHECK_EVERY == 0)):
+        if not (full or basis.products >= most or (basis.size >= retained + CHECK_EVERY and (basis.size - retained) % CHECK_EVERY == 0)):
             continue
         ritz, mixed, residual, scale = basis.ritz()
         ends = _ends(basis.size, k, which)
@@ -89,31 +89,31 @@ def eigenpairs(apply: Map, like: torch.Tensor, k: int, which: str = "largest", t
         if fine.all() and before is not None and basis.size >= afresh + AFRESH and _is_complete(ritz, residual, scale, ends, tolerance):
             if (np.abs(ritz[:, ends] - before) <= tolerance * scale).all():
                 break
-            before = None                      # something was found: look again
+            before = None                      # another pair was found: search again
         if fine.all() and before is None:
             basis.restart(mixed[:, :, ends], ritz[:, ends], random=True)
-            before, afresh, kept = ritz[:, ends], basis.size, basis.size
+            before, afresh, retained = ritz[:, ends], basis.size, basis.size
         elif full:
             keep = _ends(basis.size, k + (basis.most - wanted) // (6 if which == "both" else 3), which)
             basis.restart(mixed[:, :, keep], ritz[:, keep])
-            afresh, kept = min(afresh, basis.size), basis.size
+            afresh, retained = min(afresh, basis.size), basis.size
     vectors = torch.einsum("pjk,pjn->pkn", basis.like(mixed[:, :, ends]), basis.vectors[:, :basis.size])
     return _measure_pairs(apply, vectors, basis.products, tolerance, fine, scale)
 
 
-def _count_wanted(n: int, k: int, which: str) -> int:
+def _count_pairs(n: int, k: int, which: str) -> int:
     return min(n, 2 * k if which == "both" else k)
 
 
 def _ends(size: int, k: int, which: str) -> np.ndarray:
-    """Return which of so many values in ascending order are wanted."""
+    """Return the indices of the wanted values among `size` values in ascending order."""
     if which == "both":
         return np.arange(size) if size <= 2 * k else np.r_[0:k, size - k:size]
     return np.arange(max(0, size - k), size) if which == "largest" else np.arange(min(k, size))
 
 
 def _is_complete(ritz: np.ndarray, residual: np.ndarray, scale: np.ndarray, ends: np.ndarray, tolerance: float) -> bool:
-    """Return whether the values next to the wanted ones are known well enough not to belong to them."""
+    """Return whether the values next to the wanted ones are precise enough to be excluded."""
     inside = np.setdiff1d(np.arange(ritz.shape[1]), ends)
     if inside.size == 0:
         return False
@@ -124,12 +124,12 @@ def _is_complete(ritz: np.ndarray, residual: np.ndarray, scale: np.ndarray, ends
     if ends[0] == 0:
         below = ends[ends < inside[0]][-1]
         checks.append((inside[0], below, ritz[:, inside[0]] - residual[:, inside[0]] >= ritz[:, below]))
-    known = {i: residual[:, i] <= np.maximum(tolerance * scale[:, 0], NEARLY * np.abs(ritz[:, e])) for i, e, _ in checks}
-    return all((apart | known[i]).all() for i, _, apart in checks)
+    precise = {i: residual[:, i] <= np.maximum(tolerance * scale[:, 0], NEARLY * np.abs(ritz[:, e])) for i, e, _ in checks}
+    return all((apart | precise[i]).all() for i, _, apart in checks)
 
 
 class _Basis:
-    """An orthonormal basis (P, j, n) that grows by products, the maps projected on it, and the direction that comes next."""
+    """An orthonormal basis (P, j, n) that grows by products, the maps projected on it, and the next direction."""
 
     def __init__(self, apply: Map, like: torch.Tensor, most: int, source: torch.Generator, start: torch.Tensor | None = None) -> None:
         self.apply, self.most, self.source = apply, most, source
@@ -151,7 +151,7 @@ class _Basis:
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.vectors)
 
     def extend(self) -> None:
-        """Take up the next direction and its product."""
+        """Add the next direction, and compute its product."""
         j = self.size
         self.vectors[:, j] = self.next
         w = self.apply(self.next)
@@ -160,11 +160,11 @@ class _Basis:
         self.projected[:, j, :j + 1] = self.projected[:, :j + 1, j] = h
         self.beta = w.norm(dim=1).double()
         if not torch.isfinite(self.beta).all():
-            raise Misuse("products must be finite: the loss or its derivatives overflow at this point, which has no curvature to measure")
+            raise Misuse("products must be finite: the loss or its derivatives overflow at this point, so its curvature is undefined")
         self._set_next(w)
 
     def _orthogonalise(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what is left of w beside the basis, orthogonalised again where little is left, and its components in it."""
+        """Return the part of w orthogonal to the basis, orthogonalised twice where little is left, and its components in the basis."""
         V = self.vectors[:, :self.size]
         total = torch.zeros((self.P, self.size), dtype=torch.float64, device=w.device)
         for _ in range(2):
@@ -172,12 +172,12 @@ class _Basis:
             h = torch.bmm(V, w[:, :, None])
             w = w - torch.bmm(V.mT, h)[:, :, 0]
             total += h[:, :, 0].double()
-            if (w.norm(dim=1) > LITTLE * before).all():      # rounding has left 1/LITTLE of it in the basis, at most
+            if (w.norm(dim=1) > LITTLE * before).all():      # at most 1/LITTLE times rounding is left in the basis
                 break
         return w, total
 
     def _set_next(self, w: torch.Tensor) -> None:
-        """Make w the next direction; where nothing is left of it, a random one takes its place and is not coupled to the basis."""
+        """Make w the next direction; where it vanishes, a random one replaces it, decoupled from the basis."""
         if self.size == self.n:
             self.beta = torch.zeros_like(self.beta)
             return
@@ -197,14 +197,14 @@ class _Basis:
 
     def ritz(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return Ritz values (P, j), ascending, their coordinates (P, j, j), residuals (P, j), and the largest |value| so far (P, 1)."""
-        # torch's: numpy's takes threads of its own, which wait for each other where cores are busy
+        # torch's: numpy's has threads of its own, which wait for each other on busy cores
         values, mixed = (x.numpy() for x in torch.linalg.eigh(self.projected[:, :self.size, :self.size].cpu()))
         residual = self.beta.cpu().numpy()[:, None] * np.abs(mixed[:, -1, :])
         self.largest = np.maximum(self.largest, np.abs(values).max(1, keepdims=True))
         return values, mixed, residual, self.largest
 
     def restart(self, mixed: np.ndarray, values: np.ndarray, random: bool = False) -> None:
-        """Keep Ritz vectors alone, and go on in the direction that comes next, or in a new one."""
+        """Keep Ritz vectors alone, and continue in the next direction, or in a random one."""
         keep = values.shape[1]
         self.vectors[:, :keep] = torch.bmm(self.like(mixed).mT, self.vectors[:, :self.size])
         self.projected.zero_()
@@ -216,7 +216,7 @@ class _Basis:
 
 
 def _measure_pairs(apply: Map, vectors: torch.Tensor, products: int, tolerance: float, fine: np.ndarray, scale: np.ndarray) -> Eigenpairs:
-    """Return pairs with residuals by one more product for each: what is reported is measured, not estimated."""
+    """Return pairs with their residuals, measured by one more product for each."""
     vectors = vectors / vectors.norm(dim=2, keepdim=True)
     values, residuals = [], []
     for i in range(vectors.shape[1]):
@@ -237,14 +237,14 @@ def _measure_pairs(apply: Map, vectors: torch.Tensor, products: int, tolerance: 
 def quadrature(apply: Map, starts: torch.Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the Gauss quadratures of ``s^T f(A) s`` for Q vectors s of any length: nodes and weights, (Q, steps).
 
-    With m nodes it is exact for polynomials f of degree 2 m - 1 (Golub & Meurant 2010); the weights of each row sum to |s|^2. Where
-    the Krylov space ends before, the nodes that are left share the weights of those that they repeat, or have none.
+    With m nodes it is exact for polynomials f of degree 2 m - 1 (Golub & Meurant 2010); the weights of each row sum to |s|^2. If the
+    Krylov space is smaller, the remaining nodes share the weights of those that they repeat, or have weight zero.
 
     Parameters
     ----------
     apply : ``v (Q, n) -> A v (Q, n)``.
     starts : (Q, n).
-    steps : how many nodes; n where there are no more.
+    steps : how many nodes, at most n.
     """
     steps = min(steps, starts.shape[1])
     norms = starts.norm(dim=1)

@@ -1,4 +1,4 @@
-"""What products with a Hessian take, counted on tensors without numbers before any is made; knows no Hessian."""
+"""Memory of products with a Hessian, counted on meta tensors before any product is computed."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import torch
 from deepnets.curvature.points import Points
 from deepnets.memory import Living
 
-FEW, MANY = 2, 32      # samples; as many as there are where they are without numbers
+FEW, MANY = 2, 32      # samples of the two counts; the second is the whole batch on meta tensors
 
 
 @dataclass(frozen=True)
 class Needs:
-    """Bytes at the peak of one product: for each sample, and once."""
+    """Peak bytes of one product: for each sample, and independent of their number."""
 
     sample: int
     shared: int
 
     def of(self, samples: int) -> int:
-        """Return the bytes that so many samples need."""
+        """Return the bytes for a number of samples."""
         return self.shared + samples * self.sample
 
 
 def needs(products: Callable[[Points], Callable[..., Any]], points: Points, sizes: Sequence[int], shapes: Sequence[torch.Size]) -> Needs:
-    """Return what a product takes.
+    """Return the memory of one product.
 
     Parameters
     ----------
-    products : makes, for points, the function that takes (vectors by parameter, their shapes).
+    products : points -> the function that computes a product, of (vectors by parameter, their shapes).
     points : P of them.
     sizes, shapes : of the parameters.
     """
@@ -40,12 +40,12 @@ def needs(products: Callable[[Points], Callable[..., Any]], points: Points, size
     few, many = min(FEW, B), B
     try:
         least, most = (_peak(products, points, sizes, shapes, samples, "meta") for samples in (few, many))
-    except Exception:      # a module that insists on numbers
+    except Exception:      # a module that cannot be evaluated on meta tensors
         many = min(B, MANY)
         least, most = (_peak(products, points, sizes, shapes, samples, "cpu") for samples in (few, many))
     if many == few:
         return Needs(-(-most // many), 0)
-    # the peak is the larger of several stages', each of which grows evenly: in between it lies below this line
+    # the peak is the maximum over stages, each linear in the samples: it is convex, and below this line in between
     sample = max(1, -(-(most - least) // (many - few)))
     return Needs(sample, max(0, most - many * sample))
 

@@ -1,4 +1,4 @@
-"""Points in parameter space and the batch on which curvature is measured there; knows no Hessian."""
+"""Points in parameter space, with the batch and the loss whose curvature is measured there."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from deepnets.losses import Loss, as_loss
 from validation.arguments import Misuse, choose, numbers
 
 PRECISIONS = ("module", "float64")
-COUNTED: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()      # what products took, by the module that was measured
-TRIED = 16      # samples on which the first call is made: it tells the outputs, and `Centered` checks itself with it
+COUNTED: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()      # memory of products, by the measured module
+TRIED = 16      # samples of a first call, which gives the number of outputs, and with which `Centered` checks itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Points:
     x, y : (batch, ...), the targets as `Loss.target` gives them.
     loss : a `Loss`.
     method : "pairs", or "two_copy" or "float64" as of `Centered`.
-    counted : what products with the network took when they were counted before, for `Curvature`; None: they are counted each time.
+    counted : memory of products with the network as counted before, for `Curvature`; None: it is counted each time.
     """
 
     module: nn.Module
@@ -53,7 +53,7 @@ class Points:
 
     @property
     def coupled(self) -> bool:
-        """Whether a sample's output depends on the rest of the batch: then it cannot be evaluated in parts."""
+        """Whether a sample's output depends on the rest of the batch, which then cannot be evaluated in parts."""
         return any(isinstance(m, nn.modules.batchnorm._BatchNorm) and (m.training or m.running_mean is None) for m in self.module.modules())
 
     def samples(self, part: slice) -> Points:
@@ -63,9 +63,9 @@ class Points:
     def outputs(self, u: Parameters) -> torch.Tensor:
         """Return f~ at other u, (P, batch, ..., K), differentiable in them.
 
-        Of pairs the values are propagated and the derivatives are the moved network's: ``f~ + (f(theta) - f(theta))/gamma``, a difference
-        that is 0 without rounding. No digit is lost at any gamma, and products cost 0.6 of those through pairs. What draws random numbers
-        is differentiated as it is propagated: the moved network would draw others.
+        With pairs, values are propagated and derivatives are those of the network at theta: ``f~ + (f(theta) - f(theta))/gamma``, with a
+        difference that is exactly 0. No digit is lost at any gamma, and products cost 0.6 of those through pairs. A network that draws
+        random numbers is differentiated through the pairs, as another evaluation would draw other numbers.
         """
         if self.method != "pairs":
             return torch.stack([self._evaluate_copies({n: d[p] for n, d in u.items()}, p) for p in range(len(self.gamma))])
@@ -87,19 +87,19 @@ class Points:
 
     def _propagate(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
         """Return f~ by pairs."""
-        made: torch.Tensor = propagate_pairs(self.module, u, gamma, (self.x,), drift=drift)[0]
-        return made
+        f: torch.Tensor = propagate_pairs(self.module, u, gamma, (self.x,), drift=drift)[0]
+        return f
 
     def _evaluate_theta(self, u: Parameters, gamma: Any, drift: Parameters) -> torch.Tensor:
-        """Return ``f(theta_0 + gamma u)/gamma``; a gamma so small that it might overflow makes no second derivatives that count."""
-        held = dict(self.module.named_parameters()) | dict(self.module.named_buffers())
+        """Return ``f(theta_0 + gamma u)/gamma``; gamma is bounded from below against overflow, where second derivatives are negligible."""
+        initial = dict(self.module.named_parameters()) | dict(self.module.named_buffers())
         like = next(iter(u.values()))
         gamma = torch.as_tensor(gamma, dtype=like.dtype, device=like.device).clamp_min(torch.finfo(like.dtype).tiny ** 0.5)
-        theta = {n: held[n].detach() + gamma * d for n, d in (u | drift).items()}
+        theta = {n: initial[n].detach() + gamma * d for n, d in (u | drift).items()}
         counted = {n: b.clone() for n, b in self.module.named_buffers() if n not in drift}
         with substitute(self.module, theta | counted), sdpa_kernel(SDPBackend.MATH):      # fused attention has no second derivatives
-            made: torch.Tensor = self.module(self.x)
-        return made / gamma
+            f: torch.Tensor = self.module(self.x)
+        return f / gamma
 
     def _evaluate_copies(self, u: Parameters, p: int) -> torch.Tensor:
         gamma, drift = float(self.gamma[p]), {n: e[p] for n, e in self.drift.items()}
@@ -110,13 +110,13 @@ class Points:
         return self.loss.value(f, self.y)
 
 
-def points_from_centered(centered: Centered, u: Mapping[str, Any] | None, batch: Any, loss: Any, precision: str) -> Points:
-    """Return the one point where a `Centered` is, or is put by `u`; it is copied, with its running statistics.
+def point_from_network(centered: Centered, u: Mapping[str, Any] | None, batch: Any, loss: Any, precision: str) -> Points:
+    """Return the point at which a `Centered` is, or at `u`; the network is copied, with its running statistics.
 
     Raises
     ------
     Misuse : an argument that is not allowed.
-    Unsupported : with method "pairs" of `Centered`, an operation that differences cannot be propagated through.
+    Unsupported : if the `Centered` has method "pairs": an operation that differences cannot be propagated through.
     """
     if not isinstance(centered, Centered):
         raise Misuse(f"centered must be a deepnets.Centered, not {type(centered).__name__}")
@@ -163,7 +163,7 @@ def points_from_stack(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch
     module.requires_grad_(False)
     like = next(p for n, p in module.named_parameters() if n in free)
     running = running or RunningStatistics.of_module(module, len(gammas))
-    frozen, drift = ({n: e.to(like) if e.is_floating_point() else e for n, e in held.items()} for held in (running.frozen, running.drift))
+    frozen, drift = ({n: e.to(like) if e.is_floating_point() else e for n, e in part.items()} for part in (running.frozen, running.drift))
     with torch.no_grad(), substitute(module, frozen):
         module = copy.deepcopy(module)
     placed = _as_parameters(u, shapes, like)
@@ -181,7 +181,7 @@ def _random_states(x: torch.Tensor) -> list[torch.Tensor]:
 
 
 def _restore_random_states(x: torch.Tensor, states: list[torch.Tensor]) -> None:
-    """Set them back."""
+    """Restore the states of `_random_states`."""
     torch.set_rng_state(states[0])
     if x.is_cuda:
         torch.cuda.set_rng_state(states[1], x.device)
@@ -190,21 +190,21 @@ def _restore_random_states(x: torch.Tensor, states: list[torch.Tensor]) -> None:
 def _as_parameters(u: Any, shapes: Mapping[str, tuple[int, ...]], like: torch.Tensor) -> Parameters:
     """Return u as tensors of the measurement, in the order of `shapes`."""
     if not isinstance(u, Mapping) or set(u) != set(shapes):
-        told = sorted(map(str, u)) if isinstance(u, Mapping) else repr(u)
-        raise Misuse(f"u must be a dict of the trainable parameters {sorted(shapes)}, not of {told}")
-    made: Parameters = {}
+        names = sorted(map(str, u)) if isinstance(u, Mapping) else repr(u)
+        raise Misuse(f"u must be a dict of the trainable parameters {sorted(shapes)}, not of {names}")
+    parameters: Parameters = {}
     for n, shape in shapes.items():
         value = torch.as_tensor(u[n]).detach().to(like)
         if tuple(value.shape) != shape:
             raise Misuse(f"u[{n!r}] must have shape {shape}, not {tuple(value.shape)}")
         if not torch.isfinite(value).all():
-            raise Misuse(f"u[{n!r}] must be finite: at a network that has diverged there is no curvature to measure")
-        made[n] = value
-    return made
+            raise Misuse(f"u[{n!r}] must be finite: the curvature of a diverged network is undefined")
+        parameters[n] = value
+    return parameters
 
 
 def _as_batch(batch: Any, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return inputs and targets on the device of `like`, the inputs of its dtype if they have a floating one."""
+    """Return inputs and targets on the device of `like`; floating inputs get its dtype."""
     if not isinstance(batch, Iterable) or isinstance(batch, torch.Tensor | str) or len(batch := tuple(batch)) != 2:
         raise Misuse(f"batch must be a pair (x, y) of inputs and targets, not {type(batch).__name__}")
     x, y = (torch.as_tensor(v).to(like.device) for v in batch)
@@ -220,7 +220,7 @@ def _check_outputs(f: Any) -> torch.Tensor:
 
 
 def _as_target(loss: Loss, y: torch.Tensor, f: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return the targets as the loss takes them; f (some of the batch, ..., K) says how many outputs there are."""
+    """Return the targets as the loss takes them; f (some samples, ..., K) gives the number of outputs."""
     K, shape = f.shape[-1], (len(y), *f.shape[1:])
     if y.is_floating_point() and tuple(y.shape) != shape:
         raise Misuse(f"batch's targets must have the shape of the outputs, {shape}, or be class indices {shape[:-1]}, not {tuple(y.shape)}")

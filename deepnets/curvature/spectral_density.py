@@ -1,4 +1,4 @@
-"""The density of the Hessian's eigenvalues by stochastic Lanczos quadrature, with its error over probes; knows no eigenvector."""
+"""Density of the Hessian's eigenvalues by stochastic Lanczos quadrature, with its error over probes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from deepnets.curvature.eigenvalues import UNITS
 from deepnets.curvature.hessian import Curvature, select_parameters
 from deepnets.curvature.hessian_trace import draw_signs
 from deepnets.curvature.lanczos import quadrature
-from deepnets.curvature.points import points_from_centered
+from deepnets.curvature.points import point_from_network
 from validation.arguments import Misuse, numbers, whole
 
 MOMENTS = 4
-GRID = 501       # values at which the density is told, unless others are asked for
-BEYOND = 5       # widths that they reach beyond the outermost node: the rest of a Gaussian is 3e-7
+GRID = 501       # values at which the density is computed by default
+BEYOND = 5       # widths by which they extend beyond the outermost node: the rest of a Gaussian is 3e-7
 
 
 def density(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any = None, loss: Any = "mse", probes: int = 10,
             steps: int = 80, width: float | None = None, values: Any = None, part: str = "hessian",
             block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module") -> xr.Dataset:
-    """Return the density of the eigenvalues of the Hessian of the loss in u, seen through a Gaussian of a given width.
+    """Return the density of the eigenvalues of the Hessian of the loss in u, convolved with a Gaussian.
 
     ``rho(l) = (1/n) sum_i N(l - l_i; width)``, whose integral is 1. For each probe z of random signs, m steps of Lanczos give the Gauss
     quadrature of ``z^T f(H) z/n``, m nodes with weights that sum to 1 (Lin, Saad & Yang 2016; Ghorbani et al. 2019); rho is their mean
@@ -35,9 +35,9 @@ def density(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any =
     ----------
     centered, u, batch, loss, part, block, seed, precision : as of `deepnets.spectrum`.
     probes : >= 2.
-    steps : of Lanczos, m: moments up to 2 m - 1 are exact but for the probes.
+    steps : of Lanczos, m: for each probe, moments up to 2 m - 1 are exact.
     width : of the Gaussian, in units of the eigenvalues; None: a hundredth of the nodes' range.
-    values : (V,), where to tell the density; None: 501 values that reach five widths beyond the nodes.
+    values : (V,), at which the density is computed; None: 501 values that extend five widths beyond the nodes.
 
     Returns
     -------
@@ -61,15 +61,15 @@ def density(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any =
     whole("seed", seed, 0)
     if width is not None and not 0 < width < np.inf:
         raise Misuse(f"width must be finite and above zero, not {width!r}")
-    points = points_from_centered(centered, u, batch, loss, precision)
+    points = point_from_network(centered, u, batch, loss, precision)
     n = sum(points.u[name][0].numel() for name in select_parameters(list(points.u), block))
     curvature = Curvature(points, part, block, seed, columns=min(steps, n) + 2)
     source = torch.Generator().manual_seed(seed)
     found = [quadrature(curvature, draw_signs(curvature, source), steps) for _ in range(probes)]
     nodes, weights = (np.concatenate([f[i] for f in found]) for i in (0, 1))             # (probe, step)
     weights = weights / n
-    seen = nodes[weights > 1e-14]
-    low, high = seen.min(), seen.max()
+    relevant = nodes[weights > 1e-14]
+    low, high = relevant.min(), relevant.max()
     width = width or max((high - low) / 100, 1e-6 * max(abs(low), abs(high)), np.finfo(float).tiny ** 0.5)
     at = np.linspace(low - BEYOND * width, high + BEYOND * width, GRID) if values is None else np.atleast_1d(numbers("values", values))
     if at.ndim != 1:
@@ -78,11 +78,11 @@ def density(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any =
     each /= width * np.sqrt(2 * np.pi)
     orders = np.arange(1, MOMENTS + 1)
     moments = np.stack([(weights * nodes**q).sum(1) for q in orders], 1)                 # (probe, order)
-    told = {"density": ("value", each.mean(0)), "density_error": ("value", _error(each)), "moment": ("order", moments.mean(0)),
-            "moment_error": ("order", _error(moments)), "nodes": (("probe", "step"), nodes), "weights": (("probe", "step"), weights)}
-    made = xr.Dataset(told, {"value": ("value", at, {"units": UNITS}), "order": orders})
-    return made.assign_attrs(gamma=float(points.gamma[0]), part=part, loss=points.loss.name, samples=len(points.x), size=n,
-                             width=float(width), products=probes * nodes.shape[1], dtype=str(curvature.like.dtype).removeprefix("torch."))
+    variables = {"density": ("value", each.mean(0)), "density_error": ("value", _error(each)), "moment": ("order", moments.mean(0)),
+                 "moment_error": ("order", _error(moments)), "nodes": (("probe", "step"), nodes), "weights": (("probe", "step"), weights)}
+    result = xr.Dataset(variables, {"value": ("value", at, {"units": UNITS}), "order": orders})
+    return result.assign_attrs(gamma=float(points.gamma[0]), part=part, loss=points.loss.name, samples=len(points.x), size=n,
+                               width=float(width), products=probes * nodes.shape[1], dtype=str(curvature.like.dtype).removeprefix("torch."))
 
 
 def _error(each: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Kernels: tangent kernels, layer Gram matrices, their alignment with the targets, and how far they moved."""
+"""Kernels: tangent kernels, layer Gram matrices, alignment with the targets, movement since initialization."""
 
 from deepnets.kernels.infinite_width import infinite_width_kernels
 from deepnets.kernels.layer_grams import layer_kernels

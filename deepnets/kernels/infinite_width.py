@@ -1,4 +1,4 @@
-"""Kernels of an MLP of infinite width at its start: NNGP and NTK, layer by layer, an oracle for finite ones; knows no torch module.
+"""NNGP and NTK of an MLP of infinite width at initialization, layer by layer.
 
 With ``S_0 = x . x'/D``: ``S_l = E[phi(h) phi(h')]``, ``D_l = E[phi'(h) phi'(h')]`` for ``(h, h') ~ N(0, S_{l-1})``, and
 ``T_1 = S_0 + b``, ``T_{l+1} = S_l + b + D_l T_l``, b = 1 with biases and else 0. T_L is the NTK.
@@ -7,10 +7,11 @@ With ``S_0 = x . x'/D``: ``S_l = E[phi(h) phi(h')]``, ``D_l = E[phi'(h) phi'(h')
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from deepnets.kernels.target_alignment import as_array
@@ -20,11 +21,11 @@ from validation.arguments import Misuse, whole
 Means = tuple[np.ndarray, np.ndarray]
 
 
-def infinite_width_kernels(network: MLP, x: Any, nodes: int = 80) -> xr.Dataset:
-    """Return the kernels that an MLP's approach at its start as its width grows, in closed form or by quadrature.
+def infinite_width_kernels(network: MLP, x: ArrayLike | torch.Tensor, nodes: int = 80) -> xr.Dataset:
+    """Return the limits of an MLP's kernels at initialization as its width grows, in closed form or by quadrature.
 
-    The NTK is the one weighted by the parametrization's own rates: ``ntk(..., rates=network)`` approaches it, for every output, and the
-    blocks between outputs vanish, as ``1/sqrt(N)``. muP and NTK have the same; the standard parametrization's grows with N.
+    The NTK is weighted by the parametrization's own rates. ``ntk(..., rates=network)`` approaches it for every output, with corrections of
+    order ``1/sqrt(N)``; blocks between outputs vanish. It is the same in muP and NTK parametrization, and grows with N in the standard one.
 
     Parameters
     ----------
@@ -36,9 +37,9 @@ def infinite_width_kernels(network: MLP, x: Any, nodes: int = 80) -> xr.Dataset:
     Returns
     -------
     Dataset
-        `nngp` (layer, sample, other), the limits of `layer_kernels`: of what each layer reads; the last is the covariance of the
-        outputs under the NTK parametrization. `ntk` (sample, other), of each output. attrs["error"]: what half the nodes change, over the
-        largest entry, the larger of both kernels'; 0 in closed form.
+        `nngp` (layer, sample, other), the limits of `layer_kernels`, of each layer's inputs; the last is the covariance of the
+        outputs under the NTK parametrization. `ntk` (sample, other), of each output. attrs["error"]: the change if the number of nodes is
+        halved, over the largest entry, the larger one of both kernels; 0 in closed form.
 
     Raises
     ------
@@ -51,8 +52,8 @@ def infinite_width_kernels(network: MLP, x: Any, nodes: int = 80) -> xr.Dataset:
     Examples
     --------
     >>> import numpy as np, deepnets
-    >>> told = deepnets.infinite_width_kernels(deepnets.MLP(2, 64, 2, 1), np.eye(2))
-    >>> told.ntk.values.round(6).tolist()      # on the diagonal x.x/D: half of it from each layer
+    >>> kernels = deepnets.infinite_width_kernels(deepnets.MLP(2, 64, 2, 1), np.eye(2))
+    >>> kernels.ntk.values.round(6).tolist()      # on the diagonal x.x/D: half of it from each layer
     [[0.5, 0.079577], [0.079577, 0.5]]
     """
     if not isinstance(network, MLP):
@@ -86,11 +87,11 @@ def _recursion(network: MLP, rows: np.ndarray, nodes: int) -> Means:
 
 
 def _relu(s: np.ndarray) -> Means:
-    """Return the arc-cosine kernels of degree 1 and 0, halved: ReLU's share."""
+    """Return the arc-cosine kernels of degree 1 and 0, halved, for ReLU."""
     size = np.sqrt(np.diag(s))
     scale = np.outer(size, size)
     cosine = np.clip(np.divide(s, scale, out=np.ones_like(s), where=scale > 0), -1, 1)
-    np.fill_diagonal(cosine, 1.0)      # rounding there would show as its root
+    np.fill_diagonal(cosine, 1.0)      # a rounding error there enters as its square root
     angle = np.arccos(cosine)
     return scale * (np.sin(angle) + (np.pi - angle) * cosine) / (2 * np.pi), (np.pi - angle) / (2 * np.pi)
 
@@ -100,19 +101,19 @@ def _linear(s: np.ndarray) -> Means:
 
 
 def _quadrature(s: np.ndarray, phi: Callable[..., np.ndarray], slope: Callable[..., np.ndarray], nodes: int) -> Means:
-    """Return both means over pairs of normal numbers of covariance s, a row of the kernel at a time."""
+    """Return both means over pairs of normal variables of covariance s, one row of the kernel at a time."""
     z, w = np.polynomial.hermite_e.hermegauss(nodes)
     w = w / w.sum()
     size = np.sqrt(np.diag(s))
-    made, slopes = np.empty_like(s), np.empty_like(s)
+    values, slopes = np.empty_like(s), np.empty_like(s)
     for a in range(len(s)):
         cosine = np.clip(np.divide(s[a], size[a] * size, out=np.ones_like(size), where=size[a] * size > 0), -1, 1)
         if size[a] > 0:
             cosine[a] = 1.0
         first = size[a] * z                                                                              # (node,)
         second = size[:, None, None] * (cosine[:, None, None] * z[:, None] + np.sqrt(1 - cosine**2)[:, None, None] * z)   # (n, node, node)
-        made[a], slopes[a] = ((f(second) @ w) @ (w * f(first)) for f in (phi, slope))
-    return (made + made.T) / 2, (slopes + slopes.T) / 2
+        values[a], slopes[a] = ((f(second) @ w) @ (w * f(first)) for f in (phi, slope))
+    return (values + values.T) / 2, (slopes + slopes.T) / 2
 
 
 def _gelu(h: np.ndarray) -> np.ndarray:

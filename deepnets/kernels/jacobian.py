@@ -1,4 +1,4 @@
-"""The derivative of a moved network's outputs in its parameters, whole or as products with it; knows no eigenvalue.
+"""Jacobian of a network's outputs in its parameters at theta_0 + gamma u, dense or as products.
 
 The derivative of f~ in u is that of f in theta at ``theta_0 + gamma u``: no difference is taken, and no digit is lost at any gamma.
 """
@@ -18,29 +18,29 @@ from deepnets.memory import GB, SAFE, free_memory
 from validation.arguments import Misuse, choose, whole
 
 METHODS = ("auto", "jacobian", "products")
-AMPLE = 1e9       # bytes of derivatives; more at a time are no faster
+AMPLE = 1e9       # bytes of derivatives; more at a time is not faster
 AT_ONCE = 32      # samples whose derivatives are taken together, and columns of a kernel
-APART = {torch.float64: 1e-9, torch.float32: 1e-4}      # how far a sample's output may depend on the others, to be its own
+APART = {torch.float64: 1e-9, torch.float32: 1e-4}      # relative; samples are independent if an output depends less on the others
 
 Rates = Mapping[str, float] | Any | None
 
 
 class Tangent:
-    """The derivative J of one moved network's outputs on a batch in its parameters, weighted: ``K = J r J^T``."""
+    """The Jacobian J of one network's outputs on a batch, and the kernel ``K = J r J^T`` with the parameters' rates r."""
 
     def __init__(self, runs: Runs, p: int, x: torch.Tensor, rates: Rates) -> None:
         self.runs, self.p, self.x = runs, p, runs.as_inputs(x)
         self.theta = runs.theta(p)
         self.rates = as_rates(rates, self.theta)
         with torch.no_grad(), runs.function(p) as f:
-            made = f(self.theta, self.x)
-            if not isinstance(made, torch.Tensor) or made.ndim == 0 or len(made) != len(self.x):
+            outputs = f(self.theta, self.x)
+            if not isinstance(outputs, torch.Tensor) or outputs.ndim == 0 or len(outputs) != len(self.x):
                 raise Misuse("network must give one tensor, (n, ..., K), for inputs (n, ...)")
-            among = f(self.theta, self.x[:1].expand_as(self.x))      # the first sample among copies of itself
-        self.n, self.outputs = len(made), made[0].numel()
+            copies = f(self.theta, self.x[:1].expand_as(self.x))      # the first sample in a batch of its copies
+        self.n, self.outputs = len(outputs), outputs[0].numel()
         self.parameters = sum(t.numel() for t in self.theta.values())
         # a normalisation over the batch couples its samples
-        self.apart = bool((among - made)[0].norm() <= APART[runs.dtype] * made[0].norm())
+        self.apart = bool((copies - outputs)[0].norm() <= APART[runs.dtype] * outputs[0].norm())
 
     def kernel(self, blocks: str | int, method: str) -> np.ndarray:
         """Return K as `ntk` says."""
@@ -54,8 +54,8 @@ class Tangent:
             return self._by_columns(each, blocks == "full")
         if together == 0:
             raise Misuse(f"out of memory: the derivatives of {self.n} samples in {self.parameters} parameters need about "
-                         f"{self._bytes(len(each) if blocks == 'full' else 1) / GB:.3g} GB, {self._available() / GB:.3g} GB are free: "
-                         "method='products' needs none of it")
+                         f"{self._bytes(len(each) if blocks == 'full' else 1) / GB:.3g} GB, {self._available() / GB:.3g} GB are free; "
+                         "use method='products'")
         if blocks == "full":
             j = self._jacobian(each).flatten(0, 1)
             return as_numpy(j @ j.T).reshape(self.n, self.outputs, self.n, self.outputs)
@@ -66,7 +66,7 @@ class Tangent:
         return as_numpy(k)
 
     def _bytes(self, outputs: int) -> int:
-        """Return what the derivatives of so many outputs take, with the pieces they are made in."""
+        """Return the memory of the derivatives of a number of outputs, with temporaries."""
         size = self.n * outputs * self.parameters + min(self.n if self.apart else self.n * outputs, AT_ONCE) * outputs * self.parameters
         return (2 * size + (self.n * self.outputs)**2) * self.runs.dtype.itemsize
 
@@ -74,11 +74,11 @@ class Tangent:
         return int(SAFE[self.runs.device.type] * free_memory(str(self.runs.device)))
 
     def count_outputs_at_once(self, outputs: int, all_at_once: bool) -> int:
-        """Return of how many outputs the derivatives fit into what is free: all of them or none, if they are wanted at once."""
-        room = self._available()
-        if all_at_once or self._bytes(1) > room:
-            return outputs if self._bytes(outputs) <= room else 0
-        return next(g for g in range(outputs, 0, -1) if g == 1 or self._bytes(g) <= min(room, AMPLE))
+        """Return for how many outputs the derivatives fit into free memory: for all or none, if all are needed at once."""
+        available = self._available()
+        if all_at_once or self._bytes(1) > available:
+            return outputs if self._bytes(outputs) <= available else 0
+        return next(g for g in range(outputs, 0, -1) if g == 1 or self._bytes(g) <= min(available, AMPLE))
 
     def _jacobian(self, outputs: list[int]) -> torch.Tensor:
         """Return ``J sqrt(r)`` of these outputs, (n, outputs, parameters)."""
@@ -86,18 +86,18 @@ class Tangent:
         which = torch.tensor(outputs, device=self.runs.device)
         with self.runs.function(self.p) as f:
             rows = j if self.apart else j.view(-1, self.parameters)
-            for part, made in self._differentiate_samples(f, which) if self.apart else self._differentiate_batch(f, which):
-                rows[part] = torch.cat([d.flatten(rows.ndim - 1) * self.rates[n]**0.5 for n, d in made.items()], -1)
+            for part, derivatives in self._differentiate_samples(f, which) if self.apart else self._differentiate_batch(f, which):
+                rows[part] = torch.cat([d.flatten(rows.ndim - 1) * self.rates[n]**0.5 for n, d in derivatives.items()], -1)
         return j
 
     def _differentiate_samples(self, f: Callable[..., torch.Tensor], which: torch.Tensor) -> Iterator[tuple[slice, Parameters]]:
-        """Yield parts of the samples with the derivatives, (samples, outputs, *shape): each sample by itself."""
+        """Yield parts of the samples with their derivatives, (samples, outputs, *shape): each sample by itself."""
         of_one = vmap(jacrev(lambda t, sample: f(t, sample[None])[0].reshape(-1)[which]), in_dims=(None, 0))
         for part in _slices(self.n):
             yield part, of_one(self.theta, self.x[part])
 
     def _differentiate_batch(self, f: Callable[..., torch.Tensor], which: torch.Tensor) -> Iterator[tuple[slice, Parameters]]:
-        """Yield parts of the rows (sample, output) with the derivatives, (rows, *shape): the whole batch for each row."""
+        """Yield parts of the rows (sample, output) with their derivatives, (rows, *shape): the whole batch for each row."""
         back = _vector_jacobian(lambda t: f(t, self.x).reshape(self.n, -1)[:, which], self.theta)
         count = self.n * len(which)
         for part in _slices(count):
@@ -124,14 +124,14 @@ class Tangent:
                     back[n] += d
             back = {n: d * self.rates[n] for n, d in back.items()}
             for part in parts:
-                # J^T c is linear in c, and its own derivative, pulled back, is J: torch scripts forward derivatives, and warns of it
+                # J^T c is linear in c, and the transpose of its derivative is J; torch's forward derivatives raise warnings
                 found[:, part] = vmap(_vector_jacobian(_vector_jacobian(of(part), self.theta), torch.zeros_like(v[0, part])))(back)
         return found
 
     def _by_columns(self, each: list[int], full: bool) -> np.ndarray:
-        """Return K from its columns, a few at a time."""
+        """Return K by columns, a few at a time."""
         rows = [(a, i) for a in range(self.n) for i in each]
-        made = np.zeros((self.n, self.outputs, self.n, self.outputs) if full else (self.n, self.n))
+        kernel = np.zeros((self.n, self.outputs, self.n, self.outputs) if full else (self.n, self.n))
         few = self._count_at_once()
         for start in range(0, len(rows), few):
             some = rows[start:start + few]
@@ -140,23 +140,23 @@ class Tangent:
                 v[m, a, i] = 1.0
             for (a, i), column in zip(some, as_numpy(self.times(v)), strict=True):
                 if full:
-                    made[:, :, a, i] = column
+                    kernel[:, :, a, i] = column
                 else:
-                    made[:, a] += column[:, i]
-        return made
+                    kernel[:, a] += column[:, i]
+        return kernel
 
 
 def as_rates(rates: Rates, names: Mapping[str, Any]) -> dict[str, float]:
     """Return each parameter's weight in the kernel, by name; otherwise raise `Misuse`."""
     if rates is None:
         return dict.fromkeys(names, 1.0)
-    told = {s.name: s.sgd for s in rates.scalings()} if hasattr(rates, "scalings") and not isinstance(rates, type) else rates
-    if not isinstance(told, Mapping) or set(told) != set(names):
+    given = {s.name: s.sgd for s in rates.scalings()} if hasattr(rates, "scalings") and not isinstance(rates, type) else rates
+    if not isinstance(given, Mapping) or set(given) != set(names):
         raise Misuse(f"rates must be given by name for each of {', '.join(names)}, or by the network's specification, not {rates!r}")
-    for n, r in told.items():
+    for n, r in given.items():
         if isinstance(r, bool) or not isinstance(r, int | float | np.number) or not 0 <= r < np.inf:
             raise Misuse(f"rates[{n!r}] must be a finite number of at least 0, not {r!r}")
-    return {n: float(r) for n, r in told.items()}
+    return {n: float(r) for n, r in given.items()}
 
 
 def _vector_jacobian(f: Callable[[Any], Any], at: Any) -> Callable[[Any], Any]:

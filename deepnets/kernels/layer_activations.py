@@ -1,4 +1,4 @@
-"""What each layer reads and makes, as pairs of a frozen value and a scaled difference; knows no kernel and no norm.
+"""Inputs and outputs of each layer, as pairs of the value at theta_0 and the scaled difference.
 
 A layer is a module that itself holds trained parameters; the network itself is one ("network") where it holds some.
 """
@@ -23,11 +23,11 @@ ENDS = ("read", "made")
 
 
 class Call(NamedTuple):
-    """One call of a layer: the first floating operand that it read, and that it made (None: there was none)."""
+    """One call of a layer: the first floating operand of its inputs, and of its outputs (None: there is none)."""
 
     name: str
-    read: Pair | torch.Tensor | None
-    made: Pair | torch.Tensor | None
+    input: Pair | torch.Tensor | None
+    output: Pair | torch.Tensor | None
 
 
 @contextmanager
@@ -35,11 +35,11 @@ def record_calls(module: nn.Module, parameters: Any) -> Iterator[list[Call]]:
     """Collect the calls of the layers that hold these parameters (names), in their order, within the context."""
     calls: list[Call] = []
 
-    def look(name: str) -> Callable[..., None]:
+    def record(name: str) -> Callable[..., None]:
         return lambda _, inputs, output: calls.append(Call(name or "network", _first(inputs), _first(output)))
 
     names = {n.rpartition(".")[0] for n in parameters}
-    hooks = [m.register_forward_hook(look(name)) for name, m in module.named_modules() if name in names]
+    hooks = [m.register_forward_hook(record(name)) for name, m in module.named_modules() if name in names]
     try:
         yield calls
     finally:
@@ -47,20 +47,20 @@ def record_calls(module: nn.Module, parameters: Any) -> Iterator[list[Call]]:
             hook.remove()
 
 
-def _first(made: Any) -> Any:
-    """Return the first floating operand in what a module took or gave (attention gives a tuple), None if there is none."""
-    return next((leaf for leaf in tree_leaves(made) if isinstance(leaf, Pair)
+def _first(operands: Any) -> Any:
+    """Return the first floating operand among a module's inputs or outputs (attention returns a tuple), None if there is none."""
+    return next((leaf for leaf in tree_leaves(operands) if isinstance(leaf, Pair)
                  or (isinstance(leaf, torch.Tensor) and leaf.is_floating_point())), None)
 
 
 class Activation(NamedTuple):
-    """A layer's activations on n samples, all its calls side by side: ``frozen + gamma change``.
+    """A layer's activations on n samples, the units of all its calls concatenated: ``frozen + gamma change``.
 
     Attributes
     ----------
     frozen : (n, units), of theta_0.
     change : (n, units), the difference over gamma.
-    moved : (n, units), of ``theta_0 + gamma u``, as the layer saw it.
+    moved : (n, units), at ``theta_0 + gamma u``.
     """
 
     frozen: torch.Tensor
@@ -69,18 +69,18 @@ class Activation(NamedTuple):
 
 
 def activations(runs: Runs, p: int, x: torch.Tensor, end: str = "read") -> dict[str, Activation]:
-    """Return what each layer of one run reads (the last hidden activations: what the readout reads), or makes, by its module's name.
+    """Return the inputs of each layer of one run (of the readout: the last hidden activations), or the outputs, by its module's name.
 
     Parameters
     ----------
-    runs, p : the networks, and which of them.
-    x : (n, ...), as `Runs.as_inputs` gives it.
+    runs, p : the networks, and the index of one.
+    x : (n, ...), as from `Runs.as_inputs`.
     end : "read" or "made".
 
     Returns
     -------
-    dict, in the order of the layers' first calls; a layer whose operand has no dimension of n samples first (learned positions, say), or
-    that reads integers, is left out.
+    dict, in the order of the layers' first calls. Layers whose operand does not start with a dimension of n samples (learned positions),
+    or consists of integers, are left out.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def activations(runs: Runs, p: int, x: torch.Tensor, end: str = "read") -> dict[
     for call in calls:
         if end == "read" and call.name == "network" and len(calls) > 1:
             continue                                    # it reads the inputs, as its first layer does
-        operand = getattr(call, end)
+        operand = call.input if end == "read" else call.output
         if operand is None or operand.ndim == 0 or operand.shape[0] != len(x):
             continue
         parts = ((operand.v0, operand.d, operand.full) if isinstance(operand, Pair) else (operand, torch.zeros_like(operand), operand))

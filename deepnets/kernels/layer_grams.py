@@ -1,8 +1,9 @@
-"""Layer kernels: Gram matrices of what each layer of a moved network reads or makes, and how far they have moved; knows no target."""
+"""Layer kernels: Gram matrices of each layer's inputs or outputs, and their change since initialization."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,26 +16,27 @@ from validation.arguments import choose
 
 
 def layer_kernels(network: Centered | Runs, x: torch.Tensor, u: Mapping[str, torch.Tensor] | None = None, centred: bool = False,
-                  end: str = "read") -> xr.Dataset:
-    """Return the kernels ``K_l(x, x') = phi_l(x) . phi_l(x')/N_l`` of a moved network's layers on a batch.
+                  end: Literal["read", "made"] = "read") -> xr.Dataset:
+    """Return the kernels ``K_l(x, x') = phi_l(x) . phi_l(x')/N_l`` of a network's layers on a batch.
 
-    ``phi_l`` is what layer l reads, the activations behind the last layer's nonlinearity: the first kernel is the inputs' own, the last
-    the one that the readout sees. The paper's (Appendix P) is N_l times that; over N_l, the number of features, it has a limit in width.
+    ``phi_l`` are the inputs of layer l, after the nonlinearity of the layer before: the first kernel is that of the network's inputs, the
+    last one that of the readout's inputs. The paper's (Appendix P) is N_l times this; divided by the number N_l of features it has a limit
+    of infinite width.
 
     Parameters
     ----------
     network : a `Centered`, or `Runs`.
     x : (n, ...), the inputs.
-    u : for a `Centered`, where it is to be looked at, by the wrapped module's parameter names; None: where it is.
-    centred : take the mean over the samples off the features.
-    end : "read", or "made" for what the layers give, before the nonlinearity.
+    u : for a `Centered`, the point at which it is evaluated, by the wrapped module's parameter names; None: where it is.
+    centred : subtract the mean over the samples from the features.
+    end : "read" for the layers' inputs, or "made" for their outputs, before the nonlinearity.
 
     Returns
     -------
     Dataset
-        `kernel` (layer, sample, other), of the network at ``theta_0 + gamma u``; `change` of the same dims, from theta_0 on, made
-        of the differences that pairs carry: ``gamma (d phi^T + phi_0 d^T)/N_l``, no kernel is subtracted; `features` (layer), N_l. After
-        a dimension `run` for `Runs`. float64, exact to rounding. Layers are modules that themselves hold trained parameters, by name.
+        `kernel` (layer, sample, other), at ``theta_0 + gamma u``; `change` of the same dims, since theta_0, computed from the differences
+        that pairs carry, ``gamma (d phi^T + phi_0 d^T)/N_l``, without a subtraction of kernels; `features` (layer), N_l. After a dimension
+        `run` for `Runs`. float64, exact to rounding. Layers are modules that themselves hold trained parameters, by name.
 
     Raises
     ------
@@ -45,15 +47,15 @@ def layer_kernels(network: Centered | Runs, x: torch.Tensor, u: Mapping[str, tor
     --------
     >>> import torch, deepnets
     >>> network = deepnets.MLP(2, 64, 3, 1).build(0)
-    >>> told = deepnets.layer_kernels(deepnets.Centered(network, gamma=1.0), torch.eye(2))
-    >>> told.kernel.sel(layer="layers.0").values.tolist(), float(abs(told.change).max())
+    >>> layers = deepnets.layer_kernels(deepnets.Centered(network, gamma=1.0), torch.eye(2))
+    >>> layers.kernel.sel(layer="layers.0").values.tolist(), float(abs(layers.change).max())
     ([[0.5, 0.0], [0.0, 0.5]], 0.0)
     """
     runs = Runs.of(network, u)
     choose("centred", centred, (False, True))
     x = runs.as_inputs(x)
-    told = [_kernels(activations(runs, p, x, end), float(runs.gamma[p]), centred) for p in range(len(runs))]
-    return xr.concat(told, "run") if isinstance(network, Runs) else told[0]
+    found = [_kernels(activations(runs, p, x, end), float(runs.gamma[p]), centred) for p in range(len(runs))]
+    return xr.concat(found, "run") if isinstance(network, Runs) else found[0]
 
 
 def _kernels(layers: Mapping[str, Activation], gamma: float, centred: bool) -> xr.Dataset:

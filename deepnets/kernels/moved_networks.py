@@ -1,4 +1,4 @@
-"""Runs: moved networks that share theta_0, as kernels and movement look at them: in evaluation mode, in float64; knows no observable."""
+"""Trained networks that share theta_0, evaluated for kernels and movement: in evaluation mode, in float64."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ DTYPES = (torch.float64, torch.float32)
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """P networks ``f~_p = (f(theta_0 + gamma_p u_p) - f(theta_0))/gamma_p`` of one module, to be looked at.
+    """P networks ``f~_p = (f(theta_0 + gamma_p u_p) - f(theta_0))/gamma_p`` of one module.
 
-    They are copies, in evaluation mode (no dropout; running statistics where there are some): kernels and movement are of a function of one
-    sample. The Hessian is of the loss that is trained, and `spectrum` leaves the module in its own mode. What takes a `Centered` takes
-    these too, and puts a dimension of runs first.
+    They are copies in evaluation mode (no dropout, running statistics), as kernels and movement are those of a function of one sample.
+    (`spectrum`, for the Hessian of the loss that is trained, leaves the module in its own mode.) Functions that accept a `Centered` also
+    accept `Runs`, and return results with a first dimension of runs.
 
     Attributes
     ----------
     module : holds theta_0.
-    u : by the module's parameter names, (P, *shape); a parameter that is not named did not move.
+    u : by the module's parameter names, (P, *shape); parameters that are not named have u = 0.
     gamma : (P,), >= 0; a number serves all.
-    running : the running statistics as training left them; None: as they stand in the module.
-    dtype : in which all is evaluated, torch.float64 or torch.float32; TensorFloat-32 is off.
+    running : the running statistics after training; None: those of the module.
+    dtype : of the evaluation, torch.float64 or torch.float32; TensorFloat-32 is off.
 
     Raises
     ------
@@ -83,11 +83,11 @@ class Runs:
 
     @classmethod
     def of(cls, network: Centered | Runs, u: Mapping[str, torch.Tensor] | None = None) -> Runs:
-        """Return one run: a `Centered` as it is, or at another u (by the wrapped module's parameter names); runs are returned as they are.
+        """Return a `Centered`, or it at another u (by the wrapped module's parameter names), as one run; return `Runs` as they are.
 
         Raises
         ------
-        Misuse : something else; u for runs, which have theirs.
+        Misuse : another type; u for `Runs`, which have their own.
         """
         if isinstance(network, Runs):
             if u is not None:
@@ -116,7 +116,7 @@ class Runs:
         return self.gamma.device
 
     def as_inputs(self, x: Any) -> torch.Tensor:
-        """Return inputs (n, ...) as the networks take them; `Misuse` unless they are a tensor of at least one sample."""
+        """Return inputs (n, ...) in the networks' dtype and on their device; `Misuse` unless they are a tensor of at least one sample."""
         if not isinstance(x, torch.Tensor) or x.ndim < 1 or len(x) == 0:
             raise Misuse(f"x must be a tensor of inputs, (n, ...), not {tuple(x.shape) if isinstance(x, torch.Tensor) else x!r}")
         return x.to(self.device, self.dtype if x.is_floating_point() else x.dtype)
@@ -128,10 +128,10 @@ class Runs:
         return {n: d[p] for n, d in self.u.items()}, float(self.gamma[p]), {n: d[p] for n, d in drift.items()}
 
     def theta(self, p: int) -> Parameters:
-        """Return ``theta_0 + gamma u`` of one run, what has moved, by parameter name."""
+        """Return ``theta_0 + gamma u`` of one run, by parameter name."""
         u, gamma, _ = self.run(p)
-        held = dict(self.module.named_parameters())
-        return {n: held[n] + gamma * d for n, d in u.items()}
+        initial = dict(self.module.named_parameters())
+        return {n: initial[n] + gamma * d for n, d in u.items()}
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
         """Return f~ of inputs (n, ...), (P, n, ..., K), by pairs, all runs at once.
@@ -146,18 +146,18 @@ class Runs:
 
     @contextmanager
     def function(self, p: int) -> Iterator[Any]:
-        """Yield ``f(parameters, x)``, the plain network of one run at any parameters, for derivatives at its `theta`.
+        """Yield ``f(parameters, x)``, the uncentred network of one run at any parameters, for derivatives at its `theta`.
 
         The derivative of f~ in u is that of f in theta: nothing is subtracted, and no digit is lost at any gamma.
         """
         _, gamma, drift = self.run(p)
-        held = dict(self.module.named_buffers())
-        buffers = {n: held[n] + gamma * d for n, d in drift.items()}
+        initial = dict(self.module.named_buffers())
+        buffers = {n: initial[n] + gamma * d for n, d in drift.items()}
 
         def f(parameters: Mapping[str, Any], x: torch.Tensor) -> torch.Tensor:
             with substitute(self.module, {**parameters, **buffers}):
-                made: torch.Tensor = self.module(x)
-            return made
+                outputs: torch.Tensor = self.module(x)
+            return outputs
 
         fast = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)      # fused layers have no derivatives
@@ -169,7 +169,7 @@ class Runs:
 
 
 def _count_runs(u: Any, shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Return how many runs u is of; otherwise raise `Misuse`."""
+    """Return the number of runs in u, or raise `Misuse`."""
     if not isinstance(u, Mapping) or not u or not all(isinstance(d, torch.Tensor) for d in u.values()):
         raise Misuse(f"u must be tensors by parameter name, not {type(u).__name__}{'' if u else ', empty'}")
     for n, d in u.items():

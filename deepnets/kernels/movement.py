@@ -1,6 +1,6 @@
-"""How far weights and activations have moved from theta_0, layer by layer; knows no kernel and no verdict.
+"""Change of weights and activations since initialization, layer by layer.
 
-All of it is read off u and off the differences that pairs carry, times gamma: no two weights or activations are subtracted.
+It is computed from u and from the differences that pairs carry, times gamma: no two weights or activations are subtracted.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from deepnets.kernels.target_alignment import NORMS
 def weight_movement(network: Centered | Runs, u: Mapping[str, torch.Tensor] | None = None) -> xr.Dataset:
     """Return ``|W - W_0| = gamma |u|`` of every parameter, in three norms (Appendix S: ~ gamma**(1/L) in the rich regime).
 
-    A weight counts as its matrix (out, inputs of each output), a convolution's kernel too; a vector as one column.
+    Weights, also those of convolutions, are matrices (outputs, inputs of each output); vectors are single columns.
 
     Parameters
     ----------
     network : a `Centered`, or `Runs`.
-    u : for a `Centered`, where it is to be looked at, by the wrapped module's parameter names; None: where it is.
+    u : for a `Centered`, the point at which it is evaluated, by the wrapped module's parameter names; None: where it is.
 
     Returns
     -------
@@ -41,21 +41,21 @@ def weight_movement(network: Centered | Runs, u: Mapping[str, torch.Tensor] | No
     --------
     >>> import torch, deepnets
     >>> centered = deepnets.Centered(torch.nn.Linear(2, 2, bias=False), gamma=1e-6)
-    >>> told = deepnets.weight_movement(centered, u={"weight": torch.eye(2)})
-    >>> told.absolute.sel(parameter="weight").values.round(9).tolist()
+    >>> movement = deepnets.weight_movement(centered, u={"weight": torch.eye(2)})
+    >>> movement.absolute.sel(parameter="weight").values.round(9).tolist()
     [2e-06, 1.414e-06, 1e-06]
     """
     runs = Runs.of(network, u)
-    held = dict(runs.module.named_parameters())
+    initial = dict(runs.module.named_parameters())
     gamma = runs.gamma.double().cpu().numpy()
     absolute = np.stack([gamma * _norms(d) for d in runs.u.values()], -1)                        # (norm, run, parameter)
-    start = np.stack([_norms(held[n].detach()[None]) for n in runs.u], -1)
+    start = np.stack([_norms(initial[n].detach()[None]) for n in runs.u], -1)
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.where(start > 0, absolute / start, np.nan)
     dims = ("run", "norm", "parameter")
-    told = xr.Dataset({"absolute": (dims, absolute.swapaxes(0, 1)), "relative": (dims, relative.swapaxes(0, 1))},
-                      coords={"norm": list(NORMS), "parameter": list(runs.u)})
-    return told if isinstance(network, Runs) else told.isel(run=0)
+    movement = xr.Dataset({"absolute": (dims, absolute.swapaxes(0, 1)), "relative": (dims, relative.swapaxes(0, 1))},
+                          coords={"norm": list(NORMS), "parameter": list(runs.u)})
+    return movement if isinstance(network, Runs) else movement.isel(run=0)
 
 
 def _norms(weights: torch.Tensor) -> np.ndarray:
@@ -66,20 +66,20 @@ def _norms(weights: torch.Tensor) -> np.ndarray:
 
 
 def activation_movement(network: Centered | Runs, x: torch.Tensor, u: Mapping[str, torch.Tensor] | None = None) -> xr.Dataset:
-    """Return the root mean square, over samples and units, of how far each layer's activations on a batch have moved from theta_0.
+    """Return the root mean square, over samples and units, of the change of each layer's activations on a batch since theta_0.
 
     Parameters
     ----------
     network : a `Centered`, or `Runs`.
     x : (n, ...), the inputs.
-    u : for a `Centered`, where it is to be looked at, by the wrapped module's parameter names; None: where it is.
+    u : for a `Centered`, the point at which it is evaluated, by the wrapped module's parameter names; None: where it is.
 
     Returns
     -------
     Dataset
         `absolute` and `relative` (end, layer), relative to the root mean square at theta_0 (NaN where that is zero); end = read,
-        what a layer reads (the readout: the last hidden activations), or made, what it gives, before the nonlinearity (the readout's is
-        ``gamma f~``). NaN where a layer has no such end (an embedding reads integers). After a dimension `run` for `Runs`. float64,
+        a layer's inputs (the readout's are the last hidden activations), or made, its outputs before the nonlinearity (the readout's are
+        ``gamma f~``). NaN where there is none (an embedding reads integers). After a dimension `run` for `Runs`. float64,
         exact to rounding.
 
     Raises
@@ -91,25 +91,25 @@ def activation_movement(network: Centered | Runs, x: torch.Tensor, u: Mapping[st
     --------
     >>> import torch, deepnets
     >>> centered = deepnets.Centered(torch.nn.Linear(2, 2, bias=False), gamma=1e-6)
-    >>> told = deepnets.activation_movement(centered, torch.ones(5, 2), u={"weight": torch.eye(2)})
-    >>> told.absolute.sel(layer="network").values.round(9).tolist()
+    >>> movement = deepnets.activation_movement(centered, torch.ones(5, 2), u={"weight": torch.eye(2)})
+    >>> movement.absolute.sel(layer="network").values.round(9).tolist()
     [0.0, 1e-06]
     """
     runs = Runs.of(network, u)
     x = runs.as_inputs(x)
-    told = []
+    movements = []
     for p in range(len(runs)):
         found = {end: activations(runs, p, x, end) for end in ENDS}
         layers = list(found["made"] | found["read"])
         moved = np.array([[_sizes(found[end].get(name), float(runs.gamma[p])) for name in layers] for end in ENDS])
         dims = ("end", "layer")
-        told.append(xr.Dataset({"absolute": (dims, moved[..., 0]), "relative": (dims, moved[..., 1])},
-                               coords={"end": list(ENDS), "layer": layers}))
-    return xr.concat(told, "run") if isinstance(network, Runs) else told[0]
+        movements.append(xr.Dataset({"absolute": (dims, moved[..., 0]), "relative": (dims, moved[..., 1])},
+                                    coords={"end": list(ENDS), "layer": layers}))
+    return xr.concat(movements, "run") if isinstance(network, Runs) else movements[0]
 
 
 def _sizes(layer: Activation | None, gamma: float) -> tuple[float, float]:
-    """Return the root mean square of a layer's change, and that over its own at theta_0."""
+    """Return the root mean square of a layer's change, absolute and over that of its values at theta_0."""
     if layer is None:
         return np.nan, np.nan
     change, start = (float(t.double().square().mean().sqrt()) for t in (layer.change, layer.frozen))

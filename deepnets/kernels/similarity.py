@@ -1,4 +1,4 @@
-"""How alike two representations, or the functions of several networks, are; knows kernels and outputs, no network."""
+"""Similarity of representations (CKA) and of functions (correlations of outputs)."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
+from numpy.typing import ArrayLike
 
-from deepnets.kernels.target_alignment import as_array, centre, symmetric
+from deepnets.kernels.target_alignment import as_array, centre, is_symmetric
 from validation.arguments import Misuse, choose
 
 
-def cka(a: Any, b: Any, debiased: bool = False) -> Any:
+def cka(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, debiased: bool = False) -> Any:
     """Return the centred kernel alignment of two representations of the same samples, ``HSIC(K, L)/sqrt(HSIC(K, K) HSIC(L, L))``.
 
-    Biased: ``HSIC = tr(K H L H)``, between 0 and 1. Debiased: Song's U-statistic, whose mean is 0 for independent features however many
-    there are; it may fall below zero. Neither changes when features are rotated or scaled.
+    Biased: ``HSIC = tr(K H L H)``, between 0 and 1. Debiased: Song's U-statistic, whose mean is 0 for any number of independent features;
+    it may be negative. Neither changes when features are rotated or scaled.
 
     Parameters
     ----------
-    a, b : symmetric matrices (..., n, n) are taken for kernels (leading dimensions are carried along), anything else for features,
-        (n, ...), whose linear kernel is taken.
-    debiased : leave the diagonal out; n is then at least 4.
+    a, b : kernels, symmetric matrices (..., n, n) with any leading dimensions, or features (n, ...), of which the linear kernel is used.
+    debiased : exclude the diagonal; n is then at least 4.
 
     Returns
     -------
-    float, or an array (...). NaN where one of them does not vary over the samples.
+    float, or an array (...). NaN where a or b does not vary over the samples.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def cka(a: Any, b: Any, debiased: bool = False) -> Any:
         raise Misuse(f"a and b must be of the same samples, but a has {n} of them and b {l.shape[-1]}")
     if n < (4 if debiased else 2):
         raise Misuse(f"a and b must hold at least {4 if debiased else 2} samples{' to be debiased' if debiased else ''}, not {n}")
-    k, l = (_left_out(k), _left_out(l)) if debiased else (_without_mean(k), _without_mean(l))
+    k, l = (_u_centre(k), _u_centre(l)) if debiased else (_centre(k), _centre(l))
     with np.errstate(invalid="ignore", divide="ignore"):
         found = _inner(k, l) / np.sqrt(_inner(k, k) * _inner(l, l))
     return float(found) if found.ndim == 0 else found
@@ -64,7 +65,7 @@ def _kernel(name: str, given: Any) -> np.ndarray:
     array = as_array(name, given)
     if array.ndim < 2:
         raise Misuse(f"{name} must be features (n, ...) or kernels (..., n, n), not of shape {array.shape}")
-    if array.shape[-1] == array.shape[-2] and symmetric(array):
+    if array.shape[-1] == array.shape[-2] and is_symmetric(array):
         return array / np.maximum(np.abs(array).max((-1, -2), keepdims=True), np.finfo(float).tiny)
     features = array.reshape(len(array), -1)
     features = features / max(np.abs(features).max(initial=0.0), np.finfo(float).tiny)
@@ -72,52 +73,53 @@ def _kernel(name: str, given: Any) -> np.ndarray:
     return np.asarray(features @ features.T)
 
 
-def _without_mean(k: np.ndarray) -> np.ndarray:
-    """Return ``H K H``, and zero where nothing but rounding is left of it."""
+def _centre(k: np.ndarray) -> np.ndarray:
+    """Return ``H K H``, and zero where it is only rounding."""
     return _beyond_rounding(centre(k), k)
 
 
-def _left_out(k: np.ndarray) -> np.ndarray:
+def _u_centre(k: np.ndarray) -> np.ndarray:
     """Return the U-centred kernel: zero diagonal and zero sums of rows; Song's statistic is an inner product of two of these."""
-    # offsets go first, they change no U-centred kernel: `k` may be centred or not
+    # centring first does not change the U-centred kernel, and removes large offsets
     k = np.array(_beyond_rounding(centre(k), k))
     n = k.shape[-1]
     each = np.arange(n)
     k[..., each, each] = 0.0
     rows = k.sum(-1, keepdims=True) / (n - 2)
-    made = k - rows - rows.mT + k.sum((-1, -2), keepdims=True) / ((n - 1) * (n - 2))
-    made[..., each, each] = 0.0
-    return np.asarray(made)
+    centred = k - rows - rows.mT + k.sum((-1, -2), keepdims=True) / ((n - 1) * (n - 2))
+    centred[..., each, each] = 0.0
+    return np.asarray(centred)
 
 
-def _beyond_rounding(made: np.ndarray, k: np.ndarray) -> np.ndarray:
+def _beyond_rounding(centred: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """Return centred kernels, and zero for those that are only rounding of `k`."""
     floor = 8 * np.finfo(float).eps * k.shape[-1] * np.abs(k).max((-1, -2), keepdims=True)
-    return np.where(np.abs(made).max((-1, -2), keepdims=True) > floor, made, 0.0)
+    return np.where(np.abs(centred).max((-1, -2), keepdims=True) > floor, centred, 0.0)
 
 
 def _inner(k: np.ndarray, l: np.ndarray) -> np.ndarray:
     return np.asarray((k * l).sum((-1, -2)))
 
 
-def agreement(outputs: Any, y: Any = None, names: Sequence[str] | None = None) -> xr.Dataset:
-    """Return how far several networks give the same function on held-out samples (section 3.4, Figure 5a).
+def agreement(outputs: ArrayLike | torch.Tensor | Sequence[torch.Tensor], y: ArrayLike | torch.Tensor | None = None,
+              names: Sequence[str] | None = None) -> xr.Dataset:
+    """Return how closely the functions of several networks agree on held-out samples (section 3.4, Figure 5a).
 
-    Pearson correlations over the samples, of the output on each sample's own class and of all outputs, and the distance from the
-    diagonal of the scatter, ``rms(a - b)/sqrt(rms(a) rms(b))``, which a common factor changes and a correlation does not.
+    Pearson correlations over the samples, of the output on each sample's own class and of all outputs, and the distance
+    ``rms(a - b)/sqrt(rms(a) rms(b))``, which depends on a factor between both, as correlations do not.
 
     Parameters
     ----------
-    outputs : (networks, n, C), centred outputs of two networks or more on the same samples; a sequence of (n, C) will do.
-    y : (n,) class indices, or one-hot rows (n, C); None: there are no classes.
-    names : of the networks; None: they are counted.
+    outputs : (networks, n, C), centred outputs of two networks or more on the same samples; also a sequence of arrays (n, C).
+    y : (n,) class indices, or one-hot rows (n, C); None: no classes.
+    names : of the networks; None: numbers from 0.
 
     Returns
     -------
     Dataset
         over (network, other): `all` the correlation of all outputs, `distance` of all outputs; and, with y, `correct` the correlation on
-        the correct class with its 95% interval `correct_interval` (bound = lower, upper; Fisher's z, the samples being drawn
-        independently), and `scatter` (network, sample), the values on the correct class themselves: one network's against another's is
-        the paper's plot. NaN where a network is constant.
+        the correct class with its 95% interval `correct_interval` (bound = lower, upper; Fisher's z for independent samples), and `scatter`
+        (network, sample), the outputs on the correct class, which the paper plots for two networks. NaN where a network is constant.
 
     Raises
     ------
@@ -127,8 +129,8 @@ def agreement(outputs: Any, y: Any = None, names: Sequence[str] | None = None) -
     --------
     >>> import numpy as np, deepnets
     >>> f = np.random.default_rng(0).standard_normal((50, 3))
-    >>> told = deepnets.agreement([f, 2 * f], y=np.arange(50) % 3)
-    >>> [round(float(told[name][0, 1]), 6) for name in ("correct", "all", "distance")]
+    >>> found = deepnets.agreement([f, 2 * f], y=np.arange(50) % 3)
+    >>> [round(float(found[name][0, 1]), 6) for name in ("correct", "all", "distance")]
     [1.0, 1.0, 0.707107]
     """
     f = as_array("outputs", np.stack([as_array("outputs", o) for o in outputs]) if isinstance(outputs, list | tuple) else outputs)
@@ -139,25 +141,25 @@ def agreement(outputs: Any, y: Any = None, names: Sequence[str] | None = None) -
     labels = list(names) if names is not None else list(range(len(f)))
     pair = ("network", "other")
     flat = f.reshape(len(f), -1)
-    told = xr.Dataset({"all": (pair, correlations(flat)), "distance": (pair, _distances(flat))},
-                      coords={"network": labels, "other": labels}, attrs={"samples": f.shape[1]})
+    found = xr.Dataset({"all": (pair, correlations(flat)), "distance": (pair, _distances(flat))},
+                       coords={"network": labels, "other": labels}, attrs={"samples": f.shape[1]})
     if y is None:
-        return told
+        return found
     on_class = np.take_along_axis(f, _classes(y, f.shape[1], f.shape[2])[None, :, None], 2)[..., 0]      # (network, sample)
     r = correlations(on_class)
-    told["correct"] = pair, r
-    told["correct_interval"] = (*pair, "bound"), _fisher(r, f.shape[1])
-    told["scatter"] = ("network", "sample"), on_class
-    return told.assign_coords(bound=["lower", "upper"])
+    found["correct"] = pair, r
+    found["correct_interval"] = (*pair, "bound"), _fisher(r, f.shape[1])
+    found["scatter"] = ("network", "sample"), on_class
+    return found.assign_coords(bound=["lower", "upper"])
 
 
-def correlation_in_time(outputs: Any, time: Any = None) -> xr.DataArray:
-    """Return the correlations of a run's outputs at each time with those at any other.
+def correlation_in_time(outputs: ArrayLike | torch.Tensor, time: ArrayLike | None = None) -> xr.DataArray:
+    """Return the correlations of a run's outputs at each time with those at every other time.
 
     Parameters
     ----------
-    outputs : (times, n, ...), the centred outputs on the same samples; all of them enter.
-    time : (times,), steps or eta t; None: they are counted.
+    outputs : (times, n, ...), the centred outputs on the same samples.
+    time : (times,), steps or eta t; None: numbers from 0.
 
     Returns
     -------
@@ -191,7 +193,7 @@ def correlations(rows: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = rows / size
         scaled = scaled - scaled.mean(-1, keepdims=True)
-        scaled[np.abs(scaled).max(-1) <= 8 * np.finfo(float).eps] = np.nan      # constant: what is left is rounding
+        scaled[np.abs(scaled).max(-1) <= 8 * np.finfo(float).eps] = np.nan      # constant up to rounding
         scaled /= np.linalg.norm(scaled, axis=-1, keepdims=True)
     return np.clip(scaled @ scaled.T, -1, 1)
 
@@ -205,7 +207,7 @@ def _distances(rows: np.ndarray) -> np.ndarray:
 
 
 def _length(x: np.ndarray) -> float:
-    """Return ``|x|``, whose square may be too large or too small a number."""
+    """Return ``|x|``, without overflow or underflow of its square."""
     size = float(np.abs(x).max(initial=0.0))
     return size * float(np.linalg.norm(x / size)) if size > 0 else 0.0
 
@@ -219,9 +221,9 @@ def _classes(y: Any, n: int, classes: int) -> np.ndarray:
             raise Misuse("y must be class indices or one-hot rows; these rows are not one-hot")
         return np.asarray(one_hot.argmax(1))
     if given.shape != (n,) or given.dtype.kind not in "iu" or given.min(initial=0) < 0 or given.max(initial=0) >= classes:
-        told = f" from {given.min()} to {given.max()}" if given.dtype.kind in "iu" and given.size else ""
+        found = f" from {given.min()} to {given.max()}" if given.dtype.kind in "iu" and given.size else ""
         raise Misuse(f"y must be class indices of the {n} samples, from 0 to {classes - 1}, or one-hot rows ({n}, {classes}), "
-                     f"not {given.dtype} of shape {given.shape}{told}")
+                     f"not {given.dtype} of shape {given.shape}{found}")
     return given
 
 

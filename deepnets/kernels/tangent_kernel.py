@@ -1,4 +1,4 @@
-"""The empirical neural tangent kernel of moved networks: blocks, trace, products, top eigenvalues; knows no activation and no target.
+"""Empirical neural tangent kernel at theta_0 + gamma u: blocks, trace, products, largest eigenvalues.
 
 ``K[a, i; b, j] = sum_p r_p (d f~_i(x_a)/d u_p)(d f~_j(x_b)/d u_p)``, in u-units. The derivative of f~ in u is that of f in theta at
 ``theta_0 + gamma u``: no difference is taken, and K is as exact at gamma = 1e-8 as at 1e4. A step of size eta in theta on f/gamma
@@ -8,11 +8,11 @@ changes f~ by ``-(eta/gamma**2) K dL/df~``, with r the rates over eta (N in muP,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from deepnets.centered.centered import Centered
 from deepnets.curvature.lanczos import eigenpairs
@@ -20,7 +20,7 @@ from deepnets.kernels.jacobian import METHODS, Rates, Tangent, as_numpy
 from deepnets.kernels.moved_networks import Runs
 from validation.arguments import Misuse, choose, whole
 
-DENSE = 2000      # rows of a kernel that is diagonalised as a whole
+DENSE = 2000      # rows up to which a kernel is diagonalised
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}      # of Lanczos' residuals, over the largest eigenvalue
 
 
@@ -28,17 +28,17 @@ def ntk(network: Centered | Runs, x: torch.Tensor, u: Mapping[str, torch.Tensor]
         rates: Rates = None, method: str = "auto") -> np.ndarray:
     """Return the empirical neural tangent kernel ``K[a, i; b, j] = <d f~_i(x_a)/du, d f~_j(x_b)/du>`` on a batch.
 
-    The network is in evaluation mode, as of `deepnets.Runs`, where `deepnets.spectrum` leaves it in its own.
+    The network is evaluated in evaluation mode, as of `deepnets.Runs`; `deepnets.spectrum` leaves it in its own mode.
 
     Parameters
     ----------
     network : a `Centered`, or `Runs`, one kernel for each.
-    x : (n, ...), the inputs; a network's outputs beyond the first dimension count as one, of size K (a sequence's places too).
-    u : for a `Centered`, where it is to be taken, by the wrapped module's parameter names; None: where it is.
+    x : (n, ...), the inputs; outputs of several dimensions (those at each place of a sequence) are flattened to K.
+    u : for a `Centered`, the point at which it is evaluated, by the wrapped module's parameter names; None: where it is.
     blocks : "full"; "trace", the sum over outputs of K[a, i; b, i]; or the number of one output.
-    rates : each parameter's rate over eta as a weight, by name, or a specification such as `deepnets.MLP`, for its own (SGD); None: 1.
-    method : "jacobian" holds the derivatives (n K rows of all parameters; for a trace as few outputs at a time as fit), "products"
-        takes a column at a time and n times as long; "auto" the former where it fits into what is free.
+    rates : each parameter's rate over eta, by name, as its weight, or a specification such as `deepnets.MLP` for its rates of SGD; None: 1.
+    method : "jacobian" stores the derivatives (n K rows of all parameters; for a trace as many outputs at a time as fit), "products"
+        computes column by column and takes n times as long; "auto" uses the former if it fits into free memory.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def ntk(network: Centered | Runs, x: torch.Tensor, u: Mapping[str, torch.Tensor]
 
     Examples
     --------
-    A linear function's is that of its inputs, at any gamma:
+    For a linear function it is the Gram matrix of the inputs, at any gamma:
 
     >>> import torch, deepnets
     >>> x = torch.tensor([[1.0, 2.0], [0.0, 1.0]])
@@ -63,18 +63,18 @@ def ntk(network: Centered | Runs, x: torch.Tensor, u: Mapping[str, torch.Tensor]
     """
     runs = Runs.of(network, u)
     choose("method", method, METHODS)
-    made = [Tangent(runs, p, x, rates).kernel(blocks, method) for p in range(len(runs))]
-    return np.stack(made) if isinstance(network, Runs) else made[0]
+    kernels = [Tangent(runs, p, x, rates).kernel(blocks, method) for p in range(len(runs))]
+    return np.stack(kernels) if isinstance(network, Runs) else kernels[0]
 
 
-def ntk_product(network: Centered | Runs, x: torch.Tensor, v: Any, u: Mapping[str, torch.Tensor] | None = None,
+def ntk_product(network: Centered | Runs, x: torch.Tensor, v: ArrayLike | torch.Tensor, u: Mapping[str, torch.Tensor] | None = None,
                 rates: Rates = None) -> np.ndarray:
-    """Return ``K v`` without the kernel: one backward and one forward derivative.
+    """Return ``K v`` without computing the kernel, by one backward and one forward derivative.
 
     Parameters
     ----------
     network, x, u, rates : as of `ntk`.
-    v : (n, K), an array or a tensor; for `Runs` the same for all.
+    v : (n, K), the same for all `Runs`.
 
     Returns
     -------
@@ -92,21 +92,21 @@ def ntk_product(network: Centered | Runs, x: torch.Tensor, v: Any, u: Mapping[st
     [[7.0], [3.0]]
     """
     runs = Runs.of(network, u)
-    made = []
+    products = []
     for p in range(len(runs)):
         tangent = Tangent(runs, p, x, rates)
         given = torch.as_tensor(v, dtype=runs.dtype, device=runs.device)
         if given.shape != (tangent.n, tangent.outputs):
             raise Misuse(f"v must be of shape ({tangent.n}, {tangent.outputs}), not {tuple(given.shape)}")
-        made.append(as_numpy(tangent.times(given[None])[0]))
-    return np.stack(made) if isinstance(network, Runs) else made[0]
+        products.append(as_numpy(tangent.times(given[None])[0]))
+    return np.stack(products) if isinstance(network, Runs) else products[0]
 
 
 def ntk_spectrum(network: Centered | Runs, x: torch.Tensor, k: int = 10, u: Mapping[str, torch.Tensor] | None = None, rates: Rates = None,
                  seed: int = 0) -> xr.Dataset:
-    """Return the top eigenvalues of the full kernel, (n K) x (n K), and their residuals.
+    """Return the largest eigenvalues of the full kernel, (n K) x (n K), and their residuals.
 
-    Kernels of up to 2000 rows that fit are diagonalised as a whole; of larger ones Lanczos sees products alone.
+    Kernels of up to 2000 rows that fit into memory are diagonalised; for larger ones Lanczos uses products alone.
 
     Parameters
     ----------
@@ -128,17 +128,17 @@ def ntk_spectrum(network: Centered | Runs, x: torch.Tensor, k: int = 10, u: Mapp
     --------
     >>> import torch, deepnets
     >>> x = torch.diag(torch.tensor([3.0, 1.0]))
-    >>> told = deepnets.ntk_spectrum(deepnets.Centered(torch.nn.Linear(2, 1, bias=False), gamma=1e-6), x, k=2)
-    >>> told.eigenvalues.values.round(9).tolist()
+    >>> top = deepnets.ntk_spectrum(deepnets.Centered(torch.nn.Linear(2, 1, bias=False), gamma=1e-6), x, k=2)
+    >>> top.eigenvalues.values.round(9).tolist()
     [9.0, 1.0]
     """
     runs = Runs.of(network, u)
-    told = [_spectrum(Tangent(runs, p, x, rates), k, seed) for p in range(len(runs))]
-    return xr.concat(told, "run", combine_attrs="drop_conflicts") if isinstance(network, Runs) else told[0]
+    spectra = [_spectrum(Tangent(runs, p, x, rates), k, seed) for p in range(len(runs))]
+    return xr.concat(spectra, "run", combine_attrs="drop_conflicts") if isinstance(network, Runs) else spectra[0]
 
 
 def _spectrum(tangent: Tangent, k: int, seed: int) -> xr.Dataset:
-    """Return the top eigenvalues as `ntk_spectrum` says."""
+    """Return the largest eigenvalues of one kernel, as of `ntk_spectrum`."""
     n, outputs, runs = tangent.n, tangent.outputs, tangent.runs
     size = n * outputs
     if whole("k", k) > size:
@@ -151,8 +151,8 @@ def _spectrum(tangent: Tangent, k: int, seed: int) -> xr.Dataset:
     if size <= DENSE and tangent.count_outputs_at_once(outputs, True) > 0:
         values, columns = np.linalg.eigh(tangent.kernel("full", "jacobian").reshape(size, size))
         values, vectors = values[::-1][:k].copy(), columns.T[::-1][:k].copy()
-        made = as_numpy(times(torch.as_tensor(vectors, dtype=runs.dtype, device=runs.device)))
-        residuals = np.linalg.norm(made - values[:, None] * vectors, axis=-1) / (abs(values[0]) or 1.0)
+        products = as_numpy(times(torch.as_tensor(vectors, dtype=runs.dtype, device=runs.device)))
+        residuals = np.linalg.norm(products - values[:, None] * vectors, axis=-1) / (abs(values[0]) or 1.0)
         method = "eigh"
     else:
         like = torch.empty((1, size), dtype=runs.dtype, device=runs.device)

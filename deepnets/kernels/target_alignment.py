@@ -1,6 +1,6 @@
-"""Kernel-target alignment in three norms, and the effective rank of a kernel; knows Gram matrices and labels, no network.
+"""Kernel-target alignment in three norms, and the effective rank of a kernel.
 
-All numbers are exact functions of the matrices given, in float64; leading dimensions (runs, layers, times) are carried along.
+All are exact functions of the matrices, in float64. Leading dimensions (runs, layers, times) are kept.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
 
 from validation.arguments import Misuse, choose
 
@@ -16,7 +18,7 @@ RANKS = ("entropy", "participation")
 
 
 def as_array(name: str, values: Any) -> np.ndarray:
-    """Return numbers, an array or a tensor, as a float64 array; otherwise raise `Misuse`."""
+    """Return an array or a tensor of finite numbers as a float64 array; otherwise raise `Misuse`."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     array = np.asarray(values)
@@ -33,13 +35,13 @@ def as_kernels(name: str, values: Any, least: int = 2) -> np.ndarray:
     array = as_array(name, values)
     if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.shape[-1] < least:
         raise Misuse(f"{name} must be a kernel's matrix, (..., n, n) with n at least {least}, not of shape {array.shape}")
-    if not symmetric(array):
+    if not is_symmetric(array):
         raise Misuse(f"{name} must be symmetric, but differs from its transpose by up to {np.abs(array - array.mT).max():.3g}")
     return array
 
 
-def symmetric(array: np.ndarray) -> bool:
-    """Return whether matrices (..., n, n) equal their transposes, to what float32 products leave."""
+def is_symmetric(array: np.ndarray) -> bool:
+    """Return whether matrices (..., n, n) equal their transposes, to the precision of float32 products."""
     return bool(np.abs(array - array.mT).max(initial=0.0) <= 1e-5 * np.abs(array).max(initial=0.0))
 
 
@@ -51,13 +53,13 @@ def as_labels(y: Any, n: int) -> np.ndarray:
         raise Misuse(f"y must be labels of the kernel's {n} samples, ({n},) or ({n}, C), not of shape {given.shape}")
     if given.ndim == 2:
         return rows
-    if given.dtype.kind == "f" or given.min() < 0:      # -1 and 1 are numbers, as eq. 24 has them
+    if given.dtype.kind == "f" or given.min() < 0:      # numbers, such as the labels -1 and 1 of eq. 24
         return rows[:, None]
     return np.asarray(np.eye(int(given.max()) + 1)[given])
 
 
-def centre(kernel: Any) -> np.ndarray:
-    """Return ``H K H`` with ``H = 1 - 1 1^T/n``: the kernel of features whose mean over the samples is taken off.
+def centre(kernel: ArrayLike | torch.Tensor) -> np.ndarray:
+    """Return ``H K H`` with ``H = 1 - 1 1^T/n``, the kernel of the features less their mean over the samples.
 
     Parameters
     ----------
@@ -75,8 +77,8 @@ def centre(kernel: Any) -> np.ndarray:
     return np.asarray(k - k.mean(-1, keepdims=True) - k.mean(-2, keepdims=True) + k.mean((-1, -2), keepdims=True))
 
 
-def kernel_norm(kernel: Any, norm: str = "nuclear") -> Any:
-    """Return a norm of a symmetric matrix: sum, root of the sum of squares, or maximum of the sizes of its eigenvalues.
+def kernel_norm(kernel: ArrayLike | torch.Tensor, norm: str = "nuclear") -> Any:
+    """Return a norm of a symmetric matrix: sum, root of the sum of squares, or maximum of the moduli of its eigenvalues.
 
     Parameters
     ----------
@@ -95,21 +97,21 @@ def kernel_norm(kernel: Any, norm: str = "nuclear") -> Any:
     return _number(sizes.sum(-1) if norm == "nuclear" else sizes.max(-1))
 
 
-def kernel_alignment(kernel: Any, y: Any, norm: str = "nuclear", centred: bool = False) -> Any:
-    """Return how much of a kernel lies along the labels: ``KTA = y^T K y/(|K| |y|**2)`` (eq. 24).
+def kernel_alignment(kernel: ArrayLike | torch.Tensor, y: ArrayLike | torch.Tensor, norm: str = "nuclear", centred: bool = False) -> Any:
+    """Return the alignment of a kernel with the labels, ``KTA = y^T K y/(|K| |y|**2)`` (eq. 24).
 
-    With several columns Y, ``tr(Y^T K Y)/(|K| |Y Y^T|_F)``: for one column that is eq. 24, and in the Frobenius norm it is the cosine of K
-    and ``Y Y^T`` (centred: the alignment of Cortes et al. 2012). At most 1 in the nuclear and the Frobenius norm, at most ``sqrt(C)`` in
-    the operator norm. One-hot rows contain the constant vector, along which features behind a ReLU lie from the start: ``y - y.mean(0)``
-    with an uncentred kernel leaves that share out, and shows what training adds. During a plateau of the loss Frobenius and
-    operator norm may dip where the nuclear norm rises (Appendix P).
+    With several columns Y it is ``tr(Y^T K Y)/(|K| |Y Y^T|_F)``. For one column that is eq. 24, and in the Frobenius norm it is the cosine
+    of K and ``Y Y^T`` (centred: the alignment of Cortes et al. 2012). It is at most 1 in the nuclear and the Frobenius norm, at most
+    ``sqrt(C)`` in the operator norm. One-hot rows contain the constant vector, with which features after a ReLU are aligned at
+    initialization: ``y - y.mean(0)`` with an uncentred kernel excludes that share and shows what training adds. During a plateau of the
+    loss the alignment in the Frobenius and operator norm may dip while that in the nuclear norm rises (Appendix P).
 
     Parameters
     ----------
     kernel : (..., n, n), symmetric: of hidden activations, or a tangent kernel.
     y : (n,) class indices (one-hot rows are made of them), (n,) numbers (floating, or some below zero), or (n, C) rows of numbers.
     norm : of K: "nuclear", "frobenius" or "operator".
-    centred : take the means over the samples off, of the kernel's features and of the labels.
+    centred : subtract the means over the samples, from the kernel's features and from the labels.
 
     Returns
     -------
@@ -135,7 +137,7 @@ def kernel_alignment(kernel: Any, y: Any, norm: str = "nuclear", centred: bool =
     choose("centred", centred, (False, True))
     if centred:
         k, mean = centre(k), rows.mean(0)
-        # labels that are all alike leave rounding, which has a direction but says nothing
+        # labels that are all equal leave rounding errors, whose direction has no meaning
         rows = np.where(np.ptp(rows, axis=0) > 0, rows - mean, 0.0)
     target = np.sqrt(np.square(rows.T @ rows).sum())      # |Y Y^T|_F, from the smaller of the two products
     size = np.asarray(kernel_norm(k, norm))
@@ -143,11 +145,11 @@ def kernel_alignment(kernel: Any, y: Any, norm: str = "nuclear", centred: bool =
         return _number(np.einsum("ac,...ab,bc->...", rows, k, rows, optimize=True) / (size * target))
 
 
-def effective_rank(kernel: Any, kind: str = "entropy") -> Any:
-    """Return how many directions a kernel's eigenvalues are spread over, from 1 to n.
+def effective_rank(kernel: ArrayLike | torch.Tensor, kind: str = "entropy") -> Any:
+    """Return the effective number of a kernel's directions, from 1 to n.
 
     With ``p_i = |l_i|/sum |l_j|``: "entropy" is ``exp(-sum p_i log p_i)`` (Roy & Vetterli, EUSIPCO 2007), "participation"
-    ``1/sum p_i**2``, the participation ratio, never more than the former.
+    ``1/sum p_i**2``, the participation ratio, never larger than the former.
 
     Parameters
     ----------

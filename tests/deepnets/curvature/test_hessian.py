@@ -11,7 +11,7 @@ import deepnets
 from deepnets.curvature import hessian as products
 from deepnets.curvature.hessian import Curvature
 from deepnets.curvature.memory_need import Needs, _peak, needs
-from deepnets.curvature.points import points_from_centered, points_from_stack
+from deepnets.curvature.points import point_from_network, points_from_stack
 from tests.benchmarks.hessian_cost import main as benchmark
 from tests.deepnets.curvature.dense import flat, hessian, value
 from tests.deepnets.oracle import NETWORKS, cnn, mlp, random_u, vit
@@ -50,7 +50,7 @@ def test_eigenvalues_against_the_whole_matrix(name, gamma, loss):
 def test_parts_against_the_whole_matrix(gamma, part):
     module, u, x, y = case(cnn, gamma)
     exact = hessian(module, u, gamma, x, y, "cross_entropy", part)
-    points = points_from_centered(deepnets.Centered(module, gamma, "pairs"), u, (x, y), "cross_entropy", "module")
+    points = point_from_network(deepnets.Centered(module, gamma, "pairs"), u, (x, y), "cross_entropy", "module")
     found = Curvature(points, part).matrix()[0]
     assert float((found - exact).abs().max() / exact.abs().max()) < (1e-4 if part == "residual" and gamma < 1 else 1e-9)
 
@@ -60,7 +60,7 @@ def test_parts_add_up_and_the_residual_part_is_proportional_to_gamma():
     x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     u, y, scaled = random_u(module), torch.arange(5) % 3, {}
     for gamma in (1e-12, 1e-8, 1e-4):
-        whole, G, R = (Curvature(points_from_centered(deepnets.Centered(module, gamma, "pairs"), u, (x, y), "mse", "module"), p).matrix()
+        whole, G, R = (Curvature(point_from_network(deepnets.Centered(module, gamma, "pairs"), u, (x, y), "mse", "module"), p).matrix()
                        for p in products.PARTS)
         assert float((whole - G - R).abs().max()) < 1e-14 * float(whole.abs().max())
         scaled[gamma] = R / max(gamma, 1e-8)            # below 1e-8 other operations than products keep a step of 1e-8
@@ -224,7 +224,7 @@ def test_running_statistics_are_those_that_were_left(method):
             for n, d in coordinates.items():
                 d.copy_(u[n] + h * v[n])
         sides.append(flat(dict(enumerate(torch.autograd.grad(value(centered(x), y, "mse"), list(coordinates.values()))))))
-    found = Curvature(points_from_centered(centered, u, (x, y), "mse", "module"))(flat(v)[None])[0]
+    found = Curvature(point_from_network(centered, u, (x, y), "mse", "module"))(flat(v)[None])[0]
     assert apart(found.numpy(), ((sides[0] - sides[1]) / 2e-5).numpy()) < 1e-6
 
 
@@ -250,7 +250,7 @@ def test_small_products_take_one_thread_and_give_the_others_back(monkeypatch):
 
 def test_batches_in_parts_add_up(monkeypatch):
     module, u, x, y = case(vit, 1.0, n=11)
-    points = points_from_centered(deepnets.Centered(module, 1.0), u, (x, y), "mse", "module")
+    points = point_from_network(deepnets.Centered(module, 1.0), u, (x, y), "mse", "module")
     v = torch.randn(1, 1623, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for part in products.PARTS:
         whole = Curvature(points, part)
@@ -265,10 +265,10 @@ def test_batches_in_parts_add_up(monkeypatch):
 def test_memory_is_counted_before_it_is_used():
     module, u, x, y = case(cnn, 1.0)
     centered = deepnets.Centered(module.eval(), 1.0, "pairs")
-    points = points_from_centered(centered, u, (x, y), "mse", "module")
+    points = point_from_network(centered, u, (x, y), "mse", "module")
     with pytest.raises(Misuse, match=r"out of memory: products with 6 samples need about .* GB, one sample"):
         Curvature(points, room=1000)
-    coupled = points_from_centered(deepnets.Centered(module.train(), 1.0, "pairs"), u, (x, y), "mse", "module")
+    coupled = point_from_network(deepnets.Centered(module.train(), 1.0, "pairs"), u, (x, y), "mse", "module")
     with pytest.raises(Misuse, match="cannot be taken in parts"):
         Curvature(coupled, room=1000)
 

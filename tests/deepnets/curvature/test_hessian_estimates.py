@@ -7,7 +7,7 @@ import torch
 import deepnets
 from deepnets.curvature import traces
 from deepnets.curvature.hessian import Curvature
-from deepnets.curvature.points import points_from_centered
+from deepnets.curvature.points import point_from_network
 from tests.deepnets.curvature.dense import hessian
 from tests.deepnets.oracle import cnn, random_u
 from validation import Misuse
@@ -130,5 +130,5 @@ def test_curvlinops_agrees():
             A = operator(model, theirs, list(model.parameters()), [(x, target)], check_deterministic=False)
             v = torch.randn(1, 66, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
             exact = A @ v[0] / (1 if loss == "cross_entropy" else 2)          # torch's mean of squares has no half
-            found = Curvature(points_from_centered(deepnets.Centered(module, 1.0, "pairs"), u, (x, y), loss, "module"), part)(v)[0]
+            found = Curvature(point_from_network(deepnets.Centered(module, 1.0, "pairs"), u, (x, y), loss, "module"), part)(v)[0]
             assert float((found - exact).norm() / exact.norm()) < 1e-10
