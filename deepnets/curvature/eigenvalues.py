@@ -56,7 +56,7 @@ def spectrum(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any 
 
     Returns
     -------
-    `eigenvalues` (eigenvalue,), largest first; `residuals` (eigenvalue,), ``|H v - l v|`` in units of the largest eigenvalue's modulus: some
+    `eigenvalues` (eigenvalue,), largest first; `residuals` (eigenvalue,), ``|H v - l v|`` over the largest modulus: some
     eigenvalue of H is at most this far from the returned one; `converged`; `eigenvectors` (eigenvalue, parameter), unit vectors in u,
     parameters flattened and joined in the order of attrs["parameters"]. Attrs: gamma, part, method, dtype, number of products.
 

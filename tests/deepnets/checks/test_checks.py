@@ -1,4 +1,4 @@
-"""Coordinate, depth and transfer checks: the slopes' statistics, movements against two plain networks, verdicts both ways, refusals."""
+"""Coordinate, depth and transfer checks: the slopes' statistics, movements against two plain networks, verdicts of both kinds, refusals."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_slopes_are_students(base):
 
 
 @pytest.mark.parametrize("gap", [np.nan, np.inf, 0.0])
-def test_what_is_missing_is_undecided_and_told(gap):
+def test_a_missing_value_is_undecided_and_named(gap):
     values = np.ones((2, 4))
     values[1, 2] = gap
     found = judge_no_slope("h", "width", np.array([1.0, 2, 4, 8]), values, 0.1, missing="it is gone")
@@ -92,11 +92,11 @@ def test_a_frozen_layer_is_none_and_attention_is_one():
             return self.last(self.heads(h, h, h, need_weights=False)[0].flatten(1))
 
     found = measure_movement(DeepExperiment(lambda seed: Attends(seed), DIGITS, batch_size=8, device="cpu"), 1.0, 0.1, 2, 0)
-    assert set(found.layers) == {"heads", "last"} or set(found.layers) == {"heads", "heads.out_proj", "last"}
+    assert set(found.layers) == {"heads", "last"}      # of the attention, its projections are no calls of their own
     assert all(v > 0 for v in found.layers.values())
 
 
-def test_coordinates_stay_under_mup_and_not_under_ntk():
+def test_coordinates_are_independent_of_width_under_mup_and_not_under_ntk():
     mup, ntk = (coordinate_check(mlp(p), DIGITS, device="cpu") for p in ("mup", "ntk"))
     assert mup.outcome == "SUPPORTED"
     assert max(abs(s) for s in mup.slopes.values()) < 0.15
@@ -106,9 +106,9 @@ def test_coordinates_stay_under_mup_and_not_under_ntk():
     assert ntk.verdicts["layers.2"].outcome == "SUPPORTED"                         # the function moves as much
     assert ntk.verdict is ntk.verdicts["layers.1"]
     assert dict(ntk.data.sizes) == {"quantity": 3, "seed": 8, "width": 4}
-    told = str(ntk).splitlines()
-    assert "width 32 to 256, 8 seeds: CONTRADICTED within 0.15" in told[0]
-    assert [line.split()[0] for line in told[2:]] == list(ntk.verdicts)
+    table = str(ntk).splitlines()
+    assert "width 32 to 256, 8 seeds: CONTRADICTED within 0.15" in table[0]
+    assert [line.split()[0] for line in table[2:]] == list(ntk.verdicts)
     again = coordinate_check(mlp("ntk"), DIGITS, device="cpu")
     assert again.slopes == ntk.slopes
 
@@ -141,7 +141,7 @@ def test_depth(parametrization, outcome):
 
 
 @pytest.mark.slow
-def test_depth_as_its_own_numbers_have_it():
+def test_depth_with_the_default_sizes():
     found = depth_check(lambda n: ResidualMLP(64, 32, n, 10), DIGITS, device="cpu")
     assert {str(v.outcome) for v in found.verdicts.values()} == {"SUPPORTED"}
     assert list(found.data["blocks"].values) == [2, 4, 8, 16]

@@ -1,4 +1,4 @@
-"""An oracle that shares nothing with the package but torch: the Hessian of two float64 copies, whole, by forward-over-reverse."""
+"""Independent dense Hessians: of two float64 copies, by forward-over-reverse derivatives of torch."""
 
 import copy
 import warnings

@@ -21,7 +21,7 @@ GAMMAS = (1e-6, 1.0, 1e4)
 
 
 def case(make, gamma, n=6):
-    """A float64 network, a u of which theta stays within reach of theta_0, inputs and classes."""
+    """A float64 network, a u at which theta is of the order of theta_0, inputs and classes."""
     module, shape = make()
     module.double()
     x = torch.randn(n, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -68,7 +68,7 @@ def test_parts_add_up_and_the_residual_part_is_proportional_to_gamma():
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1e-12, 1e-8])
-def test_towards_zero_it_is_the_linearised_networks(gamma):
+def test_the_limit_of_small_gamma_is_the_linearised_network(gamma):
     module, u, x, y = case(vit, gamma)
     exact = np.linalg.eigvalsh(hessian(module, {n: 0 * d for n, d in u.items()}, 1.0, x, y, "mse", "gauss_newton").numpy())[::-1]
     found = deepnets.spectrum(deepnets.Centered(module, gamma, "pairs"), u, (x, y), "mse", k=18, method="lanczos")
@@ -124,7 +124,7 @@ def test_blocks_are_those_of_the_matrix():
         assert apart(found.eigenvalues.values, np.linalg.eigvalsh(whole[np.ix_(rows, rows)])[::-1][:3]) < 1e-9
 
 
-def test_lanczos_equals_dense_and_tells_vectors():
+def test_lanczos_equals_dense_and_returns_vectors():
     module, u, x, y = case(mlp, 1.0)
     centered = deepnets.Centered(module, 1.0)
     for which, n in (("largest", 5), ("smallest", 5), ("both", 10)):
@@ -137,7 +137,7 @@ def test_lanczos_equals_dense_and_tells_vectors():
         assert (np.diff(lanczos.eigenvalues) <= 0).all()
 
 
-def test_former_eigenvectors_save_products():
+def test_earlier_eigenvectors_save_products():
     module, u, x, y = case(mlp, 1e-3, n=40)
     centered = deepnets.Centered(module, 1e-3, "pairs")
     first = deepnets.spectrum(centered, u, (x, y), "mse", k=10, method="lanczos", vectors=True)
@@ -161,7 +161,7 @@ def test_precision():
 
 
 class Reading(nn.Module):
-    """What differences cannot be propagated through: it reads a value."""
+    """A module that reads a value, through which differences cannot be propagated."""
 
     def __init__(self):
         super().__init__()
@@ -187,7 +187,7 @@ def test_where_pairs_fail_two_copies_are_differentiated():
         deepnets.spectrum(deepnets.Centered(module, 1e-3, "pairs"), u, (x, y), "cross_entropy")
 
 
-def test_what_is_measured_stays_as_it_is():
+def test_measuring_changes_neither_the_network_nor_the_random_numbers():
     module, u, x, y = case(cnn, 1.0)
     module.train()
     centered = deepnets.Centered(nn.Sequential(module, nn.Dropout(0.5)), 1e-3, "pairs")
@@ -207,7 +207,7 @@ def test_what_is_measured_stays_as_it_is():
 
 
 @pytest.mark.parametrize("method", ["pairs", "two_copy"])
-def test_running_statistics_are_those_that_were_left(method):
+def test_running_statistics_are_those_after_training(method):
     module, u, x, y = case(cnn, 1.0)
     centered = deepnets.Centered(module.train(), 1.0, method)
     coordinates = centered.coordinates()
@@ -237,15 +237,15 @@ def test_products_through_masks_are_those_of_two_copies():
 
 def test_small_products_take_one_thread_and_give_the_others_back(monkeypatch):
     module, u, x, y = case(mlp, 1.0)
-    seen, ours, before = [], Curvature.__call__, torch.get_num_threads()
-    monkeypatch.setattr(Curvature, "__call__", lambda *a: seen.append(torch.get_num_threads()) or ours(*a))
+    threads, ours, before = [], Curvature.__call__, torch.get_num_threads()
+    monkeypatch.setattr(Curvature, "__call__", lambda *a: threads.append(torch.get_num_threads()) or ours(*a))
     torch.set_num_threads(2)
     try:
         deepnets.spectrum(deepnets.Centered(module, 1.0), u, (x, y), "mse", k=2, method="lanczos")
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    assert set(seen) == {1}
+    assert set(threads) == {1}
 
 
 def test_batches_in_parts_add_up(monkeypatch):
@@ -255,36 +255,36 @@ def test_batches_in_parts_add_up(monkeypatch):
     for part in products.PARTS:
         whole = Curvature(points, part)
         monkeypatch.setattr(products, "needs", lambda *_: Needs(1000, 50))
-        cut = Curvature(points, part, room=50 + 3000 + 1623 * 8)
+        cut = Curvature(points, part, available=50 + 3000 + 1623 * 8)
         monkeypatch.undo()
         assert [p.stop - p.start for p in cut.parts] == [2, 3, 3, 3]
         assert apart(cut(v).numpy(), whole(v).numpy()) < 1e-13
         assert torch.equal(cut(v), cut(v))
 
 
-def test_memory_is_counted_before_it_is_used():
+def test_too_little_memory_is_refused_before_it_is_used():
     module, u, x, y = case(cnn, 1.0)
     centered = deepnets.Centered(module.eval(), 1.0, "pairs")
     points = point_from_network(centered, u, (x, y), "mse", "module")
     with pytest.raises(Misuse, match=r"out of memory: products with 6 samples need about .* GB, one sample"):
-        Curvature(points, room=1000)
+        Curvature(points, available=1000)
     coupled = point_from_network(deepnets.Centered(module.train(), 1.0, "pairs"), u, (x, y), "mse", "module")
     with pytest.raises(Misuse, match="cannot be taken in parts"):
-        Curvature(coupled, room=1000)
+        Curvature(coupled, available=1000)
 
 
-def test_memory_counted_without_numbers_is_what_numbers_take():
+def test_memory_on_meta_tensors_is_that_on_the_cpu():
     module, u, x, y = case(mlp, 1.0)
     stacked = {n: torch.stack([d, 2 * d, -d]) for n, d in u.items()}
     points = points_from_stack(module, stacked, [1e-3, 1.0, 2.0], (x, y), "mse", "module")
     curvature = Curvature(points)
 
-    def products(some):
+    def build_product(some):
         return products._Graph(some, curvature.names, "hessian", 1.0).product
-    meta, cpu = ([_peak(products, points, curvature.sizes, curvature.shapes, n, d) for n in (2, 10, 40)] for d in ("meta", "cpu"))
+    meta, cpu = ([_peak(build_product, points, curvature.sizes, curvature.shapes, n, d) for n in (2, 10, 40)] for d in ("meta", "cpu"))
     assert meta == pytest.approx(cpu, rel=0.02)
     small = points_from_stack(module, stacked, [1e-3, 1.0, 2.0], (x.repeat(7, 1)[:40], y.repeat(7)[:40]), "mse", "module")
-    need = needs(products, small, curvature.sizes, curvature.shapes)
+    need = needs(build_product, small, curvature.sizes, curvature.shapes)
     assert need.of(40) == pytest.approx(cpu[2], rel=0.02)
     assert need.of(10) >= 0.99 * cpu[1]
 
@@ -310,7 +310,7 @@ def test_misuse():
         deepnets.spectra(module, u, [1.0, 1.0], (x, y))
 
 
-def test_overflow_is_told():
+def test_overflow_is_refused():
     module, u, x, y = case(lambda: mlp(nn.Identity), 1.0)
     with pytest.raises(Misuse, match="finite"):
         deepnets.spectrum(deepnets.Centered(module, 1e160), u, (x, y), "mse", method="lanczos")
@@ -318,6 +318,6 @@ def test_overflow_is_told():
 
 def test_the_benchmark_runs(capsys):
     benchmark(["--tiny"])
-    told = capsys.readouterr().out
-    assert "nan" not in told
-    assert sum(line.startswith("|") for line in told.splitlines()) == 2 + 1 + 2 + 3
+    printed = capsys.readouterr().out
+    assert "nan" not in printed
+    assert sum(line.startswith("|") for line in printed.splitlines()) == 2 + 1 + 2 + 3

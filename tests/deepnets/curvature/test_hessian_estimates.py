@@ -1,4 +1,4 @@
-"""Trace and density against the whole matrix: they agree within the errors they tell, and the errors are those of their scatter."""
+"""Trace and density against the dense matrix: they agree within their errors, and the errors are those of their scatter."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_traces_of_points_together_are_those_one_by_one(measured, method, block)
         np.testing.assert_allclose(found.error[p], alone.error, rtol=1e-6)
 
 
-def test_the_sketch_pays(measured):
+def test_the_sketch_reduces_the_error(measured):
     centered, u, batch, _ = measured
     plain, sketched = (float(deepnets.trace(centered, u, batch, "cross_entropy", 60, method=m).error) for m in ("hutchinson", "hutch++"))
     assert sketched < plain / 2
@@ -73,7 +73,7 @@ def test_density_moments_and_integral(measured):
     assert found.weights.sum("step").values == pytest.approx(np.ones(12))
 
 
-def test_density_is_that_of_the_eigenvalues_seen_through_the_width(measured):
+def test_density_is_that_of_the_eigenvalues_convolved_with_the_width(measured):
     centered, u, batch, values = measured
     width = 0.05 * np.ptp(values)
     found = deepnets.density(centered, u, batch, "cross_entropy", probes=16, steps=40, width=width)
@@ -109,7 +109,7 @@ def test_curvlinops_agrees():
     u = random_u(module)
     moved = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Tanh(), torch.nn.Linear(7, 3)).double()
     start = dict(module.named_parameters())
-    # at gamma = 1 and with the outputs of theta_0 taken off, so that both differentiate one function
+    # at gamma = 1 and less the outputs of theta_0, so that both differentiate the same function
     with torch.no_grad():
         for n, p in moved.named_parameters():
             p.copy_(start[n] + u[n])

@@ -1,4 +1,4 @@
-"""Lanczos on matrices of known spectra: multiple, clustered, indefinite; rotations; points in step; quadratures."""
+"""Lanczos on matrices of known spectra: multiple, clustered, indefinite; rotations; points in parallel; quadratures."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_each_of_a_multiple_eigenvalue_is_found():
     assert found.products < 400
 
 
-def test_points_in_step_do_not_touch_each_other():
+def test_points_in_parallel_are_independent():
     spread = [np.geomspace(1e-6, 1, 200), np.linspace(-1, 1, 200), np.r_[np.full(50, 1e8), np.zeros(150)], np.zeros(200)]
     A = torch.stack([rotated(v, i) for i, v in enumerate(spread)])
     found = eigenpairs(times(A), A[:, 0], 6)
@@ -71,7 +71,7 @@ def test_points_in_step_do_not_touch_each_other():
 
 
 def test_tiny_values_converge_as_large_ones_do():
-    # an absolute tolerance would be content with anything here, and with either sign
+    # an absolute tolerance would accept any value here, of either sign
     values = np.r_[np.linspace(-1, -0.9, 5), np.linspace(-0.5, 0.5, 300), 0.52]
     for size in (1e-12, 1.0, 1e12):
         A = rotated(size * values, 1)[None]
@@ -80,7 +80,7 @@ def test_tiny_values_converge_as_large_ones_do():
         assert found.converged.all()
 
 
-def test_what_has_not_converged_is_told():
+def test_pairs_that_have_not_converged_are_reported():
     A = rotated(np.linspace(0, 1, 400) ** 8, 0)[None]
     found = eigenpairs(times(A), A[:, 0], 5, "smallest", most=60)
     assert not found.converged.any()
@@ -131,6 +131,6 @@ def test_quadratures_are_exact_for_polynomials(seed, steps):
 def test_a_quadrature_ends_where_its_space_does():
     A = rotated(np.r_[np.full(20, 2.0), np.full(10, -1.0)], 0)
     nodes, weights = quadrature(lambda v: v @ A, torch.ones(1, 30, dtype=torch.float64), 9)
-    assert (weights * (np.abs(np.abs(nodes - 0.5) - 1.5) > 1e-9)).sum() < 1e-9           # nothing but the two values
+    assert (weights * (np.abs(np.abs(nodes - 0.5) - 1.5) > 1e-9)).sum() < 1e-9           # only the two values
     assert (weights * nodes).sum() == pytest.approx(float(A.sum()))
     assert weights.sum() == pytest.approx(30)

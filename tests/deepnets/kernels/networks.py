@@ -1,4 +1,4 @@
-"""Networks moved off their start, and an oracle of their functions: two float64 copies; shared by the tests of observables."""
+"""Networks away from initialization, and an independent form of their functions by two float64 copies."""
 
 import torch
 from torch.func import functional_call
@@ -10,7 +10,7 @@ SPECIFICATIONS = {"mlp": deepnets.MLP(12, 9, 3, 3),
                   "vit": deepnets.ViT((1, 4, 4), 4, 3, patch=2, blocks=1)}
 
 
-def moved(name, gamma, seed=0, n=5):
+def moved_network(name, gamma, seed=0, n=5):
     """A centred network in float64, a u as large as theta_0 allows, and inputs."""
     network = SPECIFICATIONS[name]
     module = network.build(seed).double().eval()
@@ -21,7 +21,7 @@ def moved(name, gamma, seed=0, n=5):
 
 
 def two_copies(centered, x):
-    """The function u -> (f(theta_0 + gamma u) - f(theta_0))/gamma, (n, K), that shares nothing with the package."""
+    """The function u -> (f(theta_0 + gamma u) - f(theta_0))/gamma, (n, K), by subtraction."""
     module, gamma = centered.module, centered.gamma
     start = {n: p.detach() for n, p in module.named_parameters()}
 

@@ -13,7 +13,7 @@ from deepnets.batched.stack import choose_stack
 from deepnets.batched.state import RunningStatistics, zero_differences
 from deepnets.kernels import jacobian as tangents
 from deepnets.losses import as_loss
-from tests.deepnets.kernels.networks import SPECIFICATIONS, jacobian, moved
+from tests.deepnets.kernels.networks import SPECIFICATIONS, jacobian, moved_network
 from validation.arguments import Misuse
 
 GAMMAS = (1e-6, 1.0, 1e4)
@@ -33,7 +33,7 @@ def close(found, exact, allowed=1e-12):
 @pytest.mark.parametrize("gamma", GAMMAS)
 @pytest.mark.parametrize("name", SPECIFICATIONS)
 def test_blocks_against_the_explicit_jacobian(name, gamma):
-    centered, u, x = moved(name, gamma)
+    centered, u, x = moved_network(name, gamma)
     exact = explicit(centered, u, x)
     for method in ("jacobian", "products"):
         close(deepnets.ntk(centered, x, u, method=method), exact)
@@ -43,20 +43,20 @@ def test_blocks_against_the_explicit_jacobian(name, gamma):
 
 @pytest.mark.parametrize("name", SPECIFICATIONS)
 def test_rates_products_and_eigenvalues(name):
-    centered, u, x = moved(name, 1.0)
+    centered, u, x = moved_network(name, 1.0)
     own = {s.name: s.sgd for s in SPECIFICATIONS[name].scalings()}
     rates = {n: 1.5 + i for i, n in enumerate(own)}
     close(deepnets.ntk(centered, x, u, rates=SPECIFICATIONS[name]), explicit(centered, u, x, own))
     exact = explicit(centered, u, x, rates)
     v = np.random.default_rng(0).standard_normal((5, 3))
     close(deepnets.ntk_product(centered, x, v, u, rates), np.einsum("aibj,bj->ai", exact, v))
-    told = deepnets.ntk_spectrum(centered, x, 4, u, rates)
-    close(told.eigenvalues, np.linalg.eigvalsh(exact.reshape(15, 15))[::-1][:4])
-    assert told.residuals.max() < 1e-12
+    top = deepnets.ntk_spectrum(centered, x, 4, u, rates)
+    close(top.eigenvalues, np.linalg.eigvalsh(exact.reshape(15, 15))[::-1][:4])
+    assert top.residuals.max() < 1e-12
 
 
-def test_lanczos_finds_the_eigenvalues_of_the_whole(monkeypatch):
-    centered, u, x = moved("mlp", 1e4, n=20)
+def test_lanczos_finds_the_eigenvalues_of_the_dense_kernel(monkeypatch):
+    centered, u, x = moved_network("mlp", 1e4, n=20)
     whole = deepnets.ntk_spectrum(centered, x, 5, u)
     monkeypatch.setattr("deepnets.kernels.tangent_kernel.DENSE", 10)
     found = deepnets.ntk_spectrum(centered, x, 5, u)
@@ -74,21 +74,21 @@ def test_samples_coupled_by_their_batch(monkeypatch):
     centered = deepnets.Centered(module, 1.0)
     u = {n: 0.3 * torch.randn_like(p) for n, p in centered.coordinates().items()}
     exact = explicit(centered, u, x)
-    monkeypatch.setattr(tangents, "AT_ONCE", 3)             # pieces must not cut what belongs together
+    monkeypatch.setattr(tangents, "AT_ONCE", 3)             # pieces must not divide a batch
     for method in ("jacobian", "products"):
         close(deepnets.ntk(centered, x, u, method=method), exact)
     close(deepnets.ntk(centered, x, u, "trace"), np.einsum("aibi->ab", exact))
 
 
 def test_pieces_do_not_change_the_kernel(monkeypatch):
-    centered, u, x = moved("cnn", 1.0)
+    centered, u, x = moved_network("cnn", 1.0)
     whole = deepnets.ntk(centered, x, u)
     monkeypatch.setattr(tangents, "AT_ONCE", 2)
     for method in ("jacobian", "products"):
         close(deepnets.ntk(centered, x, u, method=method), whole)
 
 
-def test_running_statistics_are_those_training_left():
+def test_running_statistics_are_those_after_training():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(4, 6, bias=False), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 1, bias=False)).double()
     centered = deepnets.Centered(module, 0.5)
@@ -127,7 +127,7 @@ def test_running_statistics_of_a_stack():
 
 
 def test_a_network_in_single_precision_is_measured_in_double():
-    centered, u, x = moved("vit", 1e-6)
+    centered, u, x = moved_network("vit", 1e-6)
     single = deepnets.Centered(copy.deepcopy(centered.module).float().requires_grad_(True), 1e-6)
     double = deepnets.Centered(copy.deepcopy(single.module).double().requires_grad_(True), 1e-6)
     u, x = {n: d.float() for n, d in u.items()}, x.float()
@@ -158,7 +158,7 @@ def test_tokens_and_stock_attention():
 
 
 def test_a_stack_of_runs_is_its_runs():
-    made = [moved("mlp", g) for g in GAMMAS]
+    made = [moved_network("mlp", g) for g in GAMMAS]
     x = made[0][2]
     u = {n: torch.stack([m[1][n] for m in made]) for n in made[0][1]}
     runs = deepnets.Runs(made[0][0].module.requires_grad_(True), u, torch.tensor(GAMMAS, dtype=torch.float64))
@@ -170,7 +170,7 @@ def test_a_stack_of_runs_is_its_runs():
 
 
 def hidden(module, parameters, x):
-    """What each layer of an MLP reads, by a plain forward pass."""
+    """The inputs of each layer of an MLP, by a plain forward pass."""
     read = [x.flatten(1)]
     for i, layer in enumerate(module.layers[:-1]):
         read.append(torch.relu(read[-1] @ parameters[f"layers.{i}.weight"].T * layer.multiplier))
@@ -180,30 +180,30 @@ def hidden(module, parameters, x):
 @pytest.mark.parametrize("gamma", GAMMAS)
 @pytest.mark.parametrize("centred", [False, True])
 def test_layer_kernels_against_a_plain_pass(gamma, centred):
-    centered, u, x = moved("mlp", gamma)
+    centered, u, x = moved_network("mlp", gamma)
     start = dict(centered.module.named_parameters())
-    told = deepnets.layer_kernels(centered, x, u, centred)
-    assert list(told.layer.values) == ["layers.0", "layers.1", "layers.2"]
+    layers = deepnets.layer_kernels(centered, x, u, centred)
+    assert list(layers.layer.values) == ["layers.0", "layers.1", "layers.2"]
     before, after = (hidden(centered.module, p, x) for p in (start, {n: start[n] + gamma * u[n] for n in u}))
     for l, (h0, h) in enumerate(zip(before, after, strict=True)):
         k0, k = (((t - t.mean(0)) if centred else t).numpy() for t in (h0, h))
         k0, k = (t @ t.T / t.shape[1] for t in (k0, k))
-        close(told.kernel[l], k, 1e-11)
+        close(layers.kernel[l], k, 1e-11)
         if l > 0:
-            close(told.change[l], k - k0, 1e-10 + 1e-14 / gamma)      # what the oracle loses by subtracting
+            close(layers.change[l], k - k0, 1e-10 + 1e-14 / gamma)      # the rounding error of the subtraction
 
 
 def test_change_of_kernels_far_below_where_they_can_be_subtracted():
-    large, u, x = moved("mlp", 1e-7)
+    large, u, x = moved_network("mlp", 1e-7)
     small = deepnets.Centered(large.module.requires_grad_(True), 1e-12)
     close(deepnets.layer_kernels(small, x, u).change / 1e-12, deepnets.layer_kernels(large, x, u).change / 1e-7, 1e-5)
 
 
 def test_layers_of_a_vit_are_named_and_end_at_the_readout():
-    centered, u, x = moved("vit", 1.0)
-    told = deepnets.layer_kernels(centered, x, u)
-    assert told.layer.values[-1] == "readout"
-    assert "network" not in told.layer
+    centered, u, x = moved_network("vit", 1.0)
+    layers = deepnets.layer_kernels(centered, x, u)
+    assert layers.layer.values[-1] == "readout"
+    assert "network" not in layers.layer
     made = deepnets.layer_kernels(centered, x, u, end="made")
     f0, f1 = (torch.func.functional_call(centered.module, p, (x,)).detach() for p in ({}, centered_theta(centered, u)))
     close(made.kernel.sel(layer="readout"), f1 @ f1.T / 3)
@@ -215,7 +215,7 @@ def centered_theta(centered, u):
 
 
 def deviation(network, width, x, seeds):
-    """How far kernels of finite networks are from infinite width, rms over seeds: layers, NTK, and blocks between outputs."""
+    """Deviations of finite networks' kernels from infinite width, rms over seeds: layers, NTK, blocks between outputs."""
     exact = deepnets.infinite_width_kernels(network(width), x)
     size = float(exact.ntk.max())
     found = []
@@ -243,7 +243,7 @@ def test_finite_width_approaches_infinite_width_as_one_over_root_n(options):
 @pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])
 def test_one_layer_at_infinite_width_is_the_gaussian_mean(name):
     x = np.array([[1.0, 0.4], [-0.3, 1.2]])
-    told = deepnets.infinite_width_kernels(deepnets.MLP(2, 8, 2, 1, nonlinearity=name), x)
+    limit = deepnets.infinite_width_kernels(deepnets.MLP(2, 8, 2, 1, nonlinearity=name), x)
     phi = {"relu": lambda h: max(h, 0.0), "tanh": np.tanh,
            "gelu": lambda h: float(torch.nn.functional.gelu(torch.tensor(h).double()))}[name]
     root = np.linalg.cholesky(x @ x.T / 2)
@@ -253,14 +253,14 @@ def test_one_layer_at_infinite_width_is_the_gaussian_mean(name):
         return phi(h) * phi(g) * np.exp(-(a * a + b * b) / 2) / (2 * np.pi)
 
     mean = dblquad(weighed, -8, 8, -8, 8, epsabs=1e-6)[0]
-    assert abs(float(told.nngp.sel(layer="layers.1")[0, 1]) - mean) < 1e-5
-    assert told.attrs["error"] < (1e-12 if name == "relu" else 1e-5)
+    assert abs(float(limit.nngp.sel(layer="layers.1")[0, 1]) - mean) < 1e-5
+    assert limit.attrs["error"] < (1e-12 if name == "relu" else 1e-5)
 
 
 def test_infinite_width_of_vectors_that_vanish_or_point_back():
-    told = deepnets.infinite_width_kernels(deepnets.MLP(1, 8, 2, 1), np.array([[1.0], [-1.0], [0.0]]))
-    np.testing.assert_allclose(told.nngp.values[1], [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 0]], atol=1e-15)
-    np.testing.assert_allclose(told.ntk.values, [[1, 0, 0], [0, 1, 0], [0, 0, 0]], atol=1e-15)
+    limit = deepnets.infinite_width_kernels(deepnets.MLP(1, 8, 2, 1), np.array([[1.0], [-1.0], [0.0]]))
+    np.testing.assert_allclose(limit.nngp.values[1], [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 0]], atol=1e-15)
+    np.testing.assert_allclose(limit.ntk.values, [[1, 0, 0], [0, 1, 0], [0, 0, 0]], atol=1e-15)
 
 
 @pytest.mark.parametrize(("call", "says"), [
@@ -284,13 +284,13 @@ def test_infinite_width_of_vectors_that_vanish_or_point_back():
     (lambda c, x: deepnets.Runs(nn.Linear(2, 1), {"weight": torch.ones(2, 1, 2)}, torch.tensor([1.0, -1.0])), "gamma"),
     (lambda c, x: deepnets.Runs(nn.Linear(2, 1), {"weight": torch.ones(2, 1, 2)}, 1.0, dtype=torch.float16), "dtype")])
 def test_misuse_says_what_is_allowed(call, says):
-    centered, _, x = moved("mlp", 1.0)
+    centered, _, x = moved_network("mlp", 1.0)
     with pytest.raises(Misuse, match=says):
         call(centered, x)
 
 
-def test_memory_is_told_before_it_is_used(monkeypatch):
-    centered, u, x = moved("mlp", 1.0)
+def test_too_little_memory_is_refused_before_it_is_used(monkeypatch):
+    centered, u, x = moved_network("mlp", 1.0)
     exact = deepnets.ntk(centered, x, u)
     tried = tangents.Tangent(deepnets.Runs.of(centered, u), 0, x, None)
     monkeypatch.setattr(tangents, "free_memory", lambda device: int(1.1 * tried._bytes(1) / tangents.SAFE["cpu"]))

@@ -92,24 +92,24 @@ def test_agreement_is_pearson_on_the_correct_class():
     f = rng.standard_normal((3, 30, 4))
     f[1] += f[0]
     y = rng.integers(0, 4, 30)
-    told = deepnets.agreement(f, y, ["a", "b", "c"])
+    found = deepnets.agreement(f, y, ["a", "b", "c"])
     on = f[:, np.arange(30), y]
-    np.testing.assert_array_equal(told.scatter, on)
+    np.testing.assert_array_equal(found.scatter, on)
     exact = scipy.stats.pearsonr(on[0], on[1])
     interval = exact.confidence_interval(0.95)
-    assert float(told.correct.sel(network="a", other="b")) == pytest.approx(exact.statistic, rel=1e-12)
-    np.testing.assert_allclose(told.correct_interval.sel(network="a", other="b"), [interval.low, interval.high], rtol=1e-9)
-    np.testing.assert_allclose(told["all"], np.corrcoef(f.reshape(3, -1)), atol=1e-12)
-    assert float(told.distance[0, 1]) == pytest.approx(
+    assert float(found.correct.sel(network="a", other="b")) == pytest.approx(exact.statistic, rel=1e-12)
+    np.testing.assert_allclose(found.correct_interval.sel(network="a", other="b"), [interval.low, interval.high], rtol=1e-9)
+    np.testing.assert_allclose(found["all"], np.corrcoef(f.reshape(3, -1)), atol=1e-12)
+    assert float(found.distance[0, 1]) == pytest.approx(
         np.linalg.norm(f[0] - f[1]) / np.sqrt(np.linalg.norm(f[0]) * np.linalg.norm(f[1])), rel=1e-12)
     rows = deepnets.agreement([torch.tensor(o) for o in f], torch.nn.functional.one_hot(torch.tensor(y), 4))
-    np.testing.assert_array_equal(rows.correct, told.correct)
+    np.testing.assert_array_equal(rows.correct, found.correct)
     assert "correct" not in deepnets.agreement(f)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10**6), st.floats(1e-160, 1e160), st.floats(1e-8, 1e8))
-def test_correlations_see_no_scale(seed, a, b):
+def test_correlations_do_not_depend_on_the_scale(seed, a, b):
     f = np.random.default_rng(seed).standard_normal((2, 10, 3))
     scaled = f * np.array([a, b])[:, None, None]
     found, exact = deepnets.agreement(scaled), deepnets.agreement(f)
@@ -121,10 +121,10 @@ def test_correlations_see_no_scale(seed, a, b):
 def test_correlations_in_time():
     f = np.random.default_rng(0).standard_normal((4, 10, 3))
     f[0] = 0
-    told = deepnets.correlation_in_time(f, [0, 1, 4, 9])
-    assert np.isnan(told.sel(time=0)).all()
-    np.testing.assert_allclose(told[1:, 1:], np.corrcoef(f[1:].reshape(3, -1)), atol=1e-12)
-    assert told.other_time.values.tolist() == [0, 1, 4, 9]
+    found = deepnets.correlation_in_time(f, [0, 1, 4, 9])
+    assert np.isnan(found.sel(time=0)).all()
+    np.testing.assert_allclose(found[1:, 1:], np.corrcoef(f[1:].reshape(3, -1)), atol=1e-12)
+    assert found.other_time.values.tolist() == [0, 1, 4, 9]
 
 
 @pytest.mark.parametrize(("call", "says"), [

@@ -1,4 +1,4 @@
-"""Super-consistency: the spread's closed forms and coverage; together under muP and apart under NTK, in depth; refusals."""
+"""Super-consistency: the spread's closed forms and coverage; muP against NTK, in width and in depth; refusals."""
 
 import os
 
@@ -24,7 +24,7 @@ def mlp(parametrization):
 
 @given(st.lists(st.floats(-3, 3), min_size=2, max_size=6), st.integers(3, 6), st.floats(-5, 5), st.randoms())
 @settings(max_examples=40, deadline=None)
-def test_the_spread_is_that_over_sizes_whatever_seeds_and_time_do_to_all(shifts, seeds, unit, source):
+def test_the_spread_over_sizes_does_not_depend_on_common_factors_of_seeds_and_times(shifts, seeds, unit, source):
     rng = np.random.default_rng(source.getrandbits(32))
     y = np.array(shifts)[:, None] + rng.normal(size=(seeds, 1, 1)) + rng.normal(size=(1, 1, 4))
     found = size_spread(10 ** (y + unit))
@@ -44,7 +44,7 @@ def test_the_spread_is_the_analysis_of_variance():
     assert found.ratio == pytest.approx(found.spread / found.scatter)
 
 
-def test_late_looks_count_alone_and_in_mean_squares():
+def test_late_snapshots_count_alone_and_in_mean_squares():
     curves = 10 ** np.broadcast_to(np.array([0, 1.0])[:, None] * np.array([9, 9, 0.01, 0.05]), (3, 2, 4))
     found = size_spread(curves)
     assert found.spread == pytest.approx(np.sqrt((0.01**2 + 0.05**2) / 2 / 2))
@@ -64,11 +64,11 @@ def test_the_interval_holds_the_spread_at_its_rate_and_verdicts_err_at_theirs(se
     assert np.mean([t.interval[0] <= spread <= t.interval[1] for t in found]) > 0.92
     wrong = "CONTRADICTED" if spread <= 0.1 else "SUPPORTED"
     assert np.mean([t.verdict.outcome == wrong for t in found]) < 0.05
-    if spread == 0.1:      # on the fence
+    if spread == 0.1:      # at the tolerance
         assert np.mean([t.fired for t in found]) < 0.09
 
 
-def test_seeds_alone_are_no_spread():
+def test_scatter_of_seeds_is_no_spread():
     found = size_spread(10 ** np.random.default_rng(0).normal(0, 0.3, (40, 4, 20)))
     assert found.spread < 0.05
     assert found.scatter == pytest.approx(0.3, rel=0.05)
@@ -76,7 +76,7 @@ def test_seeds_alone_are_no_spread():
 
 
 @pytest.mark.parametrize("gap", [np.nan, np.inf, 0.0, -1.0])
-def test_what_is_missing_late_is_undecided_and_told(gap):
+def test_a_missing_late_value_is_undecided_and_named(gap):
     curves = np.ones((3, 2, 4))
     curves[2, 1, 0] = gap
     assert size_spread(curves).fired
@@ -90,7 +90,7 @@ def test_what_is_missing_late_is_undecided_and_told(gap):
     ({"curves": np.ones((2, 4, 4))}, "curves"), ({"curves": np.ones((3, 1, 4))}, "curves"), ({"curves": np.ones((3, 4))}, "curves"),
     ({"curves": "many"}, "curves"), ({"tolerance": 0}, "tolerance"), ({"late": 0}, "late"), ({"late": 1.5}, "late"),
 ])
-def test_together_refuses(wrong, named):
+def test_size_spread_refuses(wrong, named):
     with pytest.raises(Misuse, match=named):
         size_spread(**{"curves": np.ones((3, 2, 4))} | wrong)
 
@@ -118,7 +118,7 @@ def test_sharpness_and_best_eta_stay_under_mup_and_not_under_ntk():
     assert mup.curves.attrs == {"gamma": 1.0, "eta": 8.0}
 
 
-def test_its_parts_are_the_transfer_check_and_watched_runs():
+def test_its_parts_are_the_transfer_check_and_recorded_runs():
     how = {"steps": 10, "batch_size": 16, "device": "cpu", "seeds": (2, 3, 5)}
     found = super_consistency(mlp("mup"), DIGITS, (4, 8, 12, 16), gamma=2.0, scan=4 * RATES, at=(0, 10), **how)
     transfer = transfer_check(mlp("mup"), DIGITS, (4, 8, 12, 16), gamma=2.0, eta=4 * RATES, **how)
@@ -147,7 +147,7 @@ def test_deeper_is_sharper_where_branches_are_not_scaled_down():
     assert "in blocks 2 to 8" in plain.sentence
 
 
-def test_runs_that_diverge_and_rates_at_the_rim_are_undecided():
+def test_diverged_runs_are_undecided_and_a_scan_without_the_best_rate_is_refused():
     how = {"steps": 10, "batch_size": 8, "device": "cpu", "seeds": (0, 1, 2), "at": (0, 10)}
     lost = super_consistency(mlp("mup"), DIGITS, (4, 6, 8, 10), eta=1e30, scan=np.logspace(-2, -1, 5), **how)
     assert {str(v.outcome) for v in lost.verdicts.values()} == {"UNDECIDED"}
@@ -156,7 +156,7 @@ def test_runs_that_diverge_and_rates_at_the_rim_are_undecided():
         super_consistency(mlp("mup"), DIGITS, (4, 6, 8, 10), scan=np.logspace(-2, -1, 5), **how)
 
 
-def test_looks_that_cannot_be_are_told_before_rates_are_scanned(monkeypatch):
+def test_impossible_snapshots_are_refused_before_rates_are_scanned(monkeypatch):
     monkeypatch.setattr(DeepExperiment, "measure", None)
     with pytest.raises(Misuse, match="at must"):
         super_consistency(mlp("mup"), DIGITS, (4, 6, 8, 10), device="cpu", steps=1, batch_size=2, at=(0, 200))
