@@ -111,7 +111,7 @@ def _sum_diagonal(curvature: Curvature, probes: int, source: torch.Generator) ->
 
 def _estimate_hutchinson(curvature: Curvature, probes: int, source: torch.Generator) -> Estimate:
     quadratic = np.stack([_quadratic_form(curvature, draw_signs(curvature, source)) for _ in range(probes)])
-    return quadratic.mean(0), _standard_error(quadratic), probes
+    return quadratic.mean(0), standard_error(quadratic), probes
 
 
 def _estimate_hutch_pp(curvature: Curvature, probes: int, source: torch.Generator) -> Estimate:
@@ -123,7 +123,7 @@ def _estimate_hutch_pp(curvature: Curvature, probes: int, source: torch.Generato
     for _ in range(probes - 2 * third):
         z = draw_signs(curvature, source)
         rest.append(_quadratic_form(curvature, z - (Q @ (Q.mT @ z[:, :, None]))[:, :, 0]))
-    return exact + np.mean(rest, 0), _standard_error(np.stack(rest)), probes
+    return exact + np.mean(rest, 0), standard_error(np.stack(rest)), probes
 
 
 def draw_signs(curvature: Curvature, source: torch.Generator) -> torch.Tensor:
@@ -141,5 +141,6 @@ def _array(t: torch.Tensor) -> np.ndarray:
     return np.asarray(t.double().cpu().numpy())
 
 
-def _standard_error(values: np.ndarray) -> np.ndarray:
+def standard_error(values: np.ndarray) -> np.ndarray:
+    """Return the standard error of the mean over the first dimension, that of the probes."""
     return np.asarray(values.std(0, ddof=1) / np.sqrt(len(values)))

@@ -12,7 +12,7 @@ import xarray as xr
 from deepnets.centered.centered import Centered
 from deepnets.curvature.eigenvalues import UNITS
 from deepnets.curvature.hessian import Curvature, select_parameters
-from deepnets.curvature.hessian_trace import draw_signs
+from deepnets.curvature.hessian_trace import draw_signs, standard_error
 from deepnets.curvature.lanczos import quadrature
 from deepnets.curvature.points import point_from_network
 from validation.arguments import Misuse, numbers, whole
@@ -78,12 +78,9 @@ def density(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any =
     each /= width * np.sqrt(2 * np.pi)
     orders = np.arange(1, MOMENTS + 1)
     moments = np.stack([(weights * nodes**q).sum(1) for q in orders], 1)                 # (probe, order)
-    variables = {"density": ("value", each.mean(0)), "density_error": ("value", _error(each)), "moment": ("order", moments.mean(0)),
-                 "moment_error": ("order", _error(moments)), "nodes": (("probe", "step"), nodes), "weights": (("probe", "step"), weights)}
+    variables = {"density": ("value", each.mean(0)), "density_error": ("value", standard_error(each)), "moment": ("order", moments.mean(0)),
+                 "moment_error": ("order", standard_error(moments)), "nodes": (("probe", "step"), nodes),
+                 "weights": (("probe", "step"), weights)}
     result = xr.Dataset(variables, {"value": ("value", at, {"units": UNITS}), "order": orders})
     return result.assign_attrs(gamma=float(points.gamma[0]), part=part, loss=points.loss.name, samples=len(points.x), size=n,
                                width=float(width), products=probes * nodes.shape[1], dtype=str(curvature.like.dtype).removeprefix("torch."))
-
-
-def _error(each: np.ndarray) -> np.ndarray:
-    return each.std(0, ddof=1) / np.sqrt(len(each))

@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 
 from deepnets.centered.centered import Centered
+from deepnets.kernels.jacobian import as_numpy
 from deepnets.kernels.layer_activations import Activation, activations
 from deepnets.kernels.moved_networks import Runs
 from validation.arguments import choose
@@ -64,13 +65,9 @@ def _kernels(layers: Mapping[str, Activation], gamma: float, centred: bool) -> x
         if centred:
             frozen, d, moved = (t - t.mean(0) for t in (frozen, d, moved))
         features.append(frozen.shape[1])
-        kernel.append(_array(moved @ moved.T) / features[-1])
-        grown = _array(d @ moved.T + frozen @ d.T)
+        kernel.append(as_numpy(moved @ moved.T) / features[-1])
+        grown = as_numpy(d @ moved.T + frozen @ d.T)
         change.append(gamma * (grown + grown.T) / (2 * features[-1]))
     dims = ("layer", "sample", "other")
     return xr.Dataset({"kernel": (dims, np.stack(kernel)), "change": (dims, np.stack(change)), "features": ("layer", features)},
                       coords={"layer": list(layers)}, attrs={"centred": int(centred)})
-
-
-def _array(t: torch.Tensor) -> np.ndarray:
-    return t.double().cpu().numpy()

@@ -126,7 +126,7 @@ def test_runs_in_pieces_are_the_same_runs(observed, monkeypatch):
 
 
 def test_too_little_memory_is_refused_before_training(monkeypatch):
-    monkeypatch.setattr("deepnets.curvature.hessian.free", lambda device: 1000)
+    monkeypatch.setattr("deepnets.curvature.hessian.free_memory", lambda device: 1000)
     with pytest.raises(Misuse, match="out of memory"):
         deepnets.observe(experiment(), GAMMA, ETA, names="hessian")
 
