@@ -165,7 +165,7 @@ def test_what_an_experiment_does_not_have_is_left_out_or_refused(tmp_path):
 @pytest.mark.parametrize(("wrong", "match"), [
     ({"gamma": [2.0, 1.0]}, "gamma"), ({"eta": [1.0, 2.0, 3.0]}, "eta"), ({"names": "hessain"}, "observe must be one of"),
     ({"names": ()}, "at least one"), ({"at": (0, 31)}, "at must"), ({"samples": 1}, "samples"), ({"k": 0}, "k must"),
-    ({"at": 5}, "at must"), ({"experiment": 3}, "experiment"), ({"samples": torch.ones(3)}, "task must give"),
+    ({"at": 5}, "at must"), ({"experiment": 3}, "experiment"), ({"samples": torch.ones(3)}, "task must return"),
 ])
 def test_misuse(wrong, match):
     with pytest.raises(Misuse, match=match):

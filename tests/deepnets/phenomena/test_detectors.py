@@ -93,7 +93,7 @@ def test_measures_against_the_explicit_kernel_and_activations():
     ({"experiment": None}, "experiment"), ({"gamma": 0.0}, "gamma"), ({"gamma": [1.0, 2.0], "eta": [1.0, 2.0, 3.0]}, "gamma and eta"),
     ({"at": (0, 3)}, "at must"), ({"at": (1, 1)}, "at must"), ({"at": (0.5,)}, "at must"), ({"at": ()}, "at must"),
     ({"observe": {"loss": len}}, "observe"), ({"observe": [len]}, "observe"), ({"observe": {"n": lambda snapshot: 1.0}}, "observe"),
-    ({"seed": -1}, "seed"), ({"samples": 3}, "task must give"),
+    ({"seed": -1}, "seed"), ({"samples": 3}, "task must return"),
     ({"experiment": experiment(steps=2, batch_size=2, optimizer="adam"), "observe": {"s": measures.sharpness()}}, "adam"),
 ])
 def test_watch_refuses(wrong, named):
