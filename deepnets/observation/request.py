@@ -1,4 +1,4 @@
-"""What is to be observed: which runs, after which steps, on which batch; check_batch before anything is trained."""
+"""What is to be observed: which runs, after which steps, on which batch; checked before training."""
 
 from __future__ import annotations
 

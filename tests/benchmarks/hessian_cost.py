@@ -1,10 +1,10 @@
-"""What Hessian-vector products cost: 32 points of a plane at once against one by one, and the top 20 of a network of 1e5 parameters.
+"""Cost of Hessian-vector products: 32 points of a plane at once and one by one, and the top 20 eigenvalues of a network of 1e5 parameters.
 
     python tests/benchmarks/hessian_cost.py [--tiny]
 
-Best of several repetitions, interleaved, on the machine's CPU and as many threads as torch takes (`spectrum` takes one for its 1e5
-parameters: a second brings little where it is free, and where it is not the two wait for each other). One by one is done twice: as
-`spectrum` does it, its graph kept from product to product, and afresh with `torch.func`'s forward-over-reverse, as a script would.
+Best of several interleaved repetitions, on the CPU, with torch's number of threads (`spectrum` uses one for 1e5 parameters: a second one
+helps little where cores are free, and slows down where they are not). One by one is measured twice: as in `spectrum`, where the graph is
+kept from product to product, and anew for each product with `torch.func`'s forward-over-reverse.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from deepnets.curvature.points import points_from_stack
 
 
 def best(function, repeats):
-    """Seconds, the least of so many."""
+    """Return the least time in seconds of several repetitions."""
     found = []
     for _ in range(repeats):
         begin = time.perf_counter()
@@ -31,14 +31,14 @@ def best(function, repeats):
 
 
 def afresh(module, u, gamma, x, y, loss):
-    """A product by `torch.func`, its graph made anew each time."""
+    """Return the product by `torch.func`, whose graph is built anew each time."""
     def value(d):
         return loss.value(propagate_pairs(module, d, gamma, (x,))[0], y)
     return lambda v: jvp(grad(value), (u,), (v,))
 
 
 def batched(points, width, batch, repeats):
-    """Seconds a point and product: all points at once; one by one with the graph kept; one by one afresh."""
+    """Return seconds per point and product: all points at once; one by one with the graph kept; one by one anew."""
     module = deepnets.MLP(64, width, 3, 10).build(0).double()
     source = torch.Generator().manual_seed(0)
     x, y = torch.randn(batch, 64, generator=source, dtype=torch.float64), torch.randint(0, 10, (batch,), generator=source)
@@ -60,7 +60,7 @@ def batched(points, width, batch, repeats):
 
 
 def top(k, width, batch):
-    """Parameters, seconds and products of the top k."""
+    """Return gamma, parameters, seconds, products and largest residual of the k largest eigenvalues."""
     module = deepnets.MLP(64, width, 3, 10).build(0).double()
     source = torch.Generator().manual_seed(0)
     x, y = torch.randn(batch, 64, generator=source, dtype=torch.float64), torch.randint(0, 10, (batch,), generator=source)
