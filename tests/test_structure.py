@@ -25,9 +25,10 @@ ARROWS = {"lazyrich": {"toymodels", "deepnets", "validation"}, "toymodels": {"va
 LAYERS = {
     "validation": ["cli_options", "reporting", "plotting", "judging", "fitting", "tracing", "executors sweeping", "storage", "edges",
                    "portrait", "experiment outcome plane prediction progress provenance", "arguments lazy_names"],
-    "deepnets": ["__main__ cli", "pipeline", "diffusion", "cli_options", "observation", "phenomena", "checks", "experiment preflight",
-                 "network_edges", "theory", "kernels", "curvature", "memory failed_runs", "training", "run_outcomes held_out", "batched",
-                 "networks tasks", "centered", "optimizers schedules losses precision device"],
+    "deepnets": ["__main__ cli", "pipeline netcdf_sweep", "diffusion", "cli_options", "observation", "phenomena", "checks",
+                 "experiment preflight", "network_edges", "theory titles", "kernels", "curvature", "memory failed_runs", "training",
+                 "run_outcomes held_out", "batched", "networks tasks", "centered",
+                 "optimizers schedules losses precision device run_arguments"],
     "toymodels": ["cli predict_cli", "simulate", "theory", "run_outcomes kernels", "losses models optimizers schedules",
                   "arithmetic background"],
 }
