@@ -11,7 +11,7 @@ from deepnets import Transformer, ViT
 from deepnets.batched.stack import choose_stack
 from deepnets.batched.state import zero_differences
 from deepnets.losses import CrossEntropy
-from tests.deepnets.networks.test_networks_residual import weights
+from tests.deepnets.networks.test_residual_networks import weights
 from validation import Misuse
 
 
