@@ -275,10 +275,24 @@ def run(words: list[str] | None = None) -> int:
         if type(error).__name__ == "Misuse":
             print(f"lazyrich: {error}", file=sys.stderr)
             return MISUSE
+        if missing := _missing_library(error):
+            from deepnets.cli_options import EXTRA
+
+            print(f"lazyrich: {EXTRA} (no module named {missing!r})", file=sys.stderr)
+            return MISUSE
         traceback.print_exc()
         print("lazyrich: internal error, please report it with the traceback above", file=sys.stderr)
         return BUG
     return result if isinstance(result, int) else DONE
+
+
+def _missing_library(error: BaseException | None) -> str | None:
+    """Return the library of the extra `deep` whose absence is the cause of an error, or None."""
+    while error is not None:
+        if isinstance(error, ImportError) and error.name in ("torch", "sklearn"):
+            return error.name
+        error = error.__cause__
+    return None
 
 
 if __name__ == "__main__":

@@ -134,8 +134,9 @@ def test_misuse_exits_with_2_says_why_and_writes_nothing(words, named, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_torch_it_says_how_to_install_it(tmp_path):
-    code = "import sys; sys.modules['torch'] = None; import lazyrich; sys.exit(lazyrich.run(['deep']))"
+@pytest.mark.parametrize("words", [["deep"], ["make-mnist1m", "--digits", "--out", "images"]], ids=lambda words: words[0])
+def test_without_torch_it_says_how_to_install_it(words, tmp_path):
+    code = f"import sys; sys.modules['torch'] = None; import lazyrich; sys.exit(lazyrich.run({words}))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 2
     assert "pip install 'lazyrich[deep]'" in result.stderr
