@@ -45,6 +45,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "capture_repr": (),
     "image_scrapers": ("ext.figure_scraper.save_figures",),
+    "thumbnail_size": (800, 560),       # the front page shows some of them
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
