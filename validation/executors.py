@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent import futures
 from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from validation.arguments import Misuse, whole
 from validation.sweeping.process_pool import Processes
@@ -17,6 +17,13 @@ from validation.sweeping.process_pool import Processes
 # what Dask and submitit raise for work that was lost with its worker, by name, so that they need not be imported
 LOST = {"KilledWorker", "CommClosedError", "FutureCancelledError", "FuturesCancelledError", "UncompletedJobError", "FailedJobError"}
 POLL = 0.2      # seconds between two checks of jobs that do not notify
+
+
+class Executor(Protocol):
+    """An object with the method submit() of `concurrent.futures.Executor`."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
+        """Submit a call; return its future, with done() and result()."""
 
 
 def processes(workers: int | None = None, gpus: int | None = None) -> Callable[[], Processes]:
@@ -37,7 +44,7 @@ def processes(workers: int | None = None, gpus: int | None = None) -> Callable[[
     return lambda: Processes(count, gpus)
 
 
-def dask(address: str | None = None, workers: int | None = None) -> Callable[[], Any]:
+def dask(address: str | None = None, workers: int | None = None) -> Callable[[], Executor]:
     """Return a factory of an executor on a Dask cluster (extra ``cluster``).
 
     Parameters
@@ -57,7 +64,7 @@ def dask(address: str | None = None, workers: int | None = None) -> Callable[[],
     except ImportError:
         raise Misuse("executor dask needs the extra cluster: pip install 'lazyrich[cluster]'") from None
 
-    def connect() -> Any:
+    def connect() -> Executor:
         from validation.sweeping.clusters import DaskCluster
 
         return DaskCluster(address, count)
@@ -66,7 +73,7 @@ def dask(address: str | None = None, workers: int | None = None) -> Callable[[],
 
 
 def slurm(folder: str | os.PathLike[str], tiles_per_job: int = 16, jobs: int = 64, cluster: str = "slurm",
-          **parameters: Any) -> Callable[[], Any]:
+          **parameters: Any) -> Callable[[], Executor]:
     """Return a factory of an executor that submits jobs to a Slurm queue, by `submitit` (extra ``cluster``).
 
     Parameters
@@ -88,7 +95,7 @@ def slurm(folder: str | os.PathLike[str], tiles_per_job: int = 16, jobs: int = 6
     except ImportError:
         raise Misuse("executor slurm needs the extra cluster: pip install 'lazyrich[cluster]'") from None
 
-    def open_queue() -> Any:
+    def open_queue() -> Executor:
         from validation.sweeping.clusters import JobQueue
 
         return JobQueue(Path(folder), tiles_per_job, jobs, cluster, parameters)
@@ -108,7 +115,7 @@ class Workers:
     Misuse : `executor` is none of these.
     """
 
-    def __init__(self, executor: Any) -> None:
+    def __init__(self, executor: Executor | Callable[[], Executor] | None) -> None:
         factory = executor if callable(executor) and not hasattr(executor, "submit") else None
         if executor is not None and factory is None and not hasattr(executor, "submit"):
             raise Misuse(f"executor must have submit(), as those of concurrent.futures have, or be a function that returns one, "

@@ -1,7 +1,7 @@
 """A pool of processes on this machine, each with a pipe of its own, so that one that dies takes only its own tile with it.
 
-`concurrent.futures` fails all pending work when a process dies, and pools that share one channel (`multiprocessing.Pool`, pebble) block
-when a process is killed while it holds the channel's lock.
+`concurrent.futures` fails all pending work when a process dies. Pools whose processes share one channel (`multiprocessing.Pool`, pebble)
+block or break when a process is killed while it holds the channel's lock.
 """
 
 from __future__ import annotations

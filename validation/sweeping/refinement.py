@@ -13,16 +13,19 @@ import xarray as xr
 
 from validation.arguments import between, whole
 from validation.edges import Rules, rows
+from validation.executors import Executor
 from validation.experiment import Experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
+from validation.progress import Progress
 from validation.storage.zarr_metadata import as_json
 from validation.storage.zarr_store import ZarrStore
 from validation.sweeping.run_sweep import sweep
 
 
-def refined_sweep(experiment: Experiment, plane: Plane, levels: int = 2, store: str | os.PathLike[str] | None = None, executor: Any = None,
-                  progress: bool | Callable[..., None] = False, retry_failed: bool = False, rho: float | None = None) -> xr.Dataset:
+def refined_sweep(experiment: Experiment, plane: Plane, levels: int = 2, store: str | os.PathLike[str] | None = None,
+                  executor: Executor | Callable[[], Executor] | None = None,
+                  progress: bool | Callable[[Progress], None] = False, retry_failed: bool = False, rho: float | None = None) -> xr.Dataset:
     """Sweep a coarse plane, then double its resolution again and again, each time only where an edge passes.
 
     A cell of the plane contains an edge if its four corners do not all train, or diverge, or catapult alike. Such a cell and its

@@ -16,9 +16,10 @@ import numpy as np
 import xarray as xr
 
 from validation.arguments import Misuse
-from validation.executors import Workers
+from validation.executors import Executor, Workers
 from validation.experiment import Experiment, as_experiment, digest
 from validation.plane import Plane
+from validation.progress import Progress
 from validation.provenance import collect_provenance
 from validation.storage.memory_store import MemoryStore
 from validation.storage.resume import extend, open_store, select_points
@@ -32,9 +33,9 @@ class TilesFailed(UserWarning):
     """Some tiles failed; the rest of the portrait is measured."""
 
 
-def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | None = None, executor: Any = None,
-          progress: bool | Callable[..., None] = False, retry_failed: bool = False, points: np.ndarray | None = None,
-          known: xr.Dataset | None = None) -> xr.Dataset:
+def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | None = None,
+          executor: Executor | Callable[[], Executor] | None = None, progress: bool | Callable[[Progress], None] = False,
+          retry_failed: bool = False, points: np.ndarray | None = None, known: xr.Dataset | None = None) -> xr.Dataset:
     """Train an experiment over a plane and return its portrait.
 
     Parameters

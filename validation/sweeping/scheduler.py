@@ -18,7 +18,7 @@ from validation.arguments import Misuse
 from validation.executors import Workers, is_worker_loss
 from validation.experiment import Experiment
 from validation.outcome import Outcome
-from validation.progress import bar
+from validation.progress import Progress, bar
 from validation.provenance import collect_provenance
 from validation.storage.chunks import Damaged
 from validation.storage.memory_store import MemoryStore
@@ -53,7 +53,7 @@ class Round:
         self.retried: set[Key] = set()
         self.submitted: dict[Any, float] = {}
 
-    def measure(self, progress: bool | Callable[..., None]) -> None:
+    def measure(self, progress: bool | Callable[[Progress], None]) -> None:
         """Measure until nothing is left; on an interrupt, write what is finished."""
         self._forget_damage()
         todo = [key for key in self.requested if self._open(key)]
