@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import ArrayLike
 from torch import nn
 
 from deepnets.batched.state import RunningStatistics
 from deepnets.centered.centered import Centered
 from deepnets.curvature.hessian import Curvature, select_parameters
 from deepnets.curvature.lanczos import WHICH, Eigenpairs, basis_size, eigenpairs
-from deepnets.curvature.points import Points, point_from_network, points_from_stack
+from deepnets.curvature.points import Batch, Differences, Points, point_from_network, points_from_stack
 from deepnets.device import threads_for
+from deepnets.losses import Loss
 from validation.arguments import Misuse, choose, whole
 
 METHODS = ("auto", "dense", "lanczos")
@@ -24,9 +25,9 @@ SMALL = 50_000_000      # parameters times samples of all points: below, a secon
 UNITS = "loss per u^2; times gamma^-2: loss per theta^2"
 
 
-def spectrum(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any = None, loss: Any = "mse", k: int = 20,
+def spectrum(centered: Centered, u: Differences | None = None, batch: Batch | None = None, loss: str | Loss = "mse", k: int = 20,
              part: str = "hessian", which: str = "largest", block: str | Sequence[str] | None = None, seed: int = 0,
-             precision: str = "module", method: str = "auto", tolerance: float | None = None, start: Any = None,
+             precision: str = "module", method: str = "auto", tolerance: float | None = None, start: xr.Dataset | None = None,
              vectors: bool = False) -> xr.Dataset:
     """Return extreme eigenvalues of the Hessian of the loss in u, ``H = d^2 L(f~(u))/du^2`` (eq. 3 of the paper, there in theta).
 
@@ -80,10 +81,10 @@ def spectrum(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any 
     return found.isel(point=0, drop=True).assign_attrs(gamma=float(points.gamma[0]), propagation=points.method)
 
 
-def spectra(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any = "mse", k: int = 20, part: str = "hessian",
-            which: str = "largest", block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module",
-            method: str = "auto", tolerance: float | None = None, start: Any = None, vectors: bool = False,
-            running: RunningStatistics | None = None) -> xr.Dataset:
+def spectra(module: nn.Module, u: Differences, gamma: ArrayLike | torch.Tensor, batch: Batch, loss: str | Loss = "mse", k: int = 20,
+            part: str = "hessian", which: str = "largest", block: str | Sequence[str] | None = None, seed: int = 0,
+            precision: str = "module", method: str = "auto", tolerance: float | None = None, start: xr.Dataset | None = None,
+            vectors: bool = False, running: RunningStatistics | None = None) -> xr.Dataset:
     """Return what `spectrum` does, for P points that share theta_0 and the batch: the products of all points are computed at once.
 
     Parameters
@@ -118,7 +119,7 @@ def spectra(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, los
 
 
 def _measure(points: Points, k: int, part: str, which: str, block: str | Sequence[str] | None, seed: int, method: str,
-              tolerance: float | None, start: Any, vectors: bool) -> xr.Dataset:
+              tolerance: float | None, start: xr.Dataset | None, vectors: bool) -> xr.Dataset:
     whole("k", k)
     whole("seed", seed, 0)
     choose("which", which, WHICH)
@@ -163,7 +164,7 @@ def _diagonalise(matrix: torch.Tensor, k: int, which: str) -> Eigenpairs:
     return Eigenpairs(values[:, ends].cpu().numpy(), some.mT.to(matrix), left, n, np.ones(len(values), bool))
 
 
-def _as_start(start: Any, curvature: Curvature) -> torch.Tensor | None:
+def _as_start(start: xr.Dataset | None, curvature: Curvature) -> torch.Tensor | None:
     """Return the eigenvectors of an earlier result, (P, s, n)."""
     if start is None:
         return None

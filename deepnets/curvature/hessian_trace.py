@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import ArrayLike
 from torch import nn
 
 from deepnets.batched.state import RunningStatistics
 from deepnets.centered.centered import Centered
 from deepnets.curvature.eigenvalues import DENSE, UNITS
 from deepnets.curvature.hessian import Curvature, select_parameters
-from deepnets.curvature.points import Points, point_from_network, points_from_stack
+from deepnets.curvature.points import Batch, Differences, Points, point_from_network, points_from_stack
+from deepnets.losses import Loss
 from validation.arguments import Misuse, choose, whole
 
 METHODS = ("auto", "exact", "hutch++", "hutchinson")
 
 
-def trace(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any = None, loss: Any = "mse", probes: int = 30,
+def trace(centered: Centered, u: Differences | None = None, batch: Batch | None = None, loss: str | Loss = "mse", probes: int = 30,
           part: str = "hessian", block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module",
           method: str = "auto") -> xr.Dataset:
     """Return ``tr H``, the trace of the Hessian of the loss in u, or of one of its parts (eq. 3 of the paper).
@@ -56,8 +57,8 @@ def trace(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any = N
     return found.isel(point=0, drop=True).assign_attrs(gamma=float(points.gamma[0]))
 
 
-def traces(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any = "mse", probes: int = 30, part: str = "hessian",
-           block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module", method: str = "auto",
+def traces(module: nn.Module, u: Differences, gamma: ArrayLike | torch.Tensor, batch: Batch, loss: str | Loss = "mse", probes: int = 30,
+           part: str = "hessian", block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module", method: str = "auto",
            running: RunningStatistics | None = None) -> xr.Dataset:
     """Return what `trace` does, for P points that share theta_0 and the batch: the products of all points are computed at once.
 

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 from torch.func import vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -22,6 +23,8 @@ from deepnets.losses import Loss, as_loss
 from validation.arguments import Misuse, choose, numbers
 
 PRECISIONS = ("module", "float64")
+Differences = Mapping[str, ArrayLike | torch.Tensor]                       # u, by parameter name
+Batch = tuple[ArrayLike | torch.Tensor, ArrayLike | torch.Tensor]         # (x, y)
 COUNTED: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()      # memory of products, by the measured module
 TRIED = 16      # samples of a first call, which gives the number of outputs, and with which `Centered` checks itself
 
@@ -110,7 +113,7 @@ class Points:
         return self.loss.value(f, self.y)
 
 
-def point_from_network(centered: Centered, u: Mapping[str, Any] | None, batch: Any, loss: Any, precision: str) -> Points:
+def point_from_network(centered: Centered, u: Differences | None, batch: Batch | None, loss: str | Loss, precision: str) -> Points:
     """Return the point at which a `Centered` is, or at `u`; the network is copied, with its running statistics.
 
     Raises
@@ -136,7 +139,7 @@ def point_from_network(centered: Centered, u: Mapping[str, Any] | None, batch: A
                   _as_target(loss, y, outputs, like), loss, twin.chosen)
 
 
-def points_from_stack(module: nn.Module, u: Mapping[str, Any], gamma: Any, batch: Any, loss: Any, precision: str,
+def points_from_stack(module: nn.Module, u: Differences, gamma: ArrayLike | torch.Tensor, batch: Batch, loss: str | Loss, precision: str,
              running: RunningStatistics | None = None) -> Points:
     """Return P points of one module, u by parameter name, (P, *shape), and gamma (P,), all by pairs.
 

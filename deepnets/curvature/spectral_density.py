@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from deepnets.centered.centered import Centered
 from deepnets.curvature.eigenvalues import UNITS
 from deepnets.curvature.hessian import Curvature, select_parameters
 from deepnets.curvature.hessian_trace import draw_signs, standard_error
 from deepnets.curvature.lanczos import quadrature
-from deepnets.curvature.points import point_from_network
+from deepnets.curvature.points import Batch, Differences, point_from_network
+from deepnets.losses import Loss
 from validation.arguments import Misuse, numbers, whole
 
 MOMENTS = 4
@@ -22,8 +23,8 @@ GRID = 501       # values at which the density is computed by default
 BEYOND = 5       # widths by which they extend beyond the outermost node: the rest of a Gaussian is 3e-7
 
 
-def density(centered: Centered, u: Mapping[str, Any] | None = None, batch: Any = None, loss: Any = "mse", probes: int = 10,
-            steps: int = 80, width: float | None = None, values: Any = None, part: str = "hessian",
+def density(centered: Centered, u: Differences | None = None, batch: Batch | None = None, loss: str | Loss = "mse", probes: int = 10,
+            steps: int = 80, width: float | None = None, values: ArrayLike | None = None, part: str = "hessian",
             block: str | Sequence[str] | None = None, seed: int = 0, precision: str = "module") -> xr.Dataset:
     """Return the density of the eigenvalues of the Hessian of the loss in u, convolved with a Gaussian.
 

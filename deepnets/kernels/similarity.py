@@ -14,7 +14,7 @@ from deepnets.kernels.target_alignment import as_array, centre, is_symmetric
 from validation.arguments import Misuse, choose
 
 
-def cka(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, debiased: bool = False) -> Any:
+def cka(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, debiased: bool = False) -> float | np.ndarray:
     """Return the centred kernel alignment of two representations of the same samples, ``HSIC(K, L)/sqrt(HSIC(K, K) HSIC(L, L))``.
 
     Biased: ``HSIC = tr(K H L H)``, between 0 and 1. Debiased: Song's U-statistic, whose mean is 0 for any number of independent features;

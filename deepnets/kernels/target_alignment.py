@@ -77,7 +77,7 @@ def centre(kernel: ArrayLike | torch.Tensor) -> np.ndarray:
     return np.asarray(k - k.mean(-1, keepdims=True) - k.mean(-2, keepdims=True) + k.mean((-1, -2), keepdims=True))
 
 
-def kernel_norm(kernel: ArrayLike | torch.Tensor, norm: str = "nuclear") -> Any:
+def kernel_norm(kernel: ArrayLike | torch.Tensor, norm: str = "nuclear") -> float | np.ndarray:
     """Return a norm of a symmetric matrix: sum, root of the sum of squares, or maximum of the moduli of its eigenvalues.
 
     Parameters
@@ -97,7 +97,8 @@ def kernel_norm(kernel: ArrayLike | torch.Tensor, norm: str = "nuclear") -> Any:
     return _number(sizes.sum(-1) if norm == "nuclear" else sizes.max(-1))
 
 
-def kernel_alignment(kernel: ArrayLike | torch.Tensor, y: ArrayLike | torch.Tensor, norm: str = "nuclear", centred: bool = False) -> Any:
+def kernel_alignment(kernel: ArrayLike | torch.Tensor, y: ArrayLike | torch.Tensor, norm: str = "nuclear",
+                     centred: bool = False) -> float | np.ndarray:
     """Return the alignment of a kernel with the labels, ``KTA = y^T K y/(|K| |y|**2)`` (eq. 24).
 
     With several columns Y it is ``tr(Y^T K Y)/(|K| |Y Y^T|_F)``. For one column that is eq. 24, and in the Frobenius norm it is the cosine
@@ -145,7 +146,7 @@ def kernel_alignment(kernel: ArrayLike | torch.Tensor, y: ArrayLike | torch.Tens
         return _number(np.einsum("ac,...ab,bc->...", rows, k, rows, optimize=True) / (size * target))
 
 
-def effective_rank(kernel: ArrayLike | torch.Tensor, kind: str = "entropy") -> Any:
+def effective_rank(kernel: ArrayLike | torch.Tensor, kind: str = "entropy") -> float | np.ndarray:
     """Return the effective number of a kernel's directions, from 1 to n.
 
     With ``p_i = |l_i|/sum |l_j|``: "entropy" is ``exp(-sum p_i log p_i)`` (Roy & Vetterli, EUSIPCO 2007), "participation"
@@ -176,6 +177,6 @@ def effective_rank(kernel: ArrayLike | torch.Tensor, kind: str = "entropy") -> A
     return _number(np.exp(-(p * np.log(np.where(p > 0, p, 1.0))).sum(-1)))
 
 
-def _number(values: Any) -> Any:
+def _number(values: Any) -> float | np.ndarray:
     """Return a 0-dimensional array as a float."""
     return float(values) if np.ndim(values) == 0 else np.asarray(values)

@@ -83,7 +83,7 @@ def test_a_missing_late_value_is_undecided_and_named(gap):
     curves[2, 1, 3] = gap
     found = size_spread(curves)
     assert found.verdict.outcome == "UNDECIDED"
-    assert "size no. 2 with seed no. 3" in found.sentence
+    assert "size no. 2 has no value with seed no. 3" in found.sentence
 
 
 @pytest.mark.parametrize(("wrong", "named"), [
