@@ -111,9 +111,9 @@ def test_every_file_of_the_repository_on_a_page_exists(page):
 
 
 def test_a_name_and_a_file_that_are_gone_are_found():
-    text = "`validation.fits.law` and `docs/house.md`\n```bash\npython docs/gone.py --all\n```\n"
+    text = "`validation.fits.law` and `docs/former_page.md`\n```bash\npython docs/gone.py --all\n```\n"
     assert list(names_of_code(text)) == ["validation.fits.law"]
-    assert list(files_of_code(text)) == ["docs/house.md", "docs/gone.py"]
+    assert list(files_of_code(text)) == ["docs/former_page.md", "docs/gone.py"]
     with pytest.raises((ImportError, AttributeError)):
         pkgutil.resolve_name("validation.fits.law")
 
