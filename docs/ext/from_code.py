@@ -35,7 +35,7 @@ def escape(text: str) -> str:
     """Return a paragraph of a docstring as one line of MyST: code stays code, nothing else is markup."""
     parts = re.split(r"(``.+?``|`[^`]+`)", " ".join(text.split()))
     parts[::2] = [re.sub(r"([|*_<>\[\]$])", r"\\\1", part) for part in parts[::2]]
-    return "".join(parts).replace("``", "`")
+    return re.sub(r"\\\*(\w+)\\\*", r"*\1*", "".join(parts)).replace("``", "`")       # but an emphasised word is
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

@@ -1,8 +1,7 @@
-"""Predicted against simulated edges: `python docs/tables/edges.py` traces them and prints the table in markdown (a minute or two).
+"""Compare predicted with simulated edges: `python docs/tables/edges.py` traces them and prints the table (a minute or two).
 
-A row is one edge of one combination over many gammas: the largest departure of the traced edge from the predicted one, what is
-asked for, and whether it is met. rho = 1e-4 and T >= 1e4 where a finite rho or T would shift the edge (eta_max). Rows without
-a number asked for are findings.
+A row is one edge of one combination over many gammas: how far the traced edge departs from the predicted one, the tolerance, and
+whether it is met. rho = 1e-4 and T >= 1e4 where a finite rho or T would shift the edge (eta_max). Rows without a tolerance are findings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Do the intervals cover? A simulation of edges on grids, printed as a table in markdown.
+"""Simulate edges on grids and measure how often the intervals of fits cover the true exponent.
 
-Run ``python docs/tables/interval_coverage.py [replications]``; 400 replications take some ten minutes on one core. The test-suite runs
-the same simulation with fewer.
+Run ``python docs/tables/interval_coverage.py [replications]`` to print the table; 400 replications take some ten minutes on one core.
+The tests run the same simulation with fewer.
 
 Edges follow ``log10 eta = b log10 gamma + a + scatter`` over two decades of gamma, a is drawn anew each time, and a grid of
 cells in eta turns each into a bracket. Grids: *aligned*, every gamma on one eta axis; *shifted*, gamma i's axis moved by
@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -27,7 +28,7 @@ SLOPES = (2.0, 2 / 3, 0.4)
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration's result; widths and bias in cells per decade of gamma spanned (slope times DECADES / cell)."""
+    """The result of one configuration; widths and bias in cells per decade of gamma spanned (slope times DECADES / cell)."""
 
     scatter: float
     per_decade: int
@@ -56,19 +57,13 @@ def draw(rng: np.random.Generator, gammas: int, per_decade: float, scatter: floa
     return x, k * cell + phase, (k + 1) * cell + phase
 
 
-def plain_least_squares(x: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[float, float]:
-    """Return the interval of those who forget the cells."""
-    slope, half, _ = least_squares(x, 0.5 * (lower + upper), np.zeros_like(x), 0.95)
+def ordinary_least_squares(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, cells: bool = False) -> tuple[float, float]:
+    """Return the interval of least squares on the middles; with `cells`, s^2 is at least cell^2/12."""
+    slope, half, _ = least_squares(x, 0.5 * (lower + upper), (upper - lower) * cells, 0.95)
     return slope - half, slope + half
 
 
-def floored_least_squares(x: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[float, float]:
-    """Return the interval with s^2 >= cell^2/12."""
-    slope, half, _ = least_squares(x, 0.5 * (lower + upper), upper - lower, 0.95)
-    return slope - half, slope + half
-
-
-OTHERS = {"least squares": plain_least_squares, "floored least squares": floored_least_squares,
+OTHERS = {"least squares": ordinary_least_squares, "floored least squares": partial(ordinary_least_squares, cells=True),
           "feasible slopes": feasible_slopes}
 
 
@@ -85,8 +80,8 @@ def simulate(replications: int, scatter: float, per_decade: int, gammas: int, gr
         for name, (low, high) in [("fit", line.intervals[0.95]), *((name, f(*rows)) for name, f in OTHERS.items())]:
             hits[name] += low - 1e-9 <= slope <= high + 1e-9
             wide[name] += max(high - low, 0.0) / replications * unit
-    enough = required(replications)
-    # feasible slopes are valid where nothing scatters and one declares so: they have a column of their own
+    enough = coverage_floor(replications)
+    # feasible slopes are valid only for edges declared deterministic: they have a column of their own
     valid = {name: wide[name] for name in hits if hits[name] / replications >= enough and name != "feasible slopes"}
     best = min(valid or wide, key=lambda name: wide[name])
     return Row(scatter, per_decade, gammas, grid, slope, hits["fit"] / replications, float(errors.mean()) * unit,
@@ -94,7 +89,7 @@ def simulate(replications: int, scatter: float, per_decade: int, gammas: int, gr
                hits["least squares"] / replications, np.nan if scatter else wide["feasible slopes"])
 
 
-def required(replications: int) -> float:
+def coverage_floor(replications: int) -> float:
     """Return 93% less two Monte Carlo errors."""
     return 0.93 - 2 * float(np.sqrt(0.93 * 0.07 / replications))
 

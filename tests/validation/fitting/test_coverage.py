@@ -22,7 +22,7 @@ SPEC.loader.exec_module(table)
 
 
 def holds(row, replications):
-    assert row.coverage >= table.required(replications), row
+    assert row.coverage >= table.coverage_floor(replications), row
     assert abs(row.bias) <= 0.1 + 2.5 * row.bias_error, row
     if row.gammas >= 6:
         assert row.width <= 2 * row.best_width, row
@@ -49,14 +49,14 @@ def test_the_worst_place_scatter_of_a_fraction_of_a_cell():
     for share in (0.1, 0.3):
         for gammas, grid in ((9, "aligned"), (17, "aligned"), (11, "unaligned")):
             row = table.simulate(80, share / 8, 8, gammas, grid, 2 / 3)
-            assert row.coverage >= table.required(80), row
+            assert row.coverage >= table.coverage_floor(80), row
 
 
 def test_where_the_edges_phase_in_its_cell_drifts_slowly():
     """Twenty-one gammas, each 0.02 cells nearer to the next cell than the one before: they all err together."""
     for scatter in (0.0, 0.05 / 8, 0.1 / 8):
         row = table.simulate(100, scatter, 8, 21, "shifted", 2.0)
-        assert row.coverage >= table.required(100), row
+        assert row.coverage >= table.coverage_floor(100), row
         assert scatter > 0 or row.plain < 0.5       # least squares: no scatter, hence certain, hence wrong
 
 
@@ -83,7 +83,7 @@ def test_censored_rows_cover():
         line = fit_line(x, low, high, (0.95,))
         hits.append(line.intervals[0.95][0] <= 2 / 3 <= line.intervals[0.95][1])
         slopes.append(line.slope)
-    assert np.mean(hits) >= table.required(150)
+    assert np.mean(hits) >= table.coverage_floor(150)
     assert abs(np.mean(slopes) - 2 / 3) < 0.1 / 8 / 2 + 2 * np.std(slopes) / np.sqrt(150)
 
 
@@ -98,7 +98,7 @@ def test_rows_of_seeds_cover():
                           {"edge": ["eta_max"], "gamma": gamma, "bound": ["lower", "upper"]})
         found = fit(data, "eta_max", (1, 100))
         hits.append(found.interval[0] <= 0.5 <= found.interval[1])
-    assert np.mean(hits) >= table.required(150)
+    assert np.mean(hits) >= table.coverage_floor(150)
 
 
 def verdicts(exponent, claim, tolerance, scatter, replications, grid="unaligned", seed=0):
