@@ -2,9 +2,9 @@ r"""
 Figure 2: online losses and final accuracies across richness
 ============================================================
 
-(a) The paper claims that a rich network's online loss falls by a steeper power of time than a lazy one's, and no steeper yet when
-:math:`\gamma` grows beyond some threshold; very large :math:`\gamma` begin with a long plateau. (b) Given time, a larger :math:`\gamma`
-generalises as well as :math:`\gamma = 1` or better, with diminishing returns.
+(a) The paper claims that a rich network's online loss falls by a steeper power of time than a lazy one's, that the power stays the same
+when :math:`\gamma` grows beyond some threshold, and that at very large :math:`\gamma` the loss begins with a long plateau. (b) Given time,
+a larger :math:`\gamma` generalises as well as :math:`\gamma = 1` or better, with diminishing returns.
 
 Its network is a CNN on CIFAR-5M, at the second largest rate that converges. Here a smaller CNN sees scikit-learn's digits, every sample
 newly warped, for far fewer steps, at the best rate.

@@ -2,10 +2,10 @@ r"""
 Figure 3: the Hessian of lazy and of rich networks
 ==================================================
 
-The paper claims that the sharpness at the end of training goes as :math:`\gamma^{-2}` where a network is lazy and as
-:math:`\gamma^{-2/L}` where it is rich; that a lazy network's Hessian does not change, and has as many outliers as there are classes; and
-that in a rich network many eigenvalues grow, and no few of them stand out at the end. Its network is an MLP on CIFAR-5M; here it is an
-MLP of ReLUs on scikit-learn's digits, whose pixels keep their mean: without it the outliers are weak.
+The paper claims that the sharpness at the end of training goes as :math:`\gamma^{-2}` where a network is lazy and as :math:`\gamma^{-2/L}`
+where it is rich; that a lazy network's Hessian does not change, and has as many outliers as there are classes; and that in a rich network
+many eigenvalues grow, and at the end no small group of them stands out. Its network is an MLP on CIFAR-5M; here it is an MLP of ReLUs on
+scikit-learn's digits, whose pixels keep their mean: without it the outliers are weak.
 """
 
 import numpy as np
@@ -84,8 +84,9 @@ for depth in (2, 3, 4):
 assert found.rows[0].verdict == "SUPPORTED"
 
 # %%
-# So that exponent is the rate's as much as the landscape's. At half of the best rates a network stays below the edge, and the exponents are
-# flatter than :math:`-2/L`, perhaps because the largest :math:`\gamma` are the last to leave their plateau, and have not settled.
+# This exponent therefore reflects the rate as much as the landscape. At half of the best rates a network stays below the edge, and the
+# exponents are flatter than :math:`-2/L`, perhaps because the largest :math:`\gamma` are the last to leave their plateau, and have not
+# settled.
 
 for depth in (3, 4):
     runs = [measure(depth, width, steps, samples, seed, rich.tolist(), 12, late, (1, 1)) for seed in range(seeds)]
@@ -115,8 +116,8 @@ label_decades(left, "x", "y")
 label_decades(right, "x", "y")
 
 # %%
-# A lazy Hessian stays as it was, with ten outliers. In a rich network all twenty eigenvalues grow by a multiple, the
-# largest for a while by more than ten. On the way ten of them stand out; at the end there is no gap.
+# A lazy Hessian does not change; it has ten outliers. In a rich network all twenty eigenvalues grow severalfold, the largest for a while
+# more than tenfold. On the way ten of them stand out; at the end there is no gap.
 
 lazy_ratio = [float(run.largest[-1, 0, 9] / run.largest[-1, 0, 10]) for run in both]
 rich_ratio = [float(run.largest[-1, 1, 9] / run.largest[-1, 1, 10]) for run in both]

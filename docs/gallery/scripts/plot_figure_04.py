@@ -3,9 +3,9 @@ Figure 4: catapults where lazy, silent alignment and stairs where rich
 ======================================================================
 
 The paper claims that at small :math:`\gamma`, just above the largest rate that a quadratic would allow, the loss is catapulted, the higher
-the smaller :math:`\gamma` (a); that at large :math:`\gamma` there are no catapults, the loss stands still while the last hidden kernel
-aligns with the task, and then drops, often in stairs; and that the drop ends with a sharpness of :math:`2/\eta` (b). It shows MLPs on
-MNIST-1M and CNNs on CIFAR-5M; here both learn 64 of scikit-learn's digits, full batch, by squared error.
+the smaller :math:`\gamma` (a); that at large :math:`\gamma` there are no catapults, the loss stays on a plateau while the last hidden
+kernel aligns with the task, and then drops, often in several steps; and that the drop ends with a sharpness of :math:`2/\eta` (b). It shows
+MLPs on MNIST-1M and CNNs on CIFAR-5M; here both learn 64 of scikit-learn's digits, full batch, by squared error.
 """
 
 import numpy as np
@@ -72,8 +72,8 @@ for name, of_seeds in runs.items():
     found.check("4a", f"{name}: peak below the critical rate", [row[4].peak for row in records], high=1.05)
 
 # %%
-# At large :math:`\gamma` no rate catapults: of twelve between 1 and 30000 at :math:`\gamma = 10` the loss falls, stands still,
-# or dies.
+# At large :math:`\gamma` no rate catapults: at twelve rates between 1 and 30000 and :math:`\gamma = 10` the loss falls, stays constant, or
+# the network dies.
 
 
 @cache_on_disk
@@ -124,8 +124,8 @@ for name, of_seeds in aligned.items():
     found.check("4b", f"{name}: N eta lambda/2 at the end", [s.final for s in sharp], 0.8, 1.4)
 
 # %%
-# The digits' loss drops once. Stairs need directions of different strength: a linear network whose teacher has the singular values 1, 0.4,
-# 0.16 and 0.064, on white inputs, learns them one by one where it is rich, and together where it is lazy.
+# The digits' loss drops once. Several drops need directions of different strength: a linear network whose teacher has the singular values
+# 1, 0.4, 0.16 and 0.064, on white inputs, learns them one by one where it is rich, and together where it is lazy.
 
 
 @cache_on_disk

@@ -18,7 +18,7 @@ experiments = {"(a) squared error": toymodels.ToyExperiment(toymodels.OneParamet
                "(b) cross-entropy": toymodels.ToyExperiment(toymodels.OneParameter(depth=5), loss="cross_entropy", steps=1000)}
 
 # %%
-# What becomes of every run, with the predicted edges over it. Nothing in the lines is fitted.
+# The outcome of every run, with the predicted edges; no line is fitted.
 
 figure, portraits = figures.blank(11.5, 4.4), {}
 figure.set_label("Two phase portraits over richness and learning rate, with a band of converged runs between the predicted edges")
@@ -52,7 +52,7 @@ found.add_verdict("6b", "exponent of the first rate that diverges, lazy", valida
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%
-# Measured edges, fits and predictions of the last of them, with what is left over in decades.
+# Measured edges, fits and predictions for cross-entropy, with the residuals in decades.
 
 figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
 figure.set_label("The two measured edges over richness on their predicted curves, and the residuals, hundredths of a decade")

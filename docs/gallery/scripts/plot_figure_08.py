@@ -19,7 +19,7 @@ portrait = validation.sweep(experiment, plane)
 predictions = toymodels.predict(experiment.model, experiment.loss, experiment.optimizer)
 
 # %%
-# What becomes of every run, and the largest loss on its way, in units of the loss at the start. A catapult's is far above 1.
+# The outcome of every run, and its largest loss in units of the loss at the start, which is far above 1 for a catapult.
 
 figure = figures.blank(13, 4.8)
 figure.set_label("Outcomes and largest loss over richness and learning rate; where lazy, a strip of catapults below divergence")

@@ -4,7 +4,8 @@ Figure 9: two parameters, cross-entropy
 
 The paper claims that where the model is lazy catapults reach far higher under cross-entropy, up to a rate that goes as :math:`\gamma`
 instead of :math:`\gamma^2`: a triangle in the plane. Within it lies a smaller one, black in the paper's figure, of runs that would converge
-in more steps. Beyond the paper the prefactor of the one's upper edge is predicted here, :math:`c^*\gamma`, and where the other ends.
+in more steps. Beyond the paper the prefactor of the triangle's upper edge is predicted here, :math:`c^*\gamma`, and the rate at which the
+corner ends.
 """
 
 import toymodels
@@ -19,7 +20,7 @@ portrait = validation.sweep(experiment, plane)
 predictions = toymodels.predict(experiment.model, experiment.loss, experiment.optimizer)
 
 # %%
-# What becomes of every run, and the largest loss on its way, in units of the loss at the start.
+# The outcome of every run, and its largest loss in units of the loss at the start.
 
 figure = figures.blank(13, 4.8)
 figure.set_label("Outcomes and largest loss over richness and rate; where lazy, a triangle of catapults with an unsettled corner")

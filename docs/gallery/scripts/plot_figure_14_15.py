@@ -26,7 +26,7 @@ scale = globals().get("scale", "small")
 if scale == "paper":
     task, shape, patch, width, steps, batch, per_decade = deepnets.tasks.tiny_imagenet(augment=True), (3, 64, 64), 8, 128, 10_000, 128, 4
 else:
-    task, shape, patch, width, steps, batch, per_decade = deepnets.tasks.digits(), (1, 8, 8), 4, 16, 100, 16, 2
+    task, shape, patch, width, steps, batch, per_decade = deepnets.tasks.digits(), (1, 8, 8), 4, 16, 100, 16, 1
 sizes = {"in_shape": shape, "out_features": task.out_features}
 vit = deepnets.ViT(width=width, patch=patch, **sizes)
 found = Findings()
@@ -39,7 +39,7 @@ def portrait(network, task, steps, batch, gamma, eta):
 
 
 # %%
-# Accuracy over the plane after the last step. The ConvNet learns slowly and gets twice as many steps.
+# Accuracy over the plane after the last step, for illustration. The ConvNet learns slowly and gets twice as many steps.
 
 networks = {"(a) ConvNet": (deepnets.CNN(width=width // 2, **sizes), 2 * steps),
             "(b) ViT, QK-norm": (deepnets.ViT(width=width, patch=patch, qk="norm", **sizes), steps),

@@ -2,7 +2,7 @@ r"""
 Figures 38 and 39: other scalings of the rate
 =============================================
 
-The paper claims that where rich other scalings than :math:`\eta \sim \gamma^{2/L}` serve worse: along :math:`\gamma^{3/L}` training
+The paper claims that in the rich regime other scalings than :math:`\eta \sim \gamma^{2/L}` are worse: along :math:`\gamma^{3/L}` training
 diverges from some :math:`\gamma` on, whatever the number of steps, and along :math:`\gamma^{2/(L+1)}` it stays stable and trains less
 far. The paper's networks are an MLP of :math:`L = 3` on MNIST-1M and a CNN of :math:`L = 4` on CIFAR-5M; here both are MLPs of ReLUs on
 scikit-learn's digits.
@@ -52,7 +52,7 @@ for ax, horizon in zip(figure.subplots(1, 2), (1000, 100_000), strict=True):
 figure.axes[0].get_legend().remove()
 
 # %%
-# What becomes of the toy along each line. On :math:`\gamma^{3/L}` nothing trains from the same :math:`\gamma` on, at every :math:`T`. On
+# The toy along each line. On :math:`\gamma^{3/L}` nothing trains from the same :math:`\gamma` on, at every :math:`T`. On
 # :math:`\gamma^{2/(L+1)}` nothing ever diverges, and in a given :math:`T` it trains up to a smaller :math:`\gamma` than on
 # :math:`\gamma^{2/L}`.
 

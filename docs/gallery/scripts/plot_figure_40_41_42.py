@@ -2,7 +2,7 @@ r"""
 Figures 40, 41 and 42: silent alignment
 =======================================
 
-The paper claims that in the rich regime the kernel of the last hidden layer turns to the task while the loss still stands on its plateau:
+The paper claims that in the rich regime the kernel of the last hidden layer aligns with the task while the loss is still on its plateau:
 in a CNN (Figure 40), in MLPs of all depths (41) and in ViTs (42), which had been known of linear networks on whitened data alone.
 For its CNN it sees the alignment fall again after the drop. It uses the nuclear norm, for others may dip before the drop.
 
@@ -81,8 +81,8 @@ def draw(axes, run, labels, tau=False):
 
 # %%
 # A CNN. The alignment on the plateau grows by a multiple; at :math:`\gamma = 10^{-2}` it stays where it is while the loss falls. In
-# :math:`\tau = \eta t/\gamma` the rich runs rise together. The fall of the alignment after the drop, which the paper sees in its CNN,
-# is not there in ours: it goes on rising.
+# :math:`\tau = \eta t/\gamma` the rich runs rise together. The alignment of the paper's CNN falls after the drop; that of ours keeps
+# rising.
 
 cnn = deepnets.CNN((1, 8, 8), channels, 10)
 gamma = np.array([1e-2, 10.0, 10**1.5, 1e2])

@@ -2,8 +2,8 @@ r"""
 Figures 43 and 44: agreement of learned functions, at the end and in time
 =========================================================================
 
-Further pairs of networks, and how the correlation of their outputs on a test set develops: the paper finds lazy networks at one all
-along, rich ones together in the end, and lazy and rich ones apart. Here they are MLPs of three layers on scikit-learn's digits.
+Further pairs of networks, and the correlation of their outputs on a test set over time: the paper finds that lazy networks agree at all
+times, rich ones at the end, and that a lazy and a rich one do not. Here they are MLPs of three layers on scikit-learn's digits.
 The networks of a seed share initial weights and batches; across seeds they share nothing.
 """
 
@@ -73,9 +73,9 @@ figure.supxlabel(r"$\tilde f$ on the class, network of the column", fontsize="me
 figure.supylabel(r"$\tilde f$ on the class, network of the row", fontsize="medium")
 
 # %%
-# In time, between networks that have taken equally many steps. Lazy networks are one throughout. On their plateau rich networks still
-# follow their first gradients, which all of a seed share; they part while they drop one after the other, and come together when all have
-# dropped. A lazy and a rich one part for good. Of networks with other initial weights the rich agree better than the lazy, which are far
+# Over time, between networks after equally many steps. Lazy networks agree throughout. On their plateau rich networks still follow their
+# first gradients, which all networks of a seed share; they disagree while they drop one after the other, and agree again when all have
+# dropped. A lazy and a rich one stay apart. Of networks with other initial weights the rich agree better than the lazy, which are far
 # from their infinite width here.
 
 KINDS = {r"lazy, $10^{-4}$ and $10^{-2}$": (0, 2), r"rich, $10^2$ and $10^3$": (3, 5), r"lazy $10^{-3}$, rich $10^{2.5}$": (1, 4)}

@@ -114,9 +114,9 @@ for name, low, high in (("SGD, lazy", 0.9, 1), ("Adam, lazy", 0, 0.5), ("Adam, r
                          *share(landed & (kernel < 0.9), landed), low, high)
 
 # %%
-# So they stay only as long as the memory does. When it has gone, the gradients are small and so is the second moment: the steps grow until
-# the minimum is unstable, and the run takes off again; under cross-entropy sooner. What is on the ground at a time, over that time in units
-# of the memory:
+# They stay converged only as long as this memory lasts. Afterwards the gradients are small and so is the second moment: the steps grow
+# until the minimum is unstable, and the loss rises again; under cross-entropy sooner. The share of risen runs that are converged at a
+# time, over that time in units of the memory:
 
 shares = {}
 times = (0.3, 1, 3, 10, 30)
@@ -124,15 +124,15 @@ for beta2, loss, before, after in ((0.99, "mse", 2, 3), (0.999, "mse", 2, 3), (0
     runs = draw_runs(toymodels.Adam(0.9, beta2), loss, tuple(round(t / (1 - beta2)) for t in times), (1e-5, 1e-3), (1.1, 10), draws // 4)
     rows = [share((run.tail_excess <= 0.01) & (run.peak_excess > 1), run.peak_excess > 1) for _, run in runs.groupby("horizon")]
     for at, low, high in ((before, 0.6, 1), (after, 0, 0.6)):
-        found.check_interval("Adam", f"share on the ground at T = {times[at]}/(1 - beta2), beta2 = {beta2}, {loss}", *rows[at], low, high)
+        found.check_interval("Adam", f"share landed at T = {times[at]}/(1 - beta2), beta2 = {beta2}, {loss}", *rows[at], low, high)
     shares[beta2, loss] = rows
 assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%
 
 figure = figures.blank(12, 3.8)
-figure.set_label("Left, SignSGD's kernel falls as the rate squared; middle, Adam's onset follows gamma and its root; right, shares on the "
-                 "ground fall when the memory ends")
+figure.set_label("Left, SignSGD's kernel falls as the rate squared; middle, Adam's onset follows gamma and its root; right, shares of "
+                 "landed runs fall when the memory ends")
 left, middle_ax, right = figure.subplots(1, 3)
 span = np.geomspace(2, 10, 15)
 left.loglog(span, middle, "o", color="0.15", ms=4, label="median of 61 gammas")
@@ -150,7 +150,7 @@ for ((beta2, loss), rows), colour, mark in zip(shares.items(), shades(3), "os^",
     values, ends = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
     right.errorbar(times, values, np.clip([values - ends[:, 0], ends[:, 1] - values], 0, 1), fmt=f"{mark}-", color=colour, ms=4, capsize=2,
                    label=rf"$\beta_2 = {beta2}$" + ", cross-entropy" * (loss != "mse"))
-right.set(xscale="log", xlabel=r"$T\,(1-\beta_2)$", ylabel="share on the ground", title="Adam, lazy risen runs", ylim=(-0.03, 1.05))
+right.set(xscale="log", xlabel=r"$T\,(1-\beta_2)$", ylabel="share landed", title="Adam, lazy risen runs", ylim=(-0.03, 1.05))
 for ax, place in ((left, "upper right"), (middle_ax, "upper left")):
     ax.legend(frameon=False, loc=place)
 right.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.2), fontsize="small")
