@@ -154,13 +154,6 @@ def campaign_findings() -> str:
          f"{row.interval[0]:.3g} to {row.interval[1]:.3g}", row.outcome, escape(row.device)) for row in measured])
 
 
-def campaign_plan() -> str:
-    from campaign import list_pieces, plan
-    from pieces.estimates import H200
-
-    return plan(list_pieces("full", "cpu", shapes=True), DOCS / "data" / "campaign", H200)
-
-
 def register(app: Sphinx, *functions: Callable[..., str]) -> dict[str, bool]:
     """Register functions as directives of their names."""
     for function in functions:
@@ -171,4 +164,4 @@ def register(app: Sphinx, *functions: Callable[..., str]) -> dict[str, bool]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     return register(app, prose, module_list, outcomes, variables, coverage, edge_check, errata, exponents, derivation, findings,
-                    campaign_findings, campaign_plan)
+                    campaign_findings)
