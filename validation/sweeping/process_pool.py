@@ -77,8 +77,9 @@ class _Worker:
                 raise BrokenExecutor("the pool is closed")
             if self._process is None or not self._process.is_alive():
                 self._pipe, end = self._context.Pipe()
-                self._process = self._context.Process(target=_serve, args=(end, self._device))
-                self._process.start()
+                process = self._context.Process(target=_serve, args=(end, self._device))
+                process.start()
+                self._process = process
                 end.close()
         work = pickle.dumps((function, arguments))
         try:
