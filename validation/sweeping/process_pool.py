@@ -76,11 +76,7 @@ class _Worker:
             if self._closed:
                 raise BrokenExecutor("the pool is closed")
             if self._process is None or not self._process.is_alive():
-                self._pipe, end = self._context.Pipe()
-                process = self._context.Process(target=_serve, args=(end, self._device))
-                process.start()
-                self._process = process
-                end.close()
+                self._start()
         work = pickle.dumps((function, arguments))
         try:
             self._pipe.send_bytes(work)
@@ -96,6 +92,17 @@ class _Worker:
         if succeeded:
             return value
         raise value
+
+    def _start(self) -> None:
+        self._pipe, end = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(end, self._device))
+        try:
+            process.start()
+        except (EOFError, OSError) as error:
+            raise BrokenExecutor(f"a process could not be started: {error}") from error
+        finally:
+            end.close()
+        self._process = process
 
     def kill(self) -> None:
         """End the process, whatever it does, for good."""
