@@ -22,7 +22,7 @@ from validation.judging.assessment import assess_curves as assess_curves
 from validation.judging.verdict import Verdict as Verdict
 from validation.judging.verdict import VerdictOutcome as VerdictOutcome
 from validation.judging.verdict import judge as judge
-from validation.judging.verdict import judge_curve as judge_curve
+from validation.judging.whole_curve import judge_curve as judge_curve
 from validation.outcome import Outcome as Outcome
 from validation.plane import Plane as Plane
 from validation.plotting.figures import plot_portrait as plot_portrait

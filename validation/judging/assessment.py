@@ -14,7 +14,8 @@ from validation.arguments import Misuse, between
 from validation.fitting.brackets import rows
 from validation.fitting.powerlaw import PowerLawFit, fit
 from validation.fitting.result import build_undecided_fit
-from validation.judging.verdict import Verdict, VerdictOutcome, judge, judge_curve
+from validation.judging.verdict import Verdict, VerdictOutcome, judge
+from validation.judging.whole_curve import judge_curve
 from validation.prediction import REGIMES, Prediction
 
 LEAST = 4              # gammas that a window must hold to be fitted

@@ -8,22 +8,18 @@ naive rule "claim inside the interval" supports wrong claims in 28% of cases.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import xarray as xr
-from scipy.special import stdtrit
 
-from validation.arguments import Misuse, between, numbers
-from validation.fitting.brackets import Rows, conditions, rows
-from validation.fitting.likelihood import feasible_slopes, fit_line
+from validation.arguments import Misuse, between
+from validation.fitting.brackets import Rows
 from validation.fitting.powerlaw import fit_rows
 from validation.fitting.result import FitOutcome, PowerLawFit, build_undecided_fit
-from validation.judging.grid_density import DENSEST, how_much_denser
+from validation.judging.grid_density import how_much_denser
 from validation.prediction import REGIMES, Prediction
 
 LEAST_GAMMAS, LEAST_UNCENSORED = 4, 3
@@ -89,11 +85,11 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
         raise Misuse(f"fit must be a PowerLawFit, as from validation.fit, not {type(fit).__name__}")
     tolerance = between("tolerance", tolerance, 0, np.inf)
     fit, claimed, words = _interpret_claim(fit, claim)
-    common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": _regime(fit.gamma)}
+    common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": find_regime(fit.gamma)}
     span = f", gamma {fit.gamma[0]:.3g} to {fit.gamma[-1]:.3g}" if fit.n else ""
     where = f"{fit.edge or 'exponent'}{span} ({fit.n} gamma{'' if fit.n == 1 else 's'}): predicted {words}"
     if isinstance(claim, Prediction):
-        where += _describe_defaults(fit.steps, fit.rho)
+        where += describe_defaults(fit.steps, fit.rho)
     lacking = _lacking(fit, claimed)
     if lacking:
         return Verdict(VerdictOutcome.UNDECIDED, fit.exponent, fit.interval,
@@ -122,87 +118,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
     return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, how_much_denser=factor, **common)
 
 
-def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.ndarray], Any], tolerance: float,
-                free_prefactor: bool = False) -> Verdict:
-    """Judge a whole predicted curve eta(gamma) against the brackets of one edge.
-
-    With l and u the bracket's ends minus the prediction in decades, the curve is off by at least V and at most D:
-    ``V = max(0, max l, -min u)`` and ``D = max(max u, -min l)``, or with a free prefactor
-    ``V = max(0, (max l - min u)/2)`` and ``D = (max u - min l)/2``.
-
-    SUPPORTED if D <= tolerance. CONTRADICTED if V exceeds the tolerance by more than the worst of n scattered rows would
-    in one case of forty (scatter: second differences along gamma beyond the brackets' own), or if the residual's slope on
-    one side of the crossover (of a Prediction) significantly moves the curve by more than the tolerance over that side.
-
-    Parameters
-    ----------
-    edges, edge : as for `validation.fit`. Censored ends can contradict a curve, and never support one.
-    curve : a `Prediction` (taken at the edges' T and rho), or a callable of gamma, shape (n,); NaN where nothing is
-        predicted.
-    tolerance : in decades.
-    free_prefactor : judge the shape alone.
-
-    Raises
-    ------
-    Misuse : `validation.fit`'s, a curve that cannot be called or returns another shape, a tolerance not above zero.
-    """
-    tolerance = between("tolerance", tolerance, 0, np.inf)
-    data = rows(edges, edge)
-    if not callable(curve):
-        raise Misuse(f"curve must be a Prediction or a callable gamma -> eta, not {curve!r}")
-    known_steps, known_rho = conditions(edges)
-    steps, rho = STEPS if known_steps is None else known_steps, RHO if known_rho is None else known_rho
-    eta = curve(data.gamma, steps, rho) if isinstance(curve, Prediction) else curve(data.gamma)
-    eta = numbers("what curve returns", eta)
-    if eta.shape != data.gamma.shape:
-        raise Misuse(f"curve must return one eta per gamma, shape {data.gamma.shape}, not {eta.shape}")
-    if (eta <= 0).any() or np.isinf(eta).any():
-        raise Misuse("curve must return finite eta above zero, or NaN where it predicts nothing")
-    predicted = np.isfinite(eta)
-    rest = data.take(predicted).shift(np.log10(eta[predicted]))
-    n, two = rest.x.size, int((~rest.censored).sum())
-    known: dict[str, Any] = {"claimed": 0.0, "tolerance": tolerance, "edge": str(edge), "regime": _regime(rest.gamma)}
-    label = getattr(curve, "label", "")
-    name = label if label and "$" not in label else "the predicted curve"      # sentences are plain text
-    span = f", gamma {rest.gamma[0]:.3g} to {rest.gamma[-1]:.3g}" if n else ""
-    where = f"{edge}{span} ({n} gamma{'' if n == 1 else 's'}): {name}{' up to a factor' if free_prefactor else ''}"
-    if isinstance(curve, Prediction):
-        where += _describe_defaults(known_steps, known_rho)
-    if n < LEAST_GAMMAS or two < LEAST_UNCENSORED:
-        why = (f"{n} gammas with both an edge and a prediction, {two} of them with two bounds; "
-               f"a verdict needs {LEAST_GAMMAS} and {LEAST_UNCENSORED}")
-        return Verdict(VerdictOutcome.UNDECIDED, np.nan, (np.nan, np.nan),
-                       sentence=f"{where}: UNDECIDED within {tolerance:g} decades: {why}", **known)
-    low, high = rest.lower, rest.upper
-    if free_prefactor:
-        violation, distance = max(0.0, 0.5 * float(low.max() - high.min())), 0.5 * float(high.max() - low.min())
-    else:
-        violation, distance = max(0.0, float(low.max()), -float(high.min())), max(float(high.max()), -float(low.min()))
-    scatter = _scatter(rest)
-    # the scatter comes from about half as many independent differences; the test is on the worst of n rows
-    spread = scatter * float(stdtrit(max(0.5 * (two - 2), 1.0), 1 - 0.0125 / n))
-    bent = _bent(rest, curve, steps, rho, tolerance)
-    if violation > tolerance + spread or bent:
-        outcome = VerdictOutcome.CONTRADICTED
-    elif distance <= tolerance:
-        outcome = VerdictOutcome.SUPPORTED
-    else:
-        outcome = VerdictOutcome.UNDECIDED
-    beyond = f"at most {distance:.3g}" if np.isfinite(distance) else "censored brackets set no upper bound"
-    sentence = (f"{where} is off by at least {violation:.3g} decades, {beyond}: "
-                f"{outcome} within {tolerance:g} decades{bent}")
-    factor = None
-    if outcome is VerdictOutcome.UNDECIDED:
-        # D = V + about one cell: narrower cells decide, unless scatter or censoring is what keeps D large
-        cell = float(np.max(rest.width[~rest.censored]))
-        needed = cell / (tolerance - violation) if violation < tolerance else np.inf
-        if np.isfinite(distance) and scatter < cell and needed < DENSEST:
-            factor = max(float(needed), 1.1)
-            sentence += f"; a grid {factor:.2g} times denser in eta would decide it"
-    return Verdict(outcome, violation, (violation, distance), sentence=sentence, how_much_denser=factor, **known)
-
-
-def _describe_defaults(steps: int | None, rho: float | None) -> str:
+def describe_defaults(steps: int | None, rho: float | None) -> str:
     """Return the default T and rho of a prediction in words, where the edges' attributes do not give them; empty if they give both."""
     defaults = [f"T = {STEPS}" if steps is None else "", f"rho = {RHO:g}" if rho is None else ""]
     missing = " and ".join(filter(None, defaults))
@@ -263,41 +179,8 @@ def _lacking(fit: PowerLawFit, claimed: float) -> str:
     return "" if np.isfinite(claimed) else "nothing is predicted at the gammas of the fit"
 
 
-def _regime(gamma: np.ndarray) -> str | None:
+def find_regime(gamma: np.ndarray) -> str | None:
+    """Return the regime in which all gammas lie, None if they lie on both sides of 1."""
     if gamma.size == 0 or gamma[0] < 1 < gamma[-1]:
         return None
     return REGIMES[0] if gamma[-1] <= 1 else REGIMES[1]
-
-
-def _scatter(rest: Rows) -> float:
-    """Return the scatter (decades) of the residual about a locally straight line, beyond what the brackets explain."""
-    two = rest.take(~rest.censored)
-    if two.x.size < 4:
-        return 0.0
-    least, largest = feasible_slopes(two.x, two.lower, two.upper)
-    if least <= largest:
-        return 0.0       # a straight line passes through all brackets: no scatter is needed
-    x, y = two.x, two.middle
-    w = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
-    bend = y[1:-1] - (1 - w) * y[:-2] - w * y[2:]                        # zero on a straight line
-    s2 = float(np.mean(bend**2 / (1 + (1 - w)**2 + w**2))) - float(np.mean(two.width**2)) / 12
-    return float(np.sqrt(max(0.0, s2)))
-
-
-def _bent(rest: Rows, curve: Any, steps: int, rho: float, tolerance: float) -> str:
-    """Describe the side of the crossover on which the residual has a significant slope; empty if there is none."""
-    sides: dict[str, tuple[float, float] | None] = {"the whole range": (0.0, np.inf)}
-    if isinstance(curve, Prediction):
-        sides = {f"the {regime} side": curve.window(regime, steps, rho) for regime in REGIMES}
-    level = 1 - 0.05 / len(sides)
-    for name, window in sides.items():
-        if window is None:
-            continue
-        side = rest.take((rest.gamma >= window[0]) & (rest.gamma <= window[1]))
-        if side.x.size < LEAST_GAMMAS or (~side.censored).sum() < LEAST_UNCENSORED:
-            continue
-        low, high = fit_line(side.x, side.lower, side.upper, (level,)).intervals[level]
-        allowed = 2 * tolerance / float(side.x[-1] - side.x[0])          # moves the ends by +- tolerance
-        if low > allowed or high < -allowed:
-            return f"; on {name} the edge's exponent differs from the curve's by {0.5 * (low + high):.3g}"
-    return ""

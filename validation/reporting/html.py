@@ -11,7 +11,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,41 +53,23 @@ class Picture:
         return f"data:{kind};base64,{base64.b64encode(self.image).decode()}"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table of verdicts.
+def tabulate(verdict: Any, fit: Any = None, regime: str | None = None) -> dict[str, Any]:
+    """Return one line of the table of verdicts, by column; `verdicts.json` has the same keys.
 
-    Attributes
+    Parameters
     ----------
-    edge, regime : of which edge, and in which regime ("lazy", "rich", or any text).
-    window : the gammas (low, high) of the fit, or None.
-    n : how many gammas the fit used.
-    predicted, measured, interval : the exponent claimed, the one fitted, and its 95% interval.
-    outcome : SUPPORTED, CONTRADICTED or UNDECIDED, as text or as an enum's member of that name.
-    sentence : the verdict in words.
+    verdict : a `Verdict`.
+    fit : the `PowerLawFit` that it judged, for ``window`` and ``n``; None: there is none.
+    regime : "lazy", "rich", or any text; None: the verdict's own.
+
+    Raises
+    ------
+    Misuse : an outcome that is not SUPPORTED, CONTRADICTED or UNDECIDED.
     """
-
-    edge: str
-    regime: str
-    window: tuple[float, float] | None
-    n: int | None
-    predicted: float
-    measured: float
-    interval: tuple[float, float] | None
-    outcome: str
-    sentence: str
-
-    def __post_init__(self) -> None:
-        word = str(getattr(self.outcome, "name", self.outcome))
-        object.__setattr__(self, "outcome", choose("outcome", word, OUTCOMES))
-
-    @classmethod
-    def of(cls, verdict: Any, fit: Any = None, regime: str | None = None) -> Row:
-        """Return the row of a `Verdict`, with the window and n of the `PowerLawFit` that it judged."""
-        regime = regime or getattr(verdict, "regime", None) or ""
-        return cls(edge=str(verdict.edge), regime=regime, window=getattr(fit, "window", None),
-                   n=getattr(fit, "n", None), predicted=verdict.claimed, measured=verdict.measured,
-                   interval=verdict.interval, outcome=verdict.outcome, sentence=verdict.sentence)
+    outcome = choose("outcome", str(getattr(verdict.outcome, "name", verdict.outcome)), OUTCOMES)
+    return {"edge": str(verdict.edge), "regime": regime or verdict.regime or "", "window": getattr(fit, "window", None),
+            "n": getattr(fit, "n", None), "predicted": verdict.claimed, "measured": verdict.measured, "interval": verdict.interval,
+            "outcome": outcome, "sentence": verdict.sentence}
 
 
 @dataclass(frozen=True)
@@ -98,13 +80,13 @@ class Section:
     ----------
     title : its heading.
     description : name -> value: model, loss, optimizer, T, rho, plane, ...
-    figures, rows, notes : what stands beneath it, in this order.
+    figures, rows, notes : its content, in this order; rows as from `tabulate`.
     """
 
     title: str
     description: Mapping[str, Any] = field(default_factory=dict)
     figures: tuple[Picture, ...] = ()
-    rows: tuple[Row, ...] = ()
+    rows: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -129,7 +111,7 @@ def write_report(path: str | os.PathLike[str], title: str, sections: Iterable[Se
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
                                loader=jinja2.PackageLoader("validation.reporting", "."))
     environment.filters.update(plain=_plain, number=_number, interval=_interval, window=_window)
-    counts = Counter(row.outcome for section in sections for row in section.rows)
+    counts = Counter(row["outcome"] for section in sections for row in section.rows)
     page = environment.get_template("report.html.j2").render(
         title=title, sections=sections, provenance=provenance or {}, marks=MARKS,
         counts={word: counts[word] for word in OUTCOMES if counts[word]})
@@ -140,7 +122,7 @@ def write_verdicts(path: str | os.PathLike[str], title: str, sections: Iterable[
                   provenance: Mapping[str, Any] | None = None) -> Path:
     """Write the verdicts as JSON, numbers in full precision and null for what is not finite, and return the path."""
     content = {"generator": "lazyrich", "title": title, "provenance": dict(provenance or {}), "sections": [
-        {"title": s.title, "description": dict(s.description), "verdicts": [asdict(r) for r in s.rows],
+        {"title": s.title, "description": dict(s.description), "verdicts": [dict(r) for r in s.rows],
          "notes": list(s.notes)} for s in sections]}
     text = json.dumps(_jsonable(content), indent=1, allow_nan=False, ensure_ascii=False)
     return publish(path, f"{text}\n".encode())

@@ -13,7 +13,7 @@ import xarray as xr
 from validation.judging.assessment import Assessment
 from validation.judging.verdict import Verdict
 from validation.plotting.anchored_laws import anchor_laws
-from validation.reporting.html import MARKS, Picture, Row, Section, write_report, write_verdicts
+from validation.reporting.html import MARKS, Picture, Section, tabulate, write_report, write_verdicts
 from validation.storage.atomic import publish
 
 WHOLE = "whole curve, decades off"
@@ -143,10 +143,10 @@ def build_section(title: str, portrait: xr.Dataset, pictures: Iterable[Picture],
     """Return a portrait's part of the report: a row for each exponent, a line for each whole curve."""
     rows, remarks = [], list(notes)
     for a in assessments:
-        rows.append(Row.of(a.verdict, a.fit, a.regime))
+        rows.append(tabulate(a.verdict, a.fit, a.regime))
         if a.note:
             remarks.append(f"{a.edge}, {a.regime}: {a.note}.")
-    rows += [Row(v.edge, WHOLE, None, None, float("nan"), v.measured, v.interval, v.outcome, v.sentence) for v in curves]
+    rows += [tabulate(v, regime=WHOLE) | {"predicted": float("nan")} for v in curves]
     return Section(title=title, description=describe_portrait(portrait), figures=tuple(pictures), rows=tuple(rows), notes=tuple(remarks))
 
 

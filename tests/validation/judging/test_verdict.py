@@ -9,7 +9,8 @@ import xarray as xr
 
 from validation.arguments import Misuse
 from validation.fitting.powerlaw import fit
-from validation.judging.verdict import Verdict, VerdictOutcome, judge, judge_curve
+from validation.judging.verdict import Verdict, VerdictOutcome, judge
+from validation.judging.whole_curve import judge_curve
 from validation.prediction import Prediction
 
 GAMMA = np.logspace(1, 4, 25)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from enum import Enum
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from validation.arguments import Misuse
-from validation.reporting.html import Picture, Row, Section, write_report, write_verdicts
+from validation.judging.verdict import Verdict, VerdictOutcome
+from validation.reporting.html import Picture, Section, tabulate, write_report, write_verdicts
 from validation.storage.atomic import publish
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
@@ -49,7 +50,7 @@ def row(**changes):
     fields = {"edge": "eta_max", "regime": "lazy", "window": (1e-4, 1e-2), "n": 17, "predicted": 2.0,
               "measured": 1.99912, "interval": (1.998, 2.001), "outcome": "SUPPORTED",
               "sentence": "measured 1.999, claimed 2"}
-    return Row(**fields | changes)
+    return fields | changes
 
 
 def section(**changes):
@@ -133,20 +134,18 @@ def test_json_is_strict_and_exact(tmp_path):
     assert read["provenance"] == {"p": 1}
 
 
-def test_a_row_is_made_from_a_verdict_and_its_fit():
-    word = Enum("Word", ["SUPPORTED", "UNDECIDED"])
-    verdict = SimpleNamespace(edge="eta_min", claimed=2, measured=2.01, interval=(2.0, 2.02), outcome=word.UNDECIDED,
-                              sentence="s")
-    made = Row.of(verdict, SimpleNamespace(window=(10.0, 100.0), n=9), "rich")
-    assert made == row(edge="eta_min", regime="rich", window=(10.0, 100.0), n=9, predicted=2, measured=2.01,
-                       interval=(2.0, 2.02), outcome="UNDECIDED", sentence="s")
-    assert Row.of(verdict).window is None
-    assert [Row.of(SimpleNamespace(**vars(verdict), regime=r)).regime for r in ("lazy", None)] == ["lazy", ""]
+def test_a_line_of_the_table_from_a_verdict_and_its_fit():
+    verdict = Verdict(VerdictOutcome.UNDECIDED, 2.01, (2.0, 2.02), 2, 0.05, "s", "eta_min")
+    cells = tabulate(verdict, SimpleNamespace(window=(10.0, 100.0), n=9), "rich")
+    assert cells == row(edge="eta_min", regime="rich", window=(10.0, 100.0), n=9, predicted=2, measured=2.01,
+                        interval=(2.0, 2.02), outcome="UNDECIDED", sentence="s")
+    assert tabulate(verdict)["window"] is None
+    assert [tabulate(replace(verdict, regime=r))["regime"] for r in ("lazy", None)] == ["lazy", ""]
 
 
 def test_misuse_is_refused_in_one_sentence(tmp_path):
     with pytest.raises(Misuse, match=r"outcome must be one of 'SUPPORTED', .*, not 'PERHAPS'"):
-        row(outcome="PERHAPS")
+        tabulate(Verdict("PERHAPS", 2.01, (2.0, 2.02), 2, 0.05, "s"))
     with pytest.raises(Misuse, match="PNG or SVG"):
         Picture(b"GIF89a", "a picture")
     with pytest.raises(Misuse, match="alt must describe"):
