@@ -23,8 +23,8 @@ ARROWS = {"lazyrich": {"toymodels", "deepnets", "validation"}, "toymodels": {"va
           "validation": set()}
 # within a package, from the top down: what stands in a line may import what stands in it and below it
 LAYERS = {
-    "validation": ["cli_options", "reporting", "plotting", "judging", "fitting", "tracing", "executors sweeping", "storage", "edges",
-                   "portrait", "experiment outcome plane prediction progress provenance", "arguments lazy_names"],
+    "validation": ["cli_options", "reporting", "plotting", "judging", "fitting", "tracing", "executors sweeping", "storage",
+                   "traced_runs", "edges", "portrait", "experiment outcome plane prediction progress provenance", "arguments lazy_names"],
     "deepnets": ["__main__ cli", "pipeline netcdf_sweep", "diffusion", "cli_options", "observation", "phenomena", "checks",
                  "experiment preflight", "network_edges", "theory titles", "kernels", "curvature", "memory failed_runs", "training",
                  "run_outcomes held_out", "batched", "networks tasks", "centered",
