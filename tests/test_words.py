@@ -29,20 +29,27 @@ WORDS = {
     r"knows?|known to nobody": "say what the module does, not what it may not know",
     r"beforehand": "before training; a pre-flight check",
 }
-# the key of stored descriptions stays as it is
-EXEMPT = re.compile(r"""["'`]witness["'`]|attrs\.witness""")
+# keys of stored descriptions and of files written before, and a word of the workflow's syntax, stay as they are
+EXEMPT = re.compile(r"""["'`]witness["'`]|attrs\.witness|["'`]at_rest["'`]|pull_request""")
+PATTERNS = [(re.compile(rf"\b({pattern})\b", re.IGNORECASE), better) for pattern, better in WORDS.items()]
+# a phrase may run over two lines, behind a comment's sign or a quotation's
+OVER_LINES = [(re.compile(rf"\b({pattern})\b".replace(" ", r"[ ]*\n[ #>-]*"), re.IGNORECASE), better)
+              for pattern, better in WORDS.items() if " " in pattern]
 IRREGULAR = {"told", "made", "kept", "held", "drawn", "found", "shown", "given", "seen", "taken", "thrown", "known", "said", "met", "built",
-             "done", "gone", "grown", "cut", "written", "read_off", "dealt", "fallen", "spent", "sent", "laid", "lost", "broken", "chosen", "swept", "won", "run_through", "thought", "bound_to", "hidden", "split_up"}
-NO_PARTICIPLE = {"seed", "need", "speed", "feed", "embed", "exceed", "proceed", "succeed", "unbiased", "red", "shared"}
-NAMES = {"there", "beside", "held", "kept", "made", "known_of"}       # as a variable's name these say nothing
+             "done", "gone", "grown", "cut", "written", "dealt", "fallen", "spent", "sent", "laid", "lost", "broken", "chosen", "swept",
+             "won", "thought", "hidden", "left"}
+NO_PARTICIPLE = {"seed", "need", "speed", "feed", "embed", "exceed", "proceed", "succeed", "red", "shared"}
+PUBLIC = {"fit_broken"}                       # of the contract: it fits a broken power law
+NAMES = {"there", "beside", "held", "kept", "made"}       # as a variable's name these say nothing
 
 
 def sources(root: Path = ROOT) -> list[Path]:
     """Every text of the repository that people read."""
     listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=root, capture_output=True, text=True)
     kinds = {".py", ".pyi", ".md", ".rst", ".j2", ".yml"}
-    return [root / n for n in sorted(listed.stdout.split()) if Path(n).suffix in kinds and Path(n).name not in ("CHANGELOG.md", "test_words.py")
-            and (root / n).exists()]
+    exempt = ("CHANGELOG.md", "test_words.py")      # the first names what was renamed, the second lists the words
+    return [root / n for n in sorted(listed.stdout.split())
+            if Path(n).suffix in kinds and Path(n).name not in exempt and (root / n).exists()]
 
 
 def split_names(text: str) -> str:
@@ -55,12 +62,9 @@ def old_words(text: str) -> list[tuple[int, str, str]]:
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = split_names(EXEMPT.sub("", line))
-        found += [(number, m[0], better) for pattern, better in WORDS.items() for m in re.finditer(rf"\b({pattern})\b", words, re.IGNORECASE)]
-    whole = split_names(EXEMPT.sub("", text))     # a phrase may run over two lines
-    for pattern, better in WORDS.items():
-        if " " in pattern:
-            found += [(whole[: m.start()].count("\n") + 1, m[0], better)
-                      for m in re.finditer(rf"\b({pattern.replace(' ', '[ ]*[#]*[ ]*' + chr(10) + '[ #>-]*')})\b", whole, re.IGNORECASE)]
+        found += [(number, m[0], better) for pattern, better in PATTERNS for m in pattern.finditer(words)]
+    whole = split_names(EXEMPT.sub("", text))
+    found += [(whole[: m.start()].count("\n") + 1, m[0], better) for pattern, better in OVER_LINES for m in pattern.finditer(whole)]
     return found
 
 
@@ -76,7 +80,7 @@ def badly_named(text: str) -> list[tuple[int, str, str]]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             is_property = any("property" in ast.unparse(d) for d in node.decorator_list)
-            if participle(node.name) and not is_property:
+            if participle(node.name) and not is_property and node.name not in PUBLIC:
                 found.append((node.lineno, node.name, "functions are verbs"))
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in NAMES:
             found.append((node.lineno, node.id, "name what it is"))
@@ -92,10 +96,12 @@ def test_the_fields_own_words(path):
     assert not found, "\n".join(f"{path.relative_to(ROOT)}:{n}: {word!r}: {better}" for n, word, better in sorted(found))
 
 
-@pytest.mark.parametrize("text", ["def told(): ...", "# where the knob is held against its apex", "at_rest = 1", "held\n# against", "the rooms",
-                                  "loss_at\nrest"])
-def test_an_old_word_is_seen(text):
-    assert old_words(text) or text == "loss_at\nrest"
+@pytest.mark.parametrize(("text", "words"), [
+    ("def told(): ...", ["told"]), ("# is held against its apex", ["held against", "apex"]), ("at_rest = 1", ["at rest"]),
+    ("it is held\n    # against them", ["held\n    # against"]), ("the rooms", ["rooms"]), ('x["witness"]', []), ("combine(tolerance)", []),
+])
+def test_an_old_word_is_seen(text, words):
+    assert [word for _, word, _ in old_words(text)] == words
 
 
 @pytest.mark.parametrize(("text", "bad"), [("def kept(): ...", 1), ("def _swept(x): ...", 1), ("def set_seed(): ...", 0), ("there = 1", 1),

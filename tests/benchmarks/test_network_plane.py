@@ -12,10 +12,10 @@ from tests.benchmarks.network_plane import main, operations
 
 def test_a_tiny_plane(capsys):
     main(["--device", "cpu", "--tiny"])
-    told = capsys.readouterr().out
-    rows = [line.split("|")[1].strip() for line in told.splitlines() if line.startswith("|")][2:]
+    printed = capsys.readouterr().out
+    rows = [line.split("|")[1].strip() for line in printed.splitlines() if line.startswith("|")][2:]
     assert rows == ["float32", "bf16", "float64"]
-    assert "nan" not in told
+    assert "nan" not in printed
 
 
 def test_the_operations_are_those_of_the_products():
