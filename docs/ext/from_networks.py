@@ -27,6 +27,45 @@ def network_exponents() -> str:
             f"{measured.table()}\n")
 
 
+def specify(kind: str, **more):
+    """Return a small network of a kind."""
+    import deepnets
+
+    image = {"in_shape": (1, 8, 8), "width": 8, "out_features": 10}
+    own = {"MLP": {"in_features": 64, "width": 32, "depth": 3, "out_features": 10},
+           "ResidualMLP": {"in_features": 64, "width": 32, "blocks": 4, "out_features": 10},
+           "ResidualCNN": {**image, "blocks": 4},
+           "Transformer": {"vocabulary": 256, "context": 64, "width": 32}}
+    return getattr(deepnets, kind)(**own.get(kind, image), **more)
+
+
+def specifications() -> str:
+    import deepnets.networks
+    from deepnets.cli_options import NETWORKS
+    from deepnets.networks.parametrization import PARAMETRIZATIONS
+    from validation.arguments import Misuse
+
+    def accepts(kind: str, name: str) -> bool:
+        try:
+            return specify(kind, parametrization=name) is not None
+        except Misuse:
+            return False
+
+    order = [option.replace("-", "") for option in NETWORKS]       # some descriptions refer to the one before
+    kinds = sorted((kind for kind in deepnets.networks.__all__ if kind[0].isupper()), key=lambda kind: order.index(kind.lower()))
+    return table(("specification", "what it is", "parametrizations"), [
+        (f"`{kind}`", summary(f"deepnets.networks:{kind}"), ", ".join(f"`{name}`" for name in PARAMETRIZATIONS if accepts(kind, name)))
+        for kind in kinds])
+
+
+def parametrization(what: str) -> str:
+    """Return the table of multipliers, initializations and rates of a small network; `what` is "MLP mup"."""
+    import deepnets
+
+    kind, name = what.split()
+    return f"```text\n{deepnets.parametrization_table(specify(kind, parametrization=name))}\n```"
+
+
 def tasks() -> str:
     """Return the tasks, each with what it is and where its data come from."""
     import deepnets.tasks
@@ -89,4 +128,4 @@ def detectors() -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    return register(app, network_exponents, tasks, checksums, observables, observed_variables, detectors)
+    return register(app, network_exponents, specifications, parametrization, tasks, checksums, observables, observed_variables, detectors)
