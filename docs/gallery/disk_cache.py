@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
-import os
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+
+from validation.storage.cache import cache_folder
 
 PACKAGES = ("deepnets", "toymodels", "validation")
 P, T = ParamSpec("P"), TypeVar("T")
@@ -21,15 +22,14 @@ def cache_on_disk(measure: Callable[P, T]) -> Callable[P, T]:
 
     A result is reused as long as the arguments, the functions of the page, the gallery's modules, the packages' sources and the versions
     of numpy, scipy and torch are the same. A cached function may use functions and imports of its page but no variables: pass
-    numbers as arguments. Results lie in ``$LAZYRICH_CACHE``, else in ``$XDG_CACHE_HOME/lazyrich``, else in ``~/.cache/lazyrich``.
+    numbers as arguments. Results lie in the cache folder (`validation.storage.cache`).
     """
     from joblib import Memory
 
     page = ast.parse(Path(inspect.getfile(measure)).read_text())
     functions = [ast.dump(node) for node in page.body if isinstance(node, ast.FunctionDef)]
     digest = hashlib.sha256("".join([digest_sources(), *functions]).encode()).hexdigest()[:16]
-    home = os.environ.get("LAZYRICH_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lazyrich"
-    return Memory(Path(home) / f"pages-{digest}", verbose=0).cache(measure)
+    return Memory(cache_folder() / f"pages-{digest}", verbose=0).cache(measure)
 
 
 @cache

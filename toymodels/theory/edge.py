@@ -223,7 +223,7 @@ class Edge(Prediction):
         return (edge, high) if edge < high else None
 
     def latex(self) -> str:
-        r"""Return the edge's formula, an equation, in LaTeX."""
+        r"""Return the edge's formula in LaTeX: ``eta_... = ...``, or an equation for it."""
         import sympy
 
         if isinstance(self.formula, sympy.Equality):

@@ -88,12 +88,12 @@ def derive_step_condition(d: Any, sign: int) -> Any:
 
 
 def derive_step_equation() -> Any:
-    """Return the condition of `derive_step_condition` as an equation for eta, with d for d2, or for -d1."""
+    """Return the condition of `derive_step_condition` as an equation for eta_max, with d for d2, or for -d1."""
     import sympy
 
-    s, d = letters(), sympy.Symbol("d", real=True)
+    s, d, eta_max = letters(), sympy.Symbol("d", real=True), sympy.Symbol("eta_max", positive=True)
     left = (s.gamma * d) ** 2
-    return sympy.Eq(left, sympy.factor(left - derive_step_condition(d, 1)), evaluate=False)
+    return sympy.Eq(left, sympy.factor(left - derive_step_condition(d, 1)).subs(s.eta, eta_max), evaluate=False)
 
 
 def _solve_middle_root(cubic: Any, x: Any) -> Any:
