@@ -26,7 +26,7 @@ scale = globals().get("scale", "small")
 if scale == "paper":
     task, shape, patch, width, steps, batch, per_decade = deepnets.tasks.tiny_imagenet(augment=True), (3, 64, 64), 8, 128, 10_000, 128, 4
 else:
-    task, shape, patch, width, steps, batch, per_decade = deepnets.tasks.digits(), (1, 8, 8), 4, 16, 100, 16, 1
+    task, shape, patch, width, steps, batch, per_decade = deepnets.tasks.digits(), (1, 8, 8), 4, 16, 100, 16, 2
 sizes = {"in_shape": shape, "out_features": task.out_features}
 vit = deepnets.ViT(width=width, patch=patch, **sizes)
 found = Findings()
