@@ -59,7 +59,7 @@ Train a diffusion model on digits and sample MNIST-1M from it: a million images,
 
 Needs the extra: pip install 'lazyrich[deep]', and a GPU for a million images. Safe to interrupt: rerun the same command to resume.
 
-Example: lazyrich make-mnist1m --digits --count 1000 --steps 300 --width 16 --out tried""")
+Example: lazyrich make-mnist1m --digits --count 1000 --steps 500 --width 16 --batch-size 64 --rate 2e-3 --out tried""")
 app.command("toymodels.predict_cli:predict", name="predict", help="""\
 The predicted edges and exponents of a model, as a table, LaTeX or JSON.
 
@@ -70,10 +70,11 @@ Example: lazyrich predict --model one --depth 3 --loss mse --derive""")
 
 @app.command
 def judge(path: Path, *, rho: float | None = None, tolerance: float | None = None, out: Path | None = None) -> int:
-    """Judge a stored portrait against the theory of its model: verdicts, figure, report.
+    """Judge a stored portrait against the theory of its model: verdicts; with --out, figures and a report.
 
-    For portraits of toy models and of networks. Nothing is trained: the edges are read from the portrait's grid. Exits with 1 if a
-    verdict is CONTRADICTED.
+    For portraits of toy models and of networks. Nothing is trained: the edges are read from the portrait's grid.
+
+    Exits with 1 if a verdict is CONTRADICTED.
 
     Example: lazyrich judge lazyrich-toy/one-L5-sgd/one-L5-mse-sgd-T1000.zarr --out judged
 
@@ -84,7 +85,7 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     rho
         The excess loss at which a run counts as trained; if not given, the portrait's own.
     tolerance
-        How far from the predicted exponent still counts as the predicted exponent; if not given, 0.05, and 0.1 for networks.
+        The largest difference from the predicted exponent that still supports it; if not given, 0.05, or 0.1 for networks.
     out
         A folder for report.html, verdicts.json and the figures; if not given, only the table is printed.
     """
@@ -107,7 +108,7 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     print_table(title, assessments)
     print_curves(curves)
     if not (assessments or curves):
-        print("No regime has four gammas within its window: nothing was judged.")
+        print("Nothing was judged.")
     if out is not None:
         write(out, title, portrait, edges, predictions, assessments, curves)
         print(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
@@ -143,15 +144,16 @@ def status(path: Path) -> int:
 def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small", out: Path | None = None) -> int:
     """Redraw a figure of the paper by the code of its gallery page; without a name, list the figures.
 
-    Its runs are cached in ~/.cache/lazyrich, or in the folder that the environment variable LAZYRICH_CACHE names, and are made again when
-    the code they depend on changes. Exits with 1 if an assertion of the page does not hold.
+    Its runs are cached in ~/.cache/lazyrich, or in the folder that the environment variable LAZYRICH_CACHE names.
+
+    They are made again when the code that they depend on changes. Exits with 1 if an assertion of the page does not hold.
 
     Example: lazyrich figure 6 --out figures
 
     Parameters
     ----------
     name
-        Its number in the paper, or its name in the list.
+        The figure's number in the paper, or the page's name in the list.
     scale
         small: minutes at most on two cores; paper: the paper's widths, data and steps, for a GPU.
     out
@@ -187,8 +189,9 @@ def campaign(*, scale: Literal["full", "tiny"] = "full", device: str = "auto", d
              only: tuple[str, ...] = (), minutes: float = float("inf"), dry_run: bool = False) -> int:
     """Measure the paper's planes on a GPU, in pieces of a few minutes; results are stored in docs/data/campaign.
 
-    Needs a clone of the repository. The same as `python docs/data/campaign.py`, which needs no installation. Exits with 1 if a piece
-    fails; the remaining pieces are measured nevertheless.
+    Needs a clone of the repository. The same as `python docs/data/campaign.py`, which needs no installation.
+
+    Exits with 1 if a piece fails; the remaining pieces are measured nevertheless.
 
     Example: lazyrich campaign --dry-run
 
@@ -199,7 +202,7 @@ def campaign(*, scale: Literal["full", "tiny"] = "full", device: str = "auto", d
     device
         auto (a GPU if there is one), cpu, cuda or cuda:1.
     data
-        The folder with Fashion-MNIST's four files; if not given, the usual places.
+        The folder with Fashion-MNIST's four files; if not given, $LAZYRICH_DATA, ./data and /usr/share/datasets are searched.
     out
         The folder to write to; if not given, docs/data/campaign.
     only

@@ -13,10 +13,10 @@ from validation.cli_options import SweepOptions
 
 
 def deep(
+    *,
     options: Annotated[DeepOptions, Parameter(name="*")] = DeepOptions(),  # noqa: B008 - frozen
     sweep_options: Annotated[SweepOptions, Parameter(name="*")] = SweepOptions(),  # noqa: B008 - frozen
     observe_options: Annotated[ObserveOptions, Parameter(name="*")] = ObserveOptions(),  # noqa: B008 - frozen
-    *,
     out: Path | None = None,
     strict: bool = False,
     quiet: bool = False,
@@ -30,7 +30,7 @@ def deep(
     strict
         Exit with 1 if a verdict is CONTRADICTED.
     quiet
-        No progress bar, no table.
+        Print no progress bar and no table.
     """
     from deepnets.pipeline import run_pipeline
 

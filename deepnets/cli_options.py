@@ -51,25 +51,25 @@ class DeepOptions:
     patch
         Side of a ViT's patches, in pixels.
     parametrization
-        If not given, muP, and Depth-muP for networks of residual blocks of chosen number.
+        How widths and depths are scaled; if not given, muP, or Depth-muP for residual-mlp and residual-cnn.
     task
         What the network learns.
     dim
-        Inputs of the synthetic tasks (16 if not given); the single index is of degree 2.
+        The number of inputs of the synthetic tasks (16 if not given). The target of single-index is of degree 2.
     data
         Folder or file of the task's data, for tasks that are read from files.
     loss
         The loss; mse is half the squared error.
     optimizer
-        The optimizer with its default numbers; others through deepnets in Python.
+        The optimizer, with its default hyperparameters; for others use `deepnets` in Python.
     schedule
         The learning rate's schedule.
     steps
         T, the number of steps.
     batch_size
-        Fresh samples in each step.
+        The number of fresh samples in each step.
     seeds
-        How many seeds, or which, with commas: 3 is 0,1,2.
+        How many seeds (3 means 0,1,2), or which, with commas.
     device
         auto (a GPU if there is one), cpu, cuda or cuda:1.
     precision
@@ -83,7 +83,7 @@ class DeepOptions:
     eta
         First and last learning rate; if not given, a range around the predicted edges.
     per_decade
-        Points a decade along each axis of the portrait.
+        Points per decade along each axis of the portrait.
     no_trace
         Fit the edges read from the portrait's grid, without tracing them more finely.
     tolerance
@@ -131,7 +131,7 @@ class DeepOptions:
         if self.dim is not None and self.task not in SYNTHETIC:
             raise Misuse(f"dim is for the synthetic tasks ({', '.join(SYNTHETIC)}), not for {self.task}")
         if (self.task == "text") != (self.network == "transformer"):
-            raise Misuse(f"the network transformer and the task text go together only with each other, not {self.network} with {self.task}")
+            raise Misuse(f"the network transformer and the task text need each other; {self.network} with {self.task} was given")
         if self.task == "text" and (self.data is None or self.loss != "cross_entropy"):
             raise Misuse("the task text needs its file, as --data PATH, and --loss cross_entropy")
         between("accuracy", self.accuracy, 0, 1)

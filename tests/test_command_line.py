@@ -227,6 +227,16 @@ def test_how_to_sweep_is_checked_at_once(tmp_path, words, named, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", ["toy", "deep"])
+def test_options_are_given_by_name_only(command, capsys):
+    assert run(command, "3", "--quiet") == 2
+    assert "Unused" in capsys.readouterr().err
+    assert run(command, "--help") == 0
+    words = capsys.readouterr().out
+    assert "[ARGS]" not in words
+    assert words.index("--gamma") < words.index("--workers")       # the experiment before the machine
+
+
 def test_help_imports_no_package():
     code = ("import sys, lazyrich; lazyrich.run(['--help']); "
             "print('LOADED', *[m for m in ('numpy', 'numba', 'sympy', 'xarray', 'matplotlib', 'torch') if m in sys.modules])")

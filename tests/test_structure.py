@@ -179,6 +179,12 @@ def test_dir_shows_exactly_the_public_names(package):
     assert run.stdout.split() == sorted(listed)
 
 
+@pytest.mark.parametrize("package", ["deepnets.tasks", "deepnets.phenomena", "deepnets.diffusion"])
+def test_dir_of_a_subpackage_shows_exactly_the_public_names(package):
+    module = importlib.import_module(package)
+    assert dir(module) == sorted(module.__all__)
+
+
 def test_a_name_that_is_not_public_is_an_attribute_error():
     import validation
 

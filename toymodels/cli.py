@@ -25,7 +25,6 @@ TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
 
 
 def toy(
-    sweeping: Annotated[SweepOptions, Parameter(name="*")] = SweepOptions(),  # noqa: B008 - frozen
     *,
     model: Literal["one", "two"] = "one",
     depth: Whole | None = None,
@@ -41,19 +40,20 @@ def toy(
     out: Path | None = None,
     strict: bool = False,
     quiet: bool = False,
+    sweeping: Annotated[SweepOptions, Parameter(name="*")] = SweepOptions(),  # noqa: B008 - frozen
 ) -> int:
     """Simulate a toy model over the plane of gamma and eta, find its edges, fit, judge against the theory, draw.
 
     Parameters
     ----------
     model
-        One parameter, at any depth, or two parameters, with catapults.
+        One parameter, at any depth, or two parameters, which can catapult.
     depth
-        L, the number of weight matrices of the one-parameter model; 5 if not given.
+        L, the depth of the one-parameter model, whose output is a power of its weight, w^L; 5 if not given.
     loss
         One loss, or both.
     optimizer
-        With its default hyperparameters; for others use `toymodels` in Python.
+        The optimizer, with its default hyperparameters; for others use `toymodels` in Python.
     schedule
         The schedule of the learning rate.
     steps

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from toymodels.theory.table import Cell, Row
 
 LEGEND = ("f1 = 1 - d1 and f2 = 1 + d2 are the outputs below and above 1 at which the excess is rho; r(f) = -l'(f), r_0 = r(0), "
-          "h_l = l''(1); S_0 is the integral of 1/r from 0 to f1; kappa, C and c_star are numbers (--derive). The line below a law gives "
+          "h_l = l''(1); S_0 is the integral of 1/r from 0 to f1; kappa, C and c_star are numbers (--derive); nan: not predicted. The line below a law gives "
           "the gammas at which the local exponent is within 0.02 of its limit.")
 
 
@@ -32,13 +32,13 @@ def predict(
     Parameters
     ----------
     model
-        One parameter, any depth, or two parameters; if not given, the paper's Table 1 and Appendix F.
+        One parameter, at any depth, or two parameters; if not given, the paper's Table 1 and Appendix F.
     depth
-        L, the number of weight matrices of the one-parameter model; 5 if not given.
+        L, the depth of the one-parameter model, whose output is a power of its weight, w^L; 5 if not given.
     loss
         One loss, or both.
     optimizer
-        With its default hyperparameters.
+        The optimizer, with its default hyperparameters.
     steps
         T, the number of steps, for prefactors and windows.
     rho
@@ -106,8 +106,9 @@ def _print_table(title: str, found: list[Row], steps: int, rho: float) -> None:
     console.print(table)
     for row in found:
         formula = as_text(row.edge.formula)
-        console.print(f"  {row.edge.name:<10} {row.loss:<13} {':' if ' = ' in formula else '='} {formula}", markup=False, highlight=False)
-    for limits in dict.fromkeys(f"{row.edge.name} ({row.loss}): {row.edge.limits}" for row in found if row.edge.limits):
+        console.print(f"  {row.model.name:<4} {row.loss:<13} {row.edge.name:<10} {':' if ' = ' in formula else '='} {formula}",
+                      markup=False, highlight=False)
+    for limits in dict.fromkeys(f"{row.edge.name} ({row.model.name}, {row.loss}): {row.edge.limits}" for row in found if row.edge.limits):
         console.print(f"  {limits}.", markup=False, highlight=False)
     console.print(f"  {LEGEND}\n", markup=False, highlight=False)
 

@@ -9,3 +9,8 @@ from deepnets.diffusion.training_images import TrainingImages, from_digits, from
 
 __all__ = ["Denoiser", "Drawing", "Training", "TrainingImages", "add_noise", "draw_images", "from_digits", "from_idx", "generate",
            "load_sheet", "remove_noise", "train"]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for completion."""
+    return list(__all__)

@@ -1,4 +1,4 @@
-"""Command `lazyrich make-mnist1m`: train a diffusion model on digits, and draw a million images from it."""
+"""Command `lazyrich make-mnist1m`: train a diffusion model on digits, and sample a million images from it."""
 
 from __future__ import annotations
 
@@ -38,29 +38,29 @@ def make_mnist1m(
     digits
         Instead of data: the 8 x 8 digits of scikit-learn, for a trial; images are interpolated to 28 x 28.
     count
-        Images in all; more may be drawn later.
+        The number of images in all; it can be raised later.
     steps
         Training steps.
     batch_size
-        Images in a training step.
+        Images per training step.
     width
         Channels of the denoiser at full resolution, a multiple of 8.
     rate
         Learning rate of Adam.
     drawing_steps
-        Steps of DDIM for each image.
+        Sampling steps (DDIM) for each image.
     guidance
-        Above 0, images are nearer the middle of their class, in twice the time.
+        The strength of classifier-free guidance; above 0, images are more alike and take twice as long.
     shard
-        Images in a file.
+        Images per file.
     at_once
-        Images drawn together.
+        Images sampled at once.
     seed
-        Of all random numbers.
+        The seed of all random numbers.
     device
         auto (a GPU if there is one), cpu, cuda or cuda:1.
     quiet
-        No progress bars, no text.
+        Print no progress bars and no text.
     """
     if (data is None) == (not digits):
         raise Misuse("data must be a folder with MNIST's IDX files, or --digits must be given, but not both")

@@ -16,7 +16,7 @@ NAMES: dict[str, str] = {
     "hessian": "the largest eigenvalues of the Hessian in u, the smallest, and the trace",
     "gauss-newton": "the largest eigenvalues of the Hessian's Gauss-Newton part in u",
     "residual": "the largest and the smallest eigenvalue of the Hessian's residual part in u",
-    "sharpness": "eta lambda/2: SGD on a quadratic trains below 1",
+    "sharpness": "N eta lambda/2: SGD on a quadratic loss trains below 1",
     "kernel": "norms of the tangent kernel (nuclear, Frobenius, operator), and its change since initialization",
     "alignment": "alignment of the last hidden kernel with the targets in three norms, plain and centred",
     "rank": "effective rank of the last hidden kernel",

@@ -15,3 +15,8 @@ from deepnets.phenomena.recorder import Snapshot, watch
 __all__ = ["Catapult", "Collapse", "Kind", "LazyConsistency", "Overshoot", "Sharpening", "SilentAlignment", "SizeSpread",
            "Snapshot", "Stairs", "SuperConsistency", "add_linearised_runs", "catapult", "collapse", "lazy_consistency", "measures",
            "overshoot", "sharpening", "silent_alignment", "size_spread", "stairs", "super_consistency", "watch"]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for completion."""
+    return list(__all__)

@@ -35,9 +35,9 @@ class SilentAlignment:
     def sentence(self) -> str:
         """The alignment in one line."""
         if np.isnan(self.until):
-            return f"silent alignment is not judged: the run did not train, its alignment ends at {self.in_all:.3g} times the first"
-        return (f"{'' if self.fired else 'no '}silent alignment: {self.gained:.3g} times the first when 10% of the loss's fall was done, "
-                f"at step {self.until:.4g}; {self.in_all:.3g} times at the end")
+            return f"silent alignment is not judged: the run did not train; its alignment ends at {self.in_all:.3g} times its first value"
+        return (f"{'' if self.fired else 'no '}silent alignment: after 10% of the loss's fall, at step {self.until:.4g}, the alignment is "
+                f"{self.gained:.3g} times its first value; at the end, {self.in_all:.3g} times")
 
 
 def silent_alignment(loss: ArrayLike, alignment: ArrayLike, step: ArrayLike, zero_output_loss: ArrayLike | None = None,

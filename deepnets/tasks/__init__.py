@@ -21,3 +21,8 @@ from deepnets.tasks.tiny_imagenet_files import tiny_imagenet
 __all__ = ["Digits", "FullBatch", "Images", "Linear", "MultiIndex", "Own", "Photographs", "SingleIndex", "Task", "Teacher", "Text",
            "as_task", "cifar5m", "cifar10", "digits", "fashion_mnist", "from_loader", "full_batch", "linear", "mnist", "mnist_1m",
            "multi_index", "photographs", "single_index", "teacher", "text", "tiny_imagenet"]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for completion."""
+    return list(__all__)

@@ -111,7 +111,7 @@ def test_the_grid_alone_and_the_table(tmp_path, capsys):
     words = ["--width", "8", "--steps", "20", "--gamma", "1e-3", "1e-2", "--eta", "1e-6", "1e-4", "--per-decade", "2", "--device", "cpu"]
     assert run("deep", "--network", "vit", "--task", "digits", "--no-trace", *words, "--out", tmp_path) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "ViT, digits, MSE, SGD, T = 20: no regime with a predicted exponent lies in this plane" in printed
+    assert "ViT, digits, MSE, SGD, T = 20: no regime with a predicted exponent has four gammas in this plane" in printed
     assert "Written to" in printed
 
 

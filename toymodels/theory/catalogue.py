@@ -200,7 +200,7 @@ def _signsgd(model: Model, loss: Any) -> list[Edge]:
              partial(curves.signsgd_eta_min, model=model, loss=loss), partial(_sign_walk, model, loss)),
         Edge("eta_max", "the overshoot of one step", "Appendix F, with prefactor",
              partial(curves.signsgd_eta_max, model=model, loss=loss), partial(_sign_overshoot, model, loss),
-             limits="a lower bound: below it every run ends inside rho, above it the runs of some windows of eta do"
+             limits="a lower bound: below it every run ends inside rho, above it only runs in periodic windows of eta do"
                     + ("" if isinstance(model, OneParameter) else "; d is d2 or -d1, whichever gives the smaller eta"), bound=True),
     ]
 

@@ -33,7 +33,7 @@ def as_latex(expression: Any) -> str:
     >>> import sympy
     >>> gamma = sympy.Symbol("gamma", positive=True)
     >>> print(as_latex((1 + gamma) ** sympy.Rational(-2, 5) * sympy.log(gamma)))
-    \frac{\log \gamma}{\left(1 + \gamma\right)^{2/5}}
+    \frac{\log \gamma}{(1 + \gamma)^{2/5}}
     """
     import sympy
 

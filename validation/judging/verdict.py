@@ -1,9 +1,9 @@
 """Judge whether a fitted exponent, or a bracketed edge, agrees with a claim.
 
-Equivalence and difference are tested together: SUPPORTED if the data exclude everything that differs from the claim by more
-than the tolerance, CONTRADICTED if they exclude everything that does not, UNDECIDED otherwise. (Two
-one-sided tests at 5%: the 90% interval inside the tolerance; Schuirmann, J. Pharmacokinet. Biopharm. 15, 657, 1987. The
-naive rule "claim inside the interval" supports wrong claims in 28% of cases.)
+Equivalence and difference are tested together. A claim is SUPPORTED if the data exclude every exponent that differs from it by
+more than the tolerance, CONTRADICTED if they exclude every exponent within the tolerance, and UNDECIDED otherwise. SUPPORTED
+requires the 90% interval to lie inside the tolerance, which is the same as two one-sided tests at 5% (Schuirmann, J.
+Pharmacokinet. Biopharm. 15, 657, 1987). The naive rule "claim inside the interval" supports wrong claims in 28% of cases.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ class Verdict:
 def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
     """Judge a fitted exponent against a claim.
 
-    SUPPORTED if the 90% interval lies inside ``claim +- tolerance``; CONTRADICTED if the 95% interval is disjoint from
-    it; else UNDECIDED, as also below four gammas, below three uncensored ones, and where the fit is UNDECIDED.
+    SUPPORTED if the 90% interval lies inside ``claim +- tolerance``; CONTRADICTED if the 95% interval is disjoint from it; UNDECIDED
+    otherwise. The verdict is also UNDECIDED with fewer than four gammas, with fewer than three uncensored ones, and if the fit
+    is UNDECIDED.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
     sentence, factor = f"{where}, {measured}: {outcome} within {tolerance:g}", None
     if outcome is VerdictOutcome.UNDECIDED:
         factor = how_much_denser(fit, off, tolerance)
-        sentence += ("; no grid of reasonable density would decide it at this tolerance" if factor is None
+        sentence += ("; at this measured value, no grid of reasonable density would decide it" if factor is None
                      else f"; a grid {factor:.2g} times denser in gamma and eta would decide it")
     return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, how_much_denser=factor, **common)
 

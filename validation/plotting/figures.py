@@ -39,7 +39,7 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
         (``horizon``, ``width``, ``depth``) the last; the title says so.
     predictions : edge -> `Prediction` (or any ``curve(gamma, steps, rho)``), taken at the portrait's steps and rho.
     variable : None or "outcome" for the map of outcomes; else the name of a variable, drawn in colour on a logarithmic
-        scale (an accuracy on a linear one) with the diverged runs in grey.
+        scale (an accuracy on a linear one) with the diverged runs in grey; unrun points stay white.
     ax : axes to draw into; None makes a figure through pyplot, which a notebook shows.
 
     Returns
@@ -227,14 +227,17 @@ def _draw_outcomes(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.nda
 
 
 def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.ndarray], name: str) -> list[Artist]:
-    """Draw one variable with its colour bar, diverged runs in grey; return the legend entry of the grey."""
-    from matplotlib.colors import LogNorm, Normalize
+    """Draw one variable with its colour bar, diverged runs in grey and unrun points left white; return the legend entry of the grey."""
+    from matplotlib.colors import ListedColormap, LogNorm, Normalize
     from matplotlib.patches import Patch
 
     values = picture[name].transpose("gamma", "eta").values.astype(float)
     lost = ~np.isfinite(values)
+    diverged = lost
     if "outcome" in picture:
-        lost |= picture["outcome"].transpose("gamma", "eta").values == Outcome.DIVERGED
+        codes = picture["outcome"].transpose("gamma", "eta").values
+        lost |= codes == Outcome.DIVERGED
+        diverged = lost & (codes != Outcome.UNRUN)
     shown, linear = values[~lost], name == "final_accuracy"
     if linear:
         low, high = 0.0, 1.0
@@ -244,12 +247,13 @@ def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.nda
         high = 10.0 ** np.clip(np.ceil(np.quantile(seen, 0.995) - 1e-9), -200, CEILING.get(name, 300))
         low = min(max(10.0 ** max(np.floor(seen.min()), -300), high * 1e-6), high / 10)
     over, under = bool((shown > high).any()), bool((shown < low).any())
-    ax.set_facecolor(COLOURS[Outcome.DIVERGED])
     painted = _paint(ax, mesh, np.ma.masked_array(np.where(lost, high, np.clip(values, low, high)), lost),
                      cmap="viridis", norm=Normalize(low, high) if linear else LogNorm(low, high))
+    if diverged.any():
+        _paint(ax, mesh, np.ma.masked_array(np.zeros(diverged.shape), ~diverged), cmap=ListedColormap([COLOURS[Outcome.DIVERGED]]))
     extend = {(0, 0): "neither", (1, 0): "max", (0, 1): "min", (1, 1): "both"}[over, under]
     ax.figure.colorbar(painted, ax=ax, label=picture[name].attrs.get("long_name", name), extend=extend)
-    return [Patch(facecolor=COLOURS[Outcome.DIVERGED], edgecolor="0.35", label="diverged")] if lost.any() else []
+    return [Patch(facecolor=COLOURS[Outcome.DIVERGED], edgecolor="0.35", label="diverged")] if diverged.any() else []
 
 
 def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho: float, width: float) -> list[Artist]:

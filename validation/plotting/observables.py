@@ -116,7 +116,7 @@ def _draw_parts(axes: Any, observed: xr.Dataset, laws: Any) -> None:
 def _draw_sharpness(axes: Any, observed: xr.Dataset, laws: Any) -> None:
     scale = draw_in_time(axes[0], observed, observed["sharpness"])
     axes[0].axhline(1, color="black", lw=1, ls=(0, (6, 2)))
-    axes[0].set(title="sharpness in units of 2/η", ylabel="η λ₁/2")
+    axes[0].set(title="sharpness in units of 2/η", ylabel="N η λ₁/2")
     _draw_bar(axes, scale)
 
 
@@ -173,7 +173,7 @@ def _draw_agreement(axes: Any, observed: xr.Dataset, laws: Any) -> None:
 DRAWN: dict[str, tuple[tuple[str, ...], int, Callable[[Any, Any, Any], None], str]] = {
     "hessian": (("hessian",), 2, _draw_hessian, "largest eigenvalues of the Hessian in theta, over gamma after the last step and in time"),
     "parts": (("gauss_newton", "residual_part"), 1, _draw_parts, "extreme eigenvalues of the parts of the Hessian in u, over gamma"),
-    "sharpness": (("sharpness",), 1, _draw_sharpness, "eta lambda/2 in time, one line for each gamma"),
+    "sharpness": (("sharpness",), 1, _draw_sharpness, "sharpness N eta lambda/2 in time, one line for each gamma"),
     "kernel": (("kernel",), 2, _draw_kernel, "size of the tangent kernel and its change in time, one line for each gamma"),
     "alignment": (("alignment",), 3, _draw_alignment, "alignment of the last hidden kernel with the targets in time, in three norms"),
     "rank": (("rank",), 2, _draw_rank, "effective rank of the last hidden kernel in time"),

@@ -17,14 +17,15 @@ from validation.reporting.html import MARKS, Picture, Section, tabulate, write_r
 from validation.storage.atomic import publish
 
 WHOLE = "whole curve, decades off"
-NOTHING = "no regime with a predicted exponent lies in this plane"
+NOTHING = "no regime with a predicted exponent has four gammas in this plane"
 SHOWN = {"outcome": "outcomes of training", "final_excess": "final loss", "peak_excess": "largest loss"}
 COLOURS = {"SUPPORTED": "green", "CONTRADICTED": "red", "UNDECIDED": "yellow"}
 
 
 HEADINGS = ("edge", "regime", "gamma", "n", "limit", "slope", "measured", "verdict")
 RIGHT = ("n", "limit", "slope", "measured")      # columns of numbers
-LEGEND = "limit: the predicted exponent far in the regime; slope: the predicted one over these gammas"
+LEGEND = ("n: number of gammas; limit: the predicted exponent far in the regime; slope: the predicted one over these gammas; "
+          "measured: with its 95% interval")
 
 
 def print_table(title: str, assessments: Iterable[Assessment]) -> None:

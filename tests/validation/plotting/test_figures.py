@@ -207,6 +207,22 @@ def test_a_variable_is_drawn_on_a_log_scale_with_divergence_in_grey():
     assert ax.figure.axes[1].get_ylabel() == "excess loss after the last step"
 
 
+def test_only_diverged_runs_are_grey_in_the_map_of_a_variable():
+    portrait = synthetic(5, 9)
+    portrait["eta_value"] = portrait["eta"] * portrait["gamma"] ** 2
+    portrait["outcome"] = portrait["outcome"] * 0 + Outcome.CONVERGED
+    portrait["final_excess"] = portrait["final_excess"] * 0 + 1e-3
+    portrait = portrait.assign_coords(eta=np.arange(9))
+    portrait["outcome"][dict(gamma=2, eta=4)], portrait["final_excess"][dict(gamma=2, eta=4)] = Outcome.UNRUN, np.nan
+    portrait["outcome"][dict(gamma=3, eta=4)], portrait["final_excess"][dict(gamma=3, eta=4)] = Outcome.DIVERGED, np.inf
+    ax = figures.plot_portrait(portrait, variable="final_excess", ax=axes())
+    (gamma,) = portrait["gamma"][3:4].values
+    assert pixel(ax, 1.0, 1.0) == (255, 255, 255)                                              # not measured
+    assert pixel(ax, 1.0, 1e16) == pixel(ax, 1.0, 1e-16) == (255, 255, 255)                    # outside of this gamma's rates
+    assert pixel(ax, gamma, gamma**2) == rgb(figures.COLOURS[Outcome.DIVERGED])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["diverged"]
+
+
 def test_ending_worse_than_it_began_is_beyond_the_scale():
     portrait = synthetic()
     for name, top in (("final_excess", 1.0), ("peak_excess", 1e6)):
