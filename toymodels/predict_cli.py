@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from toymodels.theory.table import Cell, Row
 
 LEGEND = ("f1 = 1 - d1 and f2 = 1 + d2 are the outputs below and above 1 at which the excess is rho; r(f) = -l'(f), r_0 = r(0), "
-          "h_l = l''(1); S_0 is the integral of 1/r from 0 to f1; kappa, C and c_star are numbers (--derive); nan: not predicted. The line below a law gives "
-          "the gammas at which the local exponent is within 0.02 of its limit.")
+          "h_l = l''(1); S_0 is the integral of 1/r from 0 to f1; kappa, C and c_star are numbers (--derive); nan: not predicted. "
+          "The line below a law gives the gammas at which the local exponent is within 0.02 of its limit.")
 
 
 def predict(

@@ -185,7 +185,7 @@ def assemble(found: list[list[list[tuple[float, float, int, float]]]], names: li
     coords = {"edge": names, "bound": ["lower", "upper"], **{d: portrait[d] for d in (*leading, "gamma")}}
     return xr.Dataset({
         "eta": ((*dims, "bound"), table[..., :2], {"long_name": "learning rate at the edge", "units": "1",
-                                                   "comment": "one end NaN: censored, the rates end before the edge does; both NaN: no such edge"}),
+                                                   "comment": "one end NaN: censored, as the rates end first; both NaN: no such edge"}),
         "crossings": (dims, table[..., 2].astype(np.int32), {"long_name": "times the edge is crossed", "units": "1"}),
         "fringe": (dims, table[..., 3], {"long_name": "distance of the first and the last crossing", "units": "decades"}),
     }, coords=coords, attrs=attrs)
