@@ -39,7 +39,8 @@ ON_A_CORE = 32       # runs trained at once on a CPU: more do not fit into its c
 class DeepExperiment(Experiment):
     """A network and its task: an experiment for `validation.sweep` and `validation.trace`.
 
-    Losses are of fresh batches before each step; the excess is the mean of ten of them over that of the zero output.
+    The loss of a step is that of its fresh batch, before the update. The excess is the mean of ten such losses, divided by the loss of the
+    zero output.
 
     To find an edge within 0.1 decade at the least cost, use ``trace(experiment, gamma, edge, rtol=0.25, per_decade=2)``: a scan in half
     decades, then bisection, about a tenth of the runs of a grid of ten rates a decade from 1e-12 to 1e12. The default 20 rates a

@@ -31,8 +31,8 @@ class Outcome(IntEnum):
     OSCILLATING = 4, "bounded, tail above rho, and the loss rose during the tail (cycles, chaos)"
     STUCK = 5, "parked at the saddle: |w| < 1/2, tail above rho, and the loss changed by less than 1e-3 of itself over the tail"
     DIVERGED = 6, "non-finite, or a parameter beyond 1e30"
-    DEAD = 7, "every unit off, output constant"
-    FAILED = 8, "the run itself crashed; the traceback is in the store"
+    DEAD = 7, "every unit is inactive, and the output is constant"
+    FAILED = 8, "the run raised an error or ended its process; the traceback is stored with the portrait"
 
     @property
     def label(self) -> str:

@@ -103,7 +103,8 @@ def judge_no_slope(quantity: str, size: str, sizes: np.ndarray, values: np.ndarr
         words = f"slope {fit.exponent:.3f} +- {half:.3f} (95%)"
     verdict = judge(fit, 0.0, tolerance)
     # the judge's sentence is about gammas and denser grids; here the variable is the size, and more seeds decide
-    return replace(verdict, regime=None, how_much_denser=None, sentence=f"{where}: {words}: {verdict.outcome} within {tolerance:g} of none")
+    sentence = f"{where}: {words}: {verdict.outcome} within {tolerance:g} of slope 0"
+    return replace(verdict, regime=None, how_much_denser=None, sentence=sentence)
 
 
 def _slope(quantity: str, sizes: np.ndarray, log: np.ndarray, base: float, off: np.ndarray) -> PowerLawFit:

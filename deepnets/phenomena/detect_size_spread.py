@@ -111,7 +111,7 @@ def size_spread(curves: ArrayLike, tolerance: float = TOLERANCE, late: float = L
     else:
         outcome = VerdictOutcome.CONTRADICTED if interval[0] > tolerance else VerdictOutcome.UNDECIDED
     sentence = (f"{where}: apart by {spread:.3f} decades, {interval[0]:.3f} to {interval[1]:.3f} (95%), where seeds scatter by "
-                f"{scatter:.3f}: {outcome} within {tolerance:g} of none")
+                f"{scatter:.3f}: {outcome} within {tolerance:g} of no spread")
     verdict = Verdict(outcome, spread, interval, 0.0, tolerance, sentence, edge=what)
     return SizeSpread(spread, interval, interval90, scatter, np.sqrt(np.maximum(_between(y), 0)), verdict)
 

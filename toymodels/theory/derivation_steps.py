@@ -145,7 +145,7 @@ def _flow(model: Model, loss: Any, optimizer: Optimizer) -> list[Step]:
                  _equation("dw/dtau", derive_collapse(model.depth, loss))),
         ]
     momentum = r"; momentum multiplies the rate by $1/(1 - \beta)$, after a delay" if optimizer.name == "momentum" else ""
-    return [*steps, Step(rf"$T$ steps suffice from $\eta_\mathrm{{min}} = S/T$ on{momentum}.")]
+    return [*steps, Step(rf"$T$ steps suffice at rates of at least $\eta_\mathrm{{min}} = S/T${momentum}.")]
 
 
 def _stability(model: Model, loss: Any, optimizer: Optimizer) -> list[Step]:
@@ -166,7 +166,7 @@ def _stability(model: Model, loss: Any, optimizer: Optimizer) -> list[Step]:
     if isinstance(model, OneParameter):
         divergence = derive_divergence_one(model.depth, loss)
         if divergence is None:
-            return [*steps, Step(r"There is no closed form for an edge of divergence: it is fractal ($L > 2$), or there is none.")]
+            return [*steps, Step(r"The edge of divergence has no closed form: it is fractal ($L > 2$), or does not exist.")]
         return [*steps, Step("Runs diverge from", _equation("eta_div", divergence))]
     if isinstance(loss, MSE):
         steps += _invariant()
