@@ -99,12 +99,12 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     portrait = open_portrait(path)
     title, edges, predictions, usual = _read_with_theory(portrait, rho)
     tolerance = usual if tolerance is None else tolerance
-    if out is not None:
-        check_writable(out)
-        refuse_foreign(out)
     if not predictions:
         raise Misuse(f"the theory predicts no edge for the portrait at {path} ({title}): there is nothing to judge")
     assessments, curves = assess(edges, predictions, tolerance), assess_curves(edges, predictions)
+    if out is not None:
+        refuse_foreign(out)
+        check_writable(out)
     print_table(title, assessments)
     print_curves(curves)
     if not (assessments or curves):

@@ -106,6 +106,22 @@ def test_judge_exits_with_1_where_a_verdict_is_contradicted(written, tmp_path, c
     assert "CONTRADICTED" in capsys.readouterr().out
 
 
+def test_judge_leaves_no_folder_behind_when_it_refuses(tmp_path, capsys):
+    from toymodels import OneParameter
+    from validation import Plane, save_portrait, sweep
+
+    plane = Plane.log(gamma=(1e-2, 1e-1), eta=(1e-4, 1e1), per_decade=2)
+    trained = save_portrait(sweep(ToyExperiment(OneParameter(3), steps=20), plane), tmp_path / "trained.nc")
+    scheduled = save_portrait(sweep(ToyExperiment(OneParameter(3), steps=20, schedule="warmup_cosine"), plane), tmp_path / "scheduled.nc")
+    assert run("judge", trained, "--tolerance", "-1", "--out", tmp_path / "judged") == 2
+    assert "tolerance must be" in capsys.readouterr().err
+    assert run("judge", scheduled, "--out", tmp_path / "judged") == 2
+    assert "there is nothing to judge" in capsys.readouterr().err
+    assert not (tmp_path / "judged").exists()
+    assert run("judge", trained, "--out", trained) == 2
+    assert "it is not a folder" in capsys.readouterr().err
+
+
 def test_predict_prints_the_edges(capsys):
     assert run("predict", "--model", "one", "--depth", "5", "--loss", "mse") == 0
     assert "2/5" in capsys.readouterr().out

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
+from os.path import splitext
 
 
 def attach(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
@@ -20,8 +20,9 @@ def attach(package: str, file: str) -> tuple[Callable[[str], object], Callable[[
     package, file : its ``__name__`` and ``__file__``; the stub lies next to the file. Every line of the stub after the docstring is
         ``from module import Name as Name``.
     """
-    origin = {alias.name: node.module for node in ast.parse(Path(file).with_suffix(".pyi").read_text()).body
-              if isinstance(node, ast.ImportFrom) and node.module for alias in node.names}
+    with open(f"{splitext(file)[0]}.pyi", encoding="utf-8") as stub:      # without pathlib, a third of the import's time
+        imports = [node for node in ast.parse(stub.read()).body if isinstance(node, ast.ImportFrom)]
+    origin = {alias.name: node.module for node in imports if node.module for alias in node.names}
     public = sorted(origin)
 
     def get(name: str) -> object:

@@ -136,6 +136,8 @@ def refuse_foreign(folder: str | os.PathLike[str]) -> None:
             content = path.read_bytes()
         except FileNotFoundError:
             continue
+        except NotADirectoryError:
+            raise Misuse(f"cannot write to {folder}: it is not a folder") from None
         except OSError as error:
             raise Misuse(f"{path} cannot be read: {error.strerror}") from None
         if mark not in content:
