@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -17,16 +17,18 @@ from deepnets import losses, optimizers, precision, schedules
 from deepnets.batched.graph import as_compile
 from deepnets.batched.stack import choose_stack
 from deepnets.centered.functional import trainable
+from deepnets.centered.source_line import name_source_line
 from deepnets.device import as_device, threads_for
 from deepnets.failed_runs import Failure
-from deepnets.memory import Need, count_fitting_runs, estimate, train_in_pieces
+from deepnets.memory import count_fitting_runs, estimate, split_held_out, train_in_pieces
+from deepnets.network_factory import FINGERPRINT_SEED, build_network, compute_fingerprint
 from deepnets.precision import DTYPES, arithmetic, as_precision
-from deepnets.preflight import check_samples, check_steps, check_weights, try_out
+from deepnets.preflight import check_samples, check_size, check_steps, check_weights, try_out
 from deepnets.run_arguments import as_seeds, as_steps
 from deepnets.run_outcomes import CATAPULT_PEAK, average_curve, choose_curve_steps, judge_runs
 from deepnets.tasks import Task, as_task
 from deepnets.training import TOO_FAR, Recipe, TrainingResult, batch, held_out, parameter_rates, rate_width, train
-from validation.arguments import Misuse, between, whole
+from validation.arguments import Misuse, between, refuse_subclass, whole
 from validation.experiment import Experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
@@ -48,9 +50,12 @@ class DeepExperiment(Experiment):
 
     Attributes
     ----------
-    network : a specification such as `deepnets.MLP`, or a callable seed -> torch.nn.Module.
+    network : a specification such as `deepnets.MLP`, or a callable seed -> torch.nn.Module. The random states of torch, numpy and Python
+        are set to the seed before it is called, and restored; its module is copied and stays as it is. It is called with seed 0 as well,
+        whatever the seeds, for the fingerprint in the description.
     task : one of `deepnets.tasks`, or an object with their methods.
-    loss : "mse" (half the squared error, averaged over samples and outputs) or "cross_entropy".
+    loss : "mse" (half the squared error, averaged over samples and outputs) or "cross_entropy". Subclasses of the package's losses and
+        optimizers are refused.
     optimizer : "sgd", "signsgd", "momentum", "adam", or one of `deepnets.optimizers` with its numbers.
     schedule : "constant", "warmup_cosine", or one of `deepnets.schedules`.
     steps : T >= 1; or several T, increasing, with a constant schedule: the runs are judged after each, and the portrait has a dim
@@ -76,7 +81,7 @@ class DeepExperiment(Experiment):
     Raises
     ------
     Misuse : naming the argument, its value and what is allowed.
-    Unsupported : from `measure`, naming the network's operation that differences cannot be propagated through.
+    Unsupported : from `check` and `measure`, naming the network's operation that differences cannot be propagated through, and its line.
     """
 
     network: Any
@@ -93,13 +98,16 @@ class DeepExperiment(Experiment):
     rho: float = 0.5
     curves: int = 0
     compile: bool | str = "auto"
-    _need: ClassVar[Need]
+    _computed: ClassVar[dict[str, Any]]      # what the check and the fingerprint have found; shared by `with_seeds`
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_computed", {})
         if isinstance(self.network, type | nn.Module) or not (hasattr(self.network, "scalings") or callable(self.network)):
             raise Misuse("network must be a specification such as deepnets.MLP(...), or a callable seed -> torch.nn.Module, "
                          f"not {self.network!r}")
         as_task(self.task)
+        refuse_subclass("loss", self.loss, tuple(map(type, losses.LOSSES.values())))
+        refuse_subclass("optimizer", self.optimizer, tuple(optimizers.OPTIMIZERS.values()))
         for name, value in (("loss", losses.as_loss(self.loss)), ("optimizer", optimizers.as_optimizer(self.optimizer)),
                            ("schedule", schedules.as_schedule(self.schedule)), ("steps", as_steps(self.steps)),
                            ("batch_size", whole("batch_size", self.batch_size)), ("rho", between("rho", self.rho, 0, 1)),
@@ -141,10 +149,11 @@ class DeepExperiment(Experiment):
     def describe(self) -> dict[str, Any]:
         """Return the experiment as JSON at full precision, without device, tile and compilation.
 
-        `curves` is part of it although it changes no run: a store cannot be extended by portraits with other variables.
+        `curves` is part of it although it changes no run: a store cannot be extended by portraits with other variables. For a callable,
+        ``fingerprint`` holds the names and shapes of parameters and buffers, and a digest of their values for seed 0, whatever the seeds.
         """
         network = self.network
-        return {
+        return self._describe_fingerprint() | {
             "witness": "deep",
             "network": network.describe() if hasattr(network, "describe") else {
                 "name": f"{getattr(network, '__module__', '')}.{getattr(network, '__qualname__', type(network).__qualname__)}"},
@@ -152,7 +161,7 @@ class DeepExperiment(Experiment):
             "loss": self.loss.name,
             "optimizer": optimizers.describe(self.optimizer),
             "schedule": schedules.describe(self.schedule),
-            "steps": list(self.steps) if isinstance(self.steps, tuple) else self.steps,
+            "steps": self._list_steps(),
             "batch_size": self.batch_size,
             "seeds": list(self.seeds),
             "precision": self.precision,
@@ -161,26 +170,48 @@ class DeepExperiment(Experiment):
             "curves": self.curves,
         }
 
+    def _list_steps(self) -> int | list[int]:
+        return list(self.steps) if isinstance(self.steps, tuple) else int(self.steps)     # type: ignore[arg-type]
+
+    def _describe_fingerprint(self) -> dict[str, Any]:
+        """Return the fingerprint of a callable's network, computed once, as an entry of the description; a specification needs none."""
+        if hasattr(self.network, "scalings"):
+            return {}
+        if "fingerprint" not in self._computed:
+            self._computed["fingerprint"] = compute_fingerprint(build_network(self.network, FINGERPRINT_SEED, self.device))
+        return {"fingerprint": self._computed["fingerprint"]}
+
+    def with_seeds(self, seeds: Sequence[int]) -> Self:
+        """Return the same experiment with other seeds; what has been checked is not checked again."""
+        other = replace(self, seeds=tuple(seeds))
+        object.__setattr__(other, "_computed", self._computed)
+        return other
+
     def rules(self) -> dict[str, Any]:
         """Return the attributes by which `validation.locate` reads the edges of networks."""
-        return {"rho": self.rho, "steps": self.describe()["steps"], "catapult_peak": CATAPULT_PEAK,
+        return {"rho": self.rho, "steps": self._list_steps(), "catapult_peak": CATAPULT_PEAK,
                 "eta_max_of": "lowest" if self.optimizer.name == "signsgd" else "highest",
                 "device": self.device, **precision.describe(self.precision, self.device)}
 
     def check(self) -> None:
-        """Refuse what cannot be trained, before anything is trained or written; `validation.sweep` calls it before it creates a store.
+        """Refuse what cannot be trained, before anything is trained or written; it takes time only when it is first called.
+
+        `measure` calls it, and so do `validation.sweep`, `trace`, `descend` and the command lines.
 
         Raises
         ------
         Misuse : a batch, a network or the losses of so many steps do not fit into memory; what `measure` refuses of network and task.
         Unsupported : naming the network's operation that differences cannot be propagated through.
         """
+        if "checked" in self._computed:
+            return
         check_samples("batch_size", self.batch_size, self.task)
         check_steps("steps", self.horizons[-1])
-        check_weights(self._build, self.seeds[0], DTYPES[self.precision], self.device)
+        if hasattr(self.network, "scalings"):
+            check_weights(self.network.build, self.seeds[0], DTYPES[self.precision], self.device)
         with torch.random.fork_rng(devices=[self.device] if self.device.startswith("cuda") else []):
-            module = self.theta_0(self.seeds[0])
-            self._count_fitting_runs(module, self.recipe(module))
+            self._count_fitting_runs(self.theta_0(self.seeds[0]))
+        self._computed["checked"] = True
 
     def measure(self, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
         """Train at every (gamma, eta) with every seed and return the portrait.
@@ -200,6 +231,7 @@ class DeepExperiment(Experiment):
         if plane.gamma[0] < least or plane.gamma[-1] > TOO_FAR:
             outside = plane.gamma[0] if plane.gamma[0] < least else plane.gamma[-1]
             raise Misuse(f"gamma must lie between {least:.2g} and {TOO_FAR:g} in {DTYPES[self.precision]}, not {outside:g}")
+        self.check()
         portrait = self._blank(plane)
         runs = plane.shape[0] * plane.shape[1]
         arrays = {str(n): v.values.reshape(len(self.seeds), -1, runs) for n, v in portrait.data_vars.items() if n != "eta_value"}
@@ -238,6 +270,7 @@ class DeepExperiment(Experiment):
     def _trainer(self, seed: int, gammas: np.ndarray, etas: np.ndarray) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], int, int]:
         """Return a function that trains runs, given their indices, how many runs there are, and how many may be trained at once."""
         module = self.theta_0(seed)
+        most = self._count_fitting_runs(module)
         stack, recipe = choose_stack(module, self.compile), self.recipe(module)
         # a fault of the task is raised before training, and not for every run
         batch(recipe, seed, 0, next(module.parameters()))
@@ -246,16 +279,19 @@ class DeepExperiment(Experiment):
         parameters = sum(p.numel() for p in module.parameters())
 
         def train_runs(which: np.ndarray) -> dict[str, np.ndarray]:
-            with arithmetic(self.precision, self.device), threads_for(parameters, self.batch_size, self.device):
+            with arithmetic(self.precision, self.device), threads_for(parameters, self.batch_size, self.device), name_source_line():
                 return self._judge(train(module, stack, recipe, gammas[which], etas[which], seed))
-        return train_runs, len(gammas), self._count_fitting_runs(module, recipe)
+        return train_runs, len(gammas), most
 
-    def _count_fitting_runs(self, module: nn.Module, recipe: Recipe) -> int:
+    def _count_fitting_runs(self, module: nn.Module) -> int:
         """Return how many runs are trained at once, or raise `Misuse` if not even one fits."""
-        with arithmetic(self.precision, self.device):
-            if not hasattr(self, "_need"):      # the same for all seeds and tiles
-                object.__setattr__(self, "_need", estimate(module, recipe))
-            fit = count_fitting_runs(module, recipe, self.device, self._need)
+        recipe = self.recipe(module)
+        with arithmetic(self.precision, self.device), name_source_line():
+            if "need" not in self._computed:      # the same for all seeds and tiles
+                self._computed["need"] = estimate(module, recipe)
+            recipe, need = split_held_out(module, recipe, self.device, self._computed["need"])
+            self._computed.update(need=need, held_out_samples=recipe.held_out_samples)
+            fit = count_fitting_runs(module, recipe, self.device, need)
         return min(fit, ON_A_CORE) if self.device == "cpu" else fit
 
     def _judge(self, result: TrainingResult) -> dict[str, np.ndarray]:
@@ -277,16 +313,13 @@ class DeepExperiment(Experiment):
         T = self.horizons[-1]
         return Recipe(self.task, self.loss, self.optimizer, self.schedule.factors(T),
                       parameter_rates(scalings, self.optimizer, list(trainable(module)), self.width), self.batch_size, self.horizons,
-                      choose_curve_steps(T, self.curves))
+                      choose_curve_steps(T, self.curves), self._computed.get("held_out_samples"))
 
     def theta_0(self, seed: int) -> nn.Module:
         """Return the network of a seed at theta_0, in this experiment's dtype and on its device, after it has been tried out."""
-        network = self._build(seed)
-        if not isinstance(network, nn.Module):
-            raise Misuse(f"network must return a torch.nn.Module, but for seed {seed} it returned {network!r}")
-        module = network.to(device=self.device, dtype=DTYPES[self.precision])
-        try_out(module, self.task, seed)
+        network, dtype = build_network(self.network, seed, self.device), DTYPES[self.precision]
+        check_size(network, dtype, self.device)
+        module = network.to(device=self.device, dtype=dtype)
+        with name_source_line():
+            try_out(module, self.task, seed)
         return module
-
-    def _build(self, seed: int) -> Any:
-        return self.network.build(seed) if hasattr(self.network, "build") else self.network(seed)

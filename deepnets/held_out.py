@@ -22,11 +22,12 @@ class HeldOut:
     x, y : inputs and targets (see `Loss.target`), on the device and of the dtype of the network.
     labels : class indices, (n,) or (n, length); None where the targets are numbers.
     batch_size : samples of a training step.
+    at_once : samples in a part; None: as many as a batch, or as have `ROWS` outputs if these are more.
     """
 
-    def __init__(self, x: torch.Tensor, y: torch.Tensor, labels: torch.Tensor | None, batch_size: int) -> None:
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, labels: torch.Tensor | None, batch_size: int, at_once: int | None = None) -> None:
         self.labels = labels
-        size = max(batch_size, ROWS // max(1, 1 if labels is None else labels[0].numel()))
+        size = at_once or max(batch_size, ROWS // max(1, 1 if labels is None else labels[0].numel()))
         self.parts = list(zip(x.split(size), y.split(size), strict=True))
         self.label_parts = labels.split(size) if labels is not None else [None] * len(self.parts)
 

@@ -44,23 +44,24 @@ class Need:
         return self.shared + runs * self.run
 
 
-def estimate(module: nn.Module, recipe: Recipe) -> Need:
+def estimate(module: nn.Module, recipe: Recipe, evaluated: bool = True) -> Need:
     """Return the need of training: u, its gradient, the optimizer's memories, moved weights, activations, held-out samples.
 
     A training step, a drop of runs and an evaluation on held-out samples are run on meta tensors, which have no data, with two runs and
-    with four, and the bytes alive at once are counted. A module that needs data is run on the CPU.
+    with four, and the bytes alive at once are counted. A module that needs data is run on the CPU. With `evaluated` False, the evaluation
+    is left out.
     """
     try:
-        few, more = (_peak(module, recipe, runs, "meta") for runs in (2, 4))
+        few, more = (_peak(module, recipe, runs, "meta", evaluated) for runs in (2, 4))
     except Misuse:
         raise
     except Exception:      # the module makes tensors on a device of its own choice
-        few, more = (_peak(module, recipe, runs, "cpu") for runs in (2, 4))
+        few, more = (_peak(module, recipe, runs, "cpu", evaluated) for runs in (2, 4))
     run = max(1, (more - few) // 2)
     return Need(run, max(0, few - 2 * run))
 
 
-def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str) -> int:
+def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str, evaluated: bool) -> int:
     """Return the largest number of bytes alive at once."""
     module = copy.deepcopy(module).to(device)
     stack, like, optimizer = choose_stack(module), next(module.parameters()), recipe.optimizer
@@ -69,7 +70,8 @@ def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str) -> int:
         gamma = torch.ones(runs, dtype=like.dtype, device=device)
         memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
         samples = held_out(recipe, like)
-        stack.outputs(u, gamma, samples.parts[0][0], running)
+        if evaluated:
+            stack.outputs(u, gamma, samples.parts[0][0], running)
         x, y = batch(recipe, 0, 0, like)
         _, gradient = stack.gradients(u, gamma, x, y, recipe.loss, running)
         stay = torch.arange(runs, device=device)
@@ -124,6 +126,27 @@ def usable_memory(device: str) -> int:
     return int(SAFE[torch.device(device).type] * free_memory(device))
 
 
+def split_held_out(module: nn.Module, recipe: Recipe, device: str, need: Need) -> tuple[Recipe, Need]:
+    """Return the recipe and its need, with fewer held-out samples evaluated at once where these are what does not fit.
+
+    Raises
+    ------
+    Misuse : not even one held-out sample fits.
+    """
+    usable = usable_memory(device)
+    if need.of(1) <= usable or estimate(module, recipe, evaluated=False).of(1) > usable:
+        return recipe, need
+    samples = len(held_out(recipe, next(module.parameters())).parts[0][0])
+    while need.of(1) > usable:
+        if samples == 1:
+            raise Misuse(f"out of memory: evaluating one run on a single held-out sample needs about {need.of(1) / GB:.3g} GB, and "
+                         f"{usable / GB:.3g} GB are free: smaller held-out samples or a smaller network would need less")
+        samples //= 2
+        recipe = replace(recipe, held_out_samples=samples)
+        need = estimate(module, recipe)
+    return recipe, need
+
+
 def count_fitting_runs(module: nn.Module, recipe: Recipe, device: str, need: Need) -> int:
     """Return how many runs fit into the usable memory of the device, at least one.
 
@@ -146,7 +169,7 @@ def _describe_lack(module: nn.Module, recipe: Recipe, need: Need, usable: int) -
     fits, low, high = "not even batch_size=1 would fit", 0, recipe.batch_size
     while high - low > 1:
         middle = (low + high) // 2
-        if estimate(module, replace(recipe, batch_size=middle)).of(1) <= usable:
+        if estimate(module, replace(recipe, batch_size=middle, held_out_samples=1)).of(1) <= usable:
             low, fits = middle, f"batch_size={middle} would fit"
         else:
             high = middle

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from validation.arguments import Misuse
-from validation.experiment import digest
+from validation.experiment import are_of_one_experiment, name_experiment
 from validation.plane import Plane
 from validation.progress import bar
 from validation.storage.files import open_portrait, save_portrait
@@ -30,9 +30,9 @@ def open_earlier(target: Path, experiment: DeepExperiment, plane: Plane, overwri
     if not target.exists():
         return None
     stored = open_portrait(target)
-    names = stored.attrs.get("digest"), stored.attrs.get("plane")
-    expected = digest(experiment.describe()), _first_gammas(plane, stored.sizes["gamma"]).digest
-    if names == expected and stored["seed"].values.tolist() == list(experiment.seeds):
+    same = are_of_one_experiment(stored.attrs, name_experiment(experiment.describe()))
+    same = same and stored.attrs.get("plane") == _first_gammas(plane, stored.sizes["gamma"]).digest
+    if same and stored["seed"].values.tolist() == list(experiment.seeds):
         return stored
     if overwrite:
         return None
@@ -61,6 +61,7 @@ def sweep_into_netcdf(experiment: DeepExperiment, plane: Plane, target: Path, be
             block = sweep(experiment, Plane(*plane.part(slice(first, last), slice(None))), executor=workers).assign_attrs(attrs)
             portrait = block if portrait is None else xr.concat([portrait, block], "gamma", combine_attrs="override",
                                                                 data_vars="minimal")
+            portrait.attrs |= {name: block.attrs[name] for name in ("description", "digest")}
             portrait.attrs["plane"] = _first_gammas(plane, last).digest
             save_portrait(portrait, target, overwrite=True)
             advance(last - first)

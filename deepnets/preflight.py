@@ -7,9 +7,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from deepnets.centered import Unsupported
 from deepnets.centered.centered import Centered
+from deepnets.centered.functional import trainable
+from deepnets.centered.propagation import propagate_pairs
 from deepnets.memory import GB, usable_memory
 from deepnets.tasks import Task
 from deepnets.tasks.task import draw_batch, place_like
@@ -31,15 +34,20 @@ def check_steps(name: str, steps: int) -> None:
 
 
 def check_weights(build: Callable[[int], Any], seed: int, dtype: torch.dtype, device: str) -> None:
-    """Raise `Misuse` if a network does not fit into a device's memory; it is built from fake tensors, which have no data."""
+    """Raise `Misuse` if a specification's network does not fit into a device's memory; it is built from fake tensors, without data."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     try:
         with torch.random.fork_rng(devices=[]), FakeTensorMode():
             module = build(seed)
-        parameters = sum(p.numel() for p in module.parameters()) if isinstance(module, nn.Module) else 0
     except Exception:      # a network that needs data is built later, and its own error appears then
         return
+    check_size(module, dtype, device)
+
+
+def check_size(module: nn.Module, dtype: torch.dtype, device: str) -> None:
+    """Raise `Misuse` if a network's parameters in `dtype` do not fit into a device's memory."""
+    parameters = sum(p.numel() for p in module.parameters() if not is_lazy(p))
     _fits("network", parameters, dtype.itemsize * parameters, "parameters", device)
 
 
@@ -58,6 +66,8 @@ def try_out(module: nn.Module, task: Task, seed: int) -> None:
         against the targets, and train towards something else.
     Unsupported : naming the operation.
     """
+    if not trainable(module):
+        raise Misuse(f"network must have trainable floating-point parameters; {type(module).__name__} has none")
     centered = Centered(module, GAMMA, "pairs")
     x, y = draw_batch(task, seed, 0, 2)
     f = _output(centered, place_like(x, next(module.parameters())))
@@ -73,7 +83,7 @@ def try_out(module: nn.Module, task: Task, seed: int) -> None:
 def _output(centered: Centered, x: torch.Tensor) -> Any:
     """Return f~ of the inputs."""
     try:
-        return centered(x)
+        return propagate_pairs(centered.module, centered.coordinates(), GAMMA, (x,))[0]
     except Misuse:
         raise
     except Exception as error:

@@ -59,6 +59,7 @@ class Recipe:
     batch_size : samples a step.
     horizons : increasing numbers of steps after which runs are judged, the last T; None: T alone.
     curves : increasing numbers of steps, at most T, after which the loss on held-out samples is recorded.
+    held_out_samples : how many are evaluated at once; None: see `deepnets.held_out.HeldOut`.
     """
 
     task: Task
@@ -69,6 +70,7 @@ class Recipe:
     batch_size: int
     horizons: tuple[int, ...] | None = None
     curves: tuple[int, ...] = ()
+    held_out_samples: int | None = None
 
     @property
     def judged_at(self) -> tuple[int, ...]:
@@ -189,7 +191,7 @@ def held_out(recipe: Recipe, like: torch.Tensor) -> HeldOut:
     labels = None
     if recipe.task.classes is not None:
         labels = (y.argmax(-1) if y.is_floating_point() else y).to(like.device)
-    return HeldOut(place_like(x, like), _target(recipe, y, like), labels, recipe.batch_size)
+    return HeldOut(place_like(x, like), _target(recipe, y, like), labels, recipe.batch_size, recipe.held_out_samples)
 
 
 def _target(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from toymodels import losses, models, optimizers, schedules
-from validation.arguments import Misuse, axis, between, positive, whole
+from validation.arguments import Misuse, axis, between, positive, refuse_subclass, whole
 from validation.experiment import Experiment
 from validation.plane import Plane
 from validation.portrait import empty
@@ -37,7 +37,8 @@ class ToyExperiment(Experiment):
 
     Raises
     ------
-    Misuse : naming the argument, its value and what is allowed.
+    Misuse : naming the argument, its value and what is allowed; a subclass of a model, a loss or an optimizer, which the compiled loops
+        would train as its parent.
     """
 
     model: models.Model
@@ -52,6 +53,9 @@ class ToyExperiment(Experiment):
 
     def __post_init__(self) -> None:
         models.as_model(self.model)
+        refuse_subclass("model", self.model, (models.OneParameter, models.TwoParameter))
+        refuse_subclass("loss", self.loss, tuple(map(type, losses.LOSSES.values())))
+        refuse_subclass("optimizer", self.optimizer, tuple(optimizers.OPTIMIZERS.values()))
         object.__setattr__(self, "loss", losses.as_loss(self.loss))
         object.__setattr__(self, "optimizer", optimizers.as_optimizer(self.optimizer))
         object.__setattr__(self, "schedule", schedules.as_schedule(self.schedule))

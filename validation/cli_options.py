@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import warnings
@@ -15,7 +14,7 @@ from typing import Annotated, Any
 import xarray as xr
 
 from validation.arguments import Misuse, whole
-from validation.experiment import Experiment, digest
+from validation.experiment import Experiment, are_of_one_experiment, name_experiment
 from validation.plane import Plane
 from validation.storage.files import check_writable
 from validation.storage.resume import check_experiment
@@ -96,9 +95,8 @@ class SweepOptions:
             experiment.check()
         check_writable(target.parent)
         if target.exists() and not self.overwrite:
-            description = experiment.describe()
             with name_options():
-                check_experiment(target, read_attrs(target), {"description": json.dumps(description), "digest": digest(description)})
+                check_experiment(target, read_attrs(target), name_experiment(experiment.describe()))
 
     def run(self, experiment: Experiment, plane: Plane, target: Path, progress: bool, workers: int = 1,
             attrs: Mapping[str, Any] | None = None) -> xr.Dataset:
@@ -120,7 +118,7 @@ class SweepOptions:
         from validation.sweeping.run_sweep import TilesFailed, sweep
 
         if self.overwrite:
-            _clear(target, digest(experiment.describe()), None if self.refine else plane.digest)
+            _clear(target, name_experiment(experiment.describe()), None if self.refine else plane.digest)
         how: dict[str, Any] = {"store": target, "executor": self.executor(workers), "progress": progress, "retry_failed": self.retry_failed}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TilesFailed)      # reported by `report_failed_tiles`
@@ -140,12 +138,12 @@ def report_failed_tiles(portrait: xr.Dataset, target: Path) -> bool:
     return bool(count)
 
 
-def _clear(target: Path, experiment: str, plane: str | None) -> None:
+def _clear(target: Path, experiment: dict[str, Any], plane: str | None) -> None:
     """Remove a portrait of another experiment or plane; anything that is no portrait is left as it is."""
     if not target.exists():
         return
     stored = read_attrs(target)
-    if stored.get("digest") != experiment or (plane is not None and stored.get("plane") != plane):
+    if not are_of_one_experiment(stored, experiment) or (plane is not None and stored.get("plane") != plane):
         shutil.rmtree(target)
 
 

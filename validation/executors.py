@@ -130,6 +130,11 @@ class Workers:
         return isinstance(self._executor, InProcess | ThreadPoolExecutor)
 
     @property
+    def here(self) -> bool:
+        """Whether the work is done on this machine, by threads or processes that do not inherit this process's memory by a fork."""
+        return isinstance(self._executor, InProcess | ThreadPoolExecutor | Processes)
+
+    @property
     def in_flight(self) -> int:
         """The largest number of pieces of work that are submitted at once."""
         if hasattr(self._executor, "in_flight"):

@@ -6,13 +6,15 @@ import dataclasses
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
 from validation.arguments import Misuse
+
+FINGERPRINT = "fingerprint"      # an entry of descriptions, which older portraits lack
 
 
 class Experiment(ABC):
@@ -36,7 +38,11 @@ class Experiment(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return all that determines the result, as JSON, at full precision; its digest names the experiment."""
+        """Return all that determines the result, as JSON, at full precision; its digest names the experiment.
+
+        An entry ``fingerprint`` holds what the rest only names, such as a network that a function builds. A description without one is that
+        of the same experiment if the rest is equal.
+        """
 
     @abstractmethod
     def measure(self, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
@@ -49,7 +55,10 @@ class Experiment(ABC):
         """
 
     def check(self) -> None:    # noqa: B027
-        """Raise `Misuse` if nothing can be trained; called before a store is created, on the machine that measures."""
+        """Raise `Misuse` if nothing can be trained.
+
+        Called once before `sweep`, `trace` and `descend` measure anything or create a store, on the machine that measures.
+        """
 
     def rules(self) -> dict[str, Any]:
         """Return the attributes by which `locate` reads the portrait's edges, as far as they are fixed before any run."""
@@ -130,3 +139,24 @@ def drop_extensible(description: dict[str, Any]) -> dict[str, Any]:
 def digest(description: dict[str, Any]) -> str:
     """Return the name of an experiment: the hash of its description without seeds and plane."""
     return hash_json(drop_extensible(description))
+
+
+def name_experiment(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a portrait that name its experiment: the description, as text, and its digest."""
+    return {"description": json.dumps(description, sort_keys=True), "digest": digest(description)}
+
+
+def are_of_one_experiment(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Return whether the attributes of two portraits name the same experiment, up to seeds and plane.
+
+    A fingerprint counts where both have one: portraits that were written before there were fingerprints have none.
+    """
+    if first.get("digest") == second.get("digest"):
+        return True
+    try:
+        one, other = (drop_extensible(json.loads(attrs["description"])) for attrs in (first, second))
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return False
+    if (FINGERPRINT in one) != (FINGERPRINT in other):
+        one, other = ({k: v for k, v in d.items() if k != FINGERPRINT} for d in (one, other))
+    return hash_json(one) == hash_json(other)

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from validation.arguments import Misuse, axis
+from validation.experiment import are_of_one_experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
 
@@ -189,7 +190,7 @@ def combine(*portraits: xr.Dataset) -> xr.Dataset:
     names = [n for n in first.data_vars if n != "eta_value"]
     others = [d for d in first.dims if d not in ("gamma", "eta")]
     for other in parts[1:]:
-        if other.attrs.get("digest") != first.attrs.get("digest"):
+        if not are_of_one_experiment(other.attrs, first.attrs):
             raise Misuse("portraits must be of one experiment, but their digests are "
                          f"{first.attrs.get('digest')!r} and {other.attrs.get('digest')!r}")
         if {n for n in other.data_vars if n != "eta_value"} != set(names):

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from validation.arguments import Misuse, axis, between, choose, whole
 from validation.edges import EDGES, WIDTH, assemble, bracket, fringe, measure_edge, stretches
-from validation.experiment import Experiment, as_experiment, digest
+from validation.experiment import Experiment, are_of_one_experiment, as_experiment, name_experiment
 from validation.outcome import Outcome
 from validation.portrait import conform
 from validation.traced_runs import Runs
@@ -75,6 +75,7 @@ def trace(experiment: Experiment, gamma: ArrayLike, edge: str | Sequence[str], r
     if known is not None:
         step = 10 ** (1 / many)
         runs.include(_check_portrait(experiment, known), low / step, high * step)
+    experiment.check()
     if eta is None:
         _scan_outward(runs, many)
     else:
@@ -98,9 +99,10 @@ def trace(experiment: Experiment, gamma: ArrayLike, edge: str | Sequence[str], r
 def _check_portrait(experiment: Experiment, known: xr.Dataset) -> xr.Dataset:
     """Return `known` if it is a portrait of this experiment with the same seeds; otherwise raise `Misuse`."""
     known, description = conform(known), experiment.describe()
-    own, other = digest(description), known.attrs.get("digest")
-    if own != other:
-        raise Misuse(f"known must be a portrait of the experiment that is traced, whose digest is {own!r}, not {other!r}")
+    own = name_experiment(description)
+    if not are_of_one_experiment(known.attrs, own):
+        raise Misuse(f"known must be a portrait of the experiment that is traced, whose digest is {own['digest']!r}, not "
+                     f"{known.attrs.get('digest')!r}")
     seeds = description.get("seeds", description.get("seed"))
     if seeds is not None and "seed" in known.coords and not np.array_equal(np.atleast_1d(seeds), np.atleast_1d(known["seed"])):
         raise Misuse(f"known must have the seeds of the experiment, {seeds}, not {known['seed'].values.tolist()}")

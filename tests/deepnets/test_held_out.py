@@ -110,7 +110,7 @@ def test_the_dead_among_sequences():
 @pytest.mark.parametrize(("targets", "words"), [
     (torch.full((16, LENGTH), VOCABULARY), "class indices from 0 to 6, but batch.* returned 7"),
     (torch.full((16, LENGTH), -1), "class indices from 0 to 6, but batch.* returned -1"),
-    (torch.zeros(16), "numbers whose last dimension is out_features=7, but batch.* shape \\(2,\\)"),
+    (torch.zeros(16), "numbers whose last dimension is out_features=7, but batch.* shape \\(1,\\)"),
 ])
 def test_targets_of_another_task_are_refused(targets, words):
     class Wrong(Words):

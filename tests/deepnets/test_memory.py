@@ -136,8 +136,8 @@ def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda device: 1000)
     with pytest.raises(Misuse, match="not even batch_size=1 would fit"):
         memory.count_fitting_runs(module, recipe, "cpu", memory.estimate(module, recipe))
-    with pytest.raises(Misuse, match="out of memory"):
-        SMALL.measure(GAMMA, ETA)
+    with pytest.raises(Misuse, match="batch_size must fit into memory"):
+        dataclasses.replace(SMALL).measure(GAMMA, ETA)
 
 
 def full_beyond(most):
@@ -214,3 +214,43 @@ def test_a_network_that_needs_data_is_checked_with_data():
     dataclasses.replace(SMALL, network=network).check()
     assert [type(module.layer.weight) for module in built] == [nn.Parameter]
     assert built[0].scale == pytest.approx(float(built[0].layer.weight.detach().norm()))
+
+
+class Long(nn.Module):
+    """A network that takes much memory for each sample."""
+
+    def __init__(self, length):
+        super().__init__()
+        self.first, self.second, self.length = nn.Linear(64, 4), nn.Linear(4, 10), length
+
+    def forward(self, x):
+        return self.second(torch.tanh(self.first(x)[:, None, :].expand(-1, self.length, -1) * 1.0).mean(1))
+
+
+def long(samples, length=2000):
+    x, y = torch.randn(100, 64, generator=torch.Generator().manual_seed(0)), torch.arange(100) % 10
+    task = tasks.from_loader([(x, y)], [(x[:samples], y[:samples])])
+    return DeepExperiment(lambda seed: Long(length), task, steps=3, batch_size=1, curves=2, device="cpu")
+
+
+def test_held_out_samples_are_evaluated_in_smaller_pieces_where_they_do_not_fit_at_once(monkeypatch):
+    free, one = (memory.estimate(*setting(long(n))).of(1) for n in (80, 1))
+    expected = long(80).measure(GAMMA, ETA)
+    assert free > 10 * one
+    monkeypatch.setattr(memory, "free_memory", lambda device: int(5 * one / memory.SAFE["cpu"]))
+    found = long(80).measure(GAMMA, ETA)
+    for name in ("held_out_loss", "final_accuracy"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
+    np.testing.assert_allclose(found["final_excess"], expected["final_excess"], rtol=1e-5)
+
+
+def test_held_out_samples_are_named_where_not_even_one_fits(monkeypatch):
+    made = long(10)
+    module, recipe = setting(made)
+    training = memory.estimate(module, recipe, evaluated=False)
+    monkeypatch.setattr(memory, "estimate", lambda module, recipe, evaluated=True: dataclasses.replace(
+        training, run=training.run * (100 if evaluated else 1)))
+    monkeypatch.setattr(memory, "free_memory", lambda device: int(2 * training.of(1) / memory.SAFE["cpu"]))
+    with pytest.raises(Misuse, match="a single held-out sample") as refused:
+        memory.split_held_out(module, recipe, "cpu", memory.estimate(module, recipe))
+    assert "batch_size" not in str(refused.value)

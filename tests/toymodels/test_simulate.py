@@ -1,5 +1,7 @@
 """ToyExperiment and trajectory: every outcome, the far corners of the plane, bad input."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import validation
-from toymodels import CrossEntropy, HeavyBall, OneParameter, ToyExperiment, TwoParameter, trajectory
+from toymodels import CrossEntropy, HeavyBall, OneParameter, ToyExperiment, TwoParameter, losses, optimizers, trajectory
 from validation import Misuse, Outcome, Plane, conform
 
 
@@ -172,3 +174,28 @@ def test_a_description_leads_back_to_its_experiment():
                        ToyExperiment(TwoParameter(), steps=7)):
         assert ToyExperiment.of(experiment.describe()) == experiment
     assert isinstance(experiment, validation.Experiment)
+
+
+@dataclass(frozen=True)
+class Deeper(OneParameter):
+    def output(self, w, gamma):
+        return (w ** (self.depth + 1) - 1) / gamma
+
+
+class Quartic(losses.MSE):
+    def value(self, f):
+        return (f - 1.0) ** 4
+
+
+class Halved(optimizers.SGD):
+    pass
+
+
+@pytest.mark.parametrize(("arguments", "named"), [
+    ((Deeper(2),), "model .*Deeper.*subclass of OneParameter"), ((OneParameter(2), Quartic()), "loss .*Quartic.*subclass of MSE"),
+    ((OneParameter(2), "mse", Halved()), "optimizer .*Halved.*subclass of SGD"),
+])
+@pytest.mark.parametrize("kind", [ToyExperiment, trajectory])
+def test_subclasses_are_refused(kind, arguments, named):
+    with pytest.raises(Misuse, match=named):
+        kind(*arguments)

@@ -1,5 +1,6 @@
 """Experiment: its defaults, and objects that merely have describe() and measure()."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,51 @@ def test_what_a_similar_object_has_of_the_rest_is_used():
     assert as_experiment(Refusing()).scan_per_decade == 7
     with pytest.raises(Misuse, match="nothing fits"):
         as_experiment(Refusing()).check()
+
+
+class Refused(Minimal):
+    """Nothing of it can be trained, as its check finds."""
+
+    tile = (2, 2)
+
+    def __init__(self, refuses=True):
+        self.refuses, self.checks = refuses, 0
+
+    def check(self):
+        self.checks += 1
+        if self.refuses:
+            raise Misuse("nothing fits")
+
+    def measure(self, gamma, eta):
+        assert not self.refuses
+        return super().measure(gamma, eta)
+
+
+@pytest.mark.parametrize("act", [
+    lambda e, folder: sweep(e, PLANE),
+    lambda e, folder: sweep(e, PLANE, store=folder / "p.zarr"),
+    lambda e, folder: sweep(e, PLANE, executor=ThreadPoolExecutor(2)),
+    lambda e, folder: sweep(e, PLANE, store=folder / "p.zarr", executor=executors.processes(2)),
+    lambda e, folder: refined_sweep(e, PLANE, 0),
+    lambda e, folder: descend(e, PLANE.gamma, (1e-3, 1e2), 3),
+    lambda e, folder: trace(e, PLANE.gamma, "eta_max", rtol=0.1),
+])
+def test_what_cannot_be_trained_is_refused_before_any_way_of_measuring(act, tmp_path):
+    with pytest.raises(Misuse, match="nothing fits"):
+        act(Refused(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    accepted = Refused(refuses=False)
+    act(accepted, tmp_path)
+    assert accepted.checks == 1         # and not once a tile
+
+
+def test_a_store_is_checked_where_something_is_left_to_measure(tmp_path):
+    store, experiment = tmp_path / "p.zarr", Refused(refuses=False)
+    part = Plane(PLANE.gamma[:2], PLANE.eta)
+    sweep(experiment, part, store=store)
+    sweep(Refused(), part, store=store)
+    with pytest.raises(Misuse, match="nothing fits"):
+        sweep(Refused(), PLANE, store=store)
 
 
 def test_a_dataclass_gets_other_seeds():

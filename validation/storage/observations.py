@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from validation.arguments import Misuse
-from validation.experiment import digest
+from validation.experiment import are_of_one_experiment, name_experiment
 from validation.storage.atomic import replace_path
 from validation.storage.resume import check_experiment
 
@@ -51,12 +51,11 @@ def open_observables(path: Path, description: dict[str, Any], overwrite: bool = 
     if not path.exists():
         return None
     observables = _read(path)
-    stored, wanted = digest(json.loads(observables.attrs["description"])), digest(description)
-    if overwrite and stored != wanted:
+    stored, wanted = name_experiment(json.loads(observables.attrs["description"])), name_experiment(description)
+    if overwrite and not are_of_one_experiment(stored, wanted):
         return None
     try:
-        check_experiment(path, {"description": observables.attrs["description"], "digest": stored},
-                         {"description": json.dumps(description), "digest": wanted})
+        check_experiment(path, stored, wanted)
     except Misuse as error:
         raise Misuse(f"{str(error).removesuffix('choose another store')}choose another place with --out, or replace it with "
                      "--overwrite") from error

@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 
 from validation.arguments import Misuse
-from validation.experiment import digest, drop_extensible
+from validation.experiment import FINGERPRINT, are_of_one_experiment, drop_extensible
 from validation.outcome import Outcome
 from validation.plane import Plane
 from validation.portrait import empty, empty_like
@@ -17,7 +17,7 @@ from validation.storage.atomic import clear_drafts, lock, recover
 from validation.storage.files import open_portrait
 from validation.storage.memory_store import MemoryStore
 from validation.storage.tiles import Layout, Status, find_absent, locate_points
-from validation.storage.zarr_metadata import as_json, read_attrs
+from validation.storage.zarr_metadata import as_json, read_attrs, write_attrs
 from validation.storage.zarr_store import ZarrStore, staging_folder, write_store
 
 
@@ -66,6 +66,9 @@ def open_store(path: Path, layout: Layout, attrs: dict[str, Any]) -> ZarrStore |
             else:
                 portrait, runs = _read_good_tiles(store)
                 write_store(path, extend(portrait, wanted), wanted, store.attrs | _describe(attrs, wanted), runs)
+            store = ZarrStore(path)
+        elif FINGERPRINT in json.loads(attrs["description"]) and FINGERPRINT not in json.loads(stored["description"]):
+            write_attrs(path, store.attrs | _describe(attrs, store.layout))      # written before there were fingerprints
             store = ZarrStore(path)
         return store
 
@@ -150,20 +153,34 @@ def _describe(attrs: dict[str, Any], layout: Layout) -> dict[str, Any]:
 
 def check_experiment(path: Path, stored: dict[str, Any], attrs: dict[str, Any]) -> None:
     """Raise `Misuse` if a store is another experiment's, listing the differences key by key."""
-    if stored.get("digest") == attrs["digest"]:
+    if are_of_one_experiment(stored, attrs):
         return
     try:
         before = json.loads(stored["description"])
-    except (KeyError, ValueError, TypeError):
+        fingerprint = before.pop(FINGERPRINT, None)
+    except (KeyError, ValueError, TypeError, AttributeError):
         raise Misuse(f"store must be this experiment's, but {path} has no description of one; it is left as it is") from None
     now = json.loads(attrs["description"])
+    found = now.pop(FINGERPRINT, None)
     old, new = _flatten(drop_extensible(before)), _flatten(drop_extensible(now))
     different = [f"{k}: given {new.get(k, 'nothing')!r}, stored {old.get(k, 'nothing')!r}"
                  for k in sorted(old.keys() | new.keys())
                  if k not in old or k not in new or old[k] != new[k]]
-    if not different and digest(before) == attrs["digest"]:
-        return
+    if fingerprint is not None and found is not None and fingerprint != found:
+        different.append(_compare_fingerprints(now, found, fingerprint))
     raise Misuse(f"store must be this experiment's, but {path} holds another: {'; '.join(different)}; choose another store")
+
+
+def _compare_fingerprints(description: dict[str, Any], given: Any, stored: Any) -> str:
+    """Return in words how the parameters and buffers of a network differ from those that a store was trained with."""
+    name = description.get("network", {}).get("name", "")
+    what = f"the parameters of the network {name!r} differ in their"
+    old, new = (_flatten({kind: f.get(kind) for kind in ("parameters", "buffers")}) for f in (stored, given))
+    shapes = [f"{key.partition('.')[2]}: given {new.get(key, 'nothing')}, stored {old.get(key, 'nothing')}"
+              for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    if not shapes:
+        return f"{what} values at theta_0, with the same names and shapes"
+    return f"{what} shapes ({', '.join(shapes[:4])}{', ...' if len(shapes) > 4 else ''})"
 
 
 def _flatten(description: Any, name: str = "") -> dict[str, Any]:

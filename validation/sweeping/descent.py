@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from validation.arguments import Misuse, axis, between, whole
-from validation.experiment import Experiment, as_experiment, digest
+from validation.experiment import Experiment, as_experiment, name_experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
 from validation.portrait import conform, empty_like
@@ -50,6 +50,7 @@ def descend(experiment: Experiment, gamma: ArrayLike, eta: tuple[float, float] =
     between("below", below, 0, np.inf)
     if rho is not None:
         between("rho", rho, 0, 1)
+    experiment.check()
     threshold = np.nan if rho is None else rho
     gammas, rates = plane.shape
     at_once = max(1, min(per_decade, experiment.tile[1], int(below * per_decade * (1 + 1e-9))))
@@ -82,10 +83,9 @@ def descend(experiment: Experiment, gamma: ArrayLike, eta: tuple[float, float] =
             stop = np.where(lowest < 0, 0, np.searchsorted(plane.eta, plane.eta[lowest] * 10.0**-below * (1 - 1e-9)))
     assert portrait is not None
     assert first is not None
-    description = experiment.describe()
-    portrait.attrs.update({"description": json.dumps(description, sort_keys=True), "digest": digest(description), "plane": plane.digest,
-                           "protocol": "descending", "below": below, "per_decade": per_decade, "runs": runs,
-                           "share": runs / (len(first) * gammas * rates)} | collect_provenance())
+    portrait.attrs.update(name_experiment(experiment.describe()) | {
+        "plane": plane.digest, "protocol": "descending", "below": below, "per_decade": per_decade, "runs": runs,
+        "share": runs / (len(first) * gammas * rates)} | collect_provenance())
     if failures:
         portrait.attrs["failures"] = json.dumps(failures)
     return portrait

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -17,7 +16,7 @@ import xarray as xr
 
 from validation.arguments import Misuse
 from validation.executors import Executor, Workers
-from validation.experiment import Experiment, as_experiment, digest
+from validation.experiment import Experiment, as_experiment, name_experiment
 from validation.plane import Plane
 from validation.progress import Progress
 from validation.provenance import collect_provenance
@@ -69,13 +68,14 @@ def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | 
     experiment = as_experiment(experiment)
     if not isinstance(plane, Plane):
         raise Misuse(f"plane must be a validation.Plane, not {plane!r}")
-    if store is not None and executor is None and not Path(store).exists():
-        experiment.check()
-    description = experiment.describe()
-    attrs = {"description": json.dumps(description, sort_keys=True), "digest": digest(description),
-             "plane": plane.digest} | collect_provenance()
-    layout = Layout(plane, experiment.tile, None if experiment.seeds is None else tuple(int(s) for s in experiment.seeds))
     workers, pending = Workers(executor), {}        # type: ignore[var-annotated]
+    # an existing store is opened first: where it is complete, nothing is trained
+    unchecked = workers.here
+    if unchecked and (store is None or not Path(store).exists()):
+        experiment.check()
+        unchecked = False
+    attrs = name_experiment(experiment.describe()) | {"plane": plane.digest} | collect_provenance()
+    layout = Layout(plane, experiment.tile, None if experiment.seeds is None else tuple(int(s) for s in experiment.seeds))
     try:
         with terminable():
             while True:
@@ -84,7 +84,7 @@ def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | 
                 else:
                     target = open_store(Path(store), layout, as_json(experiment.rules() | attrs))
                 try:
-                    Round(experiment, layout, points, target, workers, pending, retry_failed).measure(progress)
+                    Round(experiment, layout, points, target, workers, pending, retry_failed, unchecked).measure(progress)
                     return _finish(target, layout, attrs)
                 except StoreReplaced:       # by another process, with a larger plane or more seeds
                     for future in pending:

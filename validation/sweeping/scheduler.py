@@ -40,8 +40,8 @@ class Round:
     """One pass over the tiles that a store lacks: which are waiting, which are pending, how often each has failed."""
 
     def __init__(self, experiment: Experiment, layout: Layout, wanted: np.ndarray | None, store: MemoryStore | ZarrStore, workers: Workers,
-                 pending: dict[Any, list[tuple[Key, list[Piece]]]], retry_failed: bool) -> None:
-        self.store, self.workers, self.pending, self.retry = store, workers, pending, retry_failed
+                 pending: dict[Any, list[tuple[Key, list[Piece]]]], retry_failed: bool, unchecked: bool) -> None:
+        self.store, self.workers, self.pending, self.retry, self.unchecked = store, workers, pending, retry_failed, unchecked
         self.experiment = experiment
         self.packed: bytes | None = None
         self.requested, self.mask = _select_tiles(layout, wanted, store.layout)
@@ -59,6 +59,8 @@ class Round:
         todo = [key for key in self.requested if self._open(key)]
         if not todo:
             return
+        if self.unchecked:
+            self.experiment.check()
         if isinstance(self.store, ZarrStore):
             _record_provenance(self.store)
             random.SystemRandom().shuffle(todo)      # so that two processes on one store seldom take the same tile
