@@ -123,6 +123,7 @@ class Request:
         Misuse : one run by itself needs more memory than is free.
         """
         experiment = self.experiment
+        experiment.check()
         module = experiment.theta_0(experiment.seeds[0])
         recipe = experiment.recipe(module)
         runs = min(len(self.gamma), count_fitting_runs(module, recipe, experiment.device, estimate(module, recipe)))

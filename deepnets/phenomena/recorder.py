@@ -139,6 +139,7 @@ def record(experiment: DeepExperiment, gamma: np.ndarray, eta: np.ndarray, steps
     -------
     Dataset, as of `watch`, with the dims, coordinates and attributes that `measure` gives its variables.
     """
+    experiment.check()
     module = experiment.theta_0(seed)
     recipe, stack, like = experiment.recipe(module), choose_stack(module, experiment.compile), next(module.parameters())
     x, y = batch(recipe, seed, 0, like)
