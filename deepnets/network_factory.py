@@ -37,9 +37,9 @@ def build_network(network: Any, seed: int, device: str = "cpu") -> nn.Module:
     ------
     Misuse : memory runs out; the factory returns something else, or a module that cannot be copied.
     """
-    specified = hasattr(network, "build")
+    specified = hasattr(network, "scalings")
     with nullcontext() if specified else _seed_everything(seed, device):
-        module = _call(network.build if specified else network, seed)
+        module = _call(getattr(network, "build", network), seed)
     if not isinstance(module, nn.Module):
         raise Misuse(f"network must return a torch.nn.Module, but for seed {seed} it returned {module!r}")
     if specified:
