@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
-from deepnets.experiment import DeepExperiment
 from deepnets.theory import predict, window
 from validation.edges import edges_from_brackets
 from validation.fitting.powerlaw import fit
 from validation.fitting.result import PowerLawFit
 from validation.prediction import REGIMES
+
+if TYPE_CHECKING:
+    from deepnets.experiment import DeepExperiment
 
 FEWEST = 4      # gammas in a window to be fitted
 Laws = dict[str, list[tuple[float, float, float]]]      # observable: (exponent, low, high) of each regime
