@@ -141,6 +141,7 @@ def test_every_part_is_estimated_to_fit_into_eight_minutes_and_the_memory_of_an_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)      # minutes on a slow machine
 def test_every_piece_runs_at_the_tiny_scale(tmp_path):
     assert campaign.main(["--scale", "tiny", "--device", "cpu", "--out", str(tmp_path)]) == 0
     assert all(p.is_complete(tmp_path) for p in campaign.list_pieces("tiny", "cpu"))
