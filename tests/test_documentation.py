@@ -107,7 +107,8 @@ def test_every_file_of_the_repository_on_a_page_exists(page):
     for path in files_of_code(text):
         assert path in MADE_ELSEWHERE or (ROOT / path).exists(), path
     for module in re.findall(r"^python -m (\S+)", "".join(blocks(text, "bash")), re.MULTILINE):
-        assert importlib.util.find_spec(module), module
+        # the tools of the documentation are not installed where only the tests' own are
+        assert module == "sphinx" or importlib.util.find_spec(module), module
 
 
 def test_a_name_and_a_file_that_are_gone_are_found():
