@@ -15,6 +15,7 @@ import numpy as np
 from validation.arguments import choose
 
 REGIMES = ("lazy", "rich")   # gamma << 1 and gamma >> 1
+STEPS, RHO = 1000, 0.01      # T and rho where edges do not give them
 
 
 class Prediction(ABC):
@@ -42,8 +43,14 @@ class Prediction(ABC):
     drawn: str = "predicted"
 
     @abstractmethod
-    def __call__(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
+    def __call__(self, gamma: Any, steps: int = STEPS, rho: float = RHO) -> np.ndarray:
         """Return the predicted eta at each gamma, NaN where nothing is predicted (shape of `gamma`)."""
+
+    def log10(self, gamma: Any, steps: int | None = None, rho: float | None = None) -> np.ndarray:
+        """Return log10 of the predicted eta, NaN where nothing is predicted; None stands for the default T and rho."""
+        eta = np.asarray(self(gamma, STEPS if steps is None else steps, RHO if rho is None else rho), dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(np.isfinite(eta) & (eta > 0), np.log10(eta), np.nan)
 
     @abstractmethod
     def exponent(self, regime: str) -> Any:
@@ -53,11 +60,11 @@ class Prediction(ABC):
         """Return `exponent` as a fraction."""
         return Fraction(str(self.exponent(regime)))
 
-    def closing_point(self, steps: int = 1000, rho: float = 0.01) -> float:
+    def closing_point(self, steps: int = STEPS, rho: float = RHO) -> float:
         """Return the gamma of the closing point, where eta_min meets eta_max; infinity if they do not meet, or if that is unknown."""
         return np.inf
 
-    def local_exponent(self, gamma: Any, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
+    def local_exponent(self, gamma: Any, steps: int = STEPS, rho: float = RHO) -> np.ndarray:
         """Return d log eta / d log gamma at each gamma (shape of `gamma`), by a central difference of 1e-3 decades."""
         gamma = np.asarray(gamma, dtype=np.float64)
         h = 10.0**0.0005
@@ -70,7 +77,7 @@ class Prediction(ABC):
         choose("regime", regime, REGIMES)
         return False
 
-    def window(self, regime: str, steps: int = 1000, rho: float = 0.01,
+    def window(self, regime: str, steps: int = STEPS, rho: float = RHO,
                tolerance: float = 0.02) -> tuple[float, float] | None:
         """Return the gammas (low, high) where the local exponent is within `tolerance` of its limit.
 

@@ -13,6 +13,7 @@ from validation.fitting.brackets import Rows, conditions, pair, rows
 from validation.fitting.likelihood import feasible_slopes, fit_line
 from validation.fitting.result import NOTHING, FitOutcome, PowerLawFit, build_undecided_fit
 from validation.fitting.windows import straight_stretch
+from validation.prediction import Prediction
 
 __all__ = ["FitOutcome", "PowerLawFit", "fit", "fit_rows"]
 
@@ -20,7 +21,7 @@ LEAST = 3   # uncensored gammas without which a slope has no interval
 
 
 def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None, deterministic: bool = False,
-        logarithm: bool = False) -> PowerLawFit:
+        curve: Prediction | None = None, logarithm: bool = False) -> PowerLawFit:
     """Fit ``eta = A gamma^b`` to the brackets of one edge.
 
     Parameters
@@ -32,6 +33,8 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
         stretch on which the data are straight; UNDECIDED where there is none, or where two regimes compete.
     deterministic : whether the data have no scatter; then the interval is the exact range of slopes of the lines through
         all brackets, and the outcome is UNDECIDED if no line passes.
+    curve : a predicted edge. The line is then fitted to edge over prediction, where there is one, and the prediction's own slope over
+        the same gammas is added: a bend that both share (a window near the crossover) does not widen the interval.
     logarithm : fit ``eta = A gamma^b |ln gamma|`` instead; the window must then lie on one side of gamma = 1.
 
     Returns
@@ -78,32 +81,61 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
         window = (float(data.gamma[0]), float(data.gamma[-1]))
     low, high = pair("window", window)
     known["window"] = (low or float(data.gamma[0]), high if np.isfinite(high) else float(data.gamma[-1]))
-    return fit_rows(data, deterministic=deterministic, **known)
+    if curve is None:
+        return fit_rows(data, deterministic=deterministic, **known)
+    if not isinstance(curve, Prediction):
+        raise Misuse(f"curve must be a Prediction, as from toymodels.predict or deepnets.predict, not {curve!r}")
+    predicted = curve.log10(data.gamma, steps, rho)
+    known_at = np.isfinite(predicted)
+    if known_at.sum() < 2:
+        return build_undecided_fit("nothing is predicted at the gammas of the fit", **known)
+    return fit_rows(data.take(known_at), predicted[known_at], deterministic, **known)
 
 
-def fit_rows(data: Rows, deterministic: bool = False, **known: Any) -> PowerLawFit:
-    """Fit a power law to rows; `known` are further fields of the result (edge, window, logarithm, steps, rho)."""
+def fit_rows(data: Rows, curve: np.ndarray | None = None, deterministic: bool = False, **known: Any) -> PowerLawFit:
+    """Fit a power law to rows, or to their residuals to a curve, whose own slope is then added.
+
+    Parameters
+    ----------
+    data : the rows.
+    curve : log10 of a predicted edge at their gammas, (n,).
+    known : further fields of the result (edge, window, logarithm, steps, rho).
+    """
     known = {**_describe_rows(data), **known, "deterministic": deterministic}
     two = int((~data.censored).sum())
     if two < LEAST:
         return build_undecided_fit(f"{two} of {data.x.size} gammas have both a lower and an upper bound; a slope needs {LEAST}",
                          **known)
+    # what a line is fitted to are residuals: to the logarithm, and to the rest of the curve, whose least-squares line is added again
     log = _logarithm(data) if known.get("logarithm") else np.zeros_like(data.x)
-    lower, upper = data.lower - log, data.upper - log
+    rest = np.zeros_like(data.x) if curve is None else curve - log
+    own_slope, own_level = fit_straight(data.x, rest)
+    lower, upper = data.lower - log - rest, data.upper - log - rest
     if deterministic:
         least, largest = feasible_slopes(data.x, lower, upper)
         if least > largest:
-            return build_undecided_fit("no straight line passes through all brackets: the data bend or scatter; "
+            what = "the data bend" if curve is None else "the data bend against the curve"
+            return build_undecided_fit(f"no straight line passes through all brackets: {what} or scatter; "
                                        "choose another window, or leave out deterministic", **known,
                              method="feasible slopes")
         slope, centre = 0.5 * (least + largest), float(data.x.mean())
         rest_low, rest_high = lower - slope * (data.x - centre), upper - slope * (data.x - centre)
         level = 0.5 * float(rest_low.max() + rest_high.min())
-        return _law(slope, level, centre, (least, largest), (least, largest), 0.0,
-                    "exact range of the slopes of lines through all brackets", known)
-    line = fit_line(data.x, lower, upper)
-    return _law(line.slope, line.level, line.centre, line.intervals[0.95], line.intervals[0.90],
-                line.scatter, "interval-censored likelihood", known)
+        intervals, scatter = [(least, largest)] * 2, 0.0
+        method = "exact range of the slopes of lines through all brackets"
+    else:
+        line = fit_line(data.x, lower, upper)
+        slope, level, centre, scatter = line.slope, line.level, line.centre, line.scatter
+        intervals, method = [line.intervals[0.95], line.intervals[0.90]], "interval-censored likelihood"
+    interval, interval90 = ((low + own_slope, high + own_slope) for low, high in intervals)
+    return _law(slope + own_slope, level + own_level + own_slope * (centre - float(data.x.mean())), centre, interval, interval90, scatter,
+                method, known)
+
+
+def fit_straight(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return the slope of the least-squares line through (x, y), and its level at the mean of x."""
+    centred = x - x.mean()
+    return float(centred @ y / (centred @ centred)), float(y.mean())
 
 
 def _law(slope: float, level: float, centre: float, interval: tuple[float, float], interval90: tuple[float, float],

@@ -73,7 +73,7 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
                 law = build_undecided_fit(f"{name} lies outside the grid at every gamma from {window[0]:.3g} to {window[1]:.3g}",
                                 edge=name, window=window, steps=steps, rho=rho)
             else:
-                law = fit(edges, name, window=window)
+                law = fit(edges, name, window=window, curve=prediction)
             limit = None if prediction.logarithm(regime) else prediction.fraction(regime)
             verdict = judge(law, prediction, tolerance)
             if prediction.free_prefactor and prediction.logarithm(regime):

@@ -8,7 +8,7 @@ Pharmacokinet. Biopharm. 15, 657, 1987). The naive rule "claim inside the interv
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any
@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 
 from validation.arguments import Misuse, between
-from validation.fitting.brackets import Rows
-from validation.fitting.powerlaw import fit_rows
-from validation.fitting.result import FitOutcome, PowerLawFit, build_undecided_fit
+from validation.fitting.powerlaw import fit_straight
+from validation.fitting.result import FitOutcome, PowerLawFit
 from validation.judging.grid_density import how_much_denser
-from validation.prediction import REGIMES, Prediction
+from validation.prediction import REGIMES, RHO, STEPS, Prediction
 
 LEAST_GAMMAS, LEAST_UNCENSORED = 4, 3
-STEPS, RHO = 1000, 0.01      # for a Prediction, where the edges do not give them
 
 
 class VerdictOutcome(StrEnum):
@@ -71,10 +69,10 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
 
     Parameters
     ----------
-    fit : as from `validation.fit`.
+    fit : as from `validation.fit`; its exponent and intervals are the verdict's. Where a `Prediction` is claimed, ``fit(curve=claim)``
+        is the sharper one: it measures the slope of edge over prediction.
     claim : a number, or a `Prediction`: then the least-squares slope of its log10 eta over the fit's own gammas, at the
-        fit's T and rho, so that a finite window is compared with the same finite window. Gammas at which nothing is
-        predicted are left out of both.
+        fit's T and rho, so that a finite window is compared with the same finite window.
     tolerance : how far from the claim still counts as the claim; with 0.05, 2/3 and 0.6 cannot be separated (take
         0.03).
 
@@ -85,7 +83,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
     if not isinstance(fit, PowerLawFit):
         raise Misuse(f"fit must be a PowerLawFit, as from validation.fit, not {type(fit).__name__}")
     tolerance = between("tolerance", tolerance, 0, np.inf)
-    fit, claimed, words = _interpret_claim(fit, claim)
+    claimed, words = _interpret_claim(fit, claim)
     common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": find_regime(fit.gamma)}
     span = f", gamma {fit.gamma[0]:.3g} to {fit.gamma[-1]:.3g}" if fit.n else ""
     where = f"{fit.edge or 'exponent'}{span} ({fit.n} gamma{'' if fit.n == 1 else 's'}): predicted {words}"
@@ -126,10 +124,10 @@ def describe_defaults(steps: int | None, rho: float | None) -> str:
     return f" (at the default {missing})" if missing else ""
 
 
-def _interpret_claim(fit: PowerLawFit, claim: Any) -> tuple[PowerLawFit, float, str]:
-    """Return the fit to judge, the claimed exponent, and how to write it."""
+def _interpret_claim(fit: PowerLawFit, claim: Any) -> tuple[float, str]:
+    """Return the claimed exponent, and how to write it."""
     if isinstance(claim, Prediction):
-        return _fit_against(fit, claim)
+        return _predict_slope(fit, claim)
     try:
         number = float(claim)
     except (TypeError, ValueError, OverflowError):
@@ -137,36 +135,19 @@ def _interpret_claim(fit: PowerLawFit, claim: Any) -> tuple[PowerLawFit, float, 
     if not np.isfinite(number):
         raise Misuse(f"claim must be a finite number, not {claim!r}")
     exact = Fraction(number).limit_denominator(64)
-    return fit, number, str(exact) if abs(float(exact) - number) < 1e-12 else f"{number:.4g}"
+    return number, str(exact) if abs(float(exact) - number) < 1e-12 else f"{number:.4g}"
 
 
-def _fit_against(fit: PowerLawFit, prediction: Prediction) -> tuple[PowerLawFit, float, str]:
-    """Return the fit over the gammas with a prediction, and the prediction's slope over them.
-
-    The line is fitted to edge over prediction, and the prediction's slope added: by least squares this is the same number,
-    but a bend that both share (a window near the crossover) is no scatter, and the interval is that of a straight line.
-    """
+def _predict_slope(fit: PowerLawFit, prediction: Prediction) -> tuple[float, str]:
+    """Return the prediction's slope over the gammas of a fit, and how to write it; NaN where it predicts nothing at some of them."""
     if fit.n < 2:
-        return fit, np.nan, "an exponent"
-    steps, rho = fit.steps or STEPS, RHO if fit.rho is None else fit.rho
-    eta = np.asarray(prediction(fit.gamma, steps, rho), dtype=np.float64)
-    predicted = np.isfinite(eta) & (eta > 0)
-    if predicted.sum() < 2:
-        reason = "nothing is predicted at the gammas of the fit"
-        return build_undecided_fit(reason, edge=fit.edge, window=fit.window), np.nan, "nothing"
-    x, curve = np.log10(fit.gamma[predicted]), np.log10(eta[predicted])
+        return np.nan, "an exponent"
+    curve = prediction.log10(fit.gamma, fit.steps, fit.rho)
+    if np.isnan(curve).any():
+        return np.nan, "nothing"
     # the exponent that a fit with a logarithm measures is that of what the logarithm leaves
-    power = curve - np.log10(np.abs(np.log(fit.gamma[predicted]))) if fit.logarithm else curve
-    slope = float((x - x.mean()) @ power / ((x - x.mean()) @ (x - x.mean())))
-    if fit.outcome is not FitOutcome.FITTED:
-        return fit, slope, f"{slope:.4g}"
-    lower, upper = np.log10(fit.lower[predicted]), np.log10(fit.upper[predicted])
-    data = Rows(fit.gamma[predicted], x, np.where(np.isnan(lower), -np.inf, lower), np.where(np.isnan(upper), np.inf, upper),
-                fit.gamma[predicted])
-    rest = fit_rows(data.shift(curve), deterministic=fit.deterministic, edge=fit.edge, steps=fit.steps, rho=fit.rho)
-    return replace(rest, gamma=data.gamma, lower=fit.lower[predicted], upper=fit.upper[predicted], exponent=rest.exponent + slope,
-                   interval=(rest.interval[0] + slope, rest.interval[1] + slope),
-                   interval90=(rest.interval90[0] + slope, rest.interval90[1] + slope)), slope, f"{slope:.4g}"
+    slope, _ = fit_straight(np.log10(fit.gamma), curve - np.log10(np.abs(np.log(fit.gamma))) if fit.logarithm else curve)
+    return slope, f"{slope:.4g}"
 
 
 def _lacking(fit: PowerLawFit, claimed: float) -> str:
@@ -177,7 +158,7 @@ def _lacking(fit: PowerLawFit, claimed: float) -> str:
         return f"{fit.n} gammas were fitted; a verdict needs {LEAST_GAMMAS}"
     if fit.n - fit.n_censored < LEAST_UNCENSORED:
         return f"{fit.n - fit.n_censored} gammas have both bounds; a verdict needs {LEAST_UNCENSORED}"
-    return "" if np.isfinite(claimed) else "nothing is predicted at the gammas of the fit"
+    return "" if np.isfinite(claimed) else ("nothing is predicted at some gammas of the fit; fit(..., curve=prediction) leaves them out")
 
 
 def find_regime(gamma: np.ndarray) -> str | None:

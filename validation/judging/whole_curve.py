@@ -16,14 +16,12 @@ from validation.judging.grid_density import DENSEST
 from validation.judging.verdict import (
     LEAST_GAMMAS,
     LEAST_UNCENSORED,
-    RHO,
-    STEPS,
     Verdict,
     VerdictOutcome,
     describe_defaults,
     find_regime,
 )
-from validation.prediction import REGIMES, Prediction
+from validation.prediction import REGIMES, RHO, STEPS, Prediction
 
 
 def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.ndarray], Any], tolerance: float,

@@ -9,6 +9,7 @@ import xarray as xr
 
 from validation.arguments import Misuse
 from validation.fitting.powerlaw import fit
+from validation.judging.assessment import assess
 from validation.judging.verdict import Verdict, VerdictOutcome, judge
 from validation.judging.whole_curve import judge_curve
 from validation.prediction import Prediction
@@ -69,21 +70,51 @@ def test_a_wrong_exponent_is_contradicted():
 
 def test_a_prediction_is_compared_over_the_same_gammas():
     """Across the crossover no exponent holds, and the prediction's own slope still does."""
-    found = fit(traced(Toy()), "eta_max", (10, 100))
+    data = traced(Toy())
+    found = fit(data, "eta_max", (10, 100), curve=Toy())
     assert judge(found, 0.4, 0.01).outcome == "CONTRADICTED"
     verdict = judge(found, Toy(), 0.01)
     assert verdict.outcome == "SUPPORTED"
     assert verdict.measured == pytest.approx(verdict.claimed, abs=1e-4)
-    assert judge(found, Toy(3), 0.01).outcome == "CONTRADICTED"
+    assert judge(fit(data, "eta_max", (10, 100), curve=Toy(3)), Toy(3), 0.01).outcome == "CONTRADICTED"
+
+
+def test_a_verdict_has_the_exponent_and_the_interval_of_the_fit():
+    data = gridded(GAMMA, np.log10(Toy()(GAMMA)), 0.1)
+    for found in (fit(data, "eta_max", (10, 1e3)), fit(data, "eta_max", (10, 1e3), curve=Toy())):
+        verdict = judge(found, Toy())
+        assert (verdict.measured, verdict.interval) == (found.exponent, found.interval)
+    for assessment in assess(data, {"eta_max": Toy()}):
+        assert (assessment.verdict.measured, assessment.verdict.interval) == (assessment.fit.exponent, assessment.fit.interval)
+
+
+def test_a_bend_that_the_curve_shares_does_not_widen_the_interval():
+    data = traced(Toy())
+    plain, along = (fit(data, "eta_max", (10, 100), curve=curve) for curve in (None, Toy()))
+    assert along.exponent == pytest.approx(plain.exponent, abs=1e-4)
+    assert along.interval[1] - along.interval[0] < 1e-3 * (plain.interval[1] - plain.interval[0])
+    gamma = np.array([10, 30, 100.0])
+    np.testing.assert_allclose(along(gamma), plain(gamma), rtol=1e-4)
+
+
+def test_the_curves_prefactor_changes_no_fit():
+    data = gridded(GAMMA, np.log10(Toy()(GAMMA)), 0.1)
+    one, other = (fit(data, "eta_max", (10, 1e3), curve=Toy(factor=factor)) for factor in (1.0, 1e3))
+    assert one.exponent == pytest.approx(other.exponent, abs=1e-9)
+    assert one.prefactor == pytest.approx(other.prefactor, rel=1e-6)
 
 
 def test_a_prediction_is_taken_at_the_fits_steps_and_only_where_it_predicts():
-    found = fit(traced(Toy(), steps=50), "eta_max", (10, 1e4))
+    data = traced(Toy(), steps=50)
+    found = fit(data, "eta_max", (10, 1e4), curve=Toy(from_gamma=90))
     assert found.steps == 50
     verdict = judge(found, Toy(from_gamma=90), 0.01)
     assert verdict.outcome == "SUPPORTED"
     assert "gamma 100 to 1e+04 (17 gammas)" in verdict.sentence
-    verdict = judge(found, Toy(from_gamma=1e6))
+    verdict = judge(fit(data, "eta_max", (10, 1e4)), Toy(from_gamma=90), 0.01)
+    assert verdict.outcome == "UNDECIDED"
+    assert "curve=prediction" in verdict.sentence
+    verdict = judge(fit(data, "eta_max", (10, 1e4), curve=Toy(from_gamma=1e6)), Toy(from_gamma=1e6))
     assert verdict.outcome == "UNDECIDED"
     assert "nothing is predicted" in verdict.sentence
 
@@ -198,6 +229,7 @@ FOUND = fit(traced(Toy()), "eta_max", (10, 1e4))
     (lambda: judge(FOUND, None), "claim must be a number"),
     (lambda: judge(FOUND, np.nan), "claim must be a finite number"),
     (lambda: judge(0.4, 0.4), "fit must be a PowerLawFit"),
+    (lambda: fit(traced(Toy()), "eta_max", curve=np.sqrt), "curve must be a Prediction"),
     (lambda: judge_curve(traced(Toy()), "eta_max", 3.0, 0.05), "curve must be a Prediction or a callable"),
     (lambda: judge_curve(traced(Toy()), "eta_max", lambda g: 1.0, 0.05), "one eta per gamma"),
     (lambda: judge_curve(traced(Toy()), "eta_max", lambda g: -g, 0.05), "above zero"),
@@ -220,8 +252,11 @@ def test_an_exact_law_is_not_taken_for_one_declared_exact():
 
     gamma = np.geomspace(30, 1e5, 29)
     exact = edges(gamma, gamma, gamma * (1 + 4e-7))
-    assert judge(fit(exact, "eta_max", window=(30, 1e5)), Bent()).outcome == "SUPPORTED"
-    assert judge(fit(exact, "eta_max", window=(30, 1e5), deterministic=True), Bent()).outcome == "UNDECIDED"
+    for curve in (None, Bent()):
+        assert judge(fit(exact, "eta_max", window=(30, 1e5), curve=curve), Bent()).outcome == "SUPPORTED"
+    law = fit(exact, "eta_max", window=(30, 1e5), deterministic=True, curve=Bent())
+    assert law.outcome == "UNDECIDED"
+    assert "bend against the curve" in law.reason
 
 
 def test_a_logarithm_is_taken_from_both_sides():
