@@ -97,9 +97,9 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     from validation.storage.files import check_writable, open_portrait
 
     portrait = open_portrait(path)
-    title, edges, predictions, usual = _read_with_theory(portrait, rho)
+    title, edges, predictions, usual, silence = _read_with_theory(portrait, rho)
     tolerance = usual if tolerance is None else tolerance
-    if not predictions:
+    if not predictions and silence is None:
         raise Misuse(f"the theory predicts no edge for the portrait at {path} ({title}): there is nothing to judge")
     assessments, curves = assess(edges, predictions, tolerance), assess_curves(edges, predictions)
     if out is not None:
@@ -107,10 +107,12 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
         check_writable(out)
     print_table(title, assessments)
     print_curves(curves)
+    if silence is not None:
+        print(silence)
     if not (assessments or curves):
         print("Nothing was judged.")
     if out is not None:
-        write(out, title, portrait, edges, predictions, assessments, curves)
+        write(out, title, portrait, edges, predictions, assessments, curves, [silence] if silence else [])
         print(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
     verdicts = [*(a.verdict for a in assessments), *curves]
     return CONTRADICTED if any(v.outcome is VerdictOutcome.CONTRADICTED for v in verdicts) else DONE
@@ -223,8 +225,8 @@ def campaign(*, scale: Literal["full", "tiny"] = "full", device: str = "auto", d
     return int(import_module("campaign").campaign(scale, device, data, out, only, minutes, dry_run))
 
 
-def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.Dataset, Mapping[str, Prediction], float]:
-    """Return a portrait's title, its edges, the predictions for the model that its description names, and their usual tolerance."""
+def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.Dataset, Mapping[str, Prediction], float, str | None]:
+    """Return a portrait's title and edges, the predictions for its model, their usual tolerance, and why there are none, if so."""
     import json
 
     from validation.arguments import Misuse
@@ -240,13 +242,14 @@ def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.
         from toymodels import cli
 
         title, predictions = cli.theory_of(description)
-        return title, locate(portrait, rho=rho), predictions, 0.05
+        return title, locate(portrait, rho=rho), predictions, 0.05, None
     if kind == "deep":
         from deepnets import network_edges, theory
 
         title, exponents = theory.theory_of(description)
         edges = network_edges.read_edges(portrait, exponents, rho)
-        return title, edges, network_edges.close_triangle(exponents, edges), theory.TOLERANCE
+        silence = theory.explain_silence(description["loss"], description["optimizer"])
+        return title, edges, network_edges.close_triangle(exponents, edges), theory.TOLERANCE, silence
     raise Misuse(f"the description's 'witness' must be 'toy' or 'deep', not {kind!r}: there is no theory for another model")
 
 

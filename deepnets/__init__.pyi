@@ -1,6 +1,9 @@
 """The public names of `deepnets`, each with the module that defines it."""
 
+from deepnets import losses as losses
+from deepnets import optimizers as optimizers
 from deepnets import phenomena as phenomena
+from deepnets import schedules as schedules
 from deepnets import tasks as tasks
 from deepnets.centered import Unsupported as Unsupported
 from deepnets.centered.centered import Centered as Centered

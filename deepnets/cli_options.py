@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +28,7 @@ NETWORKS: dict[str, dict[str, int]] = {
 }
 SYNTHETIC: dict[str, tuple[int, ...]] = {"single-index": (2,), "multi-index": (), "teacher": ()}     # the arguments after dim
 FROM_FILES = ("fashion-mnist", "mnist", "mnist-1m", "cifar5m", "cifar10", "tiny-imagenet", "text")
+SCALELESS = ("signsgd", "adam", "adamw", "lion", "muon")      # optimizers whose steps have no scale of the gradient
 MANY = 10_000       # seeds at most: a larger number is meant as one seed
 EXTRA = "networks need torch and scikit-learn: pip install 'lazyrich[deep]'"
 
@@ -62,6 +63,10 @@ class DeepOptions:
         The loss; mse is half the squared error.
     optimizer
         The optimizer, with its default hyperparameters; for others use `deepnets` in Python.
+    weight_decay
+        Decoupled weight decay towards the origin; if not given, the optimizer's default.
+    clip
+        The largest norm of a run's gradient; if not given, gradients are not clipped.
     schedule
         The learning rate's schedule.
     steps
@@ -102,8 +107,10 @@ class DeepOptions:
     dim: Whole | None = None
     data: Path | None = None
     loss: Literal["mse", "cross_entropy"] = "mse"
-    optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd"
-    schedule: Literal["constant", "warmup_cosine"] = "constant"
+    optimizer: Literal["sgd", "signsgd", "momentum", "nesterov", "adam", "adamw", "lion", "muon"] = "sgd"
+    weight_decay: float | None = None
+    clip: float | None = None
+    schedule: Literal["constant", "warmup_cosine", "warmup_stable_decay"] = "constant"
     steps: Whole = 300
     batch_size: Whole = 32
     seeds: str = "1"
@@ -154,7 +161,7 @@ class DeepOptions:
         except ImportError as error:
             raise Misuse(f"{EXTRA} ({error})") from None
         task = self._task()
-        return DeepExperiment(self._network(task), task, self.loss, self.optimizer, self.schedule, self.steps, self.batch_size,
+        return DeepExperiment(self._network(task), task, self.loss, self._optimizer(), self.schedule, self.steps, self.batch_size,
                               seeds_of(self.seeds), self.precision, self.device, rho=self.rho)
 
     def plane(self) -> Plane:
@@ -172,15 +179,25 @@ class DeepOptions:
         low, high = (g / unit for g in self.gamma)
         depth = self.depth or NETWORKS[self.network].get("depth", 3)
         slow = 300 / max(self.steps, 300)
-        if self.optimizer in ("signsgd", "adam"):
+        if self.optimizer in SCALELESS:
             bottom = 1e-3 * slow * min(low, low ** (1 / depth))
             top = 30 * (high if high < 1 else high ** (1 / depth))
         else:
             bottom = 0.3 * slow * min(low**2, low)
             top = 1e3 * (high ** (2 / depth) if high > 1 else high**2 if self.loss == "mse" else high)
-        if self.parametrization == "ntk" and self.optimizer not in ("signsgd", "adam"):
+        if self.parametrization == "ntk" and self.optimizer not in SCALELESS:
             bottom, top = bottom * width, top * width
         return float(10.0 ** np.floor(np.log10(bottom))), float(10.0 ** np.ceil(np.log10(top)))
+
+    def _optimizer(self) -> Any:
+        """Return the optimizer with its weight decay and clipping."""
+        from deepnets.optimizers import SGD, as_optimizer
+
+        settings = {name: getattr(self, name) for name in ("weight_decay", "clip") if getattr(self, name) is not None}
+        optimizer = SGD(momentum=0.9) if self.optimizer == "momentum" and settings else as_optimizer(self.optimizer)
+        if settings and self.optimizer in ("signsgd", "adam"):
+            raise Misuse(f"{next(iter(settings))} is an option of sgd, momentum, nesterov, adamw, lion and muon, not of {self.optimizer}")
+        return replace(optimizer, **settings) if settings else optimizer
 
     def _task(self) -> Any:
         """Return the task of that name."""

@@ -56,8 +56,10 @@ class DeepExperiment(Experiment):
     task : one of `deepnets.tasks`, or an object with their methods.
     loss : "mse" (half the squared error, averaged over samples and outputs) or "cross_entropy". Subclasses of the package's losses and
         optimizers are refused.
-    optimizer : "sgd", "signsgd", "momentum", "adam", or one of `deepnets.optimizers` with its numbers.
-    schedule : "constant", "warmup_cosine", or one of `deepnets.schedules`.
+    optimizer : "sgd", "signsgd", "momentum", "nesterov", "adam", "adamw", "lion", "muon", one of `deepnets.optimizers` with its numbers,
+        or one's own, see `deepnets.optimizers.Optimizer`.
+    schedule : "constant", "warmup_cosine", "warmup_stable_decay", one of `deepnets.schedules`, factors of eta as an array (T,), or a
+        callable (step, T) -> factor.
     steps : T >= 1; or several T, increasing, with a constant schedule: the runs are judged after each, and the portrait has a dim
         ``horizon``.
     batch_size : samples a step.
@@ -107,13 +109,13 @@ class DeepExperiment(Experiment):
                          f"not {self.network!r}")
         as_task(self.task)
         refuse_subclass("loss", self.loss, tuple(map(type, losses.LOSSES.values())))
-        refuse_subclass("optimizer", self.optimizer, tuple(optimizers.OPTIMIZERS.values()))
         for name, value in (("loss", losses.as_loss(self.loss)), ("optimizer", optimizers.as_optimizer(self.optimizer)),
                            ("schedule", schedules.as_schedule(self.schedule)), ("steps", as_steps(self.steps)),
                            ("batch_size", whole("batch_size", self.batch_size)), ("rho", between("rho", self.rho, 0, 1)),
                            ("seeds", as_seeds(self.seeds)), ("curves", whole("curves", self.curves, 0)),
                            ("compile", as_compile(self.compile))):
             object.__setattr__(self, name, value)
+        self.schedule.factors(self.horizons[-1])      # those of one's own are checked
         object.__setattr__(self, "device", as_device(self.device))
         as_precision(self.precision, self.device)
         if self.width is not None:
@@ -160,7 +162,7 @@ class DeepExperiment(Experiment):
             "task": self.task.describe(),
             "loss": self.loss.name,
             "optimizer": optimizers.describe(self.optimizer),
-            "schedule": schedules.describe(self.schedule),
+            "schedule": schedules.describe(self.schedule, self.horizons[-1]),
             "steps": self._list_steps(),
             "batch_size": self.batch_size,
             "seeds": list(self.seeds),

@@ -130,6 +130,8 @@ def plan_tracing(edges: xr.Dataset, predictions: Mapping[str, Exponents], accura
     predictions : as from `predict`.
     accuracy : of a trained run, where the lazy eta_max is read by it.
     """
+    if not predictions:      # no law has a window
+        return []
     predictions = close_triangle(predictions, edges)
     gammas, plans = edges["gamma"].values, []
     for regime in REGIMES:

@@ -15,7 +15,7 @@ from deepnets.netcdf_sweep import open_earlier, sweep_into_netcdf
 from deepnets.network_edges import close_triangle, describe_further_laws, plan_tracing, read_edges, trace_edges
 from deepnets.observation.scaling_laws import Laws, predict_laws
 from deepnets.observation.selection import ObserveOptions
-from deepnets.theory import Exponents, predict
+from deepnets.theory import Exponents, explain_silence, predict
 from deepnets.titles import as_file_name, as_title
 from validation.arguments import Misuse
 from validation.cli_options import SweepOptions, report_failed_tiles
@@ -98,7 +98,9 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
 
     portrait = sweep_plane(experiment, plane, place.portrait, sweep_options, options.accuracy, not quiet)
     edges, predictions = find_edges(experiment, portrait, predictions, options, not quiet)
-    assessments, notes = assess(edges, predictions, options.tolerance), describe_further_laws(edges, predictions)
+    silence = explain_silence(experiment.loss, experiment.optimizer)
+    assessments = assess(edges, predictions, options.tolerance)
+    notes = [*([silence] if silence else []), *describe_further_laws(edges, predictions)]
     observed, refusal = None, None
     if observe_options.names:
         from deepnets.observation.best_rate_runs import observe_portrait

@@ -3,7 +3,8 @@
 The theory gives networks' edges up to a factor that depends on the task, so that it predicts exponents only. In a plain feed-forward
 network of L weight matrices, without norms and with a nonlinearity that does not saturate, the weights must grow by ``gamma**(1/L)``.
 Before a final norm they need not all grow, and skip connections mix depths: for such networks, and for user-defined modules, the theory
-predicts lazy exponents only, and the "L" of their ``gamma**(2/L)`` is fitted.
+predicts lazy exponents only, and the "L" of their ``gamma**(2/L)`` is fitted. Of losses and optimizers that it does not cover (one's own,
+weight decay, clipping, Nesterov's momentum, Lion, Muon) it claims nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from validation.prediction import REGIMES, Prediction
 LAZY, RICH = (0.0, 1e-3), (10.0, 1e3)      # gammas: beyond these, finite width and T bend the laws of networks
 LOSSES = ("mse", "cross_entropy")
 OPTIMIZERS = ("sgd", "momentum", "signsgd", "adam")
+SILENT = ("nesterov", "adamw", "lion", "muon")      # optimizers that no law covers
 GROWING = ("relu", "gelu", "linear")       # a saturating nonlinearity bounds the activations
 TOLERANCE = 0.1                            # of a measured exponent: the seeds alone move it by 0.05
 
@@ -99,8 +101,12 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     ----------
     network : the depth L >= 2 of a plain feed-forward network; a specification such as `deepnets.MLP`, or what its ``describe()``
         returns; or a callable that builds user-defined modules, for which only lazy exponents are predicted.
-    loss : "mse" or "cross_entropy", or an object of that ``name``.
-    optimizer : "sgd", "momentum", "signsgd" or "adam", or an object of that ``name``.
+    loss : "mse" or "cross_entropy", one of `deepnets.losses`, its description, or a callable.
+    optimizer : "sgd", "momentum", "signsgd" or "adam", another name or one of `deepnets.optimizers`, or its description.
+
+    Returns
+    -------
+    dict : empty where the theory does not cover loss or optimizer; `explain_silence` says so in a sentence.
 
     Raises
     ------
@@ -113,8 +119,9 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     ('2', '2/3')
     """
     depth, unit = _depth(network), _unit(network)
-    loss = choose("loss", getattr(loss, "name", loss), LOSSES)
-    optimizer = choose("optimizer", getattr(optimizer, "name", optimizer), OPTIMIZERS)
+    if explain_silence(loss, optimizer):
+        return {}
+    loss, optimizer = (part["name"] if isinstance(part, Mapping) else getattr(part, "name", part) for part in (loss, optimizer))
     if optimizer in ("signsgd", "adam"):
         # steps without the gradient's scale: a parameter moves by eta T, and must move by gamma, or by gamma**(1/L)
         return {"eta_max": Exponents("eta_max", r"$\eta_\mathrm{max}$", "Appendix F.1", Fraction(1), _over(1, depth), unit=unit)}
@@ -130,9 +137,50 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     }
 
 
+def explain_silence(loss: Any, optimizer: Any) -> str | None:
+    """Return the sentence that says why the theory claims nothing, or None where it covers loss and optimizer.
+
+    Parameters
+    ----------
+    loss, optimizer : as of `predict`.
+
+    Raises
+    ------
+    Misuse : an argument that is not allowed.
+    """
+    causes = [cause for cause in (_exclude_loss(loss), _exclude_optimizer(optimizer)) if cause]
+    return f"the theory claims nothing of this portrait: it does not cover {' or '.join(causes)}" if causes else None
+
+
+def _exclude_loss(loss: Any) -> str | None:
+    """Return the loss in words if the theory does not cover it."""
+    if isinstance(loss, str):
+        choose("loss", loss, LOSSES)
+        return None
+    name = loss.get("name") if isinstance(loss, Mapping) else getattr(loss, "name", getattr(loss, "__qualname__", type(loss).__name__))
+    return None if name in LOSSES else f"the loss {name!r}"
+
+
+def _exclude_optimizer(optimizer: Any) -> str | None:
+    """Return the optimizer, or the setting of it, in words if the theory does not cover it."""
+    if isinstance(optimizer, str):
+        choose("optimizer", optimizer, (*OPTIMIZERS, *SILENT))
+        settings: Mapping[str, Any] = {}
+    elif isinstance(optimizer, Mapping):
+        settings, optimizer = optimizer, optimizer["name"]
+    else:
+        settings, optimizer = {n: getattr(optimizer, n, None) for n in ("weight_decay", "clip")}, getattr(optimizer, "name", None)
+        if not isinstance(optimizer, str):
+            raise Misuse(f"optimizer must be one of {', '.join(map(repr, (*OPTIMIZERS, *SILENT)))}, or a deepnets optimizer, "
+                         f"not {optimizer!r}")
+    if optimizer not in OPTIMIZERS:
+        return f"the optimizer {optimizer!r}"
+    return "weight decay" if settings.get("weight_decay") else "clipping" if settings.get("clip") is not None else None
+
+
 def theory_of(description: Mapping[str, Any]) -> tuple[str, dict[str, Exponents]]:
     """Return the title and the predictions of a stored portrait, from the description of its experiment."""
-    return as_title(description), predict(description["network"], description["loss"], description["optimizer"]["name"])
+    return as_title(description), predict(description["network"], description["loss"], description["optimizer"])
 
 
 def plain_depth(description: Mapping[str, Any]) -> int | None:

@@ -15,10 +15,12 @@ from torch import nn
 
 from deepnets.batched.stack import Stack
 from deepnets.batched.state import Parameters, RunningStatistics, zero_differences
+from deepnets.centered.functional import trainable
 from deepnets.held_out import HeldOut
 from deepnets.losses import Loss
 from deepnets.networks.parametrization import Scaling
 from deepnets.optimizers import Optimizer
+from deepnets.optimizers.protocol import clip_gradient, decay_weights
 from deepnets.tasks import Task
 from deepnets.tasks.task import check_batch, draw_batch, place_like
 
@@ -104,6 +106,7 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
     zero_losses = np.full(steps + 1, np.nan)
     evaluations = _Evaluations(module, stack, recipe, held_out(recipe, reference), runs)
     g, rate = _scales(gamma, eta, optimizer, reference)
+    theta_0, decay = trainable(module), _as_rates(eta * optimizer.weight_decay, reference)
     recent: list[torch.Tensor] = []          # since the last check, (P,) each
     recent_zero: list[torch.Tensor] = []
     for step in range(steps + 1):
@@ -131,9 +134,13 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
                 alive = alive[~diverged]
                 u, gradient = ({n: d[stay] for n, d in tensors.items()} for tensors in (u, gradient))
                 memory = {n: [m[stay] for m in tensors] for n, tensors in memory.items()}
-                g, rate, running = g[stay], rate[stay], running.select_runs(stay)
+                g, rate, decay, running = g[stay], rate[stay], decay[stay], running.select_runs(stay)
         if step < steps:
+            if optimizer.clip is not None:
+                clip_gradient(gradient, g, optimizer.clip)
             for n, d in u.items():
+                if optimizer.weight_decay:
+                    decay_weights(d, theta_0[n], g, decay * float(recipe.factors[step]), optimizer.decay_to)
                 moved = optimizer.direction(gradient.pop(n), memory[n], step)     # freed before the next is computed
                 by = rate * (recipe.rates[n] * float(recipe.factors[step]))
                 d.addcmul_(moved, by.reshape(-1, *[1] * (d.ndim - 1)), value=-1)
@@ -205,11 +212,15 @@ def _zero_output_loss(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> to
 
 
 def _scales(gamma: np.ndarray, eta: np.ndarray, optimizer: Optimizer, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return gamma and the rate in u, eta/gamma**power; both (P,), the rate at most 1e-6 of the dtype's largest number."""
-    most = torch.finfo(like.dtype).max
+    """Return gamma and the rate in u, eta/gamma**power; both (P,)."""
     with np.errstate(over="ignore", divide="ignore"):
-        rate = np.minimum(eta / gamma**optimizer.power, most / 1e6)
-    return tuple(torch.tensor(v, dtype=like.dtype, device=like.device) for v in (gamma, rate))     # type: ignore[return-value]
+        rate = eta / gamma**optimizer.power
+    return torch.tensor(gamma, dtype=like.dtype, device=like.device), _as_rates(rate, like)
+
+
+def _as_rates(rate: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    """Return rates of the runs, (P,), each at most 1e-6 of the dtype's largest number."""
+    return torch.tensor(np.minimum(rate, torch.finfo(like.dtype).max / 1e6), dtype=like.dtype, device=like.device)
 
 
 def find_divergence(u: Parameters, gamma: torch.Tensor, value: torch.Tensor) -> np.ndarray:

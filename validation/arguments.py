@@ -25,12 +25,12 @@ def choose(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     return value
 
 
-def refuse_subclass(name: str, value: Any, kinds: tuple[type, ...]) -> None:
-    """Raise `Misuse` if `value` is of a subclass of one of `kinds`, which would be trained or judged as its parent."""
+def refuse_subclass(name: str, value: Any, kinds: tuple[type, ...], instead: str = "") -> None:
+    """Raise `Misuse` if `value` is of a subclass of one of `kinds`, which would be judged as its parent; `instead` is what to do."""
     base = next((kind for kind in kinds if isinstance(value, kind)), None)
     if base is not None and type(value) is not base:
-        raise Misuse(f"{name} must be of a built-in class itself, not of {type(value).__name__}, a subclass of {base.__name__}: it cannot "
-                     "be trained as it is written yet")
+        raise Misuse(f"{name} must be of a built-in class itself, not of {type(value).__name__}, a subclass of {base.__name__}, "
+                     f"whose laws are not its own{instead and '; '}{instead}")
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:

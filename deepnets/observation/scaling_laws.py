@@ -25,11 +25,14 @@ def predict_laws(experiment: DeepExperiment) -> Laws:
 
     The largest eigenvalue in theta is ``gamma**-2`` times the tangent kernel's, which stays, in the lazy regime, and near ``2/(N eta)`` on
     the line of the best rates in the rich one: ``gamma**(-2/L)``. Weights move by ``gamma`` and by ``gamma**(1/L)`` (section 3.3, Appendix
-    S). Rich laws hold for plain networks of L weight matrices. For SignSGD and Adam nothing is predicted for the curvature.
+    S). Rich laws hold for plain networks of L weight matrices. For SignSGD and Adam nothing is predicted for the curvature, and nothing at
+    all for losses and optimizers that the theory does not cover.
     """
-    edge = predict(experiment.network, experiment.loss, experiment.optimizer)["eta_max"]
-    sign_based = experiment.optimizer.name in ("signsgd", "adam")
+    predictions = predict(experiment.network, experiment.loss, experiment.optimizer)
     laws: Laws = {"hessian": [], "weights": []}
+    if not predictions:
+        return laws
+    edge, sign_based = predictions["eta_max"], experiment.optimizer.name in ("signsgd", "adam")
     for regime in REGIMES:
         stretch = window(regime, edge.closing_gamma, edge.unit)
         if stretch is None or (regime == "rich" and edge.rich is None):

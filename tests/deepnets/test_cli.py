@@ -11,6 +11,7 @@ import deepnets
 import lazyrich
 from deepnets.cli_options import NETWORKS, DeepOptions, seeds_of
 from deepnets.network_edges import close_triangle, plan_tracing, read_edges, trace_edges
+from deepnets.optimizers import SGD, AdamW
 from validation import Misuse, open_portrait, sweep
 
 SMALL = ["--width", "16", "--steps", "100", "--rho", "0.7", "--gamma", "1e-5", "1e-3", "--eta", "1e-9", "1e-2", "--per-decade", "3",
@@ -240,3 +241,11 @@ def test_failed_tiles_are_reported_with_the_command_that_prints_why(tmp_path, mo
     printed = " ".join(capsys.readouterr().err.split())
     assert "4 tiles failed; `lazyrich sweep status" in printed
     assert "--retry-failed" in printed
+
+
+def test_weight_decay_and_clipping_are_options():
+    made = DeepOptions(optimizer="momentum", weight_decay=0.1, clip=1.0, device="cpu").experiment()
+    assert made.optimizer == SGD(0.9, weight_decay=0.1, clip=1.0)
+    assert DeepOptions(optimizer="adamw", weight_decay=0.0, device="cpu").experiment().optimizer == AdamW(weight_decay=0.0)
+    with pytest.raises(Misuse, match=r"clip is an option of sgd, .* not of adam"):
+        DeepOptions(optimizer="adam", clip=1.0, device="cpu").experiment()

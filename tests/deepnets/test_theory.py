@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import lazyrich
 import toymodels
 from deepnets import CNN, MLP, DeepExperiment, ResidualMLP, ResNet, ViT, parametrization_table, tasks
 from deepnets.cli_options import DeepOptions
 from deepnets.network_edges import close_triangle, describe_further_laws, measure_closing_point, read_edges
-from deepnets.theory import plain_depth, predict, theory_of
+from deepnets.theory import explain_silence, plain_depth, predict, theory_of
 from deepnets.titles import as_file_name, as_title
-from validation import Misuse, Plane, assess, edges_from_brackets, judge
+from validation import Misuse, Plane, assess, edges_from_brackets, judge, save_portrait, sweep
 from validation.fitting.powerlaw import fit
 from validation.judging.assessment import assess_curves
 from validation.plotting.anchored_laws import anchor_laws
@@ -59,7 +60,7 @@ def test_what_a_network_s_depth_is():
 
 @pytest.mark.parametrize(("words", "named"), [
     ((1,), "network"), ((2.5,), "network"), ((True,), "network"), ((MLP,), "network"), (("mlp",), "network"), ((3, "hinge"), "loss"),
-    ((3, "mse", "lion"), "optimizer"),
+    ((3, "mse", "shampoo"), "optimizer"),
 ])
 def test_misuse(words, named):
     with pytest.raises(Misuse, match=named):
@@ -209,3 +210,24 @@ def test_the_unit_of_gamma_is_the_root_of_what_the_readout_sums_over(network):
     assert predict(network)["eta_max"].unit ** 2 == pytest.approx(parametrization_table(network).width)
     readout = network.scalings()[-1]
     assert readout.shape[1] == parametrization_table(network).width
+
+
+@pytest.mark.parametrize(("loss", "optimizer", "named"), [
+    ("mse", "adamw", "optimizer 'adamw'"), ("mse", {"name": "nesterov", "beta": 0.9}, "optimizer 'nesterov'"),
+    ("mse", {"name": "sgd", "weight_decay": 0.1, "decay_to": "origin"}, "weight decay"),
+    ("mse", {"name": "momentum", "clip": 1.0}, "clipping"),
+    ({"name": "huber"}, "sgd", "loss 'huber'"), ({"name": "huber"}, {"name": "lion"}, "loss 'huber' or the optimizer 'lion'"),
+])
+def test_nothing_is_claimed_of_other_losses_and_optimizers(loss, optimizer, named):
+    assert predict(3, loss, optimizer) == {}
+    assert named in explain_silence(loss, optimizer)
+    assert explain_silence("mse", "sgd") is None
+
+
+def test_a_portrait_that_the_theory_does_not_cover_is_read_and_reported(tmp_path, capsys):
+    made = DeepExperiment(MLP(64, 8, 3, 10), tasks.digits(), optimizer="lion", steps=4, batch_size=8, device="cpu")
+    save_portrait(sweep(made, Plane.log((1e-2, 1.0), (1e-4, 1e-1), 2)), tmp_path / "lion.nc")
+    assert lazyrich.run(["judge", str(tmp_path / "lion.nc"), "--out", str(tmp_path / "out")]) == 0
+    sentence = "the theory claims nothing of this portrait: it does not cover the optimizer 'lion'"
+    assert sentence in capsys.readouterr().out
+    assert sentence in (tmp_path / "out" / "report.html").read_text().replace("&#39;", "'")

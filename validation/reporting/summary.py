@@ -131,10 +131,10 @@ def draw_observables(stem: Path, title: str, observed: xr.Dataset, laws: Mapping
 
 
 def write(folder: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset, predictions: Mapping[str, Any],
-          assessments: Sequence[Assessment], curves: Sequence[Verdict] = ()) -> None:
+          assessments: Sequence[Assessment], curves: Sequence[Verdict] = (), notes: Sequence[str] = ()) -> None:
     """Write one portrait's figures, report.html and verdicts.json to a folder."""
     pictures = draw(folder / "portrait", title, portrait, edges, predictions, assessments)
-    parts = [build_section(title, portrait, pictures, assessments, curves)]
+    parts = [build_section(title, portrait, pictures, assessments, curves, notes)]
     write_report(folder / "report.html", title, parts, provenance_of(portrait))
     write_verdicts(folder / "verdicts.json", title, parts, provenance_of(portrait))
 

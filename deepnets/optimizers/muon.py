@@ -1,0 +1,87 @@
+"""Muon: momentum whose matrices are orthogonalised by Newton-Schulz iterations, with AdamW for all other parameters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deepnets.optimizers.adaptive import divide_by_root
+from deepnets.optimizers.protocol import Optimizer, check_rate, check_settings
+from validation.arguments import Misuse, between, choose, whole
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)      # of the iteration (Jordan 2024), as torch's
+LEAST_NORM = 1e-7      # of a matrix, below which it is not scaled up to norm 1, as torch's
+PRECISIONS = ("bfloat16", "module")
+
+
+@dataclass(frozen=True)
+class Muon(Optimizer):
+    """``theta <- theta - eta sqrt(max(1, rows/columns)) orthogonalise(m)`` of matrices, as `torch.optim.Muon`; AdamW of all else.
+
+    Every parameter with two dimensions is a matrix, embeddings and readouts included. All other parameters (biases, gains, kernels of
+    convolutions), which torch's Muon refuses, make AdamW's steps. Each run's matrix is orthogonalised by itself. In specifications every
+    tensor has Adam's rate over eta; rates of other widths are not comparable.
+
+    Attributes
+    ----------
+    momentum : 0 <= momentum < 1, of ``m <- momentum m + (1 - momentum) g``.
+    nesterov : whether ``(1 - momentum) g + momentum m`` is orthogonalised.
+    weight_decay, decay_to, clip : see `Optimizer`; of all parameters.
+    iterations : of Newton-Schulz.
+    precision : of the iterations: "bfloat16", as torch's, or "module", the network's own.
+    share : the rate of parameters that are no matrices, over eta.
+    beta1, beta2, epsilon : of their AdamW.
+    """
+
+    momentum: float = 0.95
+    nesterov: bool = True
+    weight_decay: float = 0.1
+    decay_to: str = "origin"
+    clip: float | None = None
+    iterations: int = 5
+    precision: str = "bfloat16"
+    share: float = 1.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    name: ClassVar[str] = "muon"
+    power: ClassVar[int] = 1
+    memories: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        check_rate("momentum", self.momentum)
+        if not isinstance(self.nesterov, bool):
+            raise Misuse(f"nesterov must be True or False, not {self.nesterov!r}")
+        check_settings(self)
+        whole("iterations", self.iterations)
+        choose("precision", self.precision, PRECISIONS)
+        if self.share != 0:
+            between("share", self.share, 0, float("inf"))
+        check_rate("beta1", self.beta1)
+        check_rate("beta2", self.beta2)
+        if self.epsilon != 0:
+            between("epsilon", self.epsilon, 0, float("inf"))
+
+    def direction(self, g: torch.Tensor, memory: list[torch.Tensor], step: int) -> torch.Tensor:
+        """Return the step over the rate; `memory` is updated in place."""
+        if g.ndim != 3:
+            return divide_by_root(g, memory, step, self.beta1, self.beta2, self.epsilon).mul_(self.share)
+        m = memory[0].lerp_(g, 1 - self.momentum)
+        update = g.lerp(m, self.momentum) if self.nesterov else m
+        rows, columns = g.shape[-2:]
+        return self._orthogonalise(update).mul_(math.sqrt(max(1, rows / columns)))
+
+    def _orthogonalise(self, matrices: torch.Tensor) -> torch.Tensor:
+        """Return each of the matrices (P, a, b) with its singular values moved close to 1."""
+        a, b, c = COEFFICIENTS
+        x = matrices.bfloat16() if self.precision == "bfloat16" else matrices
+        tall = x.shape[-2] > x.shape[-1]
+        x = x.mT if tall else x
+        x = x / torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True).clamp(min=LEAST_NORM)
+        for _ in range(self.iterations):
+            gram = x @ x.mT
+            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        return (x.mT if tall else x).to(matrices.dtype)
