@@ -22,13 +22,14 @@ from deepnets.device import as_device, threads_for
 from deepnets.failed_runs import Failure
 from deepnets.memory import count_fitting_runs, estimate, split_held_out, train_in_pieces
 from deepnets.network_factory import FINGERPRINT_SEED, build_network, compute_fingerprint
+from deepnets.own_loss import describe_own_loss, warn_below_least
 from deepnets.precision import DTYPES, arithmetic, as_precision
 from deepnets.preflight import check_samples, check_size, check_steps, check_weights, try_out
 from deepnets.run_arguments import as_seeds, as_steps
 from deepnets.run_outcomes import CATAPULT_PEAK, average_curve, choose_curve_steps, judge_runs
 from deepnets.tasks import Task, as_task
 from deepnets.training import TOO_FAR, Recipe, TrainingResult, batch, held_out, parameter_rates, rate_width, train
-from validation.arguments import Misuse, between, refuse_subclass, whole
+from validation.arguments import Misuse, between, whole
 from validation.experiment import Experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
@@ -54,8 +55,9 @@ class DeepExperiment(Experiment):
         are set to the seed before it is called, and restored; its module is copied and stays as it is. It is called with seed 0 as well,
         whatever the seeds, for the fingerprint in the description.
     task : one of `deepnets.tasks`, or an object with their methods.
-    loss : "mse" (half the squared error, averaged over samples and outputs) or "cross_entropy". Subclasses of the package's losses and
-        optimizers are refused.
+    loss : "mse" (half the squared error, averaged over samples and outputs), "cross_entropy", one of torch's loss modules, any callable
+        (output, target) -> loss, or one's own, see `deepnets.losses.Loss`. Subclasses of the package's losses, optimizers and schedules
+        are refused.
     optimizer : "sgd", "signsgd", "momentum", "nesterov", "adam", "adamw", "lion", "muon", one of `deepnets.optimizers` with its numbers,
         or one's own, see `deepnets.optimizers.Optimizer`.
     schedule : "constant", "warmup_cosine", "warmup_stable_decay", one of `deepnets.schedules`, factors of eta as an array (T,), or a
@@ -108,7 +110,6 @@ class DeepExperiment(Experiment):
             raise Misuse("network must be a specification such as deepnets.MLP(...), or a callable seed -> torch.nn.Module, "
                          f"not {self.network!r}")
         as_task(self.task)
-        refuse_subclass("loss", self.loss, tuple(map(type, losses.LOSSES.values())))
         for name, value in (("loss", losses.as_loss(self.loss)), ("optimizer", optimizers.as_optimizer(self.optimizer)),
                            ("schedule", schedules.as_schedule(self.schedule)), ("steps", as_steps(self.steps)),
                            ("batch_size", whole("batch_size", self.batch_size)), ("rho", between("rho", self.rho, 0, 1)),
@@ -160,7 +161,7 @@ class DeepExperiment(Experiment):
             "network": network.describe() if hasattr(network, "describe") else {
                 "name": f"{getattr(network, '__module__', '')}.{getattr(network, '__qualname__', type(network).__qualname__)}"},
             "task": self.task.describe(),
-            "loss": self.loss.name,
+            "loss": self.loss.name if self.loss.closed_form else self._describe_loss(),
             "optimizer": optimizers.describe(self.optimizer),
             "schedule": schedules.describe(self.schedule, self.horizons[-1]),
             "steps": self._list_steps(),
@@ -182,6 +183,14 @@ class DeepExperiment(Experiment):
         if "fingerprint" not in self._computed:
             self._computed["fingerprint"] = compute_fingerprint(build_network(self.network, FINGERPRINT_SEED, self.device))
         return {"fingerprint": self._computed["fingerprint"]}
+
+    def _describe_loss(self) -> dict[str, Any]:
+        """Return the description of a loss of one's own, computed once."""
+        if "loss" not in self._computed:
+            specified = hasattr(self.network, "scalings")
+            self._computed["loss"] = describe_own_loss(self.loss, self.task, None if specified else lambda: build_network(
+                self.network, FINGERPRINT_SEED, self.device))
+        return dict(self._computed["loss"])
 
     def with_seeds(self, seeds: Sequence[int]) -> Self:
         """Return the same experiment with other seeds; what has been checked is not checked again."""
@@ -207,7 +216,7 @@ class DeepExperiment(Experiment):
         """
         if "checked" in self._computed:
             return
-        check_samples("batch_size", self.batch_size, self.task)
+        check_samples("batch_size", self.batch_size, self.task, self.loss)
         check_steps("steps", self.horizons[-1])
         if hasattr(self.network, "scalings"):
             check_weights(getattr(self.network, "build", self.network), self.seeds[0], DTYPES[self.precision], self.device)
@@ -298,7 +307,10 @@ class DeepExperiment(Experiment):
 
     def _judge(self, result: TrainingResult) -> dict[str, np.ndarray]:
         """Return the portrait's variables for P runs, (horizon, P) and (step, P)."""
-        each = [judge_runs(result.losses[:T + 1], result.zero_output_loss[:T + 1], result.dead[h], self.rho)
+        above, zero = result.losses - self.loss.least, result.zero_output_loss - self.loss.least
+        if not self.loss.closed_form:
+            warn_below_least(self.loss, result.losses)
+        each = [judge_runs(above[:T + 1], zero[:T + 1], result.dead[h], self.rho)
                 for h, T in enumerate(self.horizons)]
         values = {name: np.stack([e[name] for e in each]) for name in each[0]}
         if self.task.classes is not None:
@@ -323,5 +335,5 @@ class DeepExperiment(Experiment):
         check_size(network, dtype, self.device)
         module = network.to(device=self.device, dtype=dtype)
         with name_source_line():
-            try_out(module, self.task, seed)
+            try_out(module, self.task, seed, self.loss)
         return module

@@ -23,10 +23,12 @@ class HeldOut:
     labels : class indices, (n,) or (n, length); None where the targets are numbers.
     batch_size : samples of a training step.
     at_once : samples in a part; None: as many as a batch, or as have `ROWS` outputs if these are more.
+    ignore_index : of labels that do not count; None: there are none.
     """
 
-    def __init__(self, x: torch.Tensor, y: torch.Tensor, labels: torch.Tensor | None, batch_size: int, at_once: int | None = None) -> None:
-        self.labels = labels
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, labels: torch.Tensor | None, batch_size: int, at_once: int | None = None,
+                 ignore_index: int | None = None) -> None:
+        self.labels, self.ignore_index = labels, ignore_index
         size = at_once or max(batch_size, ROWS // max(1, 1 if labels is None else labels[0].numel()))
         self.parts = list(zip(x.split(size), y.split(size), strict=True))
         self.label_parts = labels.split(size) if labels is not None else [None] * len(self.parts)
@@ -37,13 +39,19 @@ class HeldOut:
         """Return the loss of each run and its accuracy (NaN where there are no classes, or an output is not finite); both (P,), float64."""
         total, right = gamma.new_zeros(len(gamma), dtype=torch.float64), gamma.new_zeros(len(gamma), dtype=torch.float64)
         finite = torch.ones_like(gamma, dtype=torch.bool)
+        n = 0
         for (x, y), labels in zip(self.parts, self.label_parts, strict=True):
+            counted = None if self.ignore_index is None or y.is_floating_point() else y != self.ignore_index
+            weight = len(y) if counted is None else int(counted.sum())
+            if weight == 0:
+                continue
+            n += weight
             f = stack.outputs(u, gamma, x, running)
-            total += loss.value(f, y).double() * len(x)
+            total += loss.value(f, y).double() * weight
             if labels is not None:
-                right += (f.argmax(-1) == labels).double().flatten(1).mean(1) * len(x)
+                hit = f.argmax(-1) == labels
+                right += (hit.double().flatten(1).mean(1) if counted is None else (hit & counted).flatten(1).sum(1) / weight) * weight
                 finite &= torch.isfinite(f).flatten(1).all(1)
-        n = sum(len(x) for x, _ in self.parts)
         accuracy = torch.where(finite, right / n, torch.nan) if self.labels is not None else torch.full_like(right, torch.nan)
         return total / n, accuracy
 

@@ -13,6 +13,8 @@ from deepnets.centered import Unsupported
 from deepnets.centered.centered import Centered
 from deepnets.centered.functional import trainable
 from deepnets.centered.propagation import propagate_pairs
+from deepnets.losses import Loss
+from deepnets.losses.check import check_loss
 from deepnets.memory import GB, usable_memory
 from deepnets.tasks import Task
 from deepnets.tasks.task import draw_batch, place_like
@@ -22,9 +24,9 @@ LOSS = 8      # bytes of a recorded loss
 GAMMA = 1e-3  # of the trial
 
 
-def check_samples(name: str, samples: int, task: Task) -> None:
+def check_samples(name: str, samples: int, task: Task, loss: Loss | None = None) -> None:
     """Raise `Misuse` if so many samples of a task do not fit into memory; a single one is drawn to measure its size."""
-    one = sum(t.numel() * t.element_size() for t in draw_batch(task, 0, 0, 1))
+    one = sum(t.numel() * t.element_size() for t in draw_batch(task, 0, 0, 1, loss))
     _fits(name, samples, one * samples, "samples")
 
 
@@ -57,7 +59,7 @@ def _fits(name: str, count: int, need: int, what: str, device: str = "cpu") -> N
         raise Misuse(f"{name} must fit into memory, and {count} {what} need {need / GB:.3g} GB where {usable / GB:.3g} GB are free")
 
 
-def try_out(module: nn.Module, task: Task, seed: int) -> None:
+def try_out(module: nn.Module, task: Task, seed: int, loss: Loss) -> None:
     """Refuse a network that differences cannot be propagated through, or whose outputs do not have the shape of the task's targets.
 
     Raises
@@ -69,11 +71,14 @@ def try_out(module: nn.Module, task: Task, seed: int) -> None:
     if not trainable(module):
         raise Misuse(f"network must have trainable floating-point parameters; {type(module).__name__} has none")
     centered = Centered(module, GAMMA, "pairs")
-    x, y = draw_batch(task, seed, 0, 2)
+    x, y = draw_batch(task, seed, 0, 2, loss)
     f = _output(centered, place_like(x, next(module.parameters())))
-    wanted = tuple(y.shape) if y.is_floating_point() else (*y.shape, task.out_features)
-    if isinstance(f, torch.Tensor) and f.shape == wanted:
+    shapes = loss.shapes(y, task.out_features)
+    if isinstance(f, torch.Tensor) and f.ndim and (not shapes or tuple(f.shape) in shapes):
+        if not loss.closed_form:
+            check_loss(loss, tuple(f.shape), y.to(f.device), task.out_features, f.dtype)
         return
+    wanted = " or ".join(map(str, shapes)) if shapes else "(batch, ...)"
     gave = f"a tensor of shape {tuple(f.shape)}" if isinstance(f, torch.Tensor) else f"a {type(f).__name__}"
     rows = "; one-hot rows must have a floating dtype" if isinstance(f, torch.Tensor) and f.shape == y.shape else ""
     raise Misuse(f"network must give a tensor of shape {wanted} where the task's targets are {tuple(y.shape)} of {y.dtype} and its "

@@ -158,7 +158,7 @@ def _exclude_loss(loss: Any) -> str | None:
         choose("loss", loss, LOSSES)
         return None
     name = loss.get("name") if isinstance(loss, Mapping) else getattr(loss, "name", getattr(loss, "__qualname__", type(loss).__name__))
-    return None if name in LOSSES else f"the loss {name!r}"
+    return None if getattr(loss, "closed_form", False) else f"the loss {name!r}"
 
 
 def _exclude_optimizer(optimizer: Any) -> str | None:

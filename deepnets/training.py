@@ -183,7 +183,7 @@ def batch(recipe: Recipe, seed: int, step: int, like: torch.Tensor) -> tuple[tor
     ------
     Misuse : targets that do not fit the task.
     """
-    x, y = draw_batch(recipe.task, seed, step, recipe.batch_size)
+    x, y = draw_batch(recipe.task, seed, step, recipe.batch_size, recipe.loss)
     return place_like(x, like), _target(recipe, y, like)
 
 
@@ -194,11 +194,14 @@ def held_out(recipe: Recipe, like: torch.Tensor) -> HeldOut:
     ------
     Misuse : targets that do not fit the task.
     """
-    x, y = check_batch(recipe.task, recipe.task.held_out(), "held_out()")
+    x, y = check_batch(recipe.task, recipe.task.held_out(), "held_out()", recipe.loss)
     labels = None
     if recipe.task.classes is not None:
         labels = (y.argmax(-1) if y.is_floating_point() else y).to(like.device)
-    return HeldOut(place_like(x, like), _target(recipe, y, like), labels, recipe.batch_size, recipe.held_out_samples)
+        if recipe.loss.outputs is not None and labels.shape[1:] != recipe.loss.outputs[:-1]:
+            labels = None      # several labels of one sample: the largest output is not one of them
+    return HeldOut(place_like(x, like), _target(recipe, y, like), labels, recipe.batch_size, recipe.held_out_samples,
+                   recipe.loss.ignore_index)
 
 
 def _target(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -208,6 +211,8 @@ def _target(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor
 def _zero_output_loss(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return the loss of the zero output."""
     shape = y.shape if y.is_floating_point() else (*y.shape, recipe.task.out_features)
+    if recipe.loss.outputs is not None:
+        shape = (len(y), *recipe.loss.outputs)
     return recipe.loss.value(like.new_zeros(()).expand(shape), y)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.func import grad_and_value, vmap
+from torch.func import grad_and_value, vjp, vmap
 
 from deepnets.batched.graph import RecordedFunction
 from deepnets.batched.state import Parameters, RunningStatistics, evaluation_mode
@@ -53,8 +53,14 @@ class VectorisedStack:
         def step(u: Parameters, gamma: torch.Tensor, x: torch.Tensor, y: torch.Tensor, frozen: Parameters, drift: Parameters) -> Any:
             def one(d: Parameters, g: torch.Tensor, e: Parameters) -> Any:
                 output, moved = propagate_pairs(self.module, d, g, (x,), drift=e)
-                return loss.value(output, y), ({n: p.v0 for n, p in moved.items()}, {n: p.d for n, p in moved.items()})
+                return (loss.value(output, y) if loss.closed_form else output), ({n: p.v0 for n, p in moved.items()},
+                                                                                 {n: p.d for n, p in moved.items()})
 
+            if not loss.closed_form:      # one of the user's may fail under transforms
+                with substitute(self.module, frozen):
+                    f, backward, (v0, difference) = vjp(lambda d: vmap(one, randomness="same")(d, gamma, drift), u, has_aux=True)
+                    gradient, value = backward(loss.slope(f, y))[0], loss.value(f, y)
+                return value, gradient, {n: v[0] for n, v in v0.items()}, difference
             with substitute(self.module, frozen):
                 gradient, (value, (v0, difference)) = vmap(grad_and_value(one, has_aux=True), randomness="same")(u, gamma, drift)
             # the frozen network's statistics are the same in every run

@@ -77,11 +77,11 @@ class Request:
         """The batch (x, y) on which observables are measured."""
         task, size, samples = self.experiment.task, self.experiment.batch_size, self.samples
         if samples is not None and not isinstance(samples, int | np.integer):
-            return check_batch(task, samples, "samples")
+            return check_batch(task, samples, "samples", self.experiment.loss)
         if samples is None:
             samples = size if self.same_batch else max(SAMPLES, size)
-        check_samples("samples", whole("samples", samples, 2), task)
-        return check_batch(task, task.batch(PROBE, 0, samples), "batch()")
+        check_samples("samples", whole("samples", samples, 2), task, self.experiment.loss)
+        return check_batch(task, task.batch(PROBE, 0, samples), "batch()", self.experiment.loss)
 
     def describe(self) -> dict[str, Any]:
         """Return what determines the numbers, as JSON. The observables are not part of it: a file may be extended by more."""

@@ -144,7 +144,7 @@ def record(experiment: DeepExperiment, gamma: np.ndarray, eta: np.ndarray, steps
     recipe, stack, like = experiment.recipe(module), choose_stack(module, experiment.compile), next(module.parameters())
     x, y = batch(recipe, seed, 0, like)
     if samples is not None:
-        x, y = check_batch(recipe.task, samples, "samples")
+        x, y = check_batch(recipe.task, samples, "samples", recipe.loss)
         x, y = place_like(x, like), place_like(recipe.loss.target(y, recipe.task.out_features, like.dtype), like)
     found: Variables = {}
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from deepnets.losses import Loss
 from validation.arguments import Misuse
 
 
@@ -54,12 +55,12 @@ def generator(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
-def draw_batch(task: Task, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_batch(task: Task, seed: int, step: int, size: int, loss: Loss | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw a batch of a task, checked by `check_batch`."""
-    return check_batch(task, task.batch(seed, step, size), f"batch(seed={seed}, step={step}, size={size})")
+    return check_batch(task, task.batch(seed, step, size), f"batch(seed={seed}, step={step}, size={size})", loss)
 
 
-def check_batch(task: Task, given: Any, where: str) -> tuple[torch.Tensor, torch.Tensor]:
+def check_batch(task: Task, given: Any, where: str, loss: Loss | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """Check the inputs and targets that a task returned; return whole-number targets as int64, rows of booleans as float32.
 
     Parameters
@@ -67,6 +68,7 @@ def check_batch(task: Task, given: Any, where: str) -> tuple[torch.Tensor, torch
     task : that returned the batch.
     given : what it returned.
     where : the call, for the message.
+    loss : of one's own, which may take other targets; None: one of the package's.
 
     Raises
     ------
@@ -79,14 +81,21 @@ def check_batch(task: Task, given: Any, where: str) -> tuple[torch.Tensor, torch
     K = task.out_features
     if len(x) != len(y):
         raise Misuse(f"task must return as many targets as inputs, but {where} returned {len(y)} for {len(x)}")
+    free = loss is not None and loss.any_targets
     if y.is_floating_point() or y.dtype == torch.bool:
-        if y.ndim < 2 or y.shape[-1] != K:
+        if not free and (y.ndim < 2 or y.shape[-1] != K):
             raise Misuse(f"task must return class indices, or numbers whose last dimension is out_features={K}, but {where} returned "
                          f"targets of shape {tuple(y.shape)}")
         return x, y if y.is_floating_point() else y.float()
     y = y.long()
-    if y.device.type == "cpu" and y.numel() and not 0 <= int(y.min()) <= int(y.max()) < K:      # on a GPU this would wait
-        wrong = y[(y < 0) | (y >= K)][0]
+    if free or y.device.type != "cpu" or not y.numel():      # on a GPU the check would wait
+        return x, y
+    if not 0 <= int(y.min()) <= int(y.max()) < K:
+        wrong = y[(y < 0) | (y >= K)]
+        wrong = wrong if loss is None or loss.ignore_index is None else wrong[wrong != loss.ignore_index]
+        if not len(wrong):
+            return x, y
+        wrong = wrong[0]
         raise Misuse(f"task must return class indices from 0 to {K - 1}, but {where} returned {int(wrong)}")
     return x, y
 

@@ -1,4 +1,4 @@
-"""Losses of networks and their derivatives in the centred output, for a stack of runs.
+"""The squared error and the cross-entropy, with derivatives in closed form.
 
 Outputs are (..., batch, K), or (..., batch, length, K) where every position of a sequence is predicted; targets are numbers of the same
 shape without the runs, or class indices without the K. MSE is half the squared error averaged over samples and outputs. The authors' code
@@ -8,18 +8,20 @@ has no half: their eta is half of ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 
-from validation.arguments import Misuse
+from deepnets.losses.protocol import Loss
 
 
 @dataclass(frozen=True)
-class MSE:
+class MSE(Loss):
     """``mean((f - y)**2)/2`` over samples and outputs; class indices stand for one-hot rows."""
 
     name: str = "mse"
+    closed_form: ClassVar[bool] = True
 
     def target(self, y: torch.Tensor, outputs: int, dtype: torch.dtype) -> torch.Tensor:
         """Return the targets as rows of numbers, (batch, ..., outputs), shared by all runs."""
@@ -35,10 +37,11 @@ class MSE:
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Loss):
     """``mean(log sum exp f - y . f)`` over samples; y class indices, or any rows of probabilities."""
 
     name: str = "cross_entropy"
+    closed_form: ClassVar[bool] = True
 
     def target(self, y: torch.Tensor, outputs: int, dtype: torch.dtype) -> torch.Tensor:
         """Return class indices (batch, ...) unchanged, and rows of probabilities in `dtype`, (batch, ..., outputs)."""
@@ -62,16 +65,3 @@ class CrossEntropy:
 def _as_index(y: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
     """Return class indices (batch, ...) as an index into the last dim of f, the same for all runs."""
     return y.expand(f.shape[:-1])[..., None]
-
-
-Loss = MSE | CrossEntropy
-LOSSES: dict[str, Loss] = {"mse": MSE(), "cross_entropy": CrossEntropy()}
-
-
-def as_loss(loss: str | Loss) -> Loss:
-    """Return the loss of that name, or `loss` itself if it is one; otherwise raise `Misuse`."""
-    if isinstance(loss, MSE | CrossEntropy):
-        return loss
-    if isinstance(loss, str) and loss in LOSSES:
-        return LOSSES[loss]
-    raise Misuse(f"loss must be one of {', '.join(map(repr, LOSSES))}, not {loss!r}")
