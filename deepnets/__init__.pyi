@@ -39,3 +39,4 @@ from deepnets.networks import ViT as ViT
 from deepnets.networks import parametrization_table as parametrization_table
 from deepnets.observation.observe_runs import observe as observe
 from deepnets.theory import predict as predict
+from deepnets.wrapped_model import wrap as wrap

@@ -127,6 +127,9 @@ class DeepExperiment(Experiment):
         if self.loss.name == "cross_entropy" and self.task.classes is None:
             raise Misuse("loss 'cross_entropy' needs a task with classes, and this task's targets are numbers")
         if hasattr(self.network, "scalings"):
+            if not isinstance(self.task.in_shape, tuple):
+                raise Misuse("network must be a callable seed -> torch.nn.Module for inputs that are several tensors, see deepnets.wrap, "
+                             f"not {self.network!r}")
             for name, has, wants in (("in_features", self.network.in_features, int(np.prod(self.task.in_shape))),
                                      ("out_features", self.network.out_features, self.task.out_features)):
                 if has != wants:

@@ -9,6 +9,7 @@ from deepnets.batched.stack import Stack
 from deepnets.batched.state import Parameters, RunningStatistics, evaluation_mode
 from deepnets.centered.functional import substitute
 from deepnets.losses import Loss
+from deepnets.tasks.task import Inputs, select_inputs
 
 ROWS = 64               # of outputs at a time, or a batch if it has more: larger parts do not fit into a CPU's cache
 CONSTANT = 1e-6         # the largest relative variation of a dead network's output
@@ -26,11 +27,12 @@ class HeldOut:
     ignore_index : of labels that do not count; None: there are none.
     """
 
-    def __init__(self, x: torch.Tensor, y: torch.Tensor, labels: torch.Tensor | None, batch_size: int, at_once: int | None = None,
+    def __init__(self, x: Inputs, y: torch.Tensor, labels: torch.Tensor | None, batch_size: int, at_once: int | None = None,
                  ignore_index: int | None = None) -> None:
         self.labels, self.ignore_index = labels, ignore_index
         size = at_once or max(batch_size, ROWS // max(1, 1 if labels is None else labels[0].numel()))
-        self.parts = list(zip(x.split(size), y.split(size), strict=True))
+        starts = range(0, len(y), size)
+        self.parts = [(select_inputs(x, slice(i, i + size)), y[i:i + size]) for i in starts]
         self.label_parts = labels.split(size) if labels is not None else [None] * len(self.parts)
 
     @torch.no_grad()

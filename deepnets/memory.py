@@ -136,7 +136,7 @@ def split_held_out(module: nn.Module, recipe: Recipe, device: str, need: Need) -
     usable = usable_memory(device)
     if need.of(1) <= usable or estimate(module, recipe, evaluated=False).of(1) > usable:
         return recipe, need
-    samples = len(held_out(recipe, next(module.parameters())).parts[0][0])
+    samples = len(held_out(recipe, next(module.parameters())).parts[0][1])
     while need.of(1) > usable:
         if samples == 1:
             raise Misuse(f"out of memory: evaluating one run on a single held-out sample needs about {need.of(1) / GB:.3g} GB, and "

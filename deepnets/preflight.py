@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_leaves
 
 from deepnets.centered import Unsupported
 from deepnets.centered.centered import Centered
@@ -17,7 +18,7 @@ from deepnets.losses import Loss
 from deepnets.losses.check import check_loss
 from deepnets.memory import GB, usable_memory
 from deepnets.tasks import Task
-from deepnets.tasks.task import draw_batch, place_like
+from deepnets.tasks.task import describe_inputs, draw_batch, place_like
 from validation.arguments import Misuse
 
 LOSS = 8      # bytes of a recorded loss
@@ -26,7 +27,7 @@ GAMMA = 1e-3  # of the trial
 
 def check_samples(name: str, samples: int, task: Task, loss: Loss | None = None) -> None:
     """Raise `Misuse` if so many samples of a task do not fit into memory; a single one is drawn to measure its size."""
-    one = sum(t.numel() * t.element_size() for t in draw_batch(task, 0, 0, 1, loss))
+    one = sum(t.numel() * t.element_size() for t in tree_leaves(draw_batch(task, 0, 0, 1, loss)))
     _fits(name, samples, one * samples, "samples")
 
 
@@ -79,7 +80,8 @@ def try_out(module: nn.Module, task: Task, seed: int, loss: Loss) -> None:
             check_loss(loss, tuple(f.shape), y.to(f.device), task.out_features, f.dtype)
         return
     wanted = " or ".join(map(str, shapes)) if shapes else "(batch, ...)"
-    gave = f"a tensor of shape {tuple(f.shape)}" if isinstance(f, torch.Tensor) else f"a {type(f).__name__}"
+    gave = f"a {type(f).__name__}: deepnets.wrap(model, output=...) picks one"
+    gave = f"a tensor of shape {tuple(f.shape)}" if isinstance(f, torch.Tensor) else gave
     rows = "; one-hot rows must have a floating dtype" if isinstance(f, torch.Tensor) and f.shape == y.shape else ""
     raise Misuse(f"network must give a tensor of shape {wanted} where the task's targets are {tuple(y.shape)} of {y.dtype} and its "
                  f"out_features {task.out_features}, not {gave}{rows}")
@@ -95,7 +97,7 @@ def _output(centered: Centered, x: torch.Tensor) -> Any:
         try:
             centered.module(x)
         except Exception as own:
-            raise Misuse(f"network must take the task's inputs, and fails on {x.dtype} of shape {tuple(x.shape)}: {_name(own)}") from own
+            raise Misuse(f"network must take the task's inputs, and fails on {describe_inputs(x)}: {_name(own)}") from own
         raise Unsupported(f"differences could not be propagated through {type(centered.module).__name__}: {_name(error)}") from error
 
 

@@ -28,7 +28,7 @@ LAYERS = {
     "deepnets": ["__main__ cli", "pipeline netcdf_sweep", "diffusion", "cli_options", "observation", "phenomena", "checks",
                  "experiment preflight", "own_loss", "network_edges", "theory titles", "kernels", "curvature", "memory failed_runs",
                  "training", "run_outcomes held_out", "batched", "networks tasks", "centered",
-                 "optimizers schedules losses precision device run_arguments network_factory", "behaviour"],
+                 "optimizers schedules losses precision device run_arguments network_factory wrapped_model", "behaviour"],
     "toymodels": ["cli predict_cli", "simulate", "theory", "run_outcomes kernels", "losses models optimizers schedules",
                   "arithmetic background"],
 }
