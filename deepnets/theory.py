@@ -9,7 +9,7 @@ weight decay, clipping, Nesterov's momentum, Lion, Muon) it claims nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Integral
@@ -94,7 +94,7 @@ def window(regime: str, closing_gamma: float = np.inf, unit: float = 1.0) -> tup
     return (low, high) if low < high else None
 
 
-def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str, Exponents]:
+def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd", width: int | None = None) -> dict[str, Exponents]:
     """Return the predicted exponents of a network's edges, by edge.
 
     Parameters
@@ -103,6 +103,9 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
         returns; or a callable that builds user-defined modules, for which only lazy exponents are predicted.
     loss : "mse" or "cross_entropy", one of `deepnets.losses`, its description, or a callable.
     optimizer : "sgd", "momentum", "signsgd" or "adam", another name or one of `deepnets.optimizers`, or its description.
+    width : N of a network of one's own, the inputs of its readout. Such networks are taken to have the standard parametrization (as torch
+        initializes them), whose gammas are larger by sqrt(N). None: muP's windows for a depth; for a callable, the inputs of the last
+        matrix of the module that it builds for seed 0. For one's own network in muP it is 1.
 
     Returns
     -------
@@ -118,7 +121,7 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd") -> dict[str
     >>> str(law.exponent("lazy")), str(law.exponent("rich"))
     ('2', '2/3')
     """
-    depth, unit = _depth(network), _unit(network)
+    depth, unit = _depth(network), _unit(network, width)
     if explain_silence(loss, optimizer):
         return {}
     loss, optimizer = (part["name"] if isinstance(part, Mapping) else getattr(part, "name", part) for part in (loss, optimizer))
@@ -180,7 +183,9 @@ def _exclude_optimizer(optimizer: Any) -> str | None:
 
 def theory_of(description: Mapping[str, Any]) -> tuple[str, dict[str, Exponents]]:
     """Return the title and the predictions of a stored portrait, from the description of its experiment."""
-    return as_title(description), predict(description["network"], description["loss"], description["optimizer"])
+    shapes = description.get("fingerprint", {}).get("parameters", {})      # of a network of one's own
+    return as_title(description), predict(description["network"], description["loss"], description["optimizer"],
+                                          _readout_width(shapes.values()) if shapes else None)
 
 
 def plain_depth(description: Mapping[str, Any]) -> int | None:
@@ -205,13 +210,27 @@ def _depth(network: Any) -> int | None:
     return None
 
 
-def _unit(network: Any) -> float:
+def _unit(network: Any, width: int | None) -> float:
     """Return the gamma of a network at which a muP network would have gamma = 1."""
+    if width is not None:
+        if hasattr(network, "scalings") or (isinstance(network, Mapping) and "parametrization" in network):
+            raise Misuse(f"width must be left out for a specification, which has its own, not {width!r}")
+        return float(np.sqrt(whole("width", width)))
+    if callable(network) and not hasattr(network, "describe"):
+        from deepnets.network_factory import FINGERPRINT_SEED, build_network
+
+        return float(np.sqrt(_readout_width(tuple(p.shape) for p in build_network(network, FINGERPRINT_SEED).parameters())))
     description = network if isinstance(network, Mapping) else network.describe() if callable(getattr(network, "describe", None)) else {}
     if description.get("parametrization") not in ("ntk", "standard"):
         return 1.0
     stages = len(description["blocks"]) if description.get("name") == "resnet" else 1       # each has twice the channels of the one before
     return float(np.sqrt(description["width"] * 2 ** (stages - 1)))
+
+
+def _readout_width(shapes: Iterable[Sequence[int] | None]) -> int:
+    """Return the inputs of the last matrix among parameters of these shapes; 1 if there is none."""
+    matrices = [shape for shape in shapes if shape is not None and len(shape) > 1]
+    return int(np.prod(matrices[-1][1:])) if matrices else 1
 
 
 def _over(numerator: int, depth: int | None) -> Fraction | None:

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 import lazyrich
@@ -49,7 +50,7 @@ def test_what_a_network_s_depth_is():
     assert predict(MLP(64, 8, 4, 10)) == predict(4) == predict(MLP(64, 8, 4, 10).describe())
     assert predict(CNN((1, 8, 8), 8, 10, convolutions=2, dense=1)) == predict(3)
     for other in (MLP(64, 8, 4, 10, nonlinearity="tanh"), ResidualMLP(64, 8, 2, 10), {"name": "my.own.module"},
-                  lambda seed: None):
+                  lambda seed: torch.nn.Linear(64, 10)):
         claims = predict(other)
         assert claims["eta_max"].exponent("lazy") == claims["eta_min"].exponent("lazy") == 2
         for claim in claims.values():
@@ -231,3 +232,20 @@ def test_a_portrait_that_the_theory_does_not_cover_is_read_and_reported(tmp_path
     sentence = "the theory claims nothing of this portrait: it does not cover the optimizer 'lion'"
     assert sentence in capsys.readouterr().out
     assert sentence in (tmp_path / "out" / "report.html").read_text().replace("&#39;", "'")
+
+
+def own(seed):
+    return torch.nn.Sequential(torch.nn.Linear(64, 25), torch.nn.ReLU(), torch.nn.Linear(25, 25), torch.nn.ReLU(), torch.nn.Linear(25, 10))
+
+
+def test_ones_own_network_has_the_windows_of_the_standard_parametrization():
+    standard = predict(MLP(64, 25, 3, 10, parametrization="standard"))
+    assert standard["eta_max"].window("rich") == predict(3, width=25)["eta_max"].window("rich") == (50.0, 5000.0)
+    assert predict(3, width=25) == standard
+    assert predict(3)["eta_max"].window("rich") == (10.0, 1000.0)
+    made = DeepExperiment(own, tasks.digits(), steps=2, batch_size=8, device="cpu")
+    for law in (predict(own), theory_of(made.describe())[1]):
+        assert law["eta_crit"].window("lazy") == pytest.approx((0.0, 5e-3))
+    assert predict(own, width=1)["eta_crit"].window("lazy") == (0.0, 1e-3)      # in muP
+    with pytest.raises(Misuse, match="width must be left out"):
+        predict(MLP(64, 25, 3, 10), width=25)
