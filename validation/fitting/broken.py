@@ -170,7 +170,7 @@ class _Model:
         middle = 0.5 * (self.brackets.low[seen] + self.brackets.high[seen])
         guess, *_ = np.linalg.lstsq(columns[:, seen].T, middle, rcond=None)
         sigma = max(1.0, float(np.std(middle - guess @ columns[:, seen])))
-        return self.brackets.climb(columns, np.append(guess, 1.0) / sigma)
+        return self.brackets.climb(columns, np.append(guess, 1.0) / sigma)[:2]
 
     def best(self, k: int) -> tuple[float, tuple[float, ...], float]:
         """Return the greatest log likelihood with k breaks, the breaks and w: a scan, then a simplex from its best."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import log_ndtr, stdtrit
 
 LOG_ROOT_2PI = 0.5 * np.log(2 * np.pi)
@@ -76,7 +75,7 @@ class Brackets:
     most: float
 
     def climb(self, columns: np.ndarray, start: np.ndarray, shift: np.ndarray | float = 0.0,
-              rounds: int = 80) -> tuple[float, np.ndarray]:
+              rounds: int = 80) -> tuple[float, np.ndarray, np.ndarray]:
         """Maximise over coefficients/sigma and tau = 1/sigma by damped Newton steps; the problem is concave.
 
         Parameters
@@ -87,7 +86,7 @@ class Brackets:
 
         Returns
         -------
-        tuple of the log likelihood and the parameters; tau stays at or below `most`.
+        tuple of the log likelihood, the parameters (tau stays at or below `most`), and the derivative of the likelihood in `shift`, (n,).
         """
         low, high = self.low - shift, self.high - shift
         two = np.isfinite(low) & np.isfinite(high)
@@ -109,11 +108,9 @@ class Brackets:
                        - (to_c * (ratio * (ratio + c))) @ to_c.T)
             curvature = -hessian
             curvature[flat] *= 1 + 1e-13                             # a flat direction must not blow the step up
-            step = np.zeros_like(theta)
-            if theta[-1] >= self.most and gradient[-1] >= 0:     # at the bound, and the likelihood would rise beyond
-                step[:-1] = np.linalg.solve(curvature[:-1, :-1], gradient[:-1])
-            else:
-                step[:] = np.linalg.solve(curvature, gradient)
+            step = np.linalg.solve(curvature, gradient)
+            if theta[-1] >= self.most and (gradient[-1] >= 0 or step[-1] > 0):       # at the bound, and the step would leave it
+                step[:-1], step[-1] = np.linalg.solve(curvature[:-1, :-1], gradient[:-1]), 0.0
             gain = float(gradient @ step)
             if not np.isfinite(gain) or gain < 1e-9:
                 break
@@ -135,11 +132,16 @@ class Brackets:
             else:
                 break
             theta, value, parts = trial, trial_value, trial_parts
-        return value, theta
+        by_shift = np.empty(low.size)
+        by_shift[two] = parts[2] * theta[-1]
+        by_shift[~two] = -parts[4] * np.where(below, theta[-1], -theta[-1])
+        return value, theta, by_shift
 
     def _value(self, theta: np.ndarray, to_m: np.ndarray, to_w: np.ndarray, to_c: np.ndarray) -> tuple:
         m, w, c = theta @ to_m, theta @ to_w, theta @ to_c
         log_mass, e, k = bracket_mass(m, w)
+        if not c.size:
+            return float(log_mass.sum()), (m, w, e, k, c, c)
         tail = log_ndtr(c)
         ratio = np.exp(-0.5 * c * c - LOG_ROOT_2PI - tail)
         return float(log_mass.sum() + tail.sum()), (m, w, e, k, ratio, c)
@@ -210,7 +212,7 @@ def fit_line(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, levels: tuple[
     fits = []
     for floor in LEAST_SCATTER:
         brackets = Brackets(low, high, most=1 / (floor * cell))
-        top, theta = brackets.climb(np.stack([np.ones_like(dx), dx]), np.array([0.0, 0.0, 1.0]))
+        top, theta, _ = brackets.climb(np.stack([np.ones_like(dx), dx]), np.array([0.0, 0.0, 1.0]))
         fits.append((top, theta, *_profile(brackets, dx, top, theta, levels, int(two.sum()))))
         if fits[0][3] * LEAST_SCATTER[-1] * cell < 1:
             break                                            # the scatter is seen: a higher floor changes nothing
@@ -236,35 +238,52 @@ def fit_line(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, levels: tuple[
 def _profile(brackets: Brackets, dx: np.ndarray, top: float, theta: np.ndarray, levels: tuple[float, ...],
              two: int) -> tuple[dict[float, tuple[float, float]], float]:
     """Return the profile's interval at each level, and the largest tau met at the greatest likelihood or at an end."""
-    best = float(theta[1] / theta[2])
-    ends, states = {-1: best, 1: best}, {-1: theta[[0, 2]], 1: theta[[0, 2]]}
+    ends = {side: _End(brackets, dx, side, top, float(theta[1] / theta[2]), theta[[0, 2]]) for side in (-1, 1)}
     found, largest = {}, float(theta[2])
     for level in levels:
         t = float(stdtrit(two - 2, 0.5 + level / 2))
-        cut = dx.size * float(np.log1p(t * t / (two - 2)))
-        for side in (-1, 1):
-            ends[side], states[side] = _cross(brackets, dx, side, ends[side], top, cut, states[side])
-            largest = max(largest, float(states[side][1]))
-        found[level] = (ends[-1], ends[1])
+        goal = float(np.sqrt(dx.size * np.log1p(t * t / (two - 2))))
+        found[level] = (ends[-1].find(goal), ends[1].find(goal))
+        largest = max(largest, *(float(end.state[1]) for end in ends.values()))
     return found, largest
 
 
-def _cross(brackets: Brackets, dx: np.ndarray, side: int, inside: float, top: float, cut: float,
-           state: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return where, beyond `inside` on one side, the profile's deviance reaches `cut`, and the parameters there."""
-    goal, flat = float(np.sqrt(cut)), np.ones((1, dx.size))
+class _End:
+    """Where the profile's signed root deviance, ``sqrt(2 (top - value))``, reaches a goal on one side; it is nearly linear in the slope.
 
-    def excess(slope: float) -> float:
-        nonlocal state
-        value, state = brackets.climb(flat, state, shift=slope * dx)
-        return float(np.sqrt(max(0.0, 2 * (top - value)))) - goal     # nearly linear in the slope
+    Attributes
+    ----------
+    slope, state : of the last place, and the parameters there.
+    """
 
-    if not np.isfinite(inside):
-        return inside, state
-    near, step = inside, goal / float(np.sqrt(dx.size))
-    for _ in range(60):
-        far = near + side * step
-        if excess(far) >= 0:
-            return float(brentq(excess, near, far, xtol=1e-4 * step + 1e-14, rtol=1e-10, maxiter=60)), state
-        near, step = far, 1.6 * step
-    return side * np.inf, state                              # the rows do not bound the slope on this side
+    def __init__(self, brackets: Brackets, dx: np.ndarray, side: int, top: float, best: float, state: np.ndarray) -> None:
+        self.brackets, self.dx, self.side, self.top, self.slope, self.state = brackets, dx, side, top, best, state
+        self.flat, self.root, self.rise = np.ones((1, dx.size)), 0.0, float(np.sqrt(dx.size))
+
+    def find(self, goal: float) -> float:
+        """Return the slope where the root deviance is `goal`, which must not fall from call to call; infinite if there is none."""
+        low, high = self.slope, self.side * np.inf       # the crossing lies between
+        scale = goal / self.rise
+        for _ in range(80):
+            if not np.isfinite(self.slope):
+                return self.slope
+            step = (goal - self.root) / self.rise
+            # where the likelihood ceases to be flat the root deviance rises steeply, and a small step alone is not the end
+            if abs(step) <= 1e-4 * scale and abs(goal - self.root) <= 0.02 * goal:
+                return self.slope + self.side * step
+            slope = self.slope + self.side * min(step, 30 * scale)
+            if not (slope - low) * self.side > 0 or not (high - slope) * self.side > 0:
+                slope = 0.5 * (low + high) if np.isfinite(high) else low + self.side * scale
+            self._move(slope)
+            if self.root < goal:
+                low = slope
+            else:
+                high = slope
+        return self.slope if np.isfinite(high) else self.side * np.inf       # the rows do not bound the slope on this side
+
+    def _move(self, slope: float) -> None:
+        value, self.state, by_shift = self.brackets.climb(self.flat, self.state, shift=slope * self.dx)
+        self.slope, self.root = slope, float(np.sqrt(max(0.0, 2 * (self.top - value))))
+        rise = -self.side * float(by_shift @ self.dx) / self.root if self.root else 0.0
+        if rise > 0:
+            self.rise = rise
