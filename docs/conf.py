@@ -1,6 +1,5 @@
 """Configuration of the site: built offline, warnings as errors."""
 
-import hashlib
 import re
 import sys
 from importlib.metadata import version as installed
@@ -10,13 +9,14 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / "data")]
 
 from gallery.disk_cache import digest_sources
+from validation.storage.cache import hash_sources
 
 project = "lazyrich"
 author = copyright = "The lazyrich authors"   # no year: a rebuild should not change the pages
 version = release = installed("lazyrich")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.mathjax",
-              "sphinx_gallery.gen_gallery", "matplotlib.sphinxext.plot_directive", "ext.from_code", "ext.from_networks"]
+              "sphinx_gallery.gen_gallery", "matplotlib.sphinxext.plot_directive", "ext.computed"]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "tables", "gallery/scripts", "gallery/generated/*.ipynb", "gallery/generated/*.py",
                     "sg_execution_times.rst"]
@@ -32,8 +32,7 @@ autosummary_imported_members = True
 napoleon_google_docstring = napoleon_use_param = napoleon_use_rtype = False
 
 # All pages are made again when the packages, the gallery's modules or the campaign's files change; their runs are cached besides.
-data = b"".join(path.name.encode() + path.read_bytes() for path in sorted(HERE.glob("data/**/*.nc")))
-digest = hashlib.sha256(digest_sources().encode() + data).hexdigest()
+digest = digest_sources() + hash_sources(HERE.glob("data/**/*.nc"))
 digest_of_last_build = HERE / "gallery" / "generated" / "sources.digest"
 
 sphinx_gallery_conf = {
@@ -42,16 +41,16 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery/scripts",
     "gallery_dirs": "gallery/generated",
     "filename_pattern": "plot_",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery.pages.sort_by_cost",      # of running; scripts/index.rst shows them by name
+    "copyfile_regex": r"index\.rst",
+    "backreferences_dir": "gallery/generated/backreferences",
     "capture_repr": (),
     "image_scrapers": ("ext.figure_scraper.save_figures",),
     "thumbnail_size": (800, 560),       # the front page shows some of them
     "download_all_examples": False,
-    "show_memory": False,
     "show_signature": False,
     "min_reported_time": 1e9,            # no timings on the pages
     "write_computation_times": False,
-    "only_warn_on_example_error": False,
     "abort_on_example_error": True,
 }
 

@@ -79,7 +79,7 @@ ALIASES = {"phenomena": "deepnets.phenomena", "tasks": "deepnets.tasks"}       #
 
 def names_of_code(text):
     """Yield the dotted names of our packages in inline code and in directives of a page, as `pkgutil.resolve_name` takes them."""
-    for code in [*CODE.findall(text), *re.findall(r"^```\{[\w-]+\} (\S+)$", text, re.MULTILINE)]:
+    for code in [*CODE.findall(text), *re.findall(r"^```\{[\w-]+\} (\S+)", text, re.MULTILINE)]:
         if found := re.match(r"(validation|toymodels|deepnets|lazyrich|phenomena|tasks)((?:\.\w+)+(?::\w+)?)", code):
             yield ALIASES.get(found[1], found[1]) + found[2]
 

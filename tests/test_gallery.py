@@ -72,6 +72,13 @@ def test_names_are_numbers_and_words(scripts):
     assert pages.title(pages.names()["18"]) == "A title"
 
 
+def test_the_longest_pages_run_first():
+    names = [path.name for path in SCRIPTS]
+    assert set(pages.LONGEST) < set(names)
+    others = [name for name in names if name not in pages.LONGEST]
+    assert sorted(names, key=pages.sort_by_cost) == [*sorted(pages.LONGEST), *others]
+
+
 PAGE = '''\
 r"""
 Figure 99: a page

@@ -25,11 +25,11 @@ ARROWS = {"lazyrich": {"toymodels", "deepnets", "validation"}, "toymodels": {"va
 LAYERS = {
     "validation": ["cli_options", "reporting", "plotting", "judging", "fitting", "tracing", "executors sweeping", "storage",
                    "traced_runs", "edges", "portrait", "experiment outcome plane prediction progress provenance", "arguments lazy_names"],
-    "deepnets": ["__main__ cli", "pipeline netcdf_sweep", "diffusion", "cli_options", "observation", "phenomena", "checks",
-                 "experiment preflight", "own_loss", "network_edges", "theory titles", "kernels", "curvature", "memory failed_runs",
+    "deepnets": ["__main__ cli", "pipeline netcdf_sweep parts", "diffusion", "cli_options", "observation", "phenomena", "checks",
+                 "cost", "experiment preflight", "own_loss", "network_edges", "theory titles", "kernels", "curvature", "memory failed_runs",
                  "training", "run_outcomes held_out", "batched", "networks tasks", "centered",
                  "optimizers schedules losses precision device run_arguments network_factory wrapped_model", "behaviour"],
-    "toymodels": ["cli predict_cli", "simulate", "theory", "run_outcomes kernels", "losses models optimizers schedules",
+    "toymodels": ["cli predict_cli edge_accuracy", "simulate", "theory", "run_outcomes kernels", "losses models optimizers schedules",
                   "arithmetic background"],
 }
 FORBIDDEN = {"validation": {"numba", "sympy", "mpmath", "torch"}, "toymodels": {"torch"},

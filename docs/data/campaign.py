@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(p) for p in (HERE, HERE.parent, HERE.parent.parent) if str(p) not in sys.path]
 
-from pieces.estimates import H200, Machine, machine
-from pieces.piece import Piece
+from deepnets.cost import H200, find_machine
+from deepnets.parts import Piece, list_costs, measure_pieces
 from validation.arguments import Misuse
 
 DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
@@ -28,56 +26,14 @@ DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
 
 def list_pieces(scale: str, device: str, data: str | None = None, shapes: bool = False) -> Iterator[Piece]:
     """Yield the pieces, most informative first; with `shapes` they need no image files, and can be estimated but not run."""
-    from dataclasses import replace
+    from pieces.consistency import list_consistency
+    from pieces.planes import list_portraits, list_speed
+    from pieces.recorded_runs import list_curvature, list_phenomena
+    from pieces.scale import choose_scale
 
-    from pieces.consistency import consistency
-    from pieces.portraits import portraits
-    from pieces.recorded_runs import curvature, phenomena
-    from pieces.scale import SCALES, Shapes
-    from pieces.speed import speed
-
-    size = SCALES[scale](data)
-    if shapes:
-        size = replace(size, images=Shapes)
-    for part in (speed, portraits, curvature, consistency, phenomena):
-        yield from part(size, device)
-
-
-def plan(pieces: Iterator[Piece] | Sequence[Piece], folder: Path, on: Machine) -> str:
-    """Return the table of pieces with their estimated costs on a machine, in markdown."""
-    lines = ["| piece | figure | what | parts left | TFLOP | seconds | GB |", "|" + "---|" * 7]
-    seconds = []
-    for piece in pieces:
-        costs = [part.cost(on) for part in piece.missing(folder)]
-        seconds += [cost.seconds for cost in costs]
-        entry = ("done", "", "", "") if not costs else (
-            f"{len(costs)} of {len(piece.parts)}", f"{sum(c.operations for c in costs) / 1e12:.3g}",
-            f"{sum(c.seconds for c in costs):.3g}", f"{max(c.memory for c in costs) / 1e9:.3g}")
-        lines.append(f"| {piece.name} | {piece.figure} | {piece.what} | {' | '.join(entry)} |")
-    return "\n".join([*lines, "", f"{len(lines) - 2} pieces; {sum(seconds) / 60:.3g} minutes left by these estimates, the longest part "
-                                  f"{max(seconds, default=0) / 60:.2g} minutes."])
-
-
-def run(pieces: Sequence[Piece], folder: Path, device: str, minutes: float) -> int:
-    """Measure the missing pieces until the time is up; return the exit code."""
-    end, code = time.monotonic() + 60 * minutes, DONE
-    for number, piece in enumerate(pieces, start=1):
-        try:
-            for line in piece.run(folder, device):
-                print(f"[{number}/{len(pieces)}] {line}", flush=True)
-                if time.monotonic() > end and piece.missing(folder):
-                    break
-        except Misuse:
-            raise
-        except Exception:
-            traceback.print_exc()
-            print(f"[{number}/{len(pieces)}] {piece.name} failed; the other pieces continue", file=sys.stderr, flush=True)
-            code = FAILED
-        if time.monotonic() > end:
-            left = sum(not p.is_complete(folder) for p in pieces)
-            print(f"{minutes:g} minutes are up; {left} pieces are left: rerun the same command to resume")
-            break
-    return code
+    size = choose_scale(scale, data, shapes)
+    for list_some in (list_speed, list_portraits, list_curvature, list_consistency, list_phenomena):
+        yield from list_some(size, device)
 
 
 def select(pieces: list[Piece], only: Sequence[str]) -> list[Piece]:
@@ -103,9 +59,9 @@ def campaign(scale: str = "full", device: str = "auto", data: Path | None = None
             raise
         print("The image files are missing: every piece is estimated, done or not.\n")
     if dry_run:
-        print(plan(pieces, folder, H200 if no_gpu else machine(device)))
+        print(list_costs(pieces, folder, H200 if no_gpu else find_machine(device)))
         return DONE
-    return run(pieces, folder, device, minutes)
+    return DONE if measure_pieces(pieces, folder, device, minutes) else FAILED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

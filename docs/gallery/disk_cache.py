@@ -7,13 +7,12 @@ import hashlib
 import inspect
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from validation.storage.cache import cache_folder
+from validation.storage.cache import cache_folder, hash_sources
 
-PACKAGES = ("deepnets", "toymodels", "validation")
 P, T = ParamSpec("P"), TypeVar("T")
 
 
@@ -35,9 +34,5 @@ def cache_on_disk(measure: Callable[P, T]) -> Callable[P, T]:
 @cache
 def digest_sources() -> str:
     """Return a digest of the packages' sources, the gallery's modules, and the versions of numpy, scipy and torch."""
-    roots = [Path(inspect.getfile(__import__(package))).parent for package in PACKAGES]
-    sources = [path for root in roots for path in sorted(root.rglob("*.py"))] + sorted(Path(__file__).parent.glob("*.py"))
-    digest = hashlib.sha256("".join(map(version, ("numpy", "scipy", "torch"))).encode())
-    for path in sources:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
+    packages = [Path(find_spec(name).origin).parent.rglob("*.py") for name in ("deepnets", "toymodels", "validation")]
+    return hash_sources([*Path(__file__).parent.glob("*.py"), *(path for paths in packages for path in paths)], "numpy", "scipy", "torch")

@@ -1,10 +1,10 @@
-"""Record what a page claims and what it measured, with intervals and verdicts, for the table of all figures."""
+"""Record what is claimed and what was measured, with intervals and verdicts, and format tables of them."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,12 @@ def format_interval(measured: float, interval: Sequence[float]) -> tuple[str, st
     return number, "" if low == high else " to ".join(ends)
 
 
+def format_table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table in markdown."""
+    first, *others = ["| " + " | ".join(map(str, line)) + " |" for line in (head, *rows)]
+    return "\n".join([first, "|" + "---|" * len(head), *others])
+
+
 def over_seeds(values: ArrayLike, level: float = 0.95) -> tuple[float, tuple[float, float]]:
     """Return the mean over seeds and its interval by Student's t, infinite for a single value."""
     x = np.asarray(values, dtype=float).ravel()
@@ -54,14 +60,15 @@ def over_seeds(values: ArrayLike, level: float = 0.95) -> tuple[float, tuple[flo
 
 @dataclass
 class Findings:
-    """The findings of one page in order; each is printed when it is added."""
+    """The findings of one page in order; each is printed when it is added, unless `printed` is False."""
 
     rows: list[Finding] = field(default_factory=list)
+    printed: bool = True
 
     def add_verdict(self, figure: str, what: str, verdict: Verdict) -> Finding:
         """Add an exponent or a curve with the verdict of `validation.judge` or `validation.judge_curve`."""
-        return self._add(figure, what, f"{verdict.claimed:.4g} +- {verdict.tolerance:g}", verdict.measured, verdict.interval,
-                         verdict.outcome.value)
+        return self.add(Finding(figure, what, f"{verdict.claimed:.4g} +- {verdict.tolerance:g}", verdict.measured, verdict.interval,
+                                verdict.outcome.value))
 
     def check(self, figure: str, what: str, measured: ArrayLike, low: float = -math.inf, high: float = math.inf) -> Finding:
         """Compare a number with the claimed range from `low` to `high`, ends included.
@@ -82,14 +89,15 @@ class Findings:
         inside, outside = low <= left and right <= high, right < low or left > high
         claim = f"{low:.4g} to {high:.4g}" if math.isfinite(low) and math.isfinite(high) else (
             f"at least {low:.4g}" if math.isfinite(low) else f"at most {high:.4g}")
-        return self._add(figure, what, f"{low:.4g}" if low == high else claim, float(measured), (left, right),
-                         "SUPPORTED" if inside else "CONTRADICTED" if outside else "UNDECIDED")
+        return self.add(Finding(figure, what, f"{low:.4g}" if low == high else claim, float(measured), (left, right),
+                                "SUPPORTED" if inside else "CONTRADICTED" if outside else "UNDECIDED"))
 
-    def _add(self, figure: str, what: str, claim: str, measured: float, interval: tuple[float, float], verdict: str) -> Finding:
-        row = Finding(figure, what, claim, measured, interval, verdict)
-        self.rows.append(row)
-        print(row.sentence)
-        return row
+    def add(self, finding: Finding) -> Finding:
+        """Add a finding that is already judged."""
+        self.rows.append(finding)
+        if self.printed:
+            print(finding.sentence)
+        return finding
 
     def write(self, path: Path) -> None:
         """Write the rows as JSON."""

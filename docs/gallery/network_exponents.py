@@ -1,6 +1,6 @@
 """Measure exponents of networks on digits; fit and judge them from the stored brackets.
 
-Run ``python docs/gallery/network_exponents.py`` to measure the rows that docs/data/network_exponents.nc lacks (all of them take about
+Run ``python -m gallery.network_exponents`` in docs/ to measure the rows that docs/data/network_exponents.nc lacks (all of them take about
 an hour and a half on one core); ``--again 'mse sgd L=2'`` measures the rows whose name starts so once more. Judging takes a second.
 
 Each row is one edge over two decades of gamma. A coarse scan at the middle gamma finds its level; then half a decade on each side
@@ -20,11 +20,11 @@ import numpy as np
 import xarray as xr
 
 from deepnets.theory import predict
-from deepnets.titles import LOSSES, OPTIMIZERS
 from validation import Plane, edges_from_brackets, fit, judge, locate, sweep
 from validation.fitting.powerlaw import PowerLawFit
 from validation.judging.verdict import Verdict
 from validation.provenance import collect_provenance
+from validation.storage.atomic import replace_path
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "network_exponents.nc"
 LAZY, RICH, RICHER = (1e-5, 1e-3), (1e1, 1e3), (1e2, 1e4)
@@ -93,16 +93,14 @@ def measure(row: Row) -> xr.DataArray:
     """Return the brackets of a row's edge, (seed, gamma, bound)."""
     from deepnets import MLP, DeepExperiment, tasks
 
-    def experiment(seeds: int) -> DeepExperiment:
-        return DeepExperiment(MLP(64, row.width, row.depth, 10), tasks.digits(), row.loss, row.optimizer, row.schedule, row.steps,
-                              row.batch, tuple(range(seeds)), device="cpu")
-
+    experiment = DeepExperiment(MLP(64, row.width, row.depth, 10), tasks.digits(), row.loss, row.optimizer, row.schedule, row.steps,
+                                row.batch, tuple(range(row.seeds)), device="cpu")
     gamma = np.geomspace(*row.window, GAMMAS)
     middle = gamma[GAMMAS // 2]
-    coarse = experiment(1).measure(np.array([middle]), middle**row.claim * np.logspace(-3, 5, 65))
+    coarse = replace(experiment, seeds=(0,)).measure(np.array([middle]), middle**row.claim * np.logspace(-3, 5, 65))
     level = locate(coarse, criterion=row.criterion)["eta"].sel(edge=row.edge).squeeze().values
-    plane = Plane.around(lambda g: np.sqrt(level.prod()) * (g / middle) ** row.claim, gamma, DECADES, row.per_decade)
-    return locate(sweep(experiment(row.seeds), plane), criterion=row.criterion)["eta"].sel(edge=row.edge, drop=True)
+    plane = Plane.around(np.sqrt(level.prod()) * (gamma / middle) ** row.claim, gamma, DECADES, row.per_decade)
+    return locate(sweep(experiment, plane), criterion=row.criterion)["eta"].sel(edge=row.edge, drop=True)
 
 
 def judge_row(row: Row, data: xr.Dataset) -> tuple[PowerLawFit, Verdict]:
@@ -119,71 +117,44 @@ def judge_row(row: Row, data: xr.Dataset) -> tuple[PowerLawFit, Verdict]:
     return law, judge(law, claim, TOLERANCE)
 
 
+@cache
+def _judge_all() -> list[tuple[Row, PowerLawFit, Verdict]]:
+    data = load_brackets()
+    return [(row, *judge_row(row, data)) for row in rows() if row.name in data["row"].values]
+
+
 def measured_exponents(**fields: Any) -> list[tuple[Row, PowerLawFit, Verdict]]:
     """Return the measured rows whose fields have these values, such as ``optimizer="adam", depth=3``, with fits and verdicts."""
-    return [(row, *_fit_and_verdict(row)) for row in _stored_rows() if all(getattr(row, name) == value for name, value in fields.items())]
+    return [found for found in _judge_all() if all(getattr(found[0], name) == value for name, value in fields.items())]
 
 
-@cache
-def _stored_rows() -> list[Row]:
-    data = load_brackets()
-    return [] if data is None else [row for row in rows() if row.name in data["row"].values]
-
-
-@cache
-def _fit_and_verdict(row: Row) -> tuple[PowerLawFit, Verdict]:
-    return judge_row(row, load_brackets())
-
-
-def load_brackets() -> xr.Dataset | None:
+def load_brackets() -> xr.Dataset:
     """Return the stored brackets: gamma, seed, lower and upper, each (row, point), NaN where a row has fewer points."""
-    return xr.load_dataset(DATA, engine="scipy") if DATA.exists() else None
+    return xr.load_dataset(DATA, engine="scipy") if DATA.exists() else xr.Dataset(coords={"row": np.array([], dtype=str)})
 
 
 def store_brackets(row: Row, brackets: xr.DataArray) -> None:
     """Store a row's brackets, in place of an older measurement."""
-    brackets = brackets.transpose("seed", "gamma", "bound")
-    gamma, seed = (x.values.ravel().astype(float) for x in xr.broadcast(brackets["gamma"], brackets["seed"]))
-    # broadcast makes gamma the slowest dimension
-    ends = brackets.transpose("gamma", "seed", "bound").values.reshape(-1, 2)
-    points = {"gamma": gamma, "seed": seed, "lower": ends[:, 0], "upper": ends[:, 1]}
-    one = xr.Dataset({name: (("row", "point"), values[None]) for name, values in points.items()},
-                     {"row": [row.name], "point": np.arange(len(ends))})
-    if (former := load_brackets()) is not None:
-        one = xr.concat([former.drop_sel(row=[r for r in former["row"].values if r == row.name]), one], "row", join="outer")
-    one.attrs = {"title": "edges of MLPs on digits", "rho": RHO} | collect_provenance()
-    draft = DATA.with_suffix(".draft")
-    one.to_netcdf(draft, engine="scipy")
-    draft.replace(DATA)
-
-
-def table() -> str:
-    """Return the table of the stored rows in markdown."""
-    head = ("loss", "optimizer", "$L$", "edge", "$\\gamma$", "$N$", "$B$", "$T$", "seeds", "predicted", "measured", "95% interval",
-            "verdict")
-    lines = [head, ("---",) * len(head)]
-    for row, law, verdict in measured_exponents():
-        schedule = "" if row.schedule == "constant" else ", warm-up and cosine"
-        by = ", by accuracy" if row.criterion == "accuracy" else ""
-        low, high = (f"$10^{{{np.log10(end):.0f}}}$" for end in row.window)
-        lines.append((f"{LOSSES[row.loss]}{schedule}", OPTIMIZERS[row.optimizer], row.depth, f"`{row.edge}`{by}", f"{low} to {high}",
-                      row.width, row.batch, row.steps, row.seeds, f"{verdict.claimed:.3f}", f"{law.exponent:.3f}",
-                      f"{law.interval[0]:.3f} to {law.interval[1]:.3f}", verdict.outcome))
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    points = brackets.stack(point=("gamma", "seed")).transpose("point", "bound")
+    columns = {"gamma": points["gamma"], "seed": points["seed"], "lower": points[:, 0], "upper": points[:, 1]}
+    one = xr.Dataset({name: (("row", "point"), column.values.astype(float)[None]) for name, column in columns.items()},
+                     {"row": [row.name], "point": np.arange(len(points))})
+    former = load_brackets()
+    whole = xr.concat([former.sel(row=former["row"] != row.name), one], "row", join="outer")
+    whole.attrs = {"title": "edges of MLPs on digits", "rho": RHO} | collect_provenance()
+    with replace_path(DATA) as draft:
+        whole.to_netcdf(draft, engine="scipy")
 
 
 def main(again: str | None = None) -> None:
-    """Measure the missing rows, or those whose name starts with `again`, and print the table."""
+    """Measure the missing rows, or those whose name starts with `again`, and print their verdicts."""
     import torch
 
     torch.set_num_threads(1)
     for row in rows():
-        data = load_brackets()
-        missing = data is None or row.name not in data["row"].values
-        if missing if again is None else row.name.startswith(again):
+        if row.name.startswith(again) if again else row.name not in load_brackets()["row"].values:
             store_brackets(row, measure(row))
-            print(row.name, judge_row(row, load_brackets())[1].sentence, file=sys.stderr, flush=True)
-    print(table())
+            print(f"{row.name}: {judge_row(row, load_brackets())[1].sentence}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from validation.arguments import Misuse
 
 SCRIPTS = Path(__file__).parent / "scripts"
 SCALES = ("small", "paper")
+LONGEST = ("plot_super_consistency.py", "plot_figure_14_15.py")       # minutes each: one of them must not be left alone at the end
 
 
 @dataclass
@@ -33,6 +34,11 @@ def names() -> dict[str, Path]:
         numbers = re.findall(r"_0*(\d+)", stem) if stem.startswith("figure") else [stem.replace("_", "-")]
         scripts |= dict.fromkeys(numbers, path)
     return dict(sorted(scripts.items(), key=lambda item: (not item[0].isdigit(), item[0].zfill(2))))
+
+
+def sort_by_cost(file: str) -> tuple[bool, str]:
+    """Return the key of the order in which the site runs the pages, two at a time: the longest first."""
+    return file not in LONGEST, file
 
 
 def title(path: Path) -> str:

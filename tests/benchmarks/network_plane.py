@@ -12,7 +12,6 @@ seconds, measured or, with fewer steps, scaled. `--profile` adds where the time 
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from dataclasses import dataclass, replace
 
@@ -21,6 +20,7 @@ import torch
 
 from deepnets import MLP, memory
 from deepnets.batched.stack import choose_stack
+from deepnets.device import describe_device
 from deepnets.experiment import DeepExperiment
 from deepnets.precision import arithmetic
 from deepnets.training import train
@@ -116,13 +116,6 @@ def trainer(experiment, gamma, eta):
     return trained
 
 
-def memory_peak(device):
-    """Bytes: of a GPU's tensors, or of the process."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 @dataclass(frozen=True)
 class Size:
     """Points along each axis, the network, the batch, the steps of the plane, and those that are run."""
@@ -164,7 +157,7 @@ def timed(of, precision, device):
     begin = time.perf_counter()
     trained(of.steps)
     seconds = (time.perf_counter() - begin) / (of.steps + 1)           # one more loss is measured after the last step
-    return {"step_seconds": seconds, "run_steps_per_second": len(gamma) / seconds, "peak_memory": memory_peak(device),
+    return {"step_seconds": seconds, "run_steps_per_second": len(gamma) / seconds, "peak_memory": describe_device(device)["peak_memory"],
             "share_of_floor": of.floor / peak(device, precision) / seconds, "plane_seconds": of.total * seconds,
             "goal_seconds": GOAL[precision]}, trained
 

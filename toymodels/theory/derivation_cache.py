@@ -10,10 +10,9 @@ import hashlib
 import json
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
-from validation.storage.cache import load_or_make
+from validation.storage.cache import hash_sources, load_or_make
 
 _LOADED: dict[str, str] = {}       # key -> result, of this process
 
@@ -50,7 +49,4 @@ def _save(path: Path, key: str, result: str) -> None:
 def _source_digest() -> str:
     """Return a digest of the theory's source and of sympy's version."""
     folder = Path(__file__).resolve().parent
-    digest = hashlib.sha256(version("sympy").encode())
-    for source in sorted([*folder.glob("*.py"), folder.parent / "models.py", folder.parent / "losses.py"]):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
+    return hash_sources([*folder.glob("*.py"), folder.parent / "models.py", folder.parent / "losses.py"], "sympy")[:16]

@@ -50,6 +50,12 @@ def _as_plain(formula: str) -> str:
     return re.sub(r"\\mathrm\{(\w+)\}", r"\1", formula).replace("\\", "").replace("{", "").replace("}", "")
 
 
+def format_steps(model: str, loss: str, optimizer: str) -> str:
+    """Return a derivation as MyST markdown; `model` is "two", or the depth of the one-parameter model."""
+    chosen = TwoParameter() if model == "two" else OneParameter(int(model))
+    return "\n\n".join(step.latex() for step in derive_steps(chosen, loss, optimizer))
+
+
 def derive_steps(model: Model, loss: str | TheoryLoss = "mse", optimizer: str | Optimizer = "sgd") -> list[Step]:
     """Return the steps from the definitions to the exponents of the edges.
 

@@ -97,14 +97,15 @@ def list_errata() -> list[Erratum]:
 
 
 def render_page() -> str:
-    """Return the errata as a page of MyST markdown.
+    """Return the errata as the page of the documentation, docs/errata.md.
 
     Raises
     ------
     ArithmeticError : a check does not distinguish the printed form from the true one.
     """
     lines = ["# Errata of the paper", "",
-             "Each erratum has a check that the true form passes and the printed form fails. All checks ran when this page was built.", ""]
+             "For each misprint: what the paper prints, and what is correct. Each has a check in `toymodels.theory.misprints` that the",
+             "true form passes and the printed form fails; the tests run all of them, and compare this page with their list.", ""]
     for number, item in enumerate(list_errata(), 1):
         if not item.verify():
             raise ArithmeticError(f"the check of the erratum {item.where!r} does not distinguish the printed form from the true one")

@@ -1,4 +1,4 @@
-"""Tables of predicted edges, as rows, LaTeX and JSON: the edges of one model, or the paper's Table 1 and Appendix F with prefactors."""
+"""Tables of predicted edges, as rows, text or JSON: the edges of one model, or the paper's Table 1 and Appendix F with prefactors."""
 
 from __future__ import annotations
 
@@ -124,3 +124,16 @@ def to_latex(found: list[Row]) -> str:
         edge = rf"$\eta_\mathrm{{{row.edge.name.partition('_')[2]}}}$"
         lines.append(f"{who} & {row.loss.replace('_', '-')} & {edge} & {law(row.cells['lazy'])} & {law(row.cells['rich'])} " + r"\\")
     return "\n".join([*lines, r"\end{tabular}", "", *(f"$${row.edge.latex()}$$" for row in found)])
+
+
+def to_markdown(depth: int | str = 5) -> str:
+    """Return the tables of `list_paper_tables` in markdown, each with its heading."""
+    lines = []
+    for title, found in list_paper_tables(int(depth)).items():
+        lines += [f"### {title}", "", "| model | loss | edge | lazy | rich |", "|---|---|---|---|---|"]
+        for row in found:
+            lazy, rich = ("" if cell is None else f"${cell.latex()}$" for cell in (row.cells[regime] for regime in REGIMES))
+            who = "one" if isinstance(row.model, OneParameter) else "two"
+            lines.append(f"| {who} | {row.loss.replace('_', '-')} | `{row.edge.name}` | {lazy} | {rich} |")
+        lines.append("")
+    return "\n".join(lines)

@@ -186,7 +186,7 @@ def fit_line(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, levels: tuple[
     exactly. The least scatter that is allowed matters where the scatter is a small part of a cell, and no one value of it
     covers everywhere: 0.05 cells fail on common lattices (82%), 0.12 where the edge's phase in its cell drifts slowly (68%);
     both are taken. (ii) The slopes of all lines through all brackets, if there are any: if nothing scatters the truth is
-    among them, on whatever lattice. ``docs/tables/interval_coverage.py`` measures the coverage.
+    among them, on whatever lattice. ``tests/benchmarks/interval_coverage.py`` measures the coverage.
 
     Parameters
     ----------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +27,14 @@ def cache_folder() -> Path:
     if given:
         return Path(given).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lazyrich"
+
+
+def hash_sources(sources: Iterable[Path], *libraries: str) -> str:
+    """Return the SHA-256 of source files, each by its name and content, and of the versions of libraries, for an entry's name."""
+    digest = hashlib.sha256("".join(map(version, libraries)).encode())
+    for path in sorted(sources):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def load_or_make(name: str, make: Callable[[], T], load: Callable[[Path], T], save: Callable[[T, Path], None]) -> T:

@@ -8,70 +8,61 @@ from functools import partial
 from pydoc_data import topics  # 0.7 MB of English that every Python ships
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 import deepnets
 from deepnets import DeepExperiment
+from deepnets.cost import Cost, Machine, estimate_training
+from deepnets.parts import Part, Piece
 from deepnets.phenomena import super_consistency
 from deepnets.tasks import Task
-from pieces.estimates import Cost, Machine, add_costs, training_cost
-from pieces.piece import Part, Piece
-from pieces.portraits import image_shape
 from pieces.scale import Scale
 
 SEEDS = (0, 1, 2)         # an interval needs three
 RATES = 9                 # scanned for the best, about
 
 
-def consistency(scale: Scale, device: str) -> Iterator[Piece]:
+def list_consistency(scale: Scale, device: str) -> Iterator[Piece]:
     """Yield one piece of one part for each network and parametrization."""
-    task = scale.images()
-    data, inputs, K = task.describe()["name"].replace("_", "-"), int(np.prod(task.in_shape)), task.out_features
-    shape, channels, blocks = image_shape(task.in_shape), scale.channel_widths, min(2, scale.blocks)
-    tiny = scale.name == "tiny"
-    text = deepnets.tasks.text(abc.__file__ if tiny else topics.__file__, context=4 if tiny else 64)
-    families: tuple[tuple[str, str, str, Task, Callable[..., Any], tuple[int, ...], tuple[str, str]], ...] = (
-        ("mlp", "17-22", f"MLP, L = 3, {data}", task, lambda n, p: deepnets.MLP(inputs, n, 3, K, parametrization=p), scale.widths,
-         ("mup", "ntk")),
-        ("residual-cnn", "super-consistency", f"residual CNN, {data}; stands in for CIFAR", task,
-         lambda n, p: deepnets.ResidualCNN(shape, n, out_features=K, blocks=blocks, parametrization=p), channels, ("depth_mup", "ntk")),
-        ("vit", "super-consistency", f"ViT, {data}; stands in for CIFAR", task,
-         lambda n, p: deepnets.ViT(shape, n, out_features=K, patch=scale.patch, blocks=blocks, heads=2, parametrization=p), channels,
-         ("depth_mup", "ntk")),
-        ("transformer", "super-consistency", "language model of the bytes of Python's manual; stands in for WikiText", text,
-         lambda n, p: deepnets.Transformer(256, text.in_shape[0], n, blocks=blocks, heads=2, parametrization=p), channels,
-         ("depth_mup", "ntk")),
-        ("residual-mlp", "25, 26", f"residual MLP, {data}", task,
-         lambda n, p: deepnets.ResidualMLP(inputs, scale.width, n, K, parametrization=p), scale.depths, ("depth_mup", "mup")))
-    for name, figure, words, of, network, sizes, parametrizations in families:
-        size, over = ("blocks", "depth") if name == "residual-mlp" else ("width", "width")
+    task, shape, channels, blocks = scale.task, scale.shape, scale.channel_widths, min(2, scale.blocks)
+    K, images = task.out_features, f"{scale.data}; stands in for CIFAR"
+    text = deepnets.tasks.text(abc.__file__ if scale.tiny else topics.__file__, context=4 if scale.tiny else 64)
+    # name, figure, what, task, a network of size n in the parametrization p, sizes, parametrizations
+    for name, figure, what, of, network, sizes, parametrizations in (
+            ("mlp-width", "17-22", f"MLP, L = 3, {scale.data}", task,
+             lambda n, p: deepnets.MLP(scale.inputs, n, 3, K, parametrization=p), scale.widths, ("mup", "ntk")),
+            ("residual-cnn-width", "super-consistency", f"residual CNN, {images}", task,
+             lambda n, p: deepnets.ResidualCNN(shape, n, out_features=K, blocks=blocks, parametrization=p), channels, ("depth_mup", "ntk")),
+            ("vit-width", "super-consistency", f"ViT, {images}", task,
+             lambda n, p: deepnets.ViT(shape, n, out_features=K, patch=scale.patch, blocks=blocks, heads=2, parametrization=p), channels,
+             ("depth_mup", "ntk")),
+            ("transformer-width", "super-consistency", "language model of the bytes of Python's manual; stands in for WikiText", text,
+             lambda n, p: deepnets.Transformer(256, text.in_shape[0], n, blocks=blocks, heads=2, parametrization=p), channels,
+             ("depth_mup", "ntk")),
+            ("residual-mlp-depth", "25, 26", f"residual MLP, {scale.data}", task,
+             lambda n, p: deepnets.ResidualMLP(scale.inputs, scale.width, n, K, parametrization=p), scale.depths, ("depth_mup", "mup"))):
         for p in parametrizations:
-            yield _piece(f"{name}-{over}-{p.replace('_', '-')}", figure, f"{words}, {p}, over {over}", of,
-                         partial(_specify, network, p), sizes, size, scale, device)
+            yield compare_sizes(f"g-{name}-{p.replace('_', '-')}", figure, f"{what}, {p}, over {name.rpartition('-')[2]}", of,
+                                partial(network, p=p), sizes, scale, device)
 
 
-def _specify(network: Callable[..., Any], parametrization: str, size: int) -> Any:
-    return network(size, parametrization)
-
-
-def _piece(name: str, figure: str, words: str, task: Task, of_size: Callable[[int], Any], sizes: tuple[int, ...], size: str, scale: Scale,
-           device: str) -> Piece:
-    loss = "cross_entropy" if task.classes is not None else "mse"
-    training: dict[str, Any] = {"loss": loss, "steps": scale.steps, "batch_size": scale.batch, "device": device, "seeds": SEEDS,
-                                "compile": scale.compile}
-    experiments = [DeepExperiment(of_size(n), task, **training) for n in sizes]
-    description = {"experiments": [e.describe() for e in experiments], "size": size, "gamma": 1.0, "scan": scale.scan, "at": scale.at}
+def compare_sizes(name: str, figure: str, what: str, task: Task, build: Callable[[int], Any], sizes: tuple[int, ...], scale: Scale,
+                  device: str) -> Piece:
+    """Return the piece that compares networks of several sizes at gamma = 1."""
+    size = "blocks" if "over depth" in what else "width"
+    training = scale.training(device, loss="mse" if task.classes is None else "cross_entropy", seeds=SEEDS)
+    experiments = [DeepExperiment(build(n), task, **training) for n in sizes]
 
     def cost(on: Machine) -> Cost:
-        return add_costs(*(training_cost(on, e, RATES + 1, len(SEEDS)) for e in experiments))
+        return sum((estimate_training(on, e, RATES + 1, len(SEEDS)) for e in experiments), Cost(0, 0, 0))
 
     def measure() -> xr.Dataset:
-        result = super_consistency(of_size, task, sizes, size, 1.0, scan=scale.scan, at=scale.at, **training)
+        result = super_consistency(build, task, sizes, size, 1.0, scan=scale.scan, at=scale.at, **training)
         verdicts = list(result.verdicts.values())
         return result.curves.assign(
             measured=("verdict", [v.measured for v in verdicts]), interval=(("verdict", "end"), [list(v.interval) for v in verdicts]),
             outcome_of=("verdict", [v.outcome.value for v in verdicts])).assign_coords(verdict=list(result.verdicts)).assign_attrs(
             sentence=result.sentence)
 
-    return Piece("g", f"g-{name}", figure, words, description, (Part("all", measure, cost),))
+    description = {"experiments": [e.describe() for e in experiments], "size": size, "gamma": 1.0, "scan": scale.scan, "at": scale.at}
+    return Piece(name, {"item": "g", "figure": figure, "what": what}, description, (Part("all", measure, cost),))

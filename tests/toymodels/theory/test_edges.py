@@ -1,21 +1,14 @@
-"""Predicted edges against traced ones, at a few gammas; docs/tables/edges.py has them all."""
+"""Predicted edges against traced ones, at a few gammas; `toymodels.edge_accuracy` has them all."""
 
 import numpy as np
 import pytest
 
 from toymodels import OneParameter, ToyExperiment, TwoParameter
+from toymodels.edge_accuracy import Line, compare_all, list_lines
+from toymodels.edge_accuracy import trace_over_prediction as ratio
 from toymodels.optimizers import HeavyBall
-from toymodels.theory import catapult_edges, predict
+from toymodels.theory import catapult_edges
 from validation import trace
-
-
-def ratio(model, loss, optimizer, edge, gamma, steps, rho, per_decade=40):
-    """Return traced over predicted, (gamma,)."""
-    gamma = np.asarray(gamma, float)
-    experiment = ToyExperiment(model, loss, optimizer, steps, rho=rho)
-    found = trace(experiment, gamma, edge, rtol=1e-6, per_decade=per_decade)
-    traced = found["eta"].sel(edge=edge).transpose("gamma", "bound").values.mean(1)
-    return traced / predict(model, loss, optimizer)[edge](gamma, steps, rho)
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
@@ -83,3 +76,19 @@ def test_adam_where_gamma_is_small(model, loss):
 def test_divergence_of_two_layers():
     np.testing.assert_allclose(ratio(OneParameter(2), "mse", "sgd", "eta_div", [1e-6, 1.0, 1e6], 10_000, 1e-4), 1, atol=1e-4)
     np.testing.assert_allclose(ratio(OneParameter(2), "cross_entropy", "sgd", "eta_div", [1e-4, 0.1], 10_000, 1e-4), 1, atol=0.01)
+
+
+def test_the_table_reports_a_row_out_of_tolerance(monkeypatch):
+    """The page of the theory is not built if a row departs by more than its tolerance; a finding has none."""
+    found = [Line(OneParameter(2), "mse", "sgd", "eta_max", (1e-3, 1e-2), 1_000, 1e-4, tolerance) for tolerance in (0.003, 1e-9, None)]
+    monkeypatch.setattr("toymodels.edge_accuracy.list_lines", lambda: found)
+    with pytest.raises(ArithmeticError, match="1 rows are out of tolerance") as failed:
+        compare_all()
+    rows = [row for row in str(failed.value).splitlines() if row.startswith("| OneParameter")]
+    assert [row.split("|")[-3:-1] for row in rows] == [[" 0.003 ", " yes "], [" 1e-09 ", " **no** "], [" finding ", "  "]]
+    found.pop(1)
+    assert compare_all().endswith("0 rows are out of tolerance.")
+
+
+def test_every_edge_of_the_theory_is_in_the_table():
+    assert {line.edge for line in list_lines()} == {"eta_min", "eta_max", "eta_crit", "eta_settle", "eta_div"}

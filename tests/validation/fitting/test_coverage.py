@@ -1,24 +1,15 @@
 """Intervals cover at their rate, and verdicts err no more often than they may: by simulation with fixed seeds."""
 
-import importlib.util
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from tests.benchmarks import interval_coverage as table
 from validation.fitting.likelihood import fit_line
 from validation.fitting.powerlaw import fit
 from validation.judging.verdict import judge
-
-PATH = Path(__file__).parents[3] / "docs" / "tables" / "interval_coverage.py"
-SPEC = importlib.util.spec_from_file_location("coverage_table", PATH)
-table = importlib.util.module_from_spec(SPEC)
-import sys  # noqa: E402
-
-sys.modules["coverage_table"] = table    # dataclasses need their module in sys.modules
-SPEC.loader.exec_module(table)
 
 
 def holds(row, replications):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from validation.storage.cache import cache_folder, load_or_make
+from validation.storage.cache import cache_folder, hash_sources, load_or_make
 
 
 def count_calls(result="17"):
@@ -67,3 +67,19 @@ def test_what_making_raises_is_raised_and_nothing_is_left(tmp_path, monkeypatch)
 
     assert load_or_make("a.txt", lambda: "17", load, cut_short) == "17"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_hash_of_sources_follows_names_contents_and_versions(tmp_path, monkeypatch):
+    one, two = tmp_path / "a.py", tmp_path / "b.py"
+    one.write_text("x = 1")
+    two.write_text("y = 1")
+    first = hash_sources([one, two], "numpy")
+    assert hash_sources([two, one], "numpy") == first
+    assert hash_sources([one], "numpy") != first
+    monkeypatch.setattr("validation.storage.cache.version", lambda name: "0")
+    assert hash_sources([one, two], "numpy") != first
+    monkeypatch.undo()
+    two.write_text("y = 2")
+    assert hash_sources([one, two], "numpy") != first
+    two.write_text("y = 1")
+    assert hash_sources([one, two.rename(tmp_path / "c.py")], "numpy") != first

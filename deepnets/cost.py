@@ -1,4 +1,4 @@
-"""Estimate a part's cost before it runs: operations counted on tensors without data, memory as training estimates it."""
+"""Estimate the cost of a training before it runs: operations counted on tensors without data, seconds on a device, memory at the peak."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils.flop_counter import FlopCounterMode, bmm_flop
 
-from deepnets import DeepExperiment, memory
+from deepnets import memory
 from deepnets.batched.cnn_stack import CNNStack
 from deepnets.batched.mlp_stack import MLPStack
 from deepnets.batched.stack import choose_stack
 from deepnets.batched.state import zero_differences
+from deepnets.experiment import ON_A_CORE, DeepExperiment
 from deepnets.training import batch
-
-AT_ONCE = {"cpu": 32}       # most runs of a stack
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,10 @@ class Cost:
     operations: float
     seconds: float
     memory: float
+
+    def __add__(self, other: Cost) -> Cost:
+        """Return the cost of one after the other."""
+        return Cost(self.operations + other.operations, self.seconds + other.seconds, max(self.memory, other.memory))
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Machine:
 H200 = Machine("cuda", 0.9 * 141e9, {"float32": 33e12, "tf32": 120e12, "bf16": 240e12, "float64": 33e12}, (1.5e-3, 15e-3))
 
 
-def machine(device: str) -> Machine:
+def find_machine(device: str) -> Machine:
     """Return the assumptions for a device: of a GPU, an H200 with this one's free memory; of a CPU, cores of 30 GFLOP/s."""
     kind, available = torch.device(device).type, memory.usable_memory(device)
     if kind == "cuda":
@@ -94,10 +97,10 @@ def count_step(experiment: DeepExperiment) -> Step:
     return _STEPS[name]
 
 
-def training_cost(on: Machine, experiment: DeepExperiment, runs: int, seeds: int = 1) -> Cost:
+def estimate_training(on: Machine, experiment: DeepExperiment, runs: int, seeds: int = 1) -> Cost:
     """Return the cost of training `runs` runs for each seed, in as few stacks as fit into memory."""
     step, T = count_step(experiment), experiment.horizons[-1]
-    at_once = max(1, min(runs, AT_ONCE.get(on.kind, runs), int((on.available - step.need.shared) // step.need.run)))
+    at_once = max(1, min(runs, ON_A_CORE if on.kind == "cpu" else runs, int((on.available - step.need.shared) // step.need.run)))
     stacks = -(-runs // at_once)
     operations = T * (runs * step.run + stacks * step.shared)
     rate = on.rates["float32" if experiment.precision == "auto" else experiment.precision]
@@ -106,14 +109,9 @@ def training_cost(on: Machine, experiment: DeepExperiment, runs: int, seeds: int
     return Cost(seeds * operations, seeds * seconds, step.need.of(at_once))
 
 
-def products_cost(on: Machine, experiment: DeepExperiment, points: int, count: int, samples: int) -> Cost:
+def estimate_products(on: Machine, experiment: DeepExperiment, points: int, count: int, samples: int) -> Cost:
     """Return the cost of `count` Hessian products at each point, in float64: about three training steps per sample each."""
     step = count_step(experiment)
     operations = 3 * step.run * samples / experiment.batch_size * points * count
     return Cost(operations, max(3 * count * on.overhead[1], operations / on.rates["float64"]),
                 6 * points * step.need.run * samples / experiment.batch_size)
-
-
-def add_costs(*costs: Cost) -> Cost:
-    """Return the cost of parts that run one after the other."""
-    return Cost(sum(c.operations for c in costs), sum(c.seconds for c in costs), max(c.memory for c in costs))
