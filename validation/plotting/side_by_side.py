@@ -28,7 +28,7 @@ def draw_portraits(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]], v
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for spare in axes[len(panels):]:
         spare.remove()
-    entries = {}
+    entries: dict[str, Any] = {}
     for ax, (title, (portrait, predictions)) in zip(axes, panels.items(), strict=False):
         plot_portrait(portrait, predictions, variable, ax)
         ax.set_title(title)
