@@ -21,6 +21,7 @@ class Loss:
     name : in titles.
     least : the least value that the loss can have, which the excess is measured from.
     ignore_index : a class index that is no class, in targets that do not count; None: there is none.
+    fewest_classes : whole-number targets below it are allowed whatever K, 2 for labels that are 0 or 1.
     any_targets : whether targets may be anything, and the outputs of any shape.
     closed_form : whether `value` can be differentiated under `vmap`, with the rest of the training step.
     outputs : the shape of the network's output for one sample, set by the experiment once it is found.
@@ -29,6 +30,7 @@ class Loss:
     name: str
     least: float = 0.0
     ignore_index: int | None = None
+    fewest_classes: int = 1
     any_targets: bool = False
     closed_form: bool = False
     outputs: Shape | None = None

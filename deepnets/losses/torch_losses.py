@@ -47,7 +47,7 @@ class FromTorch(Loss):
         elementwise = isinstance(loss, ELEMENTWISE) or function in ELEMENTWISE_FUNCTIONS
         self.kind = "classes" if classes else "elementwise" if elementwise else "any"
         self.name = type(loss).__name__ if of_module else name_callable(function)
-        self.any_targets = self.kind == "any"
+        self.any_targets, self.fewest_classes = self.kind == "any", 2 if elementwise else 1
         keywords = getattr(loss, "keywords", {})
         self.ignore_index = getattr(loss, "ignore_index", keywords.get("ignore_index", -100)) if classes else None
         self._placed: dict[Any, Function] = {}      # a module's copies, by dtype and device

@@ -100,6 +100,7 @@ def check_batch(task: Task, given: Any, where: str, loss: Loss | None = None) ->
     y = y.long()
     if free or y.device.type != "cpu" or not y.numel():      # on a GPU the check would wait
         return x, y
+    K = max(K, loss.fewest_classes) if loss is not None else K
     if not 0 <= int(y.min()) <= int(y.max()) < K:
         wrong = y[(y < 0) | (y >= K)]
         wrong = wrong if loss is None or loss.ignore_index is None else wrong[wrong != loss.ignore_index]

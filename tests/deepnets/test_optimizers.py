@@ -1,7 +1,7 @@
 """Optimizers against torch's own trajectories and plain loops in theta; one's own optimizer; what is refused."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -12,9 +12,8 @@ from torch import nn
 
 import deepnets
 from deepnets import MLP, DeepExperiment, tasks
-from deepnets.batched.stack import choose_stack
 from deepnets.optimizers import SGD, AdamW, HeavyBall, Lion, Muon, Optimizer, as_optimizer, describe
-from deepnets.training import train
+from deepnets.phenomena import watch
 from validation import Misuse
 
 DIGITS = tasks.digits()
@@ -33,18 +32,16 @@ def experiment(optimizer, steps=50, **more):
 
 def losses_of(optimizer, gamma, eta, **more):
     """The losses of a stack of runs, (T + 1, P)."""
-    made = experiment(optimizer, **more)
-    module = made.theta_0(0)
-    return train(module, choose_stack(module), made.recipe(module), np.asarray(gamma, float), np.asarray(eta, float), 0).losses
+    return watch(experiment(optimizer, **more), gamma, eta, (0,), {}).loss.values
 
 
-def plain(step_of, gamma=1.0, steps=50):
-    """The losses of one run in theta by torch, trained on the centred network over gamma; `step_of(parameters)` gives what makes a step."""
+def plain(step_of, gamma=1.0, steps=50, centred=True):
+    """The losses of one run in theta by torch, on the network over gamma; `step_of(parameters)` gives what makes a step."""
     module, start = network(0).double(), network(0).double()
     step, losses = step_of(list(module.parameters())), []
     for t in range(steps + 1):
         x, y = DIGITS.batch(0, t, 16)
-        loss = F.cross_entropy((module(x.double()) - start(x.double()).detach()) / gamma, y)
+        loss = F.cross_entropy((module(x.double()) - start(x.double()).detach() * centred) / gamma, y)
         losses.append(loss.item())
         module.zero_grad()
         loss.backward()
@@ -70,7 +67,7 @@ def muon_and_adamw(parameters):
     return lambda: [one.step() for one in both]
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [
+TORCHS = pytest.mark.parametrize(("ours", "theirs"), [
     (AdamW(), by_torch(torch.optim.AdamW, lr=ETA)),
     (AdamW(0.8, 0.95, 1e-4, weight_decay=1.0, clip=0.3),
      by_torch(torch.optim.AdamW, 0.3, lr=ETA, betas=(0.8, 0.95), eps=1e-4, weight_decay=1.0)),
@@ -79,11 +76,21 @@ def muon_and_adamw(parameters):
     (SGD(weight_decay=0.05), by_torch(torch.optim.SGD, lr=10 * ETA, weight_decay=0.05)),      # the same as decoupled, without momentum
     ("muon", muon_and_adamw),
 ], ids=["adamw", "adamw, clipped", "nesterov", "momentum, clipped", "sgd, decayed", "muon"])
+
+
+@TORCHS
 def test_fifty_steps_are_torchs_at_gamma_1(ours, theirs):
     expected = plain(theirs)
     assert np.ptp(expected) > 0.1 * expected[0]            # it did move
     eta = 10 * ETA if isinstance(ours, SGD) else ETA
     np.testing.assert_allclose(losses_of(ours, [1.0, 1.0], [eta, eta])[:, 0], expected, rtol=1e-6)
+
+
+@pytest.mark.skipif("centred" not in {f.name for f in fields(DeepExperiment)}, reason="networks are always centred")
+@TORCHS
+def test_fifty_steps_of_an_uncentred_network_are_torchs(ours, theirs):
+    eta = 10 * ETA if isinstance(ours, SGD) else ETA
+    np.testing.assert_allclose(losses_of(ours, [1.0], [eta], centred=False)[:, 0], plain(theirs, centred=False), rtol=1e-6)
 
 
 def by_hand(direction, gamma, eta, decay, decay_to, clip):

@@ -8,10 +8,9 @@ from torch import nn
 
 import deepnets
 from deepnets import CNN, MLP, DeepExperiment, Unsupported, predict, tasks
-from deepnets.batched.stack import choose_stack
 from deepnets.losses import Loss, as_loss, from_torch
+from deepnets.phenomena import watch
 from deepnets.theory import explain_silence
-from deepnets.training import train
 from validation import Misuse
 
 DIGITS = tasks.digits()
@@ -29,9 +28,7 @@ def experiment(loss, network=network, task=DIGITS, **more):
 
 
 def losses_of(loss, gamma, eta, **more):
-    made = experiment(loss, **more)
-    module = made.theta_0(0)
-    return train(module, choose_stack(module), made.recipe(module), np.asarray(gamma, float), np.asarray(eta, float), 0).losses
+    return watch(experiment(loss, **more), gamma, eta, (0,), {}).loss.values
 
 
 def plain(loss, gamma, eta, network=network, task=DIGITS, steps=12):
@@ -157,15 +154,15 @@ def test_targets_that_do_not_count_are_left_out_of_loss_and_accuracy():
 
 
 class Labels:
-    """Several labels of each sample: whether each of three inputs is positive."""
+    """Labels of each sample: whether each of the inputs is positive."""
 
-    in_shape, out_features, classes = (3,), 3, None
+    classes = None
 
-    def __init__(self, form):
-        self.form = form
+    def __init__(self, form, labels):
+        self.form, self.in_shape, self.out_features = form, (labels,), labels
 
     def batch(self, seed, step, size):
-        x = torch.randn(size, 3, generator=torch.Generator().manual_seed(1000 * seed + step))
+        x = torch.randn(size, self.out_features, generator=torch.Generator().manual_seed(1000 * seed + step))
         return x, self.form(x > 0)
 
     def held_out(self):
@@ -176,8 +173,9 @@ class Labels:
 
 
 @pytest.mark.parametrize("form", [lambda y: y, lambda y: y.int(), lambda y: y.float()])
-def test_several_labels_as_booleans_whole_numbers_or_numbers(form):
-    task, one = Labels(form), lambda seed: nn.Linear(3, 3)
+@pytest.mark.parametrize("labels", [1, 3])
+def test_labels_as_booleans_whole_numbers_or_numbers(form, labels):
+    task, one = Labels(form, labels), lambda seed: nn.Linear(labels, labels)
     excess = experiment(nn.BCEWithLogitsLoss(), one, task, steps=100).measure(np.array([1.0]), np.array([10.0])).final_excess
     assert float(excess.squeeze()) < 0.2
 
