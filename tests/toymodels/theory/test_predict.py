@@ -188,9 +188,9 @@ def test_512_gammas_take_milliseconds():
             edge(gamma)
             taken = []
             for _ in range(3):
-                start = time.perf_counter()
+                start = time.process_time()
                 edge(gamma)
-                taken.append(time.perf_counter() - start)
+                taken.append(time.process_time() - start)
             assert min(taken) < 0.05, edge.name
 
 

@@ -393,8 +393,8 @@ def test_importing_the_module_loads_no_matplotlib():
 
 @pytest.mark.slow
 def test_a_fine_portrait_is_drawn_in_seconds():
-    from time import perf_counter
+    from time import process_time
 
-    start = perf_counter()
+    start = process_time()
     figures.image(figures.portrait_figure(synthetic(1024, 1024), EDGES))
-    assert perf_counter() - start < 10
+    assert process_time() - start < 10
