@@ -11,6 +11,8 @@ import numpy as np
 from deepnets.behaviour import hash_values, name_callable
 from validation.arguments import Misuse, between, numbers, refuse_subclass
 
+__all__ = ["Constant", "WarmupCosine", "WarmupStableDecay"]
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -122,3 +124,8 @@ def describe(schedule: Schedule, steps: int) -> dict[str, Any]:
         named = {"function": name_callable(schedule.source)} if callable(schedule.source) else {}
         return {"name": schedule.name, **named, "digest": hash_values([schedule.factors(steps)])}
     return {"name": schedule.name, **asdict(schedule)}
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for completion."""
+    return list(__all__)

@@ -179,7 +179,8 @@ def test_dir_shows_exactly_the_public_names(package):
     assert run.stdout.split() == sorted(listed)
 
 
-@pytest.mark.parametrize("package", ["deepnets.tasks", "deepnets.phenomena", "deepnets.diffusion"])
+@pytest.mark.parametrize("package", ["deepnets.tasks", "deepnets.phenomena", "deepnets.diffusion", "deepnets.losses", "deepnets.optimizers",
+                                     "deepnets.schedules"])
 def test_dir_of_a_subpackage_shows_exactly_the_public_names(package):
     module = importlib.import_module(package)
     assert dir(module) == sorted(module.__all__)

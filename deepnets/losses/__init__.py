@@ -39,3 +39,8 @@ def as_loss(loss: GivenLoss) -> Loss:
         raise Misuse(f"loss must be one of {', '.join(map(repr, LOSSES))}, a torch loss module, a callable (output, target) -> loss, "
                      f"or derived from deepnets.losses.Loss, not {loss!r}")
     return from_torch(loss)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for completion."""
+    return list(__all__)

@@ -47,3 +47,8 @@ def describe(optimizer: Optimizer) -> dict[str, Any]:
         return {"name": optimizer.name, **asdict(optimizer)}      # type: ignore[call-overload]
     own = optimizer.original if isinstance(optimizer, AdaptedOptimizer) else optimizer
     return {"name": optimizer.name, "class": name_callable(own), **describe_numbers(own), "digest": hash_values(try_directions(optimizer))}
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for completion."""
+    return list(__all__)
