@@ -15,21 +15,22 @@ from torch import nn
 
 from deepnets import losses, optimizers, precision, schedules
 from deepnets.batched.graph import as_compile
-from deepnets.batched.stack import choose_stack
+from deepnets.batched.state import reference_tensor
 from deepnets.centered.functional import trainable
 from deepnets.centered.source_line import name_source_line
 from deepnets.device import as_device, threads_for
 from deepnets.failed_runs import Failure
 from deepnets.memory import count_fitting_runs, estimate, split_held_out, train_in_pieces
-from deepnets.network_factory import FINGERPRINT_SEED, build_network, compute_fingerprint
+from deepnets.network_check import METHODS, choose_method, place_module, try_out
+from deepnets.network_factory import FINGERPRINT_SEED, build_network, compute_fingerprint, copy_module
 from deepnets.own_loss import describe_own_loss, warn_below_least
 from deepnets.precision import DTYPES, arithmetic, as_precision
-from deepnets.preflight import check_samples, check_size, check_steps, check_weights, try_out
+from deepnets.preflight import check_samples, check_size, check_steps, check_weights
 from deepnets.run_arguments import as_seeds, as_steps
 from deepnets.run_outcomes import CATAPULT_PEAK, average_curve, choose_curve_steps, judge_runs
 from deepnets.tasks import Task, as_task
 from deepnets.training import TOO_FAR, Recipe, TrainingResult, batch, held_out, parameter_rates, rate_width, train
-from validation.arguments import Misuse, between, whole
+from validation.arguments import Misuse, between, choose, whole
 from validation.experiment import Experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
@@ -78,6 +79,12 @@ class DeepExperiment(Experiment):
     compile : "auto" records the training step of a network that is propagated under `vmap` as a graph and replays it, on a GPU compiled
         after 2000 steps; True compiles at once (a minute or more for each size of a stack); False does neither. Results differ by
         rounding only.
+    method : how a callable's network is trained. "auto" propagates differences ("pairs") if that passes a comparison with float64 copies,
+        in value and gradient; otherwise it trains float64 copies ("copies"), whatever the precision, with a `FellBack` warning. "pairs"
+        refuses instead. "copies" trains whatever torch trains, one run after the other. A specification has pairs unless copies are
+        chosen. The portrait's attribute ``method`` is the one that ran, for a callable.
+    centred : False trains f/gamma in place of f~. At gamma = 1 that is ordinary training, in float64 up to rounding of 1e-16 a step; at
+        small gamma f(theta_0)/gamma is large. No theory is compared with it.
 
     A run that raises (other than `Misuse` and lack of memory) is trained again by itself; if it raises again, its outcome is ``failed``,
     and its traceback is in the portrait's attribute ``failures``, a JSON list.
@@ -102,6 +109,8 @@ class DeepExperiment(Experiment):
     rho: float = 0.5
     curves: int = 0
     compile: bool | str = "auto"
+    method: str = "auto"
+    centred: bool = True
     _computed: ClassVar[dict[str, Any]]      # what the check and the fingerprint have found; shared by `with_seeds`
 
     def __post_init__(self) -> None:
@@ -114,11 +123,13 @@ class DeepExperiment(Experiment):
                            ("schedule", schedules.as_schedule(self.schedule)), ("steps", as_steps(self.steps)),
                            ("batch_size", whole("batch_size", self.batch_size)), ("rho", between("rho", self.rho, 0, 1)),
                            ("seeds", as_seeds(self.seeds)), ("curves", whole("curves", self.curves, 0)),
-                           ("compile", as_compile(self.compile))):
+                           ("compile", as_compile(self.compile)), ("method", choose("method", self.method, METHODS))):
             object.__setattr__(self, name, value)
         self.schedule.factors(self.horizons[-1])      # those of one's own are checked
         object.__setattr__(self, "device", as_device(self.device))
         as_precision(self.precision, self.device)
+        if not isinstance(self.centred, bool):
+            raise Misuse(f"centred must be True or False, not {self.centred!r}")
         if self.width is not None:
             whole("width", self.width)
         if isinstance(self.steps, tuple) and self.schedule.name != "constant":
@@ -159,7 +170,8 @@ class DeepExperiment(Experiment):
         ``fingerprint`` holds the names and shapes of parameters and buffers, and a digest of their values for seed 0, whatever the seeds.
         """
         network = self.network
-        return self._describe_fingerprint() | {
+        chosen = ({"method": self.method} if self.method == "copies" else {}) | ({} if self.centred else {"centred": False})
+        return self._describe_fingerprint() | chosen | {
             "witness": "deep",
             "network": network.describe() if hasattr(network, "describe") else {
                 "name": f"{getattr(network, '__module__', '')}.{getattr(network, '__qualname__', type(network).__qualname__)}"},
@@ -203,9 +215,11 @@ class DeepExperiment(Experiment):
 
     def rules(self) -> dict[str, Any]:
         """Return the attributes by which `validation.locate` reads the edges of networks."""
+        ran = self._computed.get("method")
+        copies = {"dtype": "float64", "tf32": 0} if ran == "copies" else {}
         return {"rho": self.rho, "steps": self._list_steps(), "catapult_peak": CATAPULT_PEAK,
                 "eta_max_of": "lowest" if self.optimizer.name == "signsgd" else "highest",
-                "device": self.device, **precision.describe(self.precision, self.device)}
+                "device": self.device, **precision.describe(self.precision, self.device)} | copies | ({"method": ran} if ran else {})
 
     def check(self) -> None:
         """Refuse what cannot be trained, before anything is trained or written; it takes time only when it is first called.
@@ -285,10 +299,11 @@ class DeepExperiment(Experiment):
         """Return a function that trains runs, given their indices, how many runs there are, and how many may be trained at once."""
         module = self.theta_0(seed)
         most = self._count_fitting_runs(module)
-        stack, recipe = choose_stack(module, self.compile), self.recipe(module)
+        recipe = self.recipe(module)
+        stack = recipe.choose_stack(module, self.compile)
         # a fault of the task is raised before training, and not for every run
-        batch(recipe, seed, 0, next(module.parameters()))
-        held_out(recipe, next(module.parameters()))
+        batch(recipe, seed, 0, reference_tensor(module))
+        held_out(recipe, reference_tensor(module))
 
         parameters = sum(p.numel() for p in module.parameters())
 
@@ -330,13 +345,18 @@ class DeepExperiment(Experiment):
         T = self.horizons[-1]
         return Recipe(self.task, self.loss, self.optimizer, self.schedule.factors(T),
                       parameter_rates(scalings, self.optimizer, list(trainable(module)), self.width), self.batch_size, self.horizons,
-                      choose_curve_steps(T, self.curves), self._computed.get("held_out_samples"))
+                      choose_curve_steps(T, self.curves), self._computed.get("held_out_samples"), self._computed.get("method", "pairs"),
+                      self.centred, DTYPES[self.precision])
 
     def theta_0(self, seed: int) -> nn.Module:
         """Return the network of a seed at theta_0, in this experiment's dtype and on its device, after it has been tried out."""
         network, dtype = build_network(self.network, seed, self.device), DTYPES[self.precision]
         check_size(network, dtype, self.device)
-        module = network.to(device=self.device, dtype=dtype)
-        with name_source_line():
-            try_out(module, self.task, seed, self.loss)
+        if "method" not in self._computed and (self.method == "copies" or not hasattr(self.network, "scalings")):
+            trial = place_module(copy_module(network), self.device, dtype)
+            try_out(trial, self.task, seed, self.loss)
+            self._computed["method"] = choose_method(trial, self.task, self.loss, seed, self.method, self.batch_size, self.compile,
+                                                     self.centred, self.device)
+        module = place_module(network, self.device, torch.float64 if self._computed.get("method") == "copies" else dtype)
+        try_out(module, self.task, seed, self.loss)
         return module

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 from deepnets.batched.stack import Stack
-from deepnets.batched.state import Parameters, RunningStatistics, evaluation_mode
-from deepnets.centered.functional import substitute
+from deepnets.batched.state import Parameters, RunningStatistics
 from deepnets.losses import Loss
 from deepnets.tasks.task import Inputs, select_inputs
 
@@ -60,22 +61,13 @@ class HeldOut:
     @torch.no_grad()
     def find_dead(self, module: nn.Module, u: Parameters, gamma: torch.Tensor, running: RunningStatistics) -> torch.Tensor:
         """Return which networks (not their differences) have the same output for every input, bool (P,) on the CPU."""
-        theta = {n: p.detach() for n, p in module.named_parameters() if n in u}
-        dead = torch.zeros(len(gamma), dtype=torch.bool)
-        buffers = {n: b.clone() for n, b in module.named_buffers()} | running.frozen
-        with evaluation_mode(module):
-            for i, g in enumerate(gamma):
-                moved = {n: p + g * u[n][i] for n, p in theta.items()}
-                statistics = {n: buffers[n] + g * d[i] for n, d in running.drift.items()}
-                with substitute(module, moved | buffers | statistics):
-                    dead[i] = self._is_constant(module)
-        return dead
+        return torch.tensor([self._is_constant(network) for network in running.moved_networks(module, u, gamma)])
 
-    def _is_constant(self, module: nn.Module) -> bool:
+    def _is_constant(self, network: Callable[[torch.Tensor], torch.Tensor]) -> bool:
         """Return whether all samples have the output of the first; for most networks the first part shows that they do not."""
         first = None
         for x, _ in self.parts:
-            f = module(x)
+            f = network(x)
             first = f[:1] if first is None else first
             if not bool((f - first).abs().amax() <= CONSTANT * f.abs().amax()):
                 return False

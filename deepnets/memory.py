@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import warnings
 import weakref
@@ -16,9 +15,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from deepnets.batched.stack import choose_stack
-from deepnets.batched.state import RunningStatistics, zero_differences
+from deepnets.batched.state import reference_tensor, zero_differences
 from deepnets.failed_runs import Failure, isolate_failures
+from deepnets.network_factory import copy_module
 from deepnets.training import Recipe, batch, held_out
 from validation.arguments import Misuse
 
@@ -63,10 +62,10 @@ def estimate(module: nn.Module, recipe: Recipe, evaluated: bool = True) -> Need:
 
 def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str, evaluated: bool) -> int:
     """Return the largest number of bytes alive at once."""
-    module = copy.deepcopy(module).to(device)
-    stack, like, optimizer = choose_stack(module), next(module.parameters()), recipe.optimizer
+    module = copy_module(module).to(device)
+    stack, like, optimizer = recipe.choose_stack(module), reference_tensor(module), recipe.optimizer
     with torch.no_grad(), torch.random.fork_rng(devices=[]), Living(device) as living:
-        u, running = zero_differences(module, runs), RunningStatistics.of_module(module, runs)
+        u, running = zero_differences(module, runs), stack.start(runs)
         gamma = torch.ones(runs, dtype=like.dtype, device=device)
         memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
         samples = held_out(recipe, like)
@@ -136,7 +135,7 @@ def split_held_out(module: nn.Module, recipe: Recipe, device: str, need: Need) -
     usable = usable_memory(device)
     if need.of(1) <= usable or estimate(module, recipe, evaluated=False).of(1) > usable:
         return recipe, need
-    samples = len(held_out(recipe, next(module.parameters())).parts[0][1])
+    samples = len(held_out(recipe, reference_tensor(module)).parts[0][1])
     while need.of(1) > usable:
         if samples == 1:
             raise Misuse(f"out of memory: evaluating one run on a single held-out sample needs about {need.of(1) / GB:.3g} GB, and "

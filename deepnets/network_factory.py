@@ -45,10 +45,22 @@ def build_network(network: Any, seed: int, device: str = "cpu") -> nn.Module:
     if specified:
         return module
     try:
-        return copy.deepcopy(module)
+        return copy_module(module)
     except Exception as error:
         raise Misuse(f"network must return a module that copy.deepcopy can copy, but {type(module).__name__} gave "
                      f"{type(error).__name__}: {error}") from error
+
+
+def copy_module(module: nn.Module) -> nn.Module:
+    """Return a deep copy; results of computations among the attributes, which torch does not copy, are copied without their graphs."""
+    detached = {id(x): x.detach().clone() for m in module.modules() for x in vars(m).values()
+                if isinstance(x, torch.Tensor) and not x.is_leaf}
+    with torch.no_grad():      # parameters of a scripted module would be copied with a graph, and not be trained
+        copied = copy.deepcopy(module, detached)     # type: ignore[arg-type]
+    for p, q in zip(module.parameters(), copied.parameters(), strict=True):
+        if p.requires_grad and not is_lazy(q):
+            q.requires_grad_(True)
+    return copied
 
 
 def _call(build: Any, seed: int) -> Any:

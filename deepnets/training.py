@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from deepnets.batched.stack import Stack
-from deepnets.batched.state import Parameters, RunningStatistics, zero_differences
-from deepnets.centered.functional import trainable
+from deepnets.batched.stack import Stack, choose_stack
+from deepnets.batched.state import Parameters, RunningStatistics, real_parameters, reference_tensor, zero_differences
 from deepnets.held_out import HeldOut
 from deepnets.losses import Loss
 from deepnets.networks.parametrization import Scaling
@@ -62,6 +61,7 @@ class Recipe:
     horizons : increasing numbers of steps after which runs are judged, the last T; None: T alone.
     curves : increasing numbers of steps, at most T, after which the loss on held-out samples is recorded.
     held_out_samples : how many are evaluated at once; None: see `deepnets.held_out.HeldOut`.
+    method, centred, drawn : of the stack, as of `deepnets.batched.stack.choose_stack`.
     """
 
     task: Task
@@ -73,6 +73,13 @@ class Recipe:
     horizons: tuple[int, ...] | None = None
     curves: tuple[int, ...] = ()
     held_out_samples: int | None = None
+    method: str = "pairs"
+    centred: bool = True
+    drawn: torch.dtype = torch.float64
+
+    def choose_stack(self, module: nn.Module, compile: bool | str = False) -> Stack:
+        """Return the stack that trains runs of a module, as of `deepnets.batched.stack.choose_stack`."""
+        return choose_stack(module, compile, self.method, self.centred, self.drawn)
 
     @property
     def judged_at(self) -> tuple[int, ...]:
@@ -98,15 +105,15 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
         in the stack, and their indices; it must change none of them, nor the state of the random number generators.
     """
     steps, runs, optimizer = len(recipe.factors), len(gamma), recipe.optimizer
-    reference = next(module.parameters())
-    u, running = zero_differences(module, runs), RunningStatistics.of_module(module, runs)
+    reference = reference_tensor(module)
+    u, running = zero_differences(module, runs), stack.start(runs)
     memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
     alive = np.arange(runs)
     losses = np.full((steps + 1, runs), np.nan)
     zero_losses = np.full(steps + 1, np.nan)
     evaluations = _Evaluations(module, stack, recipe, held_out(recipe, reference), runs)
     g, rate = _scales(gamma, eta, optimizer, reference)
-    theta_0, decay = trainable(module), _as_rates(eta * optimizer.weight_decay, reference)
+    theta_0, decay = real_parameters(module), _as_rates(eta * optimizer.weight_decay, reference)
     recent: list[torch.Tensor] = []          # since the last check, (P,) each
     recent_zero: list[torch.Tensor] = []
     for step in range(steps + 1):

@@ -33,14 +33,19 @@ class CNNStack:
 
     draws = False
 
-    def __init__(self, module: ConvolutionsThenDense) -> None:
+    def __init__(self, module: ConvolutionsThenDense, centred: bool = True) -> None:
+        self.module, self.centred = module, centred
         self.in_shape = module.in_shape
         self.convolutions: list[Any] = list(module.convolutions)
         self.dense: list[Any] = list(module.dense)
         self.rectified = isinstance(module.activation, torch.nn.ReLU)
 
+    def start(self, runs: int) -> RunningStatistics:
+        """Return the state at initialization, without statistics."""
+        return RunningStatistics.of_module(self.module, runs)
+
     def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, running: RunningStatistics | None = None) -> torch.Tensor:
-        """Return the centred outputs, (P, batch, K)."""
+        """Return the centred outputs, or f/gamma, (P, batch, K)."""
         return self._forward(u, gamma, x)[0]
 
     def _forward(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, list[_Saved], list[_Saved]]:
@@ -72,7 +77,7 @@ class CNNStack:
             if i < len(self.dense) - 1:
                 d, frozen, moved, on = self._activate(d, frozen, gamma[:, None, None], 0)
             dense.append(_Saved(inputs, on))
-        return d, convolutions, dense
+        return d if self.centred else d + frozen / gamma[:, None, None], convolutions, dense
 
     def _activate(self, d: torch.Tensor, frozen: torch.Tensor, gamma: torch.Tensor,
                    runs: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:

@@ -18,7 +18,7 @@ from validation.arguments import Misuse
 
 RECORD_AFTER = 100       # calls with the same shapes: diverged runs are dropped mostly before that, and recording takes about a second
 COMPILE_AFTER = 2000     # calls on a GPU with compile="auto"
-ALLOWED = 1e-4           # relative error of the record's first value: a number that was frozen into the record is off by order one
+ALLOWED = 1e-4           # relative error of the record's first results: a number that was frozen into the record is off by order one
 _recording = threading.Lock()      # torch records in one thread at a time
 
 
@@ -36,13 +36,13 @@ def as_compile(compile: object) -> bool | str:
 class RecordedFunction:
     """``function(*arguments)``, replayed from a record of its operations from the 100th call with the same shapes on.
 
-    The record's first value is compared with the function's own value on the next arguments: a function whose operations depend on the
+    The record's first results are compared with the function's own on the next arguments: a function whose operations depend on the
     values of its arguments cannot be recorded. If recording fails, the function itself runs; if compiling fails, the record runs; both
     with a `NotRecorded` warning. A record that draws random numbers is not compiled: it would draw others.
 
     Parameters
     ----------
-    function : from nested tensors to nested tensors, the first of which is compared; it must not write into its arguments.
+    function : from nested tensors to nested tensors, whose first dim is of runs or none; it must not write into its arguments.
     compile : True compiles the record at once, "auto" on a GPU after 2000 calls; False never records.
     """
 
@@ -87,7 +87,7 @@ class RecordedFunction:
         with torch.random.fork_rng(_devices(arguments)):
             found = record(*arguments)
         expected = self.function(*arguments)
-        if torch.allclose(tree_leaves(found)[0], tree_leaves(expected)[0], rtol=ALLOWED, atol=0.0, equal_nan=True):
+        if all(_are_close(a, b) for a, b in zip(tree_leaves(found), tree_leaves(expected), strict=True)):
             self.records[key] = record
         else:
             self._stop_recording("its operations depend on the values of its arguments")
@@ -114,6 +114,15 @@ class RecordedFunction:
                           stacklevel=4)
         else:
             self.records[key] = compiled
+
+
+def _are_close(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Return whether tensors agree within `ALLOWED` of the largest entry of each row, where the second is finite."""
+    if not b.is_floating_point():
+        return torch.equal(a, b)
+    finite = torch.isfinite(b)
+    a, b = (x.where(finite, 0).reshape(len(x) if x.ndim else 1, -1) for x in (a, b))
+    return bool(((a - b).abs() <= ALLOWED * b.abs().amax(1, True)).all())
 
 
 def _describe(error: Exception) -> str:

@@ -25,12 +25,17 @@ class MLPStack:
 
     draws = False
 
-    def __init__(self, module: StackOfLayers) -> None:
+    def __init__(self, module: StackOfLayers, centred: bool = True) -> None:
+        self.module, self.centred = module, centred
         self.layers: list[ScaledLinear] = list(module.layers)     # type: ignore[arg-type]
         self.rectified = module.nonlinearity == "relu"
 
+    def start(self, runs: int) -> RunningStatistics:
+        """Return the state at initialization, without statistics."""
+        return RunningStatistics.of_module(self.module, runs)
+
     def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, running: RunningStatistics | None = None) -> torch.Tensor:
-        """Return the centred outputs, (P, batch, K)."""
+        """Return the centred outputs, or f/gamma, (P, batch, K)."""
         return self._forward(u, gamma, x)[0]
 
     def _forward(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, list[_Saved]]:
@@ -60,7 +65,7 @@ class MLPStack:
             elif i < len(self.layers) - 1:
                 moved = operand(torch.addcmul(frozen, g, d))
         assert d is not None
-        return d, saved
+        return d if self.centred else d + frozen / g, saved
 
     def gradients(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, y: torch.Tensor, loss: Loss,
                   running: RunningStatistics | None = None) -> tuple[torch.Tensor, Parameters]:

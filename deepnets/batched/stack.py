@@ -5,12 +5,13 @@ All runs of a stack share theta_0, the batch and the frozen activations; each ha
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from deepnets.batched.cnn_stack import CNNStack
+from deepnets.batched.copies_stack import CopiesStack
 from deepnets.batched.mlp_stack import MLPStack
 from deepnets.batched.state import Parameters, RunningStatistics
 from deepnets.batched.vmap_stack import VectorisedStack
@@ -29,12 +30,19 @@ class Stack(Protocol):
 
     draws: bool
 
+    def start(self, runs: int) -> Any:
+        """Return the state at initialization that `outputs` and `gradients` take as `running`: what networks move themselves.
+
+        It has the methods `select_runs` and `moved_networks` of `deepnets.batched.state.RunningStatistics`.
+        """
+        ...
+
     def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, running: RunningStatistics | None = None) -> torch.Tensor:
-        """Return the centred outputs in evaluation mode, (P, batch, ..., K).
+        """Return the centred outputs (or f/gamma, of an uncentred stack) in evaluation mode, (P, batch, ..., K).
 
         Parameters
         ----------
-        u : tensors (P, *shape) by parameter name.
+        u : tensors by parameter name, as of `deepnets.batched.state.zero_differences`.
         gamma : (P,), > 0.
         x : inputs (batch, ...), the same for all runs.
         running : running statistics; None: those of theta_0.
@@ -54,16 +62,22 @@ class Stack(Protocol):
         ...
 
 
-def choose_stack(module: nn.Module, compile: bool | str = False) -> Stack:
+def choose_stack(module: nn.Module, compile: bool | str = False, method: str = "pairs", centred: bool = True,
+                 drawn: torch.dtype = torch.float64) -> Stack:
     """Return the fastest stack that the module allows: `MLPStack` or `CNNStack` with ReLU or no nonlinearity, else `VectorisedStack`.
 
     Parameters
     ----------
     module : holds theta_0, in the mode (training or evaluation) in which it is to be trained.
     compile : True, False or "auto", as of `deepnets.batched.graph.RecordedFunction`; used by `VectorisedStack` alone.
+    method : "pairs", or "copies" for `CopiesStack`.
+    centred : False: the outputs are f/gamma.
+    drawn : the dtype in which copies draw random numbers.
     """
+    if method == "copies":
+        return CopiesStack(module, centred, drawn)
     if isinstance(module, StackOfLayers) and module.nonlinearity in ("relu", "linear"):
-        return MLPStack(module)
+        return MLPStack(module, centred)
     if isinstance(module, ConvolutionsThenDense) and isinstance(module.activation, nn.ReLU | nn.Identity):
-        return CNNStack(module)
-    return VectorisedStack(module, compile)
+        return CNNStack(module, centred)
+    return VectorisedStack(module, compile, centred)

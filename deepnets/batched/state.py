@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from deepnets.centered.functional import statistics, trainable
+from deepnets.centered.functional import statistics, substitute, trainable
+from deepnets.centered.propagation import as_complex
 
 Parameters = dict[str, torch.Tensor]
 
 
 def zero_differences(module: nn.Module, runs: int) -> Parameters:
-    """Return u = 0, the state at initialization: tensors (runs, *shape) by parameter name."""
-    return {n: p.new_zeros((runs, *p.shape)) for n, p in trainable(module).items()}
+    """Return u = 0, the state at initialization: tensors (runs, *shape) by parameter name.
+
+    That of a complex parameter is real, (runs, *shape, 2): its real and imaginary part.
+    """
+    return {n: (p.new_zeros((runs, *p.shape, 2), dtype=p.dtype.to_real()) if p.is_complex() else p.new_zeros((runs, *p.shape)))
+            for n, p in trainable(module).items()}
+
+
+def real_parameters(module: nn.Module) -> Parameters:
+    """Return theta_0 by parameter name; that of a complex parameter is its real and imaginary part, (*shape, 2)."""
+    return {n: torch.view_as_real(p) if p.is_complex() else p for n, p in trainable(module).items()}
+
+
+def reference_tensor(module: nn.Module) -> torch.Tensor:
+    """Return a tensor of the dtype and on the device of a module's u."""
+    return next(iter(real_parameters(module).values()))
 
 
 @dataclass
@@ -45,6 +60,16 @@ class RunningStatistics:
         for n, counter in self.frozen.items():
             self.frozen[n] = frozen[n] if n in frozen else counter + 1
         self.drift.update(drift)
+
+    def moved_networks(self, module: nn.Module, u: Parameters, gamma: torch.Tensor) -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
+        """Yield each run's network ``f(theta_0 + gamma u)`` as a function of inputs, in evaluation mode; `module` holds theta_0."""
+        theta = {n: p.detach() for n, p in module.named_parameters() if n in u}
+        buffers = {n: b.clone() for n, b in module.named_buffers()} | self.frozen
+        for i, g in enumerate(gamma):
+            moved = {n: p + g * as_complex(u[n][i], p) for n, p in theta.items()}
+            statistics = {n: buffers[n] + g * d[i] for n, d in self.drift.items()}
+            with evaluation_mode(module), substitute(module, moved | buffers | statistics):
+                yield module
 
     def select_runs(self, indices: torch.Tensor) -> RunningStatistics:
         """Return the statistics of the runs at these indices, (Q,) whole numbers."""

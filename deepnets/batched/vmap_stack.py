@@ -22,19 +22,25 @@ class VectorisedStack:
     ----------
     module : holds theta_0, in the mode (training or evaluation) in which it is to be trained.
     compile : whether the training step is compiled, as of `deepnets.batched.graph.RecordedFunction`.
+    centred : False: the outputs are f/gamma.
     """
 
     draws = True
 
-    def __init__(self, module: nn.Module, compile: bool | str = False) -> None:
-        self.module, self.compile = module, compile
+    def __init__(self, module: nn.Module, compile: bool | str = False, centred: bool = True) -> None:
+        self.module, self.compile, self.centred = module, compile, centred
         self._steps: dict[Any, RecordedFunction] = {}
 
+    def start(self, runs: int) -> RunningStatistics:
+        """Return the state at initialization."""
+        return RunningStatistics.of_module(self.module, runs)
+
     def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, running: RunningStatistics | None = None) -> torch.Tensor:
-        """Return the centred outputs in evaluation mode, (P, batch, ..., K)."""
+        """Return the outputs in evaluation mode, (P, batch, ..., K)."""
         running = running or RunningStatistics.of_module(self.module, len(gamma))
         with torch.no_grad(), evaluation_mode(self.module), substitute(self.module, running.frozen):
-            return vmap(lambda d, g, e: propagate_pairs(self.module, d, g, (x,), drift=e)[0], randomness="same")(u, gamma, running.drift)
+            return vmap(lambda d, g, e: propagate_pairs(self.module, d, g, (x,), drift=e, centred=self.centred)[0],
+                        randomness="same")(u, gamma, running.drift)
 
     def gradients(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, y: torch.Tensor, loss: Loss,
                   running: RunningStatistics | None = None) -> tuple[torch.Tensor, Parameters]:
@@ -52,7 +58,7 @@ class VectorisedStack:
         """Return the training step as a pure function of everything that changes between steps."""
         def step(u: Parameters, gamma: torch.Tensor, x: torch.Tensor, y: torch.Tensor, frozen: Parameters, drift: Parameters) -> Any:
             def one(d: Parameters, g: torch.Tensor, e: Parameters) -> Any:
-                output, moved = propagate_pairs(self.module, d, g, (x,), drift=e)
+                output, moved = propagate_pairs(self.module, d, g, (x,), drift=e, centred=self.centred)
                 return (loss.value(output, y) if loss.closed_form else output), ({n: p.v0 for n, p in moved.items()},
                                                                                  {n: p.d for n, p in moved.items()})
 

@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from deepnets.centered import Unsupported
 from deepnets.centered.functional import statistics, trainable
 from deepnets.centered.propagation import propagate_pairs, subtract_copies
+from deepnets.network_factory import copy_module
 from deepnets.precision import arithmetic
 from validation.arguments import Misuse, choose
 
@@ -76,7 +77,7 @@ class Centered(nn.Module):
         if not free:
             raise Misuse(f"module must have trainable floating-point parameters; {type(module).__name__} has none")
         self.gamma, self.method = float(gamma), method
-        self.module = copy.deepcopy(module)
+        self.module = copy_module(module)
         self.module.requires_grad_(False)
         self.u = _as_module({n: nn.Parameter(torch.zeros_like(p, requires_grad=False)) for n, p in free.items()})
         buffers = dict(module.named_buffers())

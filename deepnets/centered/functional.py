@@ -45,8 +45,8 @@ def substitute(module: nn.Module, values: Mapping[str, Any]) -> Iterator[nn.Modu
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the trainable parameters by name: floating-point tensors that require a gradient."""
-    return {n: p for n, p in module.named_parameters() if p.requires_grad and p.is_floating_point()}
+    """Return the trainable parameters by name: floating-point or complex tensors that require a gradient."""
+    return {n: p for n, p in module.named_parameters() if p.requires_grad and (p.is_floating_point() or p.is_complex())}
 
 
 def statistics(module: nn.Module) -> list[str]:

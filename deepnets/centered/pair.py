@@ -7,6 +7,7 @@ operation's name. The modules ``rules_*`` register the rules; operations without
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -47,8 +48,16 @@ class Operand:
         if callable(attribute):
             return lambda *args, **kwargs: propagate(attribute, (self, *args), kwargs)
         if name in ("T", "mT", "H", "mH"):
-            return propagate(torch.Tensor.permute if name in "TH" else torch.Tensor.transpose, (self, *_transposition(name, self)), {})
-        return getattr(self.v0, name)     # dtype, device, layout and so on
+            moved = propagate(torch.Tensor.permute if name in "TH" else torch.Tensor.transpose, (self, *_transposition(name, self)), {})
+            return propagate(torch.Tensor.conj, (moved,), {}) if name in ("H", "mH") and self.v0.is_complex() else moved
+        if name in ("real", "imag"):
+            return propagate(getattr(torch, name), (self,), {}) if self.v0.is_complex() or name == "imag" else self
+        if name == "data":
+            return propagate(torch.Tensor.detach, (self,), {})
+        value = getattr(self.v0, name)     # dtype, device, layout and so on
+        if isinstance(value, torch.Tensor):
+            raise Unsupported(f"x.{name} is a tensor that differences cannot be propagated through")
+        return value
 
     def __len__(self) -> int:
         return len(self.v0)
@@ -84,12 +93,19 @@ class Pair(Operand):
     d : tensor of the same shape and dtype, the difference divided by `scale`.
     scale : gamma >= 0, a float or a 0-dimensional tensor.
     known : the value ``v0 + scale d`` where an operation gives it more exactly than the sum: a unit that is off is exactly 0.
+    base, viewed : the pair of which it is a view, and the function that takes that view of a tensor; None: it is no view.
+    views : weak references to its views.
+    sealed : whether it shares memory with a pair, but no gradient.
     """
 
-    __slots__ = ("d", "known")
+    __slots__ = ("base", "d", "known", "sealed", "viewed", "views")
 
     def __init__(self, v0: torch.Tensor, d: torch.Tensor, scale: Scale, known: torch.Tensor | None = None) -> None:
         self.v0, self.d, self.scale, self.known = v0, d, scale, known
+        self.base: Pair | None = None
+        self.viewed: Callable[[torch.Tensor], torch.Tensor] | None = None
+        self.views: list[Any] = []
+        self.sealed = False
 
     @property
     def full(self) -> torch.Tensor:
@@ -107,7 +123,7 @@ class Pair(Operand):
         return self.d.requires_grad
 
     def become(self, other: Pair) -> Pair:
-        """Assign the other pair's value to this one, as an in-place operation does."""
+        """Assign the other pair's value to this one alone; `aliases.write` does so for views as well."""
         self.v0, self.d, self.known = other.v0, other.d, other.known
         return self
 
@@ -159,39 +175,59 @@ def propagate(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> An
     ------
     Unsupported : an operation through which differences cannot be propagated; the message names it.
     """
-    name, func, in_place = _resolve(func)
+    name, func, in_place, operator = _resolve(func)
     if kwargs.get("out") is not None:
         raise Unsupported(f"{name}(out=...) writes into a tensor, and differences cannot be propagated through it")
     if "inplace" in kwargs:
         in_place, kwargs = bool(kwargs["inplace"]), kwargs | {"inplace": False}
     rule = RULES.get(name, RULES["fallback"])
-    if rule not in (_evaluate_frozen, _refuse_reading) and find_first((args, kwargs), Decision) is not None:
+    if rule not in (_evaluate_frozen, _refuse_reading, RULES["setitem"]) and find_first((args, kwargs), Decision) is not None:
         rule = RULES["fallback"]        # the other rules assume masks and indices that are the same in both networks
-    result = rule(func, *args, **kwargs)
+    if not torch.is_grad_enabled():
+        _refuse_own_gradient(find_first((args, kwargs)))
+    if torch._C._is_any_autocast_enabled():
+        device = find_first((args, kwargs), Operand).v0.device.type
+        with torch.autocast(device, enabled=False):      # differences keep their precision; see `deepnets.precision` for another
+            result = rule(func, *args, **kwargs)
+    else:
+        result = rule(func, *args, **kwargs)
     if in_place:
-        target = args[0] if args else kwargs["input"]
-        return target.become(result) if isinstance(target, Pair) else result
+        from deepnets.centered.aliases import write_in_place
+
+        return write_in_place(name, args[0] if args else kwargs["input"], result, operator)
     return result
 
 
+def _refuse_own_gradient(pair: Pair | None) -> None:
+    """Raise `Unsupported` within a custom autograd function, whose backward pass a pair would not take."""
+    if pair is None or not pair.requires_grad:
+        return
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is torch.autograd.Function.apply.__func__.__code__:      # type: ignore[attr-defined]
+            name = getattr(frame.f_locals.get("cls"), "__name__", "a function")
+            raise Unsupported(f"{name}.apply is a custom autograd function, and differences cannot be propagated through its backward pass")
+        frame = frame.f_back
+
+
 @functools.lru_cache(maxsize=4096)
-def _resolve(func: Callable[..., Any]) -> tuple[str, Callable[..., Any], bool]:
-    """Return an operation's name, its out-of-place function, and whether it is in-place."""
+def _resolve(func: Callable[..., Any]) -> tuple[str, Callable[..., Any], bool, bool]:
+    """Return an operation's name, its out-of-place function, whether it is in-place, and whether that is an operator such as ``+=``."""
     name = getattr(func, "__name__", str(func))
-    in_place = False
+    in_place = operator = False
     if name.startswith("__") and name.endswith("__"):
         name = name[2:-2]
         if name.startswith("i") and hasattr(torch.Tensor, f"__{name[1:]}__"):
-            name, in_place = name[1:], True
+            name, in_place, operator = name[1:], True, True
     elif name.endswith("_"):
         name, in_place = name[:-1], True
     name = _OPERATORS.get(name, name)
     if in_place:
         spaces = [space for space in (torch.Tensor, torch, F) if hasattr(space, name)]
-        if not spaces:
+        if not spaces and name not in RULES:
             raise Unsupported(f"{name}_ has no out-of-place form, and differences cannot be propagated through it")
-        func = getattr(spaces[0], name)
-    return name, func, in_place
+        func = getattr(spaces[0], name) if spaces else func
+    return name, func, in_place, operator
 
 
 def cast_scale(scale: Scale, dtype: torch.dtype) -> Scale:

@@ -34,7 +34,7 @@ def evaluate_twice(func: Any, *args: Any, **kwargs: Any) -> Any:
     args, kwargs = _as_float64(args), _as_float64(kwargs)
     frozen = func(*map_operands(args, lambda p: p.v0), **map_operands(kwargs, lambda p: p.v0))
     moved = func(*map_operands(args, lambda p: _shift(p, step)), **map_operands(kwargs, lambda p: _shift(p, step)))
-    return _difference(frozen, moved, step, like)
+    return _difference(name, frozen, moved, step, like)
 
 
 def _shift(x: Any, step: Any) -> torch.Tensor:
@@ -45,9 +45,9 @@ def _shift(x: Any, step: Any) -> torch.Tensor:
 def _as_float64(x: Any) -> Any:
     """Return nested arguments in float64."""
     if isinstance(x, Pair):
-        return Pair(x.v0.double(), x.d.double(), x.scale)
+        return Pair(_as_float64(x.v0), _as_float64(x.d), x.scale)
     if isinstance(x, torch.Tensor):
-        return x.double() if x.is_floating_point() else x
+        return x.to(torch.complex128) if x.is_complex() else x.double() if x.is_floating_point() else x
     if type(x) in (list, tuple):
         return type(x)(_as_float64(y) for y in x)
     if type(x) is dict:
@@ -55,12 +55,15 @@ def _as_float64(x: Any) -> Any:
     return torch.float64 if isinstance(x, torch.dtype) and x.is_floating_point else x
 
 
-def _difference(frozen: Any, moved: Any, step: Any, like: Any) -> Any:
+def _difference(name: str, frozen: Any, moved: Any, step: Any, like: Any) -> Any:
     """Return an operation's outputs as pairs, and masks and indices as decisions."""
     if isinstance(moved, list | tuple):       # torch's named tuples too
-        return type(moved)([_difference(a, b, step, like) for a, b in zip(frozen, moved, strict=True)])
+        return type(moved)([_difference(name, a, b, step, like) for a, b in zip(frozen, moved, strict=True)])
     if not isinstance(moved, torch.Tensor):
         return moved
-    if not moved.is_floating_point():
+    if frozen.shape != moved.shape:
+        raise Unsupported(f"{name} gives a tensor whose shape depends on values, and differences cannot be propagated through it")
+    if not (moved.is_floating_point() or moved.is_complex()):
         return Decision(frozen, moved, like.scale, like.working)
-    return Pair(frozen.to(like.working), ((moved - frozen) / step).to(like.working), like.scale)
+    working = like.working.to_complex() if moved.is_complex() else like.working.to_real()
+    return Pair(frozen.to(working), ((moved - frozen) / step).to(working), like.scale)

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from deepnets.centered.pair import Pair, Unsupported, as_pair, find_first, map_operands, propagate, register_rule
+from deepnets.centered.aliases import record_views, set_item, with_item, write
+from deepnets.centered.pair import Decision, Pair, Unsupported, as_pair, find_first, map_operands, propagate, register_rule
 from deepnets.centered.rules_fallback import evaluate_twice
 
 
@@ -16,15 +17,30 @@ from deepnets.centered.rules_fallback import evaluate_twice
                "unsafe_chunk unsafe_split unbind narrow select getitem index_select gather take_along_dim roll flip fliplr flipud "
                "rot90 repeat tile repeat_interleave tril triu diagonal diag trace unfold fold im2col col2im interpolate upsample "
                "pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle clone detach to type float double half bfloat16 "
-               "cpu cuda type_as view_as reshape_as diff atleast_1d atleast_2d atleast_3d")
+               "cpu cuda type_as view_as reshape_as diff atleast_1d atleast_2d atleast_3d real imag view_as_real view_as_complex conj "
+               "resolve_conj fft_fft fft_ifft fft_rfft fft_irfft fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn fft_rfftn "
+               "fft_irfftn fft_hfft fft_ihfft fft_fftshift fft_ifftshift")
 def apply_to_both(func: Any, *args: Any, **kwargs: Any) -> Any:
     """Return the pair ``(F(v0), F(d))``; the other arguments are shapes, indices and dtypes."""
     pair = find_first((args, kwargs))
     v0 = func(*map_operands(args, lambda p: p.v0), **map_operands(kwargs, lambda p: p.v0))
     d = func(*map_operands(args, lambda p: p.d), **map_operands(kwargs, lambda p: p.d))
-    if isinstance(v0, list | tuple):
-        return type(v0)(Pair(a, b, pair.scale) for a, b in zip(v0, d, strict=True))
-    return Pair(v0, d, pair.scale)
+    result = (type(v0)(Pair(a, b, pair.scale) for a, b in zip(v0, d, strict=True)) if isinstance(v0, list | tuple)
+              else Pair(v0, d, pair.scale))
+    record_views(func, args, kwargs, pair, result)
+    return result
+
+
+@register_rule("copy")
+def _copy(func: Any, target: Any, source: Any, non_blocking: bool = False) -> Pair:
+    like = find_first((target, source))
+    source = as_pair(source, like)
+    return Pair(source.v0.expand(target.shape).to(target.dtype), source.d.expand(target.shape).to(target.dtype), like.scale)
+
+
+@register_rule("zero")
+def _zero(func: Any, target: Pair) -> Pair:
+    return Pair(torch.zeros_like(target.v0), torch.zeros_like(target.d), target.scale)
 
 
 @register_rule("embedding")
@@ -109,8 +125,9 @@ def _where(func: Any, condition: Any, a: Any, b: Any) -> Pair:
 @register_rule("setitem")
 def _setitem(func: Any, target: Any, index: Any, value: Any) -> None:
     if not isinstance(target, Pair):
-        raise Unsupported("x[...] = y writes a pair y into a plain tensor x, and differences cannot be propagated through it")
-    value = as_pair(value, target)
-    v0, d = target.v0.clone(), target.d.clone()
-    v0[index], d[index] = value.v0, value.d
-    target.become(Pair(v0, d, target.scale))
+        raise Unsupported("x[...] = y writes a pair y, or at a mask computed from one, into a plain tensor x, and differences cannot be "
+                          "propagated through it")
+    if find_first((index, value), Decision) is None:
+        set_item(target, index, value)
+    else:      # at a mask that may differ in the two networks
+        write(target, evaluate_twice(with_item, target, index, value))

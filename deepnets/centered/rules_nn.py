@@ -37,9 +37,18 @@ def dropout(func: Any, input: Pair, p: float = 0.5, training: bool | None = None
     """Multiply value and difference by one mask: both networks drop the same units."""
     active = training if training is not None else train if train is not None else True
     if not active or p == 0:
-        return Pair(input.v0, input.d, input.scale)
-    mask = func(torch.ones_like(input.v0), p, True)
+        return input
+    mask = _draw_mask(func, input.v0, p)
     return Pair(input.v0 * mask, input.d * mask, input.scale)
+
+
+def _draw_mask(func: Any, like: torch.Tensor, p: float) -> torch.Tensor:
+    """Return a mask; its numbers are drawn in the order of memory, as torch does it for a plain tensor but not under `vmap`."""
+    if func.__name__ != "dropout" or like.is_contiguous():
+        return func(torch.ones_like(like), p, True)
+    order = sorted(range(like.ndim), key=like.stride, reverse=True)
+    mask = func(torch.ones([like.shape[i] for i in order], dtype=like.dtype, device=like.device), p, True)
+    return mask.permute([order.index(i) for i in range(like.ndim)])
 
 
 @register_rule("batch_norm")

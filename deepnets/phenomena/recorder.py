@@ -12,8 +12,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from torch import nn
 
-from deepnets.batched.stack import choose_stack
-from deepnets.batched.state import Parameters, RunningStatistics
+from deepnets.batched.state import Parameters, RunningStatistics, reference_tensor
+from deepnets.centered import Unsupported
 from deepnets.device import threads_for
 from deepnets.experiment import DeepExperiment
 from deepnets.kernels.layer_grams import layer_kernels
@@ -141,7 +141,13 @@ def record(experiment: DeepExperiment, gamma: np.ndarray, eta: np.ndarray, steps
     """
     experiment.check()
     module = experiment.theta_0(seed)
-    recipe, stack, like = experiment.recipe(module), choose_stack(module, experiment.compile), next(module.parameters())
+    recipe = experiment.recipe(module)
+    if recipe.method == "copies":
+        raise Unsupported(f"observables are computed from differences, and {type(module).__name__} is trained as float64 copies: "
+                          "method='pairs' names what keeps its differences from being propagated")
+    if not recipe.centred:
+        raise Misuse("centred must be True for observables, which are those of centred networks")
+    stack, like = recipe.choose_stack(module, experiment.compile), reference_tensor(module)
     x, y = batch(recipe, seed, 0, like)
     if samples is not None:
         x, y = check_batch(recipe.task, samples, "samples", recipe.loss)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepnets import MLP, DeepExperiment, Unsupported, losses, memory, optimizers, tasks
+from deepnets import MLP, DeepExperiment, FellBack, Unsupported, losses, memory, optimizers, tasks
 from validation import Misuse, Plane, combine, descend, executors, judge, locate, open_portrait, save_portrait, sweep, trace
 from validation.experiment import digest
 from validation.storage.zarr_store import ZarrStore
@@ -223,7 +223,10 @@ class Draws(Reads):
 @pytest.mark.parametrize(("module", "operation"), [(Reads, r"float\(x\)"), (Draws, "rrelu")])
 def test_a_refused_operation_is_named_with_its_line(module, operation):
     with pytest.raises(Unsupported, match=operation) as refused:
-        experiment(lambda seed: module()).measure(GAMMA, ETA)
+        experiment(lambda seed: module(), method="pairs").measure(GAMMA, ETA)
     line = module.forward.__code__.co_firstlineno + (2 if module is Reads else 1)
     assert f"test_own_networks.py, line {line}, in {module.__name__}.forward" in str(refused.value)
-    assert "method" not in str(refused.value)
+    assert "method 'auto' or 'copies'" in str(refused.value)
+    with pytest.warns(FellBack, match=operation):
+        trained = experiment(lambda seed: module()).measure(GAMMA, ETA)
+    assert trained.attrs["method"] == "copies"

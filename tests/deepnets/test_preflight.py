@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from deepnets import MLP, DeepExperiment, Unsupported, tasks
+from deepnets import MLP, DeepExperiment, FellBack, Unsupported, tasks
 from validation import Misuse
 
 DIGITS, LINE = tasks.digits(), tasks.single_index(16, 2)
@@ -82,7 +82,9 @@ def test_refused_before_training(network, task, named):
 
 def test_a_crash_of_pairs_alone_is_no_fault_of_the_network():
     with pytest.raises(Unsupported, match="Clumsy: TypeError: a tensor is wanted"):
-        portrait(lambda seed: Clumsy(64, 10))
+        portrait(lambda seed: Clumsy(64, 10), method="pairs")
+    with pytest.warns(FellBack, match="Clumsy"):
+        assert portrait(lambda seed: Clumsy(64, 10)).attrs["method"] == "copies"
 
 
 @pytest.mark.parametrize(("gamma", "precision"), [(1e-50, "float32"), (1e-320, "float64"), (1e31, "float32")])

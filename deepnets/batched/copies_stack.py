@@ -1,0 +1,192 @@
+"""Train runs of a network as float64 copies, one after the other: whatever torch trains, with whatever state of its own."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._pytree import tree_map
+
+from deepnets.batched.state import Parameters, evaluation_mode
+from deepnets.centered.functional import trainable
+from deepnets.centered.propagation import LEAST_STEP, as_complex
+from deepnets.centered.random_state import save_random_state
+from deepnets.centered.widening import WIDE, Widening
+from deepnets.losses import Loss
+from deepnets.network_factory import copy_module
+from deepnets.tasks.task import Inputs
+
+Network = Callable[[Inputs], torch.Tensor]
+
+
+@dataclass
+class Copies:
+    """The frozen network and one network for each run, with the buffers and attributes that each has moved itself.
+
+    Attributes
+    ----------
+    theta_0 : the trainable parameters at initialization, float64, by name.
+    frozen : the network at theta_0.
+    moved : the P others; their parameters are set before each call.
+    drawn : as of `deepnets.centered.widening.Widening`.
+    """
+
+    theta_0: Mapping[str, torch.Tensor]
+    frozen: nn.Module
+    moved: list[nn.Module]
+    drawn: torch.dtype
+
+    def select_runs(self, indices: torch.Tensor) -> Copies:
+        """Return the copies of the runs at these indices, (Q,) whole numbers."""
+        return Copies(self.theta_0, self.frozen, [self.moved[i] for i in indices.tolist()], self.drawn)
+
+    def place(self, u: Parameters, gamma: torch.Tensor, i: int) -> nn.Module:
+        """Return the network of a run, at ``theta_0 + gamma u``."""
+        network, step = self.moved[i], gamma[i].clamp(min=LEAST_STEP)
+        with torch.no_grad():
+            for n, p in trainable(network).items():
+                p.copy_(self.theta_0[n] + step * as_complex(u[n][i], p))
+                p.grad = None
+        return network
+
+    def moved_networks(self, module: nn.Module, u: Parameters, gamma: torch.Tensor) -> Iterator[Network]:
+        """Yield each run's network as a function of inputs, in evaluation mode."""
+        for i in range(len(gamma)):
+            yield functools.partial(self.evaluate, self.place(u, gamma, i))
+
+    def evaluate(self, network: nn.Module, x: Inputs) -> torch.Tensor:
+        """Return a network's output in evaluation mode; its state stays, and so do the random generators'."""
+        restore, restore_state = save_random_state(), _save_state(network)
+        try:
+            # with a graph: some modules need one, and torch's fused paths without one round differently
+            with Widening(self.drawn), evaluation_mode(network), torch.enable_grad():
+                output: torch.Tensor = network(copy_inputs(x)).detach()
+            return output
+        finally:
+            restore()
+            restore_state()
+
+
+class CopiesStack:
+    """Runs of any module that torch trains, in a loop: ``(f(theta_0 + gamma u) - f(theta_0))/gamma`` in float64, gradients by autograd.
+
+    The frozen network is evaluated once for each batch. All networks draw the same random numbers (dropout). Below gamma = 1e-8 the step
+    stays at 1e-8, as in `deepnets.centered.propagation.subtract_copies`.
+
+    Parameters
+    ----------
+    module : holds theta_0, in the mode (training or evaluation) in which it is to be trained; it is copied.
+    centred : False: the outputs are f/gamma.
+    drawn : the dtype in which random numbers are drawn, that of the module as it is trained otherwise.
+    """
+
+    draws = True
+
+    def __init__(self, module: nn.Module, centred: bool = True, drawn: torch.dtype = torch.float64) -> None:
+        self.module, self.centred, self.drawn = widen(module), centred, drawn
+        self.theta_0 = {n: p.detach().clone() for n, p in trainable(self.module).items()}
+
+    def start(self, runs: int) -> Copies:
+        """Return the state at initialization."""
+        frozen, *moved = (copy_module(self.module) for _ in range(runs + 1))
+        return Copies(self.theta_0, frozen, moved, self.drawn)
+
+    def outputs(self, u: Parameters, gamma: torch.Tensor, x: Inputs, running: Any = None) -> torch.Tensor:
+        """Return the outputs in evaluation mode, (P, batch, ..., K)."""
+        copies = self.start(len(gamma)) if running is None else running
+        f_0 = copies.evaluate(copies.frozen, x)
+        return torch.stack([self._scale(copies.evaluate(copies.place(u, gamma, i), x), f_0, g) for i, g in enumerate(gamma)])
+
+    def gradients(self, u: Parameters, gamma: torch.Tensor, x: Inputs, y: torch.Tensor, loss: Loss,
+                  running: Any = None) -> tuple[torch.Tensor, Parameters]:
+        """Return the loss of each run, (P,), and its gradient in u; the networks move their own state."""
+        copies = self.start(len(gamma)) if running is None else running
+        values, gradient = [], {n: torch.zeros_like(d) for n, d in u.items()}
+        restore, seed = save_random_state(), torch.initial_seed()
+        with Widening(self.drawn), torch.enable_grad():
+            _seed_others(seed)
+            f_0 = copies.frozen(copy_inputs(x)).detach()
+            for i, g in enumerate(gamma):
+                restore()
+                _seed_others(seed)
+                network = copies.place(u, gamma, i)
+                f = network(copy_inputs(x))
+                output = self._scale(f.detach(), f_0, g)
+                values.append(loss.value(output, y))
+                if y.is_meta or bool(torch.isfinite(values[-1])):
+                    if f.requires_grad:
+                        # d f~/du = df/dtheta: the two gammas cancel
+                        f.backward(loss.slope(output, y).to(f.dtype))
+                    _collect(network, gradient, i)
+                else:      # diverged; what is not finite stays so
+                    for d in gradient.values():
+                        d[i] = torch.nan
+        restore()
+        return torch.stack(values), gradient
+
+    def _scale(self, f: torch.Tensor, f_0: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
+        if not self.centred and gamma >= LEAST_STEP:
+            return f / gamma
+        centred = (f - f_0) / gamma.clamp(min=LEAST_STEP)
+        return centred if self.centred else centred + f_0 / gamma
+
+
+def copy_inputs(x: Inputs) -> Any:
+    """Return a copy of inputs, which a module may write into."""
+    return tree_map(torch.clone, x)
+
+
+def _seed_others(seed: int) -> None:
+    """Make what modules draw by Python's and numpy's generators depend on the seed of torch's alone."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)      # noqa: NPY002
+
+
+def widen(module: nn.Module) -> nn.Module:
+    """Return a copy of a module in float64 (complex128), with the tensors among its attributes."""
+    module = copy_module(module)
+    module._apply(_widen_tensor)
+    for m in module.modules():
+        for name, x in list(vars(m).items()):
+            if not name.startswith("_") and isinstance(x, torch.Tensor | list | tuple | dict):
+                setattr(m, name, tree_map(_widen_tensor, x))
+    return module
+
+
+def _widen_tensor(x: Any) -> Any:
+    return x.to(WIDE[x.dtype]) if isinstance(x, torch.Tensor) and x.dtype in WIDE else x
+
+
+def _collect(network: nn.Module, gradient: Parameters, i: int) -> None:
+    """Move the parameters' gradients to row i; a complex one is its real and imaginary part."""
+    for n, p in trainable(network).items():
+        if p.grad is not None:
+            g = p.grad.to_dense() if p.grad.is_sparse else p.grad
+            gradient[n][i] = torch.view_as_real(g) if g.is_complex() else g
+            p.grad = None
+
+
+def _save_state(module: nn.Module) -> Callable[[], None]:
+    """Return a function that restores the buffers and the attributes of a module and its submodules."""
+    attributes = [(m, dict(vars(m))) for m in module.modules()]
+    buffers = [(m._buffers, dict(m._buffers)) for m in module.modules() if type(m._buffers) is dict]
+    values = [(b, b.clone()) for b in module.buffers()]
+
+    def restore() -> None:
+        for m, own in attributes:
+            for name in vars(m).keys() - own.keys():
+                del vars(m)[name]
+            vars(m).update(own)
+        for slots, tensors in buffers:
+            slots.update(tensors)
+        with torch.no_grad():
+            for buffer, value in values:
+                if not buffer.is_meta and not torch.equal(buffer, value):
+                    buffer.copy_(value)
+    return restore
