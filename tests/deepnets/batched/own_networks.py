@@ -179,8 +179,11 @@ def build(make, seed=0):
 
 def widened(module):
     """A float64 copy; it must not cast to float32 inside."""
-    module = copy.deepcopy(module)._apply(lambda t: t.to(torch.complex128 if t.is_complex() else torch.float64 if t.is_floating_point()
-                                                         else t.dtype))
+    with torch.no_grad():
+        module = copy.deepcopy(module)._apply(lambda t: t.to(torch.complex128 if t.is_complex() else torch.float64
+                                                             if t.is_floating_point() else t.dtype))
+    for p in module.parameters():
+        p.requires_grad_(True)
     if isinstance(module, KeptTensor):
         module.average = module.average.double()
     return module
