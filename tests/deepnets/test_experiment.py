@@ -189,7 +189,7 @@ class Reads(nn.Module):
 
 def test_a_module_that_cannot_be_propagated_is_refused_before_training():
     with pytest.raises(Unsupported, match="item"):
-        DeepExperiment(lambda seed: Reads(), tasks.digits(), steps=10**6, device="cpu").measure(GAMMA, ETA)
+        DeepExperiment(lambda seed: Reads(), tasks.digits(), steps=10**6, device="cpu", method="pairs").measure(GAMMA, ETA)
 
 
 @pytest.mark.parametrize(("change", "named"), [
@@ -197,7 +197,7 @@ def test_a_module_that_cannot_be_propagated_is_refused_before_training():
     ({"network": MLP(64, 8, 2, 3)}, "out_features=10"), ({"task": "digits"}, "task"), ({"loss": "mae"}, "loss"),
     ({"optimizer": "lion"}, "optimizer"), ({"schedule": "linear"}, "schedule"), ({"steps": 0}, "steps"), ({"steps": (20, 10)}, "steps"),
     ({"steps": (1.5, 2.5)}, "steps"), ({"steps": (10, 20), "schedule": "warmup_cosine"}, "steps"), ({"curves": -1}, "curves"),
-    ({"compile": "yes"}, "compile"),
+    ({"compile": "yes"}, "compile"), ({"method": "two_copy"}, "method"), ({"centred": 0}, "centred"),
     ({"batch_size": 1.5}, "batch_size"), ({"seeds": ()}, "seeds"), ({"seeds": 3}, "seeds"), ({"seeds": (1, 1)}, "seeds"),
     ({"precision": "float16"}, "precision"), ({"device": "cuda:99"}, "device"), ({"width": 0}, "width"), ({"rho": 1}, "rho"),
 ])
