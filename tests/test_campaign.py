@@ -1,4 +1,4 @@
-"""The campaign: its list of pieces, its estimates, and a tiny run of every piece."""
+"""The campaign: its list of pieces, its estimates, and a tiny run of every kind of piece."""
 
 from __future__ import annotations
 
@@ -65,8 +65,10 @@ def test_every_part_is_estimated_to_fit_into_eight_minutes_and_the_memory_of_an_
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)      # minutes on a slow machine
-def test_every_piece_runs_at_the_tiny_scale(tmp_path):
-    assert campaign.main(["--scale", "tiny", "--device", "cpu", "--out", str(tmp_path)]) == 0
-    assert all(p.is_complete(tmp_path) for p in campaign.list_pieces("tiny", "cpu"))
+def test_every_kind_of_piece_runs_at_the_tiny_scale(tmp_path):
+    # networks whose width or depth varies are run in one parametrization: the other differs by a word that is given to the same network
+    names = [p.name for p in campaign.list_pieces("tiny", "cpu") if p.name == "g-mlp-width-ntk" or not p.name.endswith("-ntk")]
+    assert campaign.main(["--scale", "tiny", "--device", "cpu", "--out", str(tmp_path), "--only", *names]) == 0
+    assert all(p.is_complete(tmp_path) for p in campaign.list_pieces("tiny", "cpu") if p.name in names)
     assert max(path.stat().st_size for path in tmp_path.glob("*.nc")) < 4e6
     assert {name[0] for name, *_ in judge_files(tmp_path)} >= {"a", "g"}      # planes this small have no exponents, and no run trains
