@@ -46,7 +46,7 @@ class VectorisedStack:
                   running: RunningStatistics | None = None) -> tuple[torch.Tensor, Parameters]:
         """Return the loss of each run, (P,), and its gradient in u; update `running` in place."""
         running = running or RunningStatistics.of_module(self.module, len(gamma))
-        key = (loss, self.module.training)
+        key = (id(loss), self.module.training)      # a loss of one's own may have no hash; the step refers to it, so that the id stays its
         if key not in self._steps:
             self._steps[key] = RecordedFunction(self._build_step(loss), self.compile)
         value, gradient, frozen, drift = self._steps[key](u, gamma, x, y, running.frozen, running.drift)

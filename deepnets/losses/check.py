@@ -30,7 +30,7 @@ def check_loss(loss: Loss, outputs: Shape, y: torch.Tensor, K: int, dtype: torch
     Misuse : the loss fails, gives no finite number for each run, mixes the runs, has no slope or a wrong one, or is no larger than its
         least value for the zero output, so that there is nothing to be learnt.
     """
-    loss.outputs = outputs[1:]
+    object.__setattr__(loss, "outputs", outputs[1:])      # it may be a frozen dataclass
     target = loss.target(y, K, dtype)
     f = make_numbers((2, *outputs)).to(dtype).to(y.device)
     f[1] = 0
@@ -68,7 +68,8 @@ def describe_loss(loss: Loss, outputs: Shape, y: torch.Tensor, K: int) -> dict[s
     ------
     Misuse : the loss fails.
     """
-    before, loss.outputs = loss.outputs, outputs[1:]
+    before = loss.outputs
+    object.__setattr__(loss, "outputs", outputs[1:])
 
     def evaluate(dtype: torch.dtype) -> list[torch.Tensor]:
         target = loss.target(y, K, dtype)
@@ -84,7 +85,7 @@ def describe_loss(loss: Loss, outputs: Shape, y: torch.Tensor, K: int) -> dict[s
         raise Misuse(f"loss {loss.name} must take outputs of shape {tuple(outputs)} and targets of shape {tuple(y.shape)} of {y.dtype}, "
                      f"but raised {_name(error)}") from error
     finally:
-        loss.outputs = before
+        object.__setattr__(loss, "outputs", before)
     return loss.describe() | {"digest": hash_values(values)}
 
 

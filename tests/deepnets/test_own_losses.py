@@ -1,5 +1,8 @@
 """Losses of torch and of one's own against plain training; their excess, description, and what is refused."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +14,7 @@ from deepnets import CNN, MLP, DeepExperiment, Unsupported, predict, tasks
 from deepnets.losses import Loss, as_loss, from_torch
 from deepnets.phenomena import watch
 from deepnets.theory import explain_silence
-from validation import Misuse
+from validation import Misuse, Plane, sweep
 
 DIGITS = tasks.digits()
 WEIGHT = torch.arange(1.0, 11)
@@ -75,6 +78,17 @@ class Exponential(Loss):
         return torch.exp(-f * (2 * F.one_hot(y, 10) - 1)).mean((-1, -2))
 
 
+@dataclass
+class Power(Loss):
+    """A loss with a number of its own."""
+
+    power: float = 4.0
+    name: ClassVar[str] = "power"
+
+    def value(self, f, y):
+        return (f - F.one_hot(y, 10)).abs().pow(self.power).mean((-1, -2))
+
+
 CASES = [
     (nn.CrossEntropyLoss(weight=WEIGHT, label_smoothing=0.1, ignore_index=3), weighted, 0.3),
     (nn.BCEWithLogitsLoss(), lambda f, y: F.binary_cross_entropy_with_logits(f, rows(y)), 1.0),
@@ -83,6 +97,8 @@ CASES = [
     (F.l1_loss, lambda f, y: F.l1_loss(f, rows(y)), 0.3),
     (focal, lambda f, y: focal(f, y).mean(), 0.3), (reads_a_number, reads_a_number, 0.3),
     (Exponential(), lambda f, y: torch.exp(-f * (2 * rows(y) - 1)).mean(), 0.3),
+    (Power(3.0), lambda f, y: (f - rows(y)).abs().pow(3).mean(), 0.5),
+    (dataclass(frozen=True)(type("Frozen", (Exponential,), {}))(), lambda f, y: torch.exp(-f * (2 * rows(y) - 1)).mean(), 0.3),
 ]
 
 
@@ -188,6 +204,14 @@ def test_descriptions_name_settings_and_behaviour():
     assert smooth["label_smoothing"] == 0.1
     assert experiment(focal, precision="float32").describe()["loss"] == one
     assert experiment("mse").describe()["loss"] == "mse"
+    assert experiment(Power(3.0)).describe()["loss"].items() >= {"name": "power", "power": 3.0, "least": 0.0}.items()
+
+
+def test_nothing_is_written_for_a_loss_that_is_refused(tmp_path):
+    for loss in (nn.CrossEntropyLoss(weight=WEIGHT[:3]), lambda f, y: f):
+        with pytest.raises(Misuse, match="loss"):
+            sweep(experiment(loss), Plane(np.array([0.1, 1.0]), np.array([0.1, 1.0])), store=tmp_path / "p.zarr")
+    assert list(tmp_path.iterdir()) == []
 
 
 def mse(f, y):
