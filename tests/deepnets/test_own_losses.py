@@ -12,8 +12,8 @@ from torch import nn
 import deepnets
 from deepnets import CNN, MLP, DeepExperiment, Unsupported, predict, tasks
 from deepnets.losses import Loss, as_loss, from_torch
-from deepnets.phenomena import watch
 from deepnets.theory import explain_silence
+from deepnets.training import train
 from validation import Misuse, Plane, sweep
 
 DIGITS = tasks.digits()
@@ -31,7 +31,11 @@ def experiment(loss, network=network, task=DIGITS, **more):
 
 
 def losses_of(loss, gamma, eta, **more):
-    return watch(experiment(loss, **more), gamma, eta, (0,), {}).loss.values
+    made = experiment(loss, **more)
+    made.check()
+    module = made.theta_0(0)
+    recipe = made.recipe(module)
+    return train(module, recipe.choose_stack(module), recipe, np.asarray(gamma, float), np.asarray(eta, float), 0).losses
 
 
 def plain(loss, gamma, eta, network=network, task=DIGITS, steps=12):
@@ -111,6 +115,12 @@ def test_a_stack_is_plain_training_on_the_loss(loss, reference, eta):
         expected = plain(reference, gamma[i], rates[i])
         assert np.ptp(expected) > 0.02 * expected[0]            # it did move
         np.testing.assert_allclose(found[:, i], expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("loss", [reads_a_number, nn.HuberLoss(delta=0.1)])
+def test_copies_train_on_the_loss_as_pairs_do(loss):
+    pairs, copies = (losses_of(loss, [0.1, 1.0], [1e-2, 0.3], method=method) for method in ("pairs", "copies"))
+    np.testing.assert_allclose(copies, pairs, rtol=1e-8)
 
 
 @pytest.mark.parametrize("spec", [MLP(64, 8, 3, 10, parametrization="standard"), CNN((1, 8, 8), 4, 10, parametrization="standard")])
