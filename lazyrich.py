@@ -248,7 +248,7 @@ def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.
 
         title, exponents = theory.theory_of(description)
         edges = network_edges.read_edges(portrait, exponents, rho)
-        silence = theory.explain_silence(description["loss"], description["optimizer"])
+        silence = theory.explain_silence_of(description)
         return title, edges, network_edges.close_triangle(exponents, edges), theory.TOLERANCE, silence
     raise Misuse(f"the description's 'witness' must be 'toy' or 'deep', not {kind!r}: there is no theory for another model")
 

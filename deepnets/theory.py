@@ -140,18 +140,19 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd", width: int 
     }
 
 
-def explain_silence(loss: Any, optimizer: Any) -> str | None:
-    """Return the sentence that says why the theory claims nothing, or None where it covers loss and optimizer.
+def explain_silence(loss: Any, optimizer: Any, centred: bool = True) -> str | None:
+    """Return the sentence that says why the theory claims nothing, or None where it covers loss, optimizer and network.
 
     Parameters
     ----------
     loss, optimizer : as of `predict`.
+    centred : whether the network is.
 
     Raises
     ------
     Misuse : an argument that is not allowed.
     """
-    causes = [cause for cause in (_exclude_loss(loss), _exclude_optimizer(optimizer)) if cause]
+    causes = [c for c in (_exclude_loss(loss), _exclude_optimizer(optimizer), None if centred else "networks that are not centred") if c]
     return f"the theory claims nothing of this portrait: it does not cover {' or '.join(causes)}" if causes else None
 
 
@@ -181,8 +182,15 @@ def _exclude_optimizer(optimizer: Any) -> str | None:
     return "weight decay" if settings.get("weight_decay") else "clipping" if settings.get("clip") is not None else None
 
 
+def explain_silence_of(description: Mapping[str, Any]) -> str | None:
+    """Return `explain_silence` of a stored portrait, from the description of its experiment."""
+    return explain_silence(description["loss"], description["optimizer"], description.get("centred", True))
+
+
 def theory_of(description: Mapping[str, Any]) -> tuple[str, dict[str, Exponents]]:
     """Return the title and the predictions of a stored portrait, from the description of its experiment."""
+    if explain_silence_of(description):
+        return as_title(description), {}
     shapes = description.get("fingerprint", {}).get("parameters", {})      # of a network of one's own
     return as_title(description), predict(description["network"], description["loss"], description["optimizer"],
                                           _readout_width(shapes.values()) if shapes else None)

@@ -14,7 +14,7 @@ import toymodels
 from deepnets import CNN, MLP, DeepExperiment, ResidualMLP, ResNet, ViT, parametrization_table, tasks
 from deepnets.cli_options import DeepOptions
 from deepnets.network_edges import close_triangle, describe_further_laws, measure_closing_point, read_edges
-from deepnets.theory import explain_silence, plain_depth, predict, theory_of
+from deepnets.theory import explain_silence, explain_silence_of, plain_depth, predict, theory_of
 from deepnets.titles import as_file_name, as_title
 from validation import Misuse, Plane, assess, edges_from_brackets, judge, save_portrait, sweep
 from validation.fitting.powerlaw import fit
@@ -223,6 +223,12 @@ def test_nothing_is_claimed_of_other_losses_and_optimizers(loss, optimizer, name
     assert predict(3, loss, optimizer) == {}
     assert named in explain_silence(loss, optimizer)
     assert explain_silence("mse", "sgd") is None
+
+
+def test_nothing_is_claimed_of_networks_that_are_not_centred():
+    description = DeepExperiment(own, tasks.digits(), steps=2, batch_size=8, device="cpu", centred=False).describe()
+    assert theory_of(description)[1] == {}
+    assert "networks that are not centred" in explain_silence_of(description)
 
 
 def test_a_portrait_that_the_theory_does_not_cover_is_read_and_reported(tmp_path, capsys):
