@@ -12,7 +12,8 @@ from torch import nn
 
 from deepnets.centered.pair import Unsupported
 
-HIDDEN = (str(Path(torch.__file__).parent), str(Path(__file__).parent))      # folders whose lines are not the user's
+# folders and files whose lines are not the user's
+HIDDEN = (str(Path(torch.__file__).parent), str(Path(__file__).parent), str(Path(__file__).parents[1] / "wrapped_model.py"))
 
 
 @contextmanager

@@ -48,7 +48,8 @@ def check_loss(loss: Loss, outputs: Shape, y: torch.Tensor, K: int, dtype: torch
     if not torch.allclose(value[1], alone[0]) or not torch.allclose(value[1], unstacked):
         raise Misuse(f"loss {loss.name} must treat each run (the first dimension of its outputs) by itself, but depends on the others")
     zero = float(value[1])
-    if not loss.least < zero < float("inf"):
+    # at the least value the slope vanishes: such targets may be among a task's first
+    if not loss.least <= zero < float("inf") or (zero == loss.least and slope[1].any()):
         raise Misuse(f"loss {loss.name} must be finite and above its least value, {loss.least:g}, for the zero output, from which all runs "
                      f"start, but is {zero:g}; give the least value as deepnets.losses.from_torch(loss, least=...)")
     if slope.shape != f.shape or not torch.isfinite(slope).all():

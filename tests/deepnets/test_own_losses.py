@@ -266,6 +266,10 @@ def test_bad_input_is_refused_in_a_sentence(make, named):
     assert not isinstance(refused.value, Unsupported)
 
 
+def test_targets_of_zero_may_come_first():
+    experiment(nn.HuberLoss(), lambda seed: nn.Linear(3, 3), Labels(lambda y: y.float() * (len(y) > 2), 3)).check()
+
+
 def test_outputs_that_would_be_broadcast_against_the_targets_are_refused():
     line = tasks.single_index(16, 2)
     with pytest.raises(Misuse, match=r"network must give a tensor of shape \(2, 1\)"):

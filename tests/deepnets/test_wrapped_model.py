@@ -121,6 +121,18 @@ def test_a_language_models_output_is_picked_and_padded_targets_do_not_count():
     assert portrait.final_excess.values[0, 0, 1] < 0.8
 
 
+def test_a_refusal_names_the_models_line_and_not_the_wrappers():
+    def network(seed):
+        return nn.Sequential(deepnets.wrap(nn.LSTM(7, 4, batch_first=True), output=0), nn.Flatten(), nn.Linear(4, 2))
+
+    x = torch.cat([A, B], 1)[:, None]
+    task = tasks.from_loader([(x[:60], Y[:60])], [(x[60:], Y[60:])])
+    with pytest.raises(deepnets.Unsupported, match=r"\(in LSTM\)"):
+        excess(network, task, method="pairs")
+    with pytest.warns(deepnets.FellBack):
+        assert excess(network, task).min() < 0.9
+
+
 def test_images_of_targets_with_the_classes_first():
     x = torch.randn(40, 1, 4, 4, generator=GENERATOR)
     y = (x[:, 0] > 0).long()
