@@ -42,6 +42,9 @@ class Copies:
     moved: list[nn.Module]
     drawn: torch.dtype
 
+    def __post_init__(self) -> None:
+        self.parameters = [trainable(network) for network in self.moved]
+
     def select_runs(self, indices: torch.Tensor) -> Copies:
         """Return the copies of the runs at these indices, (Q,) whole numbers."""
         return Copies(self.theta_0, self.frozen, [self.moved[i] for i in indices.tolist()], self.drawn)
@@ -50,8 +53,8 @@ class Copies:
         """Return the network of a run, at ``theta_0 + gamma u``."""
         network, step = self.moved[i], gamma[i].clamp(min=LEAST_STEP)
         with torch.no_grad():
-            for n, p in trainable(network).items():
-                p.copy_(self.theta_0[n] + step * as_complex(u[n][i], p))
+            for n, p in self.parameters[i].items():
+                torch.add(self.theta_0[n], step * as_complex(u[n][i], p), out=p)
                 p.grad = None
         return network
 
@@ -109,24 +112,26 @@ class CopiesStack:
         copies = self.start(len(gamma)) if running is None else running
         values, gradient = [], {n: torch.zeros_like(d) for n, d in u.items()}
         restore, seed = save_random_state(), torch.initial_seed()
+        _seed_others(seed)
         with Widening(self.drawn), torch.enable_grad():
-            _seed_others(seed)
             f_0 = copies.frozen(copy_inputs(x)).detach()
-            for i, g in enumerate(gamma):
-                restore()
-                _seed_others(seed)
-                network = copies.place(u, gamma, i)
+        for i, g in enumerate(gamma):
+            network = copies.place(u, gamma, i)
+            restore()
+            _seed_others(seed)
+            with Widening(self.drawn), torch.enable_grad():
                 f = network(copy_inputs(x))
-                output = self._scale(f.detach(), f_0, g)
-                values.append(loss.value(output, y))
-                if y.is_meta or bool(torch.isfinite(values[-1])):
-                    if f.requires_grad:
-                        # d f~/du = df/dtheta: the two gammas cancel
-                        f.backward(loss.slope(output, y).to(f.dtype))
-                    _collect(network, gradient, i)
-                else:      # diverged; what is not finite stays so
-                    for d in gradient.values():
-                        d[i] = torch.nan
+            output = self._scale(f.detach(), f_0, g)
+            values.append(loss.value(output, y))
+            if y.is_meta or bool(torch.isfinite(values[-1])):
+                if f.requires_grad:
+                    slope = loss.slope(output, y).to(f.dtype)
+                    with Widening(self.drawn):      # what a checkpoint computes again
+                        f.backward(slope)      # d f~/du = df/dtheta: the two gammas cancel
+                _collect(copies.parameters[i], gradient, i)
+            else:      # diverged; what is not finite stays so
+                for d in gradient.values():
+                    d[i] = torch.nan
         restore()
         return torch.stack(values), gradient
 
@@ -163,9 +168,9 @@ def _widen_tensor(x: Any) -> Any:
     return x.to(WIDE[x.dtype]) if isinstance(x, torch.Tensor) and x.dtype in WIDE else x
 
 
-def _collect(network: nn.Module, gradient: Parameters, i: int) -> None:
+def _collect(parameters: Mapping[str, torch.Tensor], gradient: Parameters, i: int) -> None:
     """Move the parameters' gradients to row i; a complex one is its real and imaginary part."""
-    for n, p in trainable(network).items():
+    for n, p in parameters.items():
         if p.grad is not None:
             g = p.grad.to_dense() if p.grad.is_sparse else p.grad
             gradient[n][i] = torch.view_as_real(g) if g.is_complex() else g
