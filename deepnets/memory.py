@@ -93,7 +93,7 @@ class Living(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for x in tree_leaves(result):
-            if isinstance(x, torch.Tensor) and x.device.type == self.device:
+            if isinstance(x, torch.Tensor) and x.device.type == self.device and x.layout == torch.strided:
                 storage = x.untyped_storage()
                 key, size = storage._cdata, storage.nbytes()
                 if key not in self.counted:

@@ -44,6 +44,9 @@ def build_network(network: Any, seed: int, device: str = "cpu") -> nn.Module:
         raise Misuse(f"network must return a torch.nn.Module, but for seed {seed} it returned {module!r}")
     if specified:
         return module
+    if hooked := [n for n, p in module.named_parameters() if p._backward_hooks]:
+        raise Misuse(f"network must have no gradient hooks on its parameters, which copies lose, but {', '.join(hooked)} of "
+                     f"{type(module).__name__} have: a torch.autograd.Function in the forward pass does the same")
     try:
         return copy_module(module)
     except Exception as error:

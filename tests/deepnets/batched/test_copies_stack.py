@@ -23,7 +23,7 @@ from tests.deepnets.batched.own_networks import (
     train_plainly,
     widened,
 )
-from validation import Outcome
+from validation import Misuse, Outcome
 
 GAMMA = np.array([1e-6, 1.0, 100.0])
 ETA = np.array([2e-13, 0.2, 20.0])
@@ -116,3 +116,30 @@ def test_a_description_names_copies_only_where_they_are_chosen():
 def test_observables_of_copies_are_refused_by_name():
     with pytest.raises(Unsupported, match="Plain is trained as float64 copies"):
         watch(experiment(Plain, method="copies"), 1.0, 0.1, at=(0,), observe={"norm": lambda s: np.zeros(len(s.which))})
+
+
+class Embedded(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rows = torch.nn.Embedding(17, 10, sparse=True)
+
+    def forward(self, x):
+        return self.rows((x * 16).long().clamp(0, 16)).mean(1)
+
+
+def test_sparse_gradients_are_trained():
+    module = widened(build(Embedded))
+    expected = np.stack([train_plainly(module, g, e) for g, e in zip(GAMMA, ETA, strict=True)], 1)
+    # the outputs move by a hundredth of their size: subtracting them at gamma = 1e-6 leaves 1e-16/1e-6/0.01
+    np.testing.assert_allclose(losses_of(module, CopiesStack(module)), expected, rtol=1e-7)
+    experiment(Embedded, method="copies").check()
+
+
+def test_gradient_hooks_on_parameters_are_refused():
+    def make():
+        module = Plain()
+        module.a.weight.register_hook(lambda g: g / 2)
+        return module
+
+    with pytest.raises(Misuse, match=r"gradient hooks .* a\.weight of Plain"):
+        experiment(make).check()
