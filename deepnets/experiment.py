@@ -23,18 +23,18 @@ from deepnets.failed_runs import Failure
 from deepnets.memory import count_fitting_runs, estimate, split_held_out, train_in_pieces
 from deepnets.network_check import METHODS, choose_method, place_module, try_out
 from deepnets.network_factory import FINGERPRINT_SEED, build_network, compute_fingerprint, copy_module
-from deepnets.own_loss import describe_own_loss, warn_below_least
+from deepnets.own_loss import describe_own_loss
 from deepnets.precision import DTYPES, arithmetic, as_precision
 from deepnets.preflight import check_samples, check_size, check_steps, check_weights
-from deepnets.run_arguments import as_seeds, as_steps
-from deepnets.run_outcomes import CATAPULT_PEAK, average_curve, choose_curve_steps, judge_runs
+from deepnets.run_arguments import as_seeds, as_steps, check_together
+from deepnets.run_outcomes import CATAPULT_PEAK, choose_curve_steps
+from deepnets.run_variables import compute_variables, make_blank
 from deepnets.tasks import Task, as_task
-from deepnets.training import TOO_FAR, Recipe, TrainingResult, batch, held_out, parameter_rates, rate_width, train
+from deepnets.training import TOO_FAR, Recipe, batch, held_out, parameter_rates, rate_width, train
 from validation.arguments import Misuse, between, choose, whole
 from validation.experiment import Experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
-from validation.portrait import REQUIRED, attributes, empty
 
 ON_A_CORE = 32       # runs trained at once on a CPU: more do not fit into its cache
 
@@ -132,19 +132,7 @@ class DeepExperiment(Experiment):
             raise Misuse(f"centred must be True or False, not {self.centred!r}")
         if self.width is not None:
             whole("width", self.width)
-        if isinstance(self.steps, tuple) and self.schedule.name != "constant":
-            raise Misuse(f"steps must be one number, such as {self.steps[-1]}, with the schedule {self.schedule.name!r}, which depends "
-                         f"on T, not {self.steps!r}")
-        if self.loss.name == "cross_entropy" and self.task.classes is None:
-            raise Misuse("loss 'cross_entropy' needs a task with classes, and this task's targets are numbers")
-        if hasattr(self.network, "scalings"):
-            if not isinstance(self.task.in_shape, tuple):
-                raise Misuse("network must be a callable seed -> torch.nn.Module for inputs that are several tensors, see deepnets.wrap, "
-                             f"not {self.network!r}")
-            for name, has, wants in (("in_features", self.network.in_features, int(np.prod(self.task.in_shape))),
-                                     ("out_features", self.network.out_features, self.task.out_features)):
-                if has != wants:
-                    raise Misuse(f"network must have {name}={wants}, as the task has, not {has}")
+        check_together(self)
 
     @property
     def tile(self) -> tuple[int, int]:     # type: ignore[override]
@@ -260,7 +248,7 @@ class DeepExperiment(Experiment):
             outside = plane.gamma[0] if plane.gamma[0] < least else plane.gamma[-1]
             raise Misuse(f"gamma must lie between {least:.2g} and {TOO_FAR:g} in {DTYPES[self.precision]}, not {outside:g}")
         self.check()
-        portrait = self._blank(plane)
+        portrait = make_blank(plane, self.seeds, self.steps, self.curves, self.task.classes is not None)      # type: ignore[arg-type]
         runs = plane.shape[0] * plane.shape[1]
         arrays = {str(n): v.values.reshape(len(self.seeds), -1, runs) for n, v in portrait.data_vars.items() if n != "eta_value"}
         gammas = np.repeat(plane.gamma, plane.shape[1])                              # (runs,)
@@ -283,18 +271,6 @@ class DeepExperiment(Experiment):
                           stacklevel=2)
         return portrait
 
-    def _blank(self, plane: Plane) -> xr.Dataset:
-        """Return the portrait in which every run is unrun."""
-        leading: dict[str, Any] = {"seed": list(self.seeds)} | ({"horizon": list(self.steps)} if isinstance(self.steps, tuple) else {})
-        portrait = empty(plane, leading, (*REQUIRED, "final_accuracy") if self.task.classes is not None else REQUIRED)
-        if self.curves:
-            steps = choose_curve_steps(self.horizons[-1], self.curves)
-            portrait = portrait.assign_coords(step=("step", list(steps), {"long_name": "steps taken", "units": "1"}))
-            for name in ("train_loss", "held_out_loss"):
-                portrait[name] = (("seed", "step", "gamma", "eta"), np.full((len(self.seeds), len(steps), *plane.shape), np.nan),
-                                  attributes(name))
-        return portrait
-
     def _trainer(self, seed: int, gammas: np.ndarray, etas: np.ndarray) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], int, int]:
         """Return a function that trains runs, given their indices, how many runs there are, and how many may be trained at once."""
         module = self.theta_0(seed)
@@ -309,7 +285,8 @@ class DeepExperiment(Experiment):
 
         def train_runs(which: np.ndarray) -> dict[str, np.ndarray]:
             with arithmetic(self.precision, self.device), threads_for(parameters, self.batch_size, self.device), name_source_line():
-                return self._judge(train(module, stack, recipe, gammas[which], etas[which], seed))
+                result = train(module, stack, recipe, gammas[which], etas[which], seed)
+            return compute_variables(result, self.loss, self.horizons, self.curves, self.task.classes is not None, self.rho)
         return train_runs, len(gammas), most
 
     def _count_fitting_runs(self, module: nn.Module) -> int:
@@ -322,22 +299,6 @@ class DeepExperiment(Experiment):
             self._computed.update(need=need, held_out_samples=recipe.held_out_samples)
             fit = count_fitting_runs(module, recipe, self.device, need)
         return min(fit, ON_A_CORE) if self.device == "cpu" else fit
-
-    def _judge(self, result: TrainingResult) -> dict[str, np.ndarray]:
-        """Return the portrait's variables for P runs, (horizon, P) and (step, P)."""
-        above, zero = result.losses - self.loss.least, result.zero_output_loss - self.loss.least
-        if not self.loss.closed_form:
-            warn_below_least(self.loss, result.losses)
-        each = [judge_runs(above[:T + 1], zero[:T + 1], result.dead[h], self.rho)
-                for h, T in enumerate(self.horizons)]
-        values = {name: np.stack([e[name] for e in each]) for name in each[0]}
-        if self.task.classes is not None:
-            values["final_accuracy"] = result.accuracy
-        if self.curves:
-            steps = choose_curve_steps(self.horizons[-1], self.curves)
-            values["train_loss"] = average_curve(result.losses, steps)
-            values["held_out_loss"] = np.where(np.isfinite(values["train_loss"]), result.held_out, np.inf)
-        return values
 
     def recipe(self, module: nn.Module) -> Recipe:
         """Return how a stack of a network is trained."""

@@ -1,8 +1,9 @@
-"""Check the numbers of steps and the seeds of an experiment."""
+"""Check the numbers of steps and the seeds of an experiment, and that its parts fit each other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,3 +27,20 @@ def as_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     if len(set(numbers)) < len(numbers):
         raise Misuse(f"seeds must differ from one another, not {seeds!r}")
     return numbers
+
+
+def check_together(experiment: Any) -> None:
+    """Raise `Misuse` unless schedule and steps, loss and task, network and task of an experiment fit each other."""
+    if isinstance(experiment.steps, tuple) and experiment.schedule.name != "constant":
+        raise Misuse(f"steps must be one number, such as {experiment.steps[-1]}, with the schedule {experiment.schedule.name!r}, which "
+                     f"depends on T, not {experiment.steps!r}")
+    if experiment.loss.name == "cross_entropy" and experiment.task.classes is None:
+        raise Misuse("loss 'cross_entropy' needs a task with classes, and this task's targets are numbers")
+    if hasattr(experiment.network, "scalings"):
+        if not isinstance(experiment.task.in_shape, tuple):
+            raise Misuse("network must be a callable seed -> torch.nn.Module for inputs that are several tensors, see deepnets.wrap, "
+                         f"not {experiment.network!r}")
+        for name, has, wants in (("in_features", experiment.network.in_features, int(np.prod(experiment.task.in_shape))),
+                                 ("out_features", experiment.network.out_features, experiment.task.out_features)):
+            if has != wants:
+                raise Misuse(f"network must have {name}={wants}, as the task has, not {has}")
