@@ -125,7 +125,8 @@ class DeepExperiment(Experiment):
                            ("seeds", as_seeds(self.seeds)), ("curves", whole("curves", self.curves, 0)),
                            ("compile", as_compile(self.compile)), ("method", choose("method", self.method, METHODS))):
             object.__setattr__(self, name, value)
-        self.schedule.factors(self.horizons[-1])      # those of one's own are checked
+        if isinstance(self.schedule, schedules.OwnSchedule):
+            self.schedule.factors(self.horizons[-1])      # which checks them
         object.__setattr__(self, "device", as_device(self.device))
         as_precision(self.precision, self.device)
         if not isinstance(self.centred, bool):
