@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,13 +38,13 @@ class Result:
 
     Attributes
     ----------
-    name, loss : of the module and the loss.
+    entry, loss : what was trained.
     how : "pairs", "copies", "refused" or "error".
     difference : the largest |excess - reference| over the movement |1 - reference|; None where nothing was trained.
     why : the sentence of a refusal, an error or a fall back.
     """
 
-    name: str
+    entry: Entry
     loss: str
     how: str
     difference: float | None
@@ -54,31 +55,45 @@ class Result:
         """Whether another network was trained."""
         return self.difference is not None and not self.difference <= ALLOWED
 
+    @property
+    def refused_by_name(self) -> bool:
+        """Whether it was refused with the word that the entry names."""
+        return self.how == "refused" and self.entry.refusal is not None and self.entry.refusal in self.why
+
+    @property
+    def right(self) -> bool:
+        """Whether the network was trained, or refused where it must be."""
+        return self.refused_by_name if self.difference is None else not self.silent
+
+    def __str__(self) -> str:
+        outcome = "" if self.difference is None else f"{self.difference:.1e}"
+        return f"{'' if self.right else 'WRONG '}{self.entry.name} [{self.loss}]: {self.how} {outcome} {self.why[:300]}"
+
 
 def compare(entry: Entry, loss: str, method: str = "auto", gammas: Sequence[float] = GAMMAS) -> Result:
     """Train an entry on a plane of one rate a gamma, by both."""
     gamma = np.array(gammas)
-    module = entry.network(0)
-    eta, expected = choose_rates(module, entry.task, LOSSES[loss], gamma)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        experiment = DeepExperiment(entry.network, entry.task, loss, steps=STEPS, batch_size=BATCH, device="cpu", method=method)
         try:
-            experiment = DeepExperiment(entry.network, entry.task, loss, steps=STEPS, batch_size=BATCH, device="cpu")
+            if entry.refusal is not None:
+                experiment.check()
+            eta, expected = choose_rates(entry.network, entry.task, LOSSES[loss], gamma)
             portrait = experiment.measure(gamma, eta[:, None])
         except Misuse as error:
-            return Result(entry.name, loss, "refused", None, str(error))
+            return Result(entry, loss, "refused", None, str(error))
         except Exception as error:
-            return Result(entry.name, loss, "error", None, f"{type(error).__name__}: {error}")
+            return Result(entry, loss, "error", None, f"{type(error).__name__}: {error}")
     if "failures" in portrait.attrs:
-        return Result(entry.name, loss, "error", None, str(portrait.attrs["failures"])[-300:])
-    found = portrait["final_excess"].values[0, :, 0]
-    fell = [str(w.message) for w in caught if w.category.__name__ == "FellBack"]
-    off = np.abs(found - expected) / np.abs(1 - expected)
-    return Result(entry.name, loss, "copies" if fell else "pairs", float(off.max()), fell[0] if fell else "")
+        return Result(entry, loss, "error", None, json.loads(portrait.attrs["failures"])[0]["traceback"].strip().splitlines()[-1])
+    off = np.abs(portrait["final_excess"].values[0, :, 0] - expected) / np.abs(1 - expected)
+    fell = next((str(w.message) for w in caught if w.category.__name__ == "FellBack"), "")
+    return Result(entry, loss, portrait.attrs["method"], float(off.max()), fell)
 
 
 def run(entries: Iterable[tuple[Entry, str]]) -> list[Result]:
-    """Compare entries, each with a loss."""
+    """Compare entries, each with a loss, in one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -87,6 +102,16 @@ def run(entries: Iterable[tuple[Entry, str]]) -> list[Result]:
         torch.set_num_threads(threads)
 
 
-def pairs_of_losses(entries: Iterable[Entry] | None = None) -> list[tuple[Entry, str]]:
-    """Return every installed entry with each of its losses."""
-    return [(e, loss) for e in (entries or ZOO.values()) if e.installed for loss in e.losses]
+def list_all() -> list[tuple[Entry, str]]:
+    """Return every entry that is installed, with each of its losses."""
+    return [(entry, loss) for entry in ZOO.values() if entry.installed for loss in entry.losses]
+
+
+def list_part() -> list[tuple[Entry, str]]:
+    """Return a part of it: of each family the first and then every fourth entry, with one loss, in turn."""
+    part, seen = [], {}
+    for entry in ZOO.values():
+        count = seen[entry.family] = seen.get(entry.family, -1) + 1
+        if entry.installed and count % 4 == 0:
+            part.append((entry, entry.losses[len(part) % len(entry.losses)]))
+    return part

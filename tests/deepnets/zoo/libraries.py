@@ -82,14 +82,15 @@ def bert() -> nn.Module:
 
     return Logits(BertForSequenceClassification(BertConfig(
         hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, num_labels=4, max_position_embeddings=12,
-        hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1, **SMALL)))
+        hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.0, **SMALL)))
 
 
 def mixtral() -> nn.Module:
     from transformers import MixtralConfig, MixtralForCausalLM
 
     return Logits(MixtralForCausalLM(MixtralConfig(hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-                                                   num_key_value_heads=1, num_local_experts=3, num_experts_per_tok=2, **SMALL)))
+                                                   num_key_value_heads=1, num_local_experts=3, num_experts_per_tok=2,
+                                                   experts_implementation="eager", **SMALL)))
 
 
 def mamba() -> nn.Module:

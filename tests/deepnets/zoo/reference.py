@@ -6,7 +6,6 @@ module are widened to float64, and both copies draw the same random numbers.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,8 @@ from tests.deepnets.zoo.samples import Samples
 
 WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 METHODS = {torch.Tensor.float: torch.Tensor.double, torch.Tensor.cfloat: torch.Tensor.cdouble}
+DRAWN = {torch.randn_like, torch.rand_like, torch.randn, torch.rand}
+FILLED = {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.exponential_}
 BATCH, STEPS, WINDOW = 8, 30, 10
 PROBE = 1e-3         # size of the steps of the power iteration, of theta or of u, whichever is smaller
 ITERATIONS = 2
@@ -29,13 +30,20 @@ ERROR, SEPARATE = 1e-6, 1e-5
 TRIES = 12
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Build = Callable[[int], nn.Module]
 
 
 class Widen(TorchFunctionMode):
-    """Replace float32 by float64, and complex64 by complex128, wherever a module names them."""
+    """Replace float32 by float64, and complex64 by complex128, wherever a module names them; random numbers are drawn in float32."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return METHODS.get(func, func)(*_widen(args), **_widen(kwargs or {}))
+        kwargs = kwargs or {}
+        if func in DRAWN:      # noise of the shape of its first argument, or of given shape
+            return func(*args, **kwargs | {"dtype": torch.float32}).double()
+        if func in FILLED:
+            with torch.no_grad():
+                return args[0].copy_(func(torch.empty_like(args[0], dtype=torch.float32), *args[1:], **kwargs))
+        return METHODS.get(func, func)(*_widen(args), **_widen(kwargs))
 
 
 def _widen(x: Any) -> Any:
@@ -62,17 +70,11 @@ LOSSES: dict[str, Loss] = {"mse": mse, "cross_entropy": cross_entropy}
 
 
 class Copy:
-    """A float64 copy of a module; each call draws the random numbers of its step."""
+    """A float64 copy of a module, built afresh; each call draws the random numbers of its step."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self.module = copy.deepcopy(module)
-        for m in self.module.modules():
-            for slots in (m._parameters, m._buffers):
-                for name, tensor in slots.items():
-                    if tensor is not None and tensor.dtype in WIDER:
-                        # in place: shared parameters stay shared
-                        tensor.data = tensor.data.to(WIDER[tensor.dtype])
-                        slots[name] = tensor
+    def __init__(self, build: Build) -> None:
+        self.module = build(0)
+        self.module._apply(lambda t: t.to(WIDER[t.dtype]) if t.dtype in WIDER else t)
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -101,12 +103,15 @@ def slope(moved: Copy, f0: torch.Tensor, gamma: float, x: torch.Tensor, y: torch
     """Return the loss and its gradient in theta, given the output of the frozen copy."""
     for p in moved.parameters:
         p.grad = None
-    value = loss((moved(x, step) - f0) / gamma, y.double() if y.is_floating_point() else y)
+    try:
+        value = loss((moved(x, step) - f0) / gamma, y.double() if y.is_floating_point() else y)
+    except torch.linalg.LinAlgError:      # a diverged run has no factors
+        return np.nan, [torch.zeros_like(p) for p in moved.parameters]
     value.backward()
     return float(value.detach()), [torch.zeros_like(p) if p.grad is None else p.grad for p in moved.parameters]
 
 
-def sharpness(module: nn.Module, task: Samples, loss: Loss, gamma: float) -> float:
+def sharpness(build: Build, task: Samples, loss: Loss, gamma: float) -> float:
     """Return about the largest eigenvalue, in size, of the Hessian in theta at initialization, of the first batch.
 
     By power iteration on differences of gradients, from the gradient: modules need no second derivatives.
@@ -115,13 +120,13 @@ def sharpness(module: nn.Module, task: Samples, loss: Loss, gamma: float) -> flo
     step = PROBE * min(1.0, gamma)
 
     def at(direction: list[torch.Tensor], size: float) -> list[torch.Tensor]:
-        moved = Copy(module)
+        moved = Copy(build)
         with torch.no_grad():
             for p, d in zip(moved.parameters, direction, strict=True):
                 p += size * d
-        return gradient(moved, Copy(module), gamma, x, y, loss, 0)[1]
+        return gradient(moved, Copy(build), gamma, x, y, loss, 0)[1]
 
-    v = at([torch.zeros_like(p) for p in Copy(module).parameters], 0.0)
+    v = at([torch.zeros_like(p) for p in Copy(build).parameters], 0.0)
     value = 0.0
     for _ in range(ITERATIONS):
         size = float(sum(t.abs().square().sum() for t in v)) ** 0.5
@@ -131,13 +136,13 @@ def sharpness(module: nn.Module, task: Samples, loss: Loss, gamma: float) -> flo
     return value
 
 
-def train(module: nn.Module, task: Samples, loss: Loss, gammas: np.ndarray, etas: np.ndarray,
+def train(build: Build, task: Samples, loss: Loss, gammas: np.ndarray, etas: np.ndarray,
           noise: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Train runs for 30 steps; return their final excess (the mean of the last ten losses over that of the zero output) and largest excess.
 
     All arrays (P,); `noise` is the size of a random relative error of each entry of a gradient.
     """
-    frozen, runs, draws = Copy(module), [Copy(module) for _ in gammas], torch.Generator().manual_seed(1)
+    frozen, runs, draws = Copy(build), [Copy(build) for _ in gammas], torch.Generator().manual_seed(1)
     losses, zero = np.full((STEPS + 1, len(gammas)), np.nan), np.zeros(STEPS + 1)
     for step in range(STEPS + 1):
         x, y = task.batch(0, step, BATCH)
@@ -153,20 +158,20 @@ def train(module: nn.Module, task: Samples, loss: Loss, gammas: np.ndarray, etas
     return losses[-WINDOW:].mean(0) / zero[-WINDOW:].mean(), (losses / zero[:, None]).max(0)
 
 
-def choose_rates(module: nn.Module, task: Samples, loss: Loss, gammas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def choose_rates(build: Build, task: Samples, loss: Loss, gammas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a rate for each gamma, and the final excess of its run: the first rate from 0.3/sharpness on at which the run moves.
 
     A rate at which the run hardly moves is doubled. One at which a loss rises, or at which runs separate (from gamma = 1 on a second run
     with relative errors of 1e-6 in its gradients differs by more than 1e-5 of the movement), is halved, and then only lowered.
     """
-    etas = np.array([SHARE / sharpness(module, task, loss, g) for g in gammas])
+    etas = np.array([SHARE / sharpness(build, task, loss, g) for g in gammas])
     excess, wild = np.ones(len(gammas)), np.zeros(len(gammas), bool)
     again, rise = ~wild, ~wild
     for _ in range(TRIES):
         tried = np.flatnonzero(again)
         twins = tried[gammas[tried] >= 1]
         at = np.concatenate([tried, twins])
-        values, peak = train(module, task, loss, gammas[at], etas[at], np.where(np.arange(len(at)) < len(tried), 0.0, ERROR))
+        values, peak = train(build, task, loss, gammas[at], etas[at], np.where(np.arange(len(at)) < len(tried), 0.0, ERROR))
         excess[tried], wild[tried] = values[:len(tried)], ~(peak[:len(tried)] < RISEN)
         wild[twins] |= ~(np.abs(values[len(tried):] - excess[twins]) <= SEPARATE * np.abs(1 - excess[twins]))
         rise &= ~wild

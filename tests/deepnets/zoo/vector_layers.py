@@ -343,10 +343,11 @@ class PlusEquals(nn.Module):
         self.a, self.b, self.c = nn.Linear(N, 8), nn.Linear(8, 8), nn.Linear(8, 4)
 
     def forward(self, x):
-        x = self.a(x)
-        x += torch.tanh(self.b(x))
-        x *= 0.5
-        return self.c(x)
+        h = torch.tanh(self.a(x))
+        out = self.b(h)
+        out += h
+        out *= 0.5
+        return self.c(out)
 
 
 @register("h[:, :4] *= 2", ALGEBRA, "vectors")
