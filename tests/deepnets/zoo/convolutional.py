@@ -135,7 +135,8 @@ add("InstanceNorm with running statistics", FAMILY, "images", lambda: nn.Sequent
 add("LocalResponseNorm", FAMILY, "images", lambda: nn.Sequential(
     nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.LocalResponseNorm(3, alpha=0.1), nn.AvgPool2d(4), nn.Flatten(), nn.Linear(24, 4)))
 add("three-dimensional convolutions", FAMILY, "images", lambda: nn.Sequential(
-    nn.Unflatten(2, (2, 4)), nn.Conv3d(1, 4, 2), nn.BatchNorm3d(4), nn.GELU(), nn.AdaptiveAvgPool3d((1, 1, 3)), nn.Flatten(), nn.Linear(12, 4)))
+    nn.Unflatten(2, (2, 4)), nn.Conv3d(1, 4, 2), nn.BatchNorm3d(4), nn.GELU(), nn.AdaptiveAvgPool3d((1, 1, 3)), nn.Flatten(),
+    nn.Linear(12, 4)))
 add("pixel shuffle and unshuffle", FAMILY, "images", lambda: nn.Sequential(
     nn.PixelUnshuffle(2), nn.Conv2d(4, 8, 3, padding=1), nn.ELU(), nn.PixelShuffle(2), nn.AvgPool2d(4), nn.Flatten(), nn.Linear(8, 4)))
 

@@ -42,8 +42,8 @@ class EinopsEinsum(nn.Module):
 def einops_layers() -> nn.Module:
     from einops.layers.torch import Rearrange, Reduce
 
-    return nn.Sequential(Rearrange("b c (h p) (w q) -> b (h w) (c p q)", p=4, q=4), nn.Linear(16, 8), nn.GELU(), Reduce("b n d -> b d", "mean"),
-                         nn.Linear(8, 4))
+    return nn.Sequential(Rearrange("b c (h p) (w q) -> b (h w) (c p q)", p=4, q=4), nn.Linear(16, 8), nn.GELU(),
+                         Reduce("b n d -> b d", "mean"), nn.Linear(8, 4))
 
 
 add("einops layers", FAMILY, "images", einops_layers, library="einops")
@@ -96,7 +96,8 @@ def mixtral() -> nn.Module:
 def mamba() -> nn.Module:
     from transformers import MambaConfig, MambaForCausalLM
 
-    return Logits(MambaForCausalLM(MambaConfig(hidden_size=8, state_size=4, num_hidden_layers=1, time_step_rank=2, use_mambapy=False, **SMALL)))
+    return Logits(MambaForCausalLM(MambaConfig(hidden_size=8, state_size=4, num_hidden_layers=1, time_step_rank=2, use_mambapy=False,
+                                               **SMALL)))
 
 
 class ImageLogits(Logits):

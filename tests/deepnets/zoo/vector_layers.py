@@ -30,7 +30,8 @@ add("nn.BatchNorm1d and nn.Dropout", "activations", "numbers", lambda: nn.Sequen
 add("nn.RMSNorm", "activations", "numbers", lambda: nn.Sequential(nn.Linear(N, 8), nn.RMSNorm(8), nn.GELU("tanh"), nn.Linear(8, 2)))
 
 PARAMETRIZED = "parametrizations"
-add("weight_norm", PARAMETRIZED, "vectors", lambda: nn.Sequential(parametrizations.weight_norm(nn.Linear(N, 8)), nn.Tanh(), nn.Linear(8, 4)))
+add("weight_norm", PARAMETRIZED, "vectors", lambda: nn.Sequential(
+    parametrizations.weight_norm(nn.Linear(N, 8)), nn.Tanh(), nn.Linear(8, 4)))
 add("orthogonal", PARAMETRIZED, "vectors", lambda: nn.Sequential(nn.Linear(N, 8), parametrizations.orthogonal(nn.Linear(8, 8)), nn.Tanh(),
                                                                 nn.Linear(8, 4)))
 add("spectral_norm in evaluation", PARAMETRIZED, "vectors", lambda: nn.Sequential(
@@ -314,7 +315,8 @@ class DeepSet(nn.Module):
 class DenseMixture(nn.Module):
     def __init__(self):
         super().__init__()
-        self.experts, self.gate = nn.ModuleList(nn.Sequential(nn.Linear(N, 6), nn.ReLU(), nn.Linear(6, 4)) for _ in range(3)), nn.Linear(N, 3)
+        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(N, 6), nn.ReLU(), nn.Linear(6, 4)) for _ in range(3))
+        self.gate = nn.Linear(N, 3)
 
     def forward(self, x):
         return (torch.stack([e(x) for e in self.experts], -1) * self.gate(x).softmax(-1)[:, None]).sum(-1)
