@@ -184,6 +184,7 @@ class Plain(nn.Module):
         return self.b(torch.tanh(self.a(x)))
 
 
-add("torch.jit.script", FAMILY, "vectors", lambda: torch.jit.script(Plain()), refusal="torch.jit")
-add("torch.jit.trace", FAMILY, "vectors", lambda: torch.jit.trace(Plain(), torch.ones(2, N)), refusal="torch.jit")
+# each a class of its own: torch optimizes a scripted class for the arguments of its first calls, and its instances share the result
+add("torch.jit.script", FAMILY, "vectors", lambda: torch.jit.script(type("Plain", (Plain,), {})()))
+add("torch.jit.trace", FAMILY, "vectors", lambda: torch.jit.trace(Plain(), torch.ones(2, N)))
 add("lazy modules", FAMILY, "vectors", lambda: nn.Sequential(nn.LazyLinear(8), nn.Tanh(), nn.LazyLinear(4)), refusal="definite shape")
