@@ -237,7 +237,7 @@ def _as_rates(rate: np.ndarray, like: torch.Tensor) -> torch.Tensor:
 
 def find_divergence(u: Parameters, gamma: torch.Tensor, value: torch.Tensor) -> np.ndarray:
     """Return which runs have a loss that is not finite, or a parameter beyond 1e30 (or not finite)."""
-    largest = torch.stack([d.flatten(1).abs().amax(1) for d in u.values()]).amax(0)
+    largest = torch.stack([d.reshape(len(d), -1).abs().amax(1) for d in u.values()]).amax(0)
     return (~torch.isfinite(value) | ~(largest.double() * gamma.double() <= TOO_FAR)).cpu().numpy()
 
 

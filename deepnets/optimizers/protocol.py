@@ -98,7 +98,7 @@ def clip_gradient(gradient: dict[str, torch.Tensor], gamma: torch.Tensor, clip: 
     gradient : by parameter name, (P, *shape).
     gamma : (P,).
     """
-    norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradient.values()])
+    norms = torch.stack([torch.linalg.vector_norm(g.reshape(len(g), -1), dim=1) for g in gradient.values()])
     scale = (clip * gamma / (torch.linalg.vector_norm(norms, dim=0) + 1e-6 * gamma)).clamp(max=1)      # the 1e-6 is torch's
     for g in gradient.values():
         g.mul_(scale.reshape(-1, *[1] * (g.ndim - 1)))

@@ -230,3 +230,18 @@ def test_a_refused_operation_is_named_with_its_line(module, operation):
     with pytest.warns(FellBack, match=operation):
         trained = experiment(lambda seed: module()).measure(GAMMA, ETA)
     assert trained.attrs["method"] == "copies"
+
+
+def test_a_parameter_without_dimensions_is_trained_like_one_of_a_single_entry():
+    class Scaled(nn.Module):
+        def __init__(self, shape):
+            super().__init__()
+            self.layer, self.scale = nn.Linear(64, 10), nn.Parameter(torch.full(shape, 2.0))
+
+        def forward(self, x):
+            return self.scale * torch.tanh(self.layer(x))
+
+    clipped = optimizers.SGD(clip=0.5)
+    found = [excess(experiment(lambda seed, s=shape: Scaled(s), optimizer=clipped).measure(GAMMA, ETA)) for shape in ((), (1,))]
+    assert np.isfinite(found[0]).all()
+    np.testing.assert_array_equal(*found)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from deepnets import wrap
 from tests.deepnets.zoo.entry import add, register
 
 FAMILY = "interfaces and dtypes"
@@ -82,6 +83,14 @@ class Dictionary(nn.Module):
 class Pair(Dictionary):
     def forward(self, x):
         return tuple(super().forward(x).values())
+
+
+class SumOfBoth(Dictionary):
+    def forward(self, left, right):
+        return super().forward(torch.cat([left, right], -1))
+
+
+add("a dict as output, two inputs, wrapped", FAMILY, "vectors", lambda: wrap(SumOfBoth(), inputs=lambda x: x.chunk(2, -1), output="logits"))
 
 
 @register("options of the constructor in a dict of modules", FAMILY, "vectors")

@@ -192,7 +192,7 @@ class Quantizer(TwoLayers):
         return h + (chosen - h).detach() + 0.2 * h
 
 
-@register("a weight clamped in the forward pass", FAMILY, "vectors")
+@register("a weight clamped in the forward pass", FAMILY, "vectors", refusal="write into its parameters")
 class ClampedWeight(TwoLayers):
     def write(self, h):
         with torch.no_grad():
@@ -200,7 +200,7 @@ class ClampedWeight(TwoLayers):
         return torch.tanh(h)
 
 
-@register("a weight clamped through .data", FAMILY, "vectors")
+@register("a weight clamped through .data", FAMILY, "vectors", refusal="write into its parameters")
 class ClampedData(TwoLayers):
     def write(self, h):
         self.b.weight.data = self.b.weight.data / self.b.weight.data.norm(dim=1, keepdim=True).clamp(min=0.5)
