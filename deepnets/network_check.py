@@ -15,7 +15,7 @@ from deepnets.batched.self_check import find_disagreement
 from deepnets.batched.stack import choose_stack
 from deepnets.centered import Operand, Unsupported
 from deepnets.centered.centered import FellBack
-from deepnets.centered.functional import trainable
+from deepnets.centered.functional import refuse_write, trainable
 from deepnets.centered.propagation import propagate_pairs
 from deepnets.centered.random_state import save_random_state
 from deepnets.centered.source_line import find_source_line
@@ -59,13 +59,16 @@ def try_out(module: nn.Module, task: Task, seed: int, loss: Loss) -> None:
     try:
         with torch.enable_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")      # they appear in training
-            f = copy_module(module)(copy_inputs(x))
+            trial = copy_module(module)
+            f = trial(copy_inputs(x))
     except Exception as error:
         line = find_source_line(error)
         raise Misuse(f"network must take the task's inputs, and fails on {describe_inputs(x)}: {_name(error)}"
                      f"{f' ({line})' if line else ''}") from error
     finally:
         restore()
+    for n, p in trainable(trial).items():
+        refuse_write(n, p, trainable(module)[n])
     shapes = loss.shapes(y, task.out_features)
     fits = isinstance(f, torch.Tensor) and f.ndim and not f.is_complex()
     if fits and (not shapes or tuple(f.shape) in shapes):

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 from deepnets.batched.state import Parameters, evaluation_mode
-from deepnets.centered.functional import trainable
+from deepnets.centered.functional import refuse_write, trainable
 from deepnets.centered.propagation import LEAST_STEP, as_complex
 from deepnets.centered.random_state import save_random_state
 from deepnets.centered.widening import WIDE, Widening
@@ -51,12 +51,20 @@ class Copies:
 
     def place(self, u: Parameters, gamma: torch.Tensor, i: int) -> nn.Module:
         """Return the network of a run, at ``theta_0 + gamma u``."""
-        network, step = self.moved[i], gamma[i].clamp(min=LEAST_STEP)
         with torch.no_grad():
             for n, p in self.parameters[i].items():
-                torch.add(self.theta_0[n], step * as_complex(u[n][i], p), out=p)
+                torch.add(self.theta_0[n], self._compute_movement(n, u, gamma, i), out=p)
                 p.grad = None
-        return network
+        return self.moved[i]
+
+    def _compute_movement(self, n: str, u: Parameters, gamma: torch.Tensor, i: int) -> torch.Tensor:
+        return gamma[i].clamp(min=LEAST_STEP) * as_complex(u[n][i], self.theta_0[n])
+
+    @torch.no_grad()
+    def check_parameters(self, u: Parameters, gamma: torch.Tensor, i: int) -> None:
+        """Raise `Misuse` if the last call has changed a parameter of the network of a run, which would be lost at the next step."""
+        for n, p in self.parameters[i].items():
+            refuse_write(n, p, self.theta_0[n] + self._compute_movement(n, u, gamma, i))
 
     def moved_networks(self, module: nn.Module, u: Parameters, gamma: torch.Tensor) -> Iterator[Network]:
         """Yield each run's network as a function of inputs, in evaluation mode."""
@@ -124,6 +132,8 @@ class CopiesStack:
             output = self._scale(f.detach(), f_0, g)
             values.append(loss.value(output, y))
             if y.is_meta or bool(torch.isfinite(values[-1])):
+                if not y.is_meta:
+                    copies.check_parameters(u, gamma, i)
                 if f.requires_grad:
                     slope = loss.slope(output, y).to(f.dtype)
                     with Widening(self.drawn):      # what a checkpoint computes again

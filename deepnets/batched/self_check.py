@@ -123,7 +123,7 @@ def _run(stack: Stack, u: Parameters, batches: list[Inputs], y: torch.Tensor, dt
         torch.manual_seed(step)
         value, gradient = stack.gradients(u, gamma, x, y.to(dtype), probe, running)      # type: ignore[arg-type]
         found[f"value {step}"] = value.detach().double()
-        found |= {f"gradient {step} {n}": d.detach().double().flatten(1) for n, d in gradient.items()}
+        found |= {f"gradient {step} {n}": d.detach().double().reshape(len(d), -1) for n, d in gradient.items()}
     if probe.sizes:
         found["sizes"] = torch.tensor(probe.sizes, dtype=torch.float64, device=y.device).reshape(len(batches), -1)
     found["outputs"] = stack.outputs(u, gamma, _cast(batches[0], dtype), running).detach().double().flatten(1)

@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
+
+from validation.arguments import Misuse
 
 
 @contextmanager
@@ -53,3 +56,10 @@ def statistics(module: nn.Module) -> list[str]:
     """Return the names of the running statistics that batch normalisation updates in training mode."""
     return [f"{prefix}.{leaf}".lstrip(".") for prefix, m in module.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
             for leaf in ("running_mean", "running_var") if m._buffers.get(leaf) is not None]
+
+
+def refuse_write(name: str, parameter: torch.Tensor, before: torch.Tensor) -> None:
+    """Raise `Misuse` if a call of a network has changed a parameter."""
+    if not torch.equal(parameter, before):
+        raise Misuse(f"network must not write into its parameters as it is called, as it does into {name}: use torch.nn.utils.parametrize, "
+                     "or compute with another tensor")

@@ -245,3 +245,20 @@ def test_a_parameter_without_dimensions_is_trained_like_one_of_a_single_entry():
     found = [excess(experiment(lambda seed, s=shape: Scaled(s), optimizer=clipped).measure(GAMMA, ETA)) for shape in ((), (1,))]
     assert np.isfinite(found[0]).all()
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.filterwarnings("ignore::deepnets.FellBack")
+@pytest.mark.parametrize("bound", [0.05, 0.3])      # the second clamps nothing at theta_0
+@pytest.mark.parametrize("method", ["auto", "copies"])
+def test_a_network_that_writes_into_its_parameters_is_refused(method, bound):
+    class Clamped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(64, 10)
+
+        def forward(self, x):
+            self.layer.weight.data.clamp_(-bound, bound)
+            return self.layer(x)
+
+    with pytest.raises(Misuse, match=r"write into its parameters .* layer\.weight"):
+        experiment(lambda seed: Clamped(), method=method, steps=40).measure(np.array([100.0]), np.array([3e3]))
