@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -35,6 +34,7 @@ from validation.arguments import Misuse, between, choose, whole
 from validation.experiment import Experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
+from validation.user_warnings import warn_user
 
 ON_A_CORE = 32       # runs trained at once on a CPU: more do not fit into its cache
 
@@ -267,9 +267,8 @@ class DeepExperiment(Experiment):
         portrait.attrs.update(self.rules())
         if failures:
             portrait.attrs["failures"] = json.dumps(failures)
-            warnings.warn(f"{len(failures)} of {runs * len(self.seeds)} runs failed, the first with "
-                          f"{failures[0]['traceback'].strip().splitlines()[-1]}; the tracebacks are in the portrait's attribute 'failures'",
-                          stacklevel=2)
+            warn_user(f"{len(failures)} of {runs * len(self.seeds)} runs failed, the first with "
+                          f"{failures[0]['traceback'].strip().splitlines()[-1]}; the tracebacks are in the portrait's attribute 'failures'")
         return portrait
 
     def _trainer(self, seed: int, gammas: np.ndarray, etas: np.ndarray) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from deepnets.failed_runs import Failure, isolate_failures
 from deepnets.network_factory import copy_module
 from deepnets.training import Recipe, batch, held_out
 from validation.arguments import Misuse
+from validation.user_warnings import warn_user
 
 T = TypeVar("T")
 # The share of the free memory that is used. A GPU's products need workspace; the C library's allocator may hold twice what is in use.
@@ -207,7 +207,7 @@ def train_in_pieces(train: Callable[[np.ndarray], T], runs: int, most: int) -> I
             raise Misuse("out of memory: a single run does not fit into the free memory of the device; "
                          "a smaller batch_size or network, or float32 instead of float64, needs less")
         if not warned:
-            warnings.warn(f"out of memory with {len(left[0])} runs at once: {most} are trained at once from here on", Halved, stacklevel=3)
+            warn_user(f"out of memory with {len(left[0])} runs at once: {most} are trained at once from here on", Halved)
             warned = True
         left = [piece for chunk in left for piece in _split(chunk, most)]
         if torch.cuda.is_available():

@@ -26,6 +26,7 @@ from deepnets.precision import arithmetic
 from deepnets.tasks import Task
 from deepnets.tasks.task import Inputs, describe_inputs, draw_batch, place_like
 from validation.arguments import Misuse
+from validation.user_warnings import warn_user
 
 METHODS = ("auto", "pairs", "copies")
 GAMMA = 1e-3     # of the trial
@@ -118,7 +119,7 @@ def choose_method(module: nn.Module, task: Task, loss: Loss, seed: int, method: 
     why = f"differences could not be propagated through {type(module).__name__}: {why}"
     if method == "pairs":
         raise Unsupported(f"{why}; method 'auto' or 'copies' trains float64 copies")
-    warnings.warn(f"{why}. Float64 copies are trained instead, one run after the other", FellBack, stacklevel=5)
+    warn_user(f"{why}. Float64 copies are trained instead, one run after the other", FellBack)
     return "copies"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from deepnets.losses.check import describe_loss
 from deepnets.tasks import Task
 from deepnets.tasks.task import draw_batch, place_like
 from validation.arguments import Misuse
+from validation.user_warnings import warn_user
 
 SAMPLES = 2      # of the task, whose targets the values are of
 ROUNDING = 1e-5      # of a least value
@@ -47,5 +47,5 @@ def warn_below_least(loss: Loss, values: np.ndarray) -> None:
     """Warn if some of the losses, (T + 1, P), are below the loss's least value."""
     lowest = float(np.min(values, where=np.isfinite(values), initial=np.inf))
     if lowest < loss.least - ROUNDING * abs(loss.least):
-        warnings.warn(f"the loss {loss.name} fell to {lowest:.6g}, below its least value, {loss.least:g}, from which excesses are "
-                      "measured: give the least value as deepnets.losses.from_torch(loss, least=...)", stacklevel=2)
+        warn_user(f"the loss {loss.name} fell to {lowest:.6g}, below its least value, {loss.least:g}, from which excesses are "
+                      "measured: give the least value as deepnets.losses.from_torch(loss, least=...)")

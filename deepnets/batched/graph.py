@@ -7,7 +7,6 @@ halves that once more, but takes a minute for each set of shapes, which only lon
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_leaves
 
 from validation.arguments import Misuse
+from validation.user_warnings import warn_user
 
 RECORD_AFTER = 100       # calls with the same shapes: diverged runs are dropped mostly before that, and recording takes about a second
 COMPILE_AFTER = 2000     # calls on a GPU with compile="auto"
@@ -98,7 +98,7 @@ class RecordedFunction:
         self.recordable = False
         self.records.clear()
         self.untested.clear()
-        warnings.warn(f"the training step could not be recorded ({why}); it runs operation by operation", NotRecorded, stacklevel=4)
+        warn_user(f"the training step could not be recorded ({why}); it runs operation by operation", NotRecorded)
 
     def _compile(self, key: Any, arguments: Any) -> None:
         """Replace the record by its compiled form."""
@@ -110,8 +110,7 @@ class RecordedFunction:
                 compiled(*arguments)
         except Exception as error:
             self.compilable = False
-            warnings.warn(f"the training step could not be compiled ({_describe(error)}); its record runs instead", NotRecorded,
-                          stacklevel=4)
+            warn_user(f"the training step could not be compiled ({_describe(error)}); its record runs instead", NotRecorded)
         else:
             self.records[key] = compiled
 

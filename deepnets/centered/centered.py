@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ from deepnets.centered.propagation import propagate_pairs, subtract_copies
 from deepnets.network_factory import copy_module
 from deepnets.precision import arithmetic
 from validation.arguments import Misuse, choose
+from validation.user_warnings import warn_user
 
 METHODS = ("auto", "pairs", "two_copy", "float64")
 # From this gamma on, subtracting two copies costs at most a digit: eps/gamma ~ 1e-6.
@@ -185,8 +185,8 @@ class Centered(nn.Module):
     def _fall_back(self, why: str) -> None:
         """Use two float64 copies from now on, and warn."""
         self._chosen = "float64"
-        warnings.warn(f"differences could not be propagated through {type(self.module).__name__}: {why}. Two float64 copies are subtracted "
-                      "instead", FellBack, stacklevel=4)
+        warn_user(f"differences could not be propagated through {type(self.module).__name__}: {why}. Two float64 copies are subtracted "
+                      "instead", FellBack)
 
     def _evaluate(self, method: str, u: dict[str, torch.Tensor], inputs: Any, kwargs: Any, keep: bool = True) -> Any:
         """Return f~ by `method`; with `keep`, store the running statistics after the call."""

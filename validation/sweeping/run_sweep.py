@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from validation.storage.tiles import Layout, Status
 from validation.storage.zarr_metadata import as_json
 from validation.storage.zarr_store import StoreReplaced, ZarrStore
 from validation.sweeping.scheduler import Round
+from validation.user_warnings import warn_user
 
 
 class TilesFailed(UserWarning):
@@ -103,9 +103,9 @@ def _finish(store: MemoryStore | ZarrStore, layout: Layout, attrs: dict[str, Any
         raise Misuse(f"{store.path} was damaged while it was swept: {'; '.join(damaged.values())}; the same call measures it again")
     failed = [key for key in store.layout if store.status(key) == Status.FAILED]
     if failed:
-        warnings.warn(f"{len(failed)} of {int(np.prod(store.layout.shape))} tiles failed; validation.sweep_status({str(store.path)!r}) "
+        warn_user(f"{len(failed)} of {int(np.prod(store.layout.shape))} tiles failed; validation.sweep_status({str(store.path)!r}) "
                       "lists their tracebacks, and sweep(..., retry_failed=True) measures them again",
-                      TilesFailed, stacklevel=3)
+                      TilesFailed)
         portrait.attrs["tiles_failed"] = len(failed)
     return select_points(portrait, layout).assign_attrs({k: attrs[k] for k in ("description", "digest", "plane")})
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import time
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future
@@ -25,6 +24,7 @@ from validation.storage.memory_store import MemoryStore
 from validation.storage.tiles import Key, Layout, Piece, Status, locate_points
 from validation.storage.zarr_store import ZarrStore
 from validation.sweeping.worker import Raised, Request, measure_tiles, pack, try_tiles, unpack_and_measure, unpack_and_try
+from validation.user_warnings import warn_user
 
 TRIES = 2            # a tile fails when it has raised so often
 DEATHS = 3           # and when so many workers have died of it alone
@@ -103,7 +103,7 @@ class Round:
                 self.store.forget(key)
         if damaged:
             which = "; ".join(f"{self.store.layout.extent(k)}: {why}" for k, why in damaged.items())
-            warnings.warn(f"{len(damaged)} damaged tiles of {self.store.path} are measured again: {which}", TilesDamaged, stacklevel=4)
+            warn_user(f"{len(damaged)} damaged tiles of {self.store.path} are measured again: {which}", TilesDamaged)
 
     def _missing(self, key: Key) -> np.ndarray | None:
         """Return the missing points of a tile; None where another process has finished it."""
