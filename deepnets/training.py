@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from deepnets.batched.stack import Stack, choose_stack
-from deepnets.batched.state import Parameters, RunningStatistics, real_parameters, reference_tensor, zero_differences
+from deepnets.batched.state import TOO_FAR, Parameters, RunningStatistics, real_parameters, reference_tensor, zero_differences
 from deepnets.held_out import HeldOut
 from deepnets.losses import Loss
 from deepnets.networks.parametrization import Scaling
@@ -25,7 +25,6 @@ from deepnets.tasks.task import check_batch, draw_batch, place_like
 
 CHECK_EVERY = 25         # steps between checks for diverged runs
 DROP_SHARE = 1 / 8       # of the stack: when so many have diverged, the others are packed anew
-TOO_FAR = 1e30           # a parameter beyond it has diverged
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map
 
-from deepnets.batched.state import Parameters, evaluation_mode
+from deepnets.batched.state import TOO_FAR, Parameters, evaluation_mode
 from deepnets.centered.functional import refuse_write, trainable
 from deepnets.centered.propagation import LEAST_STEP, as_complex
 from deepnets.centered.random_state import save_random_state
@@ -68,8 +68,11 @@ class Copies:
 
     def moved_networks(self, module: nn.Module, u: Parameters, gamma: torch.Tensor) -> Iterator[Network]:
         """Yield each run's network as a function of inputs, in evaluation mode."""
-        for i in range(len(gamma)):
-            yield functools.partial(self.evaluate, self.place(u, gamma, i))
+        for i, finite in enumerate(_find_finite(u, gamma)):
+            yield functools.partial(self.evaluate, self.place(u, gamma, i)) if finite else self._give_nan
+
+    def _give_nan(self, x: Inputs) -> torch.Tensor:
+        return torch.full_like(self.evaluate(self.frozen, x), torch.nan)
 
     def evaluate(self, network: nn.Module, x: Inputs) -> torch.Tensor:
         """Return a network's output in evaluation mode; its state stays, and so do the random generators'."""
@@ -112,7 +115,8 @@ class CopiesStack:
         """Return the outputs in evaluation mode, (P, batch, ..., K)."""
         copies = self.start(len(gamma)) if running is None else running
         f_0 = copies.evaluate(copies.frozen, x)
-        return torch.stack([self._scale(copies.evaluate(copies.place(u, gamma, i), x), f_0, g) for i, g in enumerate(gamma)])
+        networks = copies.moved_networks(self.module, u, gamma)
+        return torch.stack([self._scale(network(x), f_0, g) for network, g in zip(networks, gamma, strict=True)])
 
     def gradients(self, u: Parameters, gamma: torch.Tensor, x: Inputs, y: torch.Tensor, loss: Loss,
                   running: Any = None) -> tuple[torch.Tensor, Parameters]:
@@ -123,7 +127,11 @@ class CopiesStack:
         _seed_others(seed)
         with Widening(self.drawn), torch.enable_grad():
             f_0 = copies.frozen(copy_inputs(x)).detach()
-        for i, g in enumerate(gamma):
+        for i, (g, finite) in enumerate(zip(gamma, _find_finite(u, gamma), strict=True)):
+            if not finite:      # a module may raise on such parameters
+                values.append(gamma.new_full((), torch.nan))
+                _fill_row(gradient, i)
+                continue
             network = copies.place(u, gamma, i)
             restore()
             _seed_others(seed)
@@ -140,8 +148,7 @@ class CopiesStack:
                         f.backward(slope)      # d f~/du = df/dtheta: the two gammas cancel
                 _collect(copies.parameters[i], gradient, i)
             else:      # diverged; what is not finite stays so
-                for d in gradient.values():
-                    d[i] = torch.nan
+                _fill_row(gradient, i)
         restore()
         return torch.stack(values), gradient
 
@@ -150,6 +157,20 @@ class CopiesStack:
             return f / gamma
         centred = (f - f_0) / gamma.clamp(min=LEAST_STEP)
         return centred if self.centred else centred + f_0 / gamma
+
+
+def _find_finite(u: Parameters, gamma: torch.Tensor) -> list[bool]:
+    """Return which runs have parameters that have not diverged; all, of tensors without data."""
+    if gamma.is_meta:
+        return [True] * len(gamma)
+    largest = torch.stack([d.reshape(len(d), -1).abs().amax(1) for d in u.values()]).amax(0)
+    found: list[bool] = (largest * gamma <= TOO_FAR).tolist()
+    return found
+
+
+def _fill_row(gradient: Parameters, i: int) -> None:
+    for d in gradient.values():
+        d[i] = torch.nan
 
 
 def copy_inputs(x: Inputs) -> Any:

@@ -12,6 +12,8 @@ from torch import nn
 from deepnets.centered.functional import statistics, substitute, trainable
 from deepnets.centered.propagation import as_complex
 
+TOO_FAR = 1e30           # a parameter beyond it has diverged
+
 Parameters = dict[str, torch.Tensor]
 
 

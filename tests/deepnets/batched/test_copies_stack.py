@@ -69,6 +69,20 @@ def test_a_dropped_run_leaves_the_states_of_the_others_to_them():
     np.testing.assert_array_equal(alone, beside[:, 1:])
 
 
+class Picks(Plain):
+    """Raises on numbers that are not finite."""
+
+    def forward(self, x):
+        h = self.a(x)
+        torch.multinomial(h.detach().softmax(-1), 1)
+        return self.b(torch.tanh(h))
+
+
+def test_a_run_whose_parameters_are_not_finite_has_diverged():
+    portrait = experiment(Picks, method="copies").measure(np.ones(1), np.array([[0.1, 1e300]]))
+    assert portrait.outcome.values.ravel().tolist()[1] == Outcome.DIVERGED
+
+
 def test_an_evaluation_changes_neither_state_nor_draws():
     module = widened(build(KeptTensor))
     stack, u = CopiesStack(module), {n: torch.zeros(2, *p.shape, dtype=p.dtype) for n, p in module.named_parameters()}
