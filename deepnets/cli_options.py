@@ -194,7 +194,7 @@ class DeepOptions:
         from deepnets.optimizers import SGD, as_optimizer
 
         settings = {name: getattr(self, name) for name in ("weight_decay", "clip") if getattr(self, name) is not None}
-        optimizer = SGD(momentum=0.9) if self.optimizer == "momentum" and settings else as_optimizer(self.optimizer)
+        optimizer: Any = SGD(momentum=0.9) if self.optimizer == "momentum" and settings else as_optimizer(self.optimizer)
         if settings and self.optimizer in ("signsgd", "adam"):
             raise Misuse(f"{next(iter(settings))} is an option of sgd, momentum, nesterov, adamw, lion and muon, not of {self.optimizer}")
         return replace(optimizer, **settings) if settings else optimizer

@@ -64,7 +64,7 @@ class VectorisedStack:
 
             if not loss.closed_form:      # one of the user's may fail under transforms
                 with substitute(self.module, frozen):
-                    f, backward, (v0, difference) = vjp(lambda d: vmap(one, randomness="same")(d, gamma, drift), u, has_aux=True)
+                    f, backward, (v0, difference) = vjp(lambda d: vmap(one, randomness="same")(d, gamma, drift), u, has_aux=True)  # type: ignore[misc]
                     gradient, value = backward(loss.slope(f, y))[0], loss.value(f, y)
                 return value, gradient, {n: v[0] for n, v in v0.items()}, difference
             with substitute(self.module, frozen):

@@ -8,7 +8,6 @@ has no half: their eta is half of ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,7 @@ class MSE(Loss):
     """``mean((f - y)**2)/2`` over samples and outputs; class indices stand for one-hot rows."""
 
     name: str = "mse"
-    closed_form: ClassVar[bool] = True
+    closed_form = True
 
     def target(self, y: torch.Tensor, outputs: int, dtype: torch.dtype) -> torch.Tensor:
         """Return the targets as rows of numbers, (batch, ..., outputs), shared by all runs."""
@@ -41,7 +40,7 @@ class CrossEntropy(Loss):
     """``mean(log sum exp f - y . f)`` over samples; y class indices, or any rows of probabilities."""
 
     name: str = "cross_entropy"
-    closed_form: ClassVar[bool] = True
+    closed_form = True
 
     def target(self, y: torch.Tensor, outputs: int, dtype: torch.dtype) -> torch.Tensor:
         """Return class indices (batch, ...) unchanged, and rows of probabilities in `dtype`, (batch, ..., outputs)."""

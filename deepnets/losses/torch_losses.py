@@ -118,7 +118,7 @@ class FromTorch(Loss):
             return self.loss
         key = f.dtype, f.device
         if key not in self._placed:
-            self._placed[key] = copy.deepcopy(self.loss).to(*reversed(key))
+            self._placed[key] = copy.deepcopy(self.loss).to(dtype=f.dtype, device=f.device)
         return self._placed[key]
 
     def describe(self) -> dict[str, Any]:

@@ -71,6 +71,8 @@ class Request:
         """Whether training sees the same batch at every step."""
         if not isinstance(self.experiment.task.in_shape, tuple):
             raise Misuse("observables are measured of networks whose input is one tensor, and this task's inputs are several")
+        first: Any
+        second: Any
         first, second = (self.experiment.task.batch(PROBE, step, self.experiment.batch_size)[0] for step in (0, 1))
         return first.shape == second.shape and torch.equal(first, second)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -25,9 +24,9 @@ class Adam(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    name: ClassVar[str] = "adam"
-    power: ClassVar[int] = 1
-    memories: ClassVar[int] = 2
+    name = "adam"
+    power = 1
+    memories = 2
 
     def __post_init__(self) -> None:
         between("beta1", self.beta1, 0, 1)
@@ -56,9 +55,9 @@ class AdamW(Optimizer):
     weight_decay: float = 0.01
     decay_to: str = "origin"
     clip: float | None = None
-    name: ClassVar[str] = "adamw"
-    power: ClassVar[int] = 1
-    memories: ClassVar[int] = 2
+    name = "adamw"
+    power = 1
+    memories = 2
 
     def __post_init__(self) -> None:
         Adam(self.beta1, self.beta2, self.epsilon)      # checks the numbers
@@ -84,9 +83,9 @@ class Lion(Optimizer):
     weight_decay: float = 0.0
     decay_to: str = "origin"
     clip: float | None = None
-    name: ClassVar[str] = "lion"
-    power: ClassVar[int] = 1
-    memories: ClassVar[int] = 1
+    name = "lion"
+    power = 1
+    memories = 1
 
     def __post_init__(self) -> None:
         check_rate("beta1", self.beta1)

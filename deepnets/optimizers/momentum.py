@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -27,7 +27,7 @@ class SGD(Optimizer):
     weight_decay: float = 0.0
     decay_to: str = "origin"
     clip: float | None = None
-    power: ClassVar[int] = 2
+    power = 2
 
     def __post_init__(self) -> None:
         check_rate("momentum", self.momentum)
@@ -62,8 +62,8 @@ class SGD(Optimizer):
 class SignSGD(Optimizer):
     """``theta <- theta - eta sign(g)``, ``sign(0) = 0`` (eq. 23)."""
 
-    name: ClassVar[str] = "signsgd"
-    power: ClassVar[int] = 1
+    name = "signsgd"
+    power = 1
 
     def direction(self, g: torch.Tensor, memory: list[torch.Tensor], step: int) -> torch.Tensor:
         """Return the step over the rate."""
@@ -80,9 +80,9 @@ class HeavyBall(Optimizer):
     """
 
     beta: float = 0.9
-    name: ClassVar[str] = "momentum"
-    power: ClassVar[int] = 2
-    memories: ClassVar[int] = 1
+    name = "momentum"
+    power = 2
+    memories = 1
 
     def __post_init__(self) -> None:
         check_rate("beta", self.beta)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -47,9 +46,9 @@ class Muon(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    name: ClassVar[str] = "muon"
-    power: ClassVar[int] = 1
-    memories: ClassVar[int] = 2
+    name = "muon"
+    power = 1
+    memories = 2
 
     def __post_init__(self) -> None:
         check_rate("momentum", self.momentum)

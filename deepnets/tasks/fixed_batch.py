@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from deepnets.tasks.task import Task, as_task
+from deepnets.tasks.task import Inputs, Task, as_task
 from validation.arguments import whole
 
 
@@ -43,11 +43,11 @@ class FullBatch:
         """As of the task."""
         return self.task.classes
 
-    def batch(self, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, seed: int, step: int, size: int) -> tuple[Inputs, torch.Tensor]:
         """Return the `size` samples, whatever the seed and the step."""
         return self.task.batch(self.sample, 0, size)
 
-    def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def held_out(self) -> tuple[Inputs, torch.Tensor]:
         """Return the task's held-out samples."""
         return self.task.held_out()
 

@@ -121,7 +121,7 @@ def select_inputs(x: Inputs, which: torch.Tensor | slice) -> Any:
     return tree_map(lambda part: part[which], x)
 
 
-def describe_inputs(x: Inputs) -> str:
+def describe_inputs(x: Any) -> str:
     """Return dtypes and shapes in words."""
     if isinstance(x, torch.Tensor):
         return f"{x.dtype} of shape {tuple(x.shape)}"
