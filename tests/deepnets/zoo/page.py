@@ -6,6 +6,7 @@ import hashlib
 import re
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import shorten
 
 from tests.deepnets.zoo.comparison import GAMMAS, compare, list_all
 from tests.deepnets.zoo.entry import ZOO
@@ -45,8 +46,9 @@ def make_table() -> str:
     lines = [f"{count} modules, {len(rows)} planes of {len(GAMMAS)} runs of {STEPS} steps, with torch {version('torch')}"
              + "".join(f", {name} {version(name)}" for name in names) + ". **No module is silently trained as another network**; the "
              f"largest difference is {largest:.0e} of the movement."]
-    for family in dict.fromkeys(e.family for e in ZOO.values()):
-        lines += [f"\n## {family.capitalize()}\n", "| module | trained as | largest difference |", "|---|---|---|"]
+    measured = {row[0] for row in rows}
+    for family in dict.fromkeys(ZOO[name].family for name in ZOO if name in measured):
+        lines += [f"\n**{family.capitalize()}**\n", "| module | trained as | largest difference |", "|---|---|---|"]
         for entry in ZOO.values():
             if entry.family == family and (own := [row for row in rows if row[0] == entry.name]):
                 how = ", ".join(dict.fromkeys(_describe(*row[2:]) for row in own))
@@ -59,7 +61,7 @@ def _describe(how: str, difference: float | None, why: str) -> str:
     """Return how a module was trained, and the reason without the path of the file that it names."""
     reason = re.sub(r"differences could not be propagated through \w+: |\. Float64 copies.*|, and differences cannot be propagated.*|"
                     r" \((?:in \w+|/).*", "", why.splitlines()[0] if why else "")
-    return how + (f": {_escape(reason[:120])}" if reason else "")
+    return how + (f": {_escape(shorten(reason, 1000 if how == 'refused' else 110, placeholder=' ...'))}" if reason else "")
 
 
 def _escape(text: str) -> str:
