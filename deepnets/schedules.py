@@ -90,7 +90,11 @@ class OwnSchedule:
         ------
         Misuse : not one finite factor of at least 0 for each step.
         """
-        given = [self.source(t, steps) for t in range(steps)] if callable(self.source) else self.source
+        try:
+            given = [self.source(t, steps) for t in range(steps)] if callable(self.source) else self.source
+        except Exception as error:
+            raise Misuse(f"schedule must be a callable (step, T) -> factor, but {name_callable(self.source)} raised "
+                         f"{type(error).__name__}: {error}") from error
         array = numbers("schedule", given)
         if array.shape != (steps,):
             raise Misuse(f"schedule must have one factor for each of the {steps} steps, not factors of shape {array.shape}")

@@ -6,6 +6,7 @@ all inactive is kept: a later batch may activate them.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,8 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
     watcher : called before every step and after the last, with the number of steps taken, u, gamma and running statistics of the runs
         in the stack, and their indices; it must change none of them, nor the state of the random number generators.
     """
-    steps, runs, optimizer = len(recipe.factors), len(gamma), recipe.optimizer
+    # one of the user's may keep numbers of its own: every stack begins with those that it was given with
+    steps, runs, optimizer = len(recipe.factors), len(gamma), copy.deepcopy(recipe.optimizer)
     reference = reference_tensor(module)
     u, running = zero_differences(module, runs), stack.start(runs)
     memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,9 @@ class WrappedModel(nn.Module):
         if isinstance(self.inputs, str | int):
             if isinstance(batch, Mapping | tuple | list):
                 return (_take(batch, self.inputs, "inputs", "the batch"),), {}
-            return ((), {self.inputs: batch}) if isinstance(self.inputs, str) else ((batch,), {})
+            if isinstance(self.inputs, int) and self.inputs not in (0, -1):
+                raise Misuse(f"inputs must be a position in the batch, which is one tensor, not {self.inputs!r}")
+            return ((), {self.inputs: batch}) if self._takes(self.inputs) else ((batch,), {})
         names = list(self.inputs)
         if isinstance(batch, tuple | list) and all(isinstance(n, str) for n in names):
             if len(names) != len(batch):
@@ -42,6 +45,11 @@ class WrappedModel(nn.Module):
             return (), dict(zip(names, batch, strict=True))     # type: ignore[arg-type]
         picked = {n: _take(batch, n, "inputs", "the batch") for n in names}
         return tuple(v for n, v in picked.items() if isinstance(n, int)), {n: v for n, v in picked.items() if isinstance(n, str)}
+
+    def _takes(self, name: str | int) -> bool:
+        """Return whether the model has a keyword of that name."""
+        parameters = inspect.signature(self.model.forward).parameters
+        return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
     def _pick_output(self, found: Any) -> Any:
         if self.output is None:
@@ -66,7 +74,8 @@ def wrap(model: nn.Module, inputs: Selection = None, output: str | int | Callabl
     ----------
     model : the module.
     inputs : what the model takes of a batch. None: a tensor as it is, a dict as keyword arguments, a tuple as positional ones. A name or a
-        position: that entry, as the only argument; with a batch that is one tensor, the keyword under which it is passed. Several names:
+        position: that entry, as the only argument; a batch that is one tensor is passed under that keyword, where the model has it, and as
+        the only argument where it has not. Several names:
         those entries as keyword arguments (of a tuple: its tensors in order). Several positions: positional arguments. A callable: what it
         returns for the batch, a tensor, a tuple or a dict.
     output : what of the model's return value is the output. None: all. A name (a dict's key or an attribute), a position, or a callable.

@@ -6,6 +6,7 @@ with code 2.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -14,7 +15,11 @@ import numpy as np
 
 
 class Misuse(ValueError):
-    """An argument, a file or a dataset that cannot be used; the message says which, and what is allowed."""
+    """An argument, a file or a dataset that cannot be used; the message says which, and what is allowed, in one line."""
+
+    def __init__(self, *args: object) -> None:
+        # the repr of a value that was given may have several lines
+        super().__init__(*(re.sub(r"\s*\n\s*", " ", a) if isinstance(a, str) else a for a in args))
 
 
 def choose(name: str, value: Any, allowed: Iterable[Any]) -> Any:

@@ -37,11 +37,16 @@ def check_loss(loss: Loss, outputs: Shape, y: torch.Tensor, K: int, dtype: torch
     where = f"outputs of shape {tuple(outputs)} and targets of shape {tuple(target.shape)} of {target.dtype}"
     try:
         with torch.no_grad():
-            value, slope = loss.value(f, target), loss.slope(f, target)
+            first, value, slope = loss.value(f, target), loss.value(f, target), loss.slope(f, target)
             alone, unstacked = loss.value(f[1:], target), loss.value(f[1], target)
             expected = Loss.slope(loss, f, target) if type(loss).slope is not Loss.slope else slope
+    except Misuse:
+        raise
     except Exception as error:
         raise Misuse(f"loss {loss.name} must take {where}, but raised {_name(error)}") from error
+    if first.shape == value.shape and not torch.equal(first, value):
+        raise Misuse(f"loss {loss.name} must give the same number whenever it is called with the same outputs and targets: it keeps a "
+                     "state, or draws random numbers")
     if value.shape != (2,) or unstacked.ndim or not value.is_floating_point():
         raise Misuse(f"loss {loss.name} must give one number for each run, but for two runs of {where} its value has the shape "
                      f"{tuple(value.shape)}")

@@ -86,6 +86,11 @@ class FromTorch(Loss):
         elif self.kind == "elementwise" and not y.is_floating_point():
             y = (y if y.shape == f.shape else F.one_hot(y, f.shape[-1])).to(f.dtype)
         found = loss(f, y)
+        if not isinstance(found, torch.Tensor):
+            raise Misuse(f"loss {self.name} must return a tensor, one number or the loss of each sample, not a {type(found).__name__}")
+        if found.shape != f.shape[:found.ndim]:
+            raise Misuse(f"loss {self.name} must return one number, or losses (batch, ...) of the outputs' shape {tuple(f.shape)} or its "
+                         f"first dimensions, not {tuple(found.shape)}: targets of shape {tuple(y.shape)} may have been broadcast")
         return found.mean() if found.ndim else found
 
     def _over_runs(self, one: Function1, one_in_a_loop: Function1, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -128,6 +129,10 @@ def try_directions(optimizer: Any, kind: str = "") -> list[torch.Tensor]:
     Misuse : `direction` fails, returns something else than a tensor like g, or mixes the runs.
     """
     found = []
+    try:
+        optimizer = copy.deepcopy(optimizer)      # it may keep numbers of its own
+    except Exception as error:
+        raise Misuse(f"optimizer {kind} must be one that copy.deepcopy can copy, but gave {type(error).__name__}: {error}") from error
     for shape in ((2, 5), (2, 4, 3)):
         memories = [torch.zeros(shape, dtype=torch.float64) for _ in range(optimizer.memories)]
         alone = [m[:1].clone() for m in memories]
@@ -160,4 +165,24 @@ def check_own(optimizer: Any) -> Any:
     whole(f"memories of the optimizer {kind}", optimizer.memories, 0)
     check_settings(optimizer)
     try_directions(optimizer, kind)
+    _check_power(optimizer, kind)
     return optimizer
+
+
+def _check_power(optimizer: Any, kind: str) -> None:
+    """Raise `Misuse` if the first direction grows as the gradient and the power is 1, or does not change with it and the power is 2."""
+    small, large = (_first_direction(optimizer, scale).abs().sum() for scale in (1.0, 1e3))
+    if optimizer.power == 1 and torch.isclose(large, 1e3 * small, rtol=1e-6):
+        raise Misuse(f"power of the optimizer {kind} must be 2: its direction grows in proportion to the gradient, and with power 1 the "
+                     "step in theta would be gamma eta times it")
+    if optimizer.power == 2 and torch.isclose(large, small, rtol=1e-6):
+        raise Misuse(f"power of the optimizer {kind} must be 1: its direction does not change with the gradient's size, and with power 2 "
+                     "the step in theta would be eta/gamma times it")
+
+
+def _first_direction(optimizer: Any, scale: float) -> torch.Tensor:
+    """Return the first direction of a fixed matrix of one run, times `scale`."""
+    memory = [torch.zeros(1, 4, 3, dtype=torch.float64) for _ in range(optimizer.memories)]
+    with torch.no_grad():
+        direction: torch.Tensor = copy.deepcopy(optimizer).direction(scale * make_numbers((1, 4, 3), 0), memory, 0)
+    return direction

@@ -88,6 +88,8 @@ def from_loader(shown: Iterable[Any], held_out: Iterable[Any], classes: int | No
     if _forms(x) != _forms(x_held_out) or y.shape[1:] != y_held_out.shape[1:] or y.dtype != y_held_out.dtype:
         raise Misuse(f"held_out must give inputs and targets like shown, {_forms(x)} and {tuple(y.shape[1:])} of {y.dtype}, "
                      f"not {_forms(x_held_out)} and {tuple(y_held_out.shape[1:])} of {y_held_out.dtype}")
+    if y.is_complex() or y_held_out.is_complex():
+        raise Misuse(f"targets must be real numbers, class indices or booleans, not {y.dtype}")
     if y.dtype == torch.bool and y.ndim > 1 and not (_one_hot(y) and _one_hot(y_held_out)):      # several labels of each sample
         y, y_held_out = y.float(), y_held_out.float()
     if y.is_floating_point():

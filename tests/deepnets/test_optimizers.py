@@ -212,6 +212,26 @@ def test_ones_own_optimizer_is_trained_and_described():
     np.testing.assert_allclose(losses_of(Normalised(), [1.0], [ETA], steps=20)[:, 0], expected, rtol=1e-8)
 
 
+class Keeps:
+    """Momentum that it keeps itself, and a count of its calls."""
+
+    name, power = "keeps", 2
+
+    def __init__(self):
+        self.means, self.calls = {}, 0
+
+    def direction(self, g, memory, step):
+        self.calls += 1
+        self.means[g.shape] = 0.9 * self.means.get(g.shape, 0) + g
+        return self.means[g.shape] if self.calls < 50 else -g
+
+
+def test_numbers_that_an_optimizer_keeps_do_not_pass_from_one_training_to_the_next():
+    made = experiment(Keeps(), steps=15)
+    first, second = (made.measure(np.array([1.0]), np.array([ETA])).final_excess.item() for _ in range(2))
+    assert first == second
+
+
 class Wrong(Plain):
     def __init__(self, direction=None, **more):
         if direction is not None:
@@ -232,6 +252,8 @@ class Wrong(Plain):
     (lambda: Wrong(lambda g, m, t: g.sum()), r"of g's shape .* not a tensor of shape \(\)"),
     (lambda: Wrong(lambda g, m, t: g / g.norm()), "treat each run .* by itself"),
     (lambda: Wrong(lambda g, m, t: m[0]), "raised IndexError"),
+    (lambda: Wrong(power=1), "power of the optimizer Wrong must be 2: its direction grows in proportion to the gradient"),
+    (lambda: Wrong(lambda g, m, t: g.sign()), "power of the optimizer Wrong must be 1: its direction does not change"),
 ])
 def test_bad_input_is_refused_in_a_sentence(make, named):
     with pytest.raises(Misuse, match=named) as refused:

@@ -257,6 +257,9 @@ class Named(Exponential):
     (lambda: from_torch(focal, least=9.0), "above its least value, 9, for the zero output, .* but is 1.86"),
     (lambda: (lambda f, y: f.detach().square().mean() + 1), "but raised RuntimeError"), (lambda: Mixes(), "treat each run .* by itself"),
     (lambda: WrongSlope(), "slope of the loss exponential must be the derivative"),
+    (lambda: (lambda f, y: f.square().mean() * torch.rand(())), "keeps a state, or draws random numbers"),
+    (lambda: (lambda f, y: float(f.square().mean())), "must return a tensor, one number or the loss of each sample, not a float"),
+    (lambda: (lambda f, y: (f[:, :1] - f[:, :1].T).square() + 1), r"not \(2, 2\): targets .* may have been broadcast"),
     (lambda: (lambda f, y: (f - y).mean() + 1), r"\(2, 10\) and targets of shape \(2,\) of torch.int64, but raised"),
 ])
 def test_bad_input_is_refused_in_a_sentence(make, named):

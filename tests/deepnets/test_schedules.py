@@ -48,6 +48,7 @@ class Slow(schedules.Constant):
 @pytest.mark.parametrize(("schedule", "more", "named"), [
     (np.ones(19), {}, r"one factor for each of the 20 steps, not factors of shape \(19,\)"), ([-1.0] * 20, {}, "at least 0, not -1"),
     (lambda step, T: float("nan"), {}, "finite factors of at least 0, not nan"), (lambda step, T: "1", {}, "schedule must be numbers"),
+    (lambda step: 1.0, {}, r"schedule must be a callable \(step, T\) -> factor, but .* raised TypeError"),
     ("linear", {}, "schedule must be one of 'constant'"), (Slow(), {}, "Slow, a subclass of Constant"),
     (3.0, {}, "schedule must be one of"),
     (np.ones(20), {"steps": (10, 20)}, "steps must be one number, such as 20, with the schedule 'own'"),

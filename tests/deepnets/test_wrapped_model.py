@@ -146,6 +146,12 @@ def test_images_of_targets_with_the_classes_first():
     assert float(made.measure(np.array([1.0]), np.array([3.0])).final_excess.squeeze()) < 0.5
 
 
+def test_a_name_that_the_model_has_no_keyword_for_is_its_only_argument():
+    wrapped = deepnets.wrap(nn.Linear(3, 2), inputs="a")
+    for batch in (A, {"a": A}, {"a": A, "b": B}):
+        torch.testing.assert_close(wrapped(batch), wrapped.model(A))
+
+
 @pytest.mark.parametrize(("act", "named"), [
     (lambda: deepnets.wrap(lambda x: x), "model must be a torch.nn.Module"),
     (lambda: deepnets.wrap(Two(), inputs=()), "inputs must be None"),
@@ -163,6 +169,9 @@ def test_images_of_targets_with_the_classes_first():
     (lambda: tasks.from_loader([(np.array([np.ones(2), np.ones(3)], object), Y[:2])], [(A, Y)]), "unequal lengths"),
     (lambda: tasks.from_loader([{"x": A}], [(A, Y)], target="labels"), "target must be a key or a position"),
     (lambda: tasks.from_loader([{"x": A, "b": B, "y": Y}], [(A, Y)]), "shown must give pairs .* target=... is the key"),
+    (lambda: tasks.from_loader([(A, Y * 1j)], [(A, Y * 1j)]), "targets must be real numbers.* not torch.complex"),
+    (lambda: excess(lambda seed: deepnets.wrap(nn.Linear(3, 2), inputs=3), tasks.from_loader([(A, Y)], [(A, Y)])),
+     "inputs must be a position in the batch, which is one tensor, not 3"),
     (lambda: tasks.from_loader([(A, Y * 0)], [(A, Y * 0)], ignore_index=0), "ignore_index must leave some targets"),
 ])
 def test_bad_input_is_refused_in_a_sentence(act, named):
