@@ -107,11 +107,17 @@ def list_all() -> list[tuple[Entry, str]]:
     return [(entry, loss) for entry in ZOO.values() if entry.installed for loss in entry.losses]
 
 
+def list_once() -> list[tuple[Entry, str]]:
+    """Return every entry that is installed, with one loss, in turn."""
+    installed = [entry for entry in ZOO.values() if entry.installed]
+    return [(entry, entry.losses[i % len(entry.losses)]) for i, entry in enumerate(installed)]
+
+
 def list_part() -> list[tuple[Entry, str]]:
-    """Return a part of it: of each family the first and then every fourth entry, with one loss, in turn."""
+    """Return a part of it: of each family the first and then every eighth entry, with one loss, in turn."""
     part, seen = [], {}
     for entry in ZOO.values():
         count = seen[entry.family] = seen.get(entry.family, -1) + 1
-        if entry.installed and count % 4 == 0:
+        if entry.installed and count % 8 == 0:
             part.append((entry, entry.losses[len(part) % len(entry.losses)]))
     return part

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from textwrap import shorten
 
-from tests.deepnets.zoo.comparison import GAMMAS, compare, list_all
+from tests.deepnets.zoo.comparison import GAMMAS, compare, list_once
 from tests.deepnets.zoo.entry import ZOO
 from tests.deepnets.zoo.reference import STEPS
 
@@ -16,10 +16,10 @@ Row = tuple[str, str, str, float | None, str]      # module, loss, how it was tr
 
 
 def measure(sources: str, libraries: dict[str, str]) -> list[Row]:
-    """Return a row for each module and loss; the arguments, of which none is used, are what a cached result depends on."""
+    """Return a row for each module, with one loss; the arguments, of which none is used, are what a cached result depends on."""
     from joblib import Parallel, delayed
 
-    return Parallel(n_jobs=2)(delayed(measure_one)(entry.name, loss) for entry, loss in list_all())
+    return Parallel(n_jobs=2)(delayed(measure_one)(entry.name, loss) for entry, loss in list_once())
 
 
 def measure_one(name: str, loss: str) -> Row:
