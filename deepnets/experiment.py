@@ -15,6 +15,7 @@ from torch import nn
 from deepnets import losses, optimizers, precision, schedules
 from deepnets.batched.graph import as_compile
 from deepnets.batched.state import reference_tensor
+from deepnets.bound_copies import refuse_bound_copies
 from deepnets.centered.functional import trainable
 from deepnets.centered.source_line import name_source_line
 from deepnets.device import as_device, threads_for
@@ -311,9 +312,15 @@ class DeepExperiment(Experiment):
 
     def theta_0(self, seed: int) -> nn.Module:
         """Return the network of a seed at theta_0, in this experiment's dtype and on its device, after it has been tried out."""
-        network, dtype = build_network(self.network, seed, self.device), DTYPES[self.precision]
+        first, dtype = "method" not in self._computed and not hasattr(self.network, "scalings"), DTYPES[self.precision]
+
+        def examine(module: nn.Module) -> None:
+            check_size(module, dtype, self.device)
+            refuse_bound_copies(module, self.task, seed, self.batch_size, self.loss)
+
+        network = build_network(self.network, seed, self.device, examine if first else None)
         check_size(network, dtype, self.device)
-        if "method" not in self._computed and (self.method == "copies" or not hasattr(self.network, "scalings")):
+        if first or (self.method == "copies" and "method" not in self._computed):
             trial = place_module(copy_module(network), self.device, dtype)
             try_out(trial, self.task, seed, self.loss)
             self._computed["method"] = choose_method(trial, self.task, self.loss, seed, self.method, self.batch_size, self.compile,

@@ -15,7 +15,7 @@ from deepnets.batched.self_check import find_disagreement
 from deepnets.batched.stack import choose_stack
 from deepnets.centered import Operand, Unsupported
 from deepnets.centered.centered import FellBack
-from deepnets.centered.functional import refuse_write, trainable
+from deepnets.centered.functional import refuse_other_parameters, refuse_write, trainable
 from deepnets.centered.propagation import propagate_pairs
 from deepnets.centered.random_state import save_random_state
 from deepnets.centered.source_line import find_source_line
@@ -68,6 +68,7 @@ def try_out(module: nn.Module, task: Task, seed: int, loss: Loss) -> None:
                      f"{f' ({line})' if line else ''}") from error
     finally:
         restore()
+    refuse_other_parameters(trial, trainable(module))
     for n, p in trainable(trial).items():
         refuse_write(n, p, trainable(module)[n])
     shapes = loss.shapes(y, task.out_features)

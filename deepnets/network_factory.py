@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -21,7 +22,7 @@ FINGERPRINT_SEED = 0       # the same for every experiment, so that a store can 
 _building = threading.RLock()      # the random states are those of the whole process
 
 
-def build_network(network: Any, seed: int, device: str = "cpu") -> nn.Module:
+def build_network(network: Any, seed: int, device: str = "cpu", examine: Callable[[nn.Module], None] | None = None) -> nn.Module:
     """Return the module that a network has for a seed, in the dtype and on the device that it is built with.
 
     The random states of torch, numpy and Python are set to the seed while a factory runs, and restored. A factory's module is copied, so
@@ -32,26 +33,32 @@ def build_network(network: Any, seed: int, device: str = "cpu") -> nn.Module:
     network : a specification, or a callable seed -> torch.nn.Module.
     seed : of the weights.
     device : of the experiment.
+    examine : called with the factory's own module once it has been copied; it leaves it as it is.
 
     Raises
     ------
-    Misuse : memory runs out; the factory returns something else, or a module that cannot be copied.
+    Misuse : memory runs out; the factory takes no argument, returns something else, or a module that cannot be copied.
     """
     specified = hasattr(network, "scalings")
+    if not specified:
+        _check_signature(network)
     with nullcontext() if specified else _seed_everything(seed, device):
         module = _call(getattr(network, "build", network), seed)
     if not isinstance(module, nn.Module):
         raise Misuse(f"network must return a torch.nn.Module, but for seed {seed} it returned {module!r}")
     if specified:
         return module
-    if hooked := [n for n, p in module.named_parameters() if p._backward_hooks]:
+    if hooked := [n for n, p in module.named_parameters() if p._backward_hooks or p._post_accumulate_grad_hooks]:
         raise Misuse(f"network must have no gradient hooks on its parameters, which copies lose, but {', '.join(hooked)} of "
                      f"{type(module).__name__} have: a torch.autograd.Function in the forward pass does the same")
     try:
-        return copy_module(module)
+        copied = copy_module(module)
     except Exception as error:
         raise Misuse(f"network must return a module that copy.deepcopy can copy, but {type(module).__name__} gave "
                      f"{type(error).__name__}: {error}") from error
+    if examine is not None:
+        examine(module)
+    return copied
 
 
 def copy_module(module: nn.Module) -> nn.Module:
@@ -64,6 +71,19 @@ def copy_module(module: nn.Module) -> nn.Module:
         if p.requires_grad and not is_lazy(q):
             q.requires_grad_(True)
     return copied
+
+
+def _check_signature(network: Any) -> None:
+    """Raise `Misuse` if a callable does not take the seed; one without a signature is called."""
+    try:
+        signature = inspect.signature(network)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(0)
+    except TypeError as error:
+        raise Misuse(f"network must be a callable that takes the seed alone, as in lambda seed: ..., but its signature is "
+                     f"{signature}: {error}") from error
 
 
 def _call(build: Any, seed: int) -> Any:

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from deepnets.batched.copies_stack import Copies
 from deepnets.batched.stack import Stack, choose_stack
 from deepnets.batched.state import TOO_FAR, Parameters, RunningStatistics, real_parameters, reference_tensor, zero_differences
+from deepnets.centered.functional import refuse_other_parameters
 from deepnets.held_out import HeldOut
 from deepnets.losses import Loss
 from deepnets.networks.parametrization import Scaling
@@ -152,6 +154,8 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
                 moved = optimizer.direction(gradient.pop(n), memory[n], step)     # freed before the next is computed
                 by = rate * (recipe.rates[n] * float(recipe.factors[step]))
                 d.addcmul_(moved, by.reshape(-1, *[1] * (d.ndim - 1)), value=-1)
+    for network in (module, *(running.moved if isinstance(running, Copies) else ())):
+        refuse_other_parameters(network, u)
     return TrainingResult(losses, zero_losses, evaluations.dead, evaluations.accuracy, evaluations.held_out)
 
 

@@ -6,7 +6,7 @@ of recurrent modules.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,3 +63,11 @@ def refuse_write(name: str, parameter: torch.Tensor, before: torch.Tensor) -> No
     if not torch.equal(parameter, before):
         raise Misuse(f"network must not write into its parameters as it is called, as it does into {name}: use torch.nn.utils.parametrize, "
                      "or compute with another tensor")
+
+
+def refuse_other_parameters(module: nn.Module, names: Iterable[str]) -> None:
+    """Raise `Misuse` if calls of a network have changed which parameters are trainable; `names` were before."""
+    if changed := sorted(trainable(module).keys() ^ set(names)):
+        raise Misuse(f"network must have the same trainable parameters in every call, but {', '.join(changed)} of {type(module).__name__} "
+                     "became a parameter, or changed requires_grad, as it was called: create and freeze parameters within the function "
+                     "that builds the network")
