@@ -102,10 +102,13 @@ def _run_copies(module: nn.Module, copies: list[nn.Module], x: Inputs, size: flo
     first = _call(copies[0], x)
     restore()
     second = _call(copies[1], x)
-    changing = [b for b, c in zip(module.buffers(), copies[0].buffers(), strict=True) if not torch.equal(b, c)]
+    after = dict(copies[0].named_buffers())
+    changing = [b for n, b in module.named_buffers() if n not in after or not torch.equal(b, after[n])]
     with _elsewhere([*trainable(module).values(), *changing]):
         restore()
-        third = _call(copies[2], x)
+        third: Outputs = []      # what fails only now uses what has been moved
+        with suppress(Exception):
+            third = _call(copies[2], x)
     return first, second, third, [(m, n) for (m, n), value in before.items() if vars(copies[0].get_submodule(m)).get(n) is value]
 
 
@@ -153,11 +156,11 @@ def _agree_in(p: torch.Tensor, q: torch.Tensor) -> bool:
     if not p.is_floating_point() and not p.is_complex():
         return True      # indices may switch by rounding
     wide = torch.complex128 if p.is_complex() else torch.float64
+    allowed = max(ALLOWED, 10 * torch.finfo(p.dtype).eps)
     finite = torch.isfinite(p)
     if not torch.equal(finite, torch.isfinite(q)):
         return False
     p, q = p[finite].to(wide), q[finite].to(wide)
-    allowed = max(ALLOWED, 10 * torch.finfo(p.dtype).eps)
     return bool((p - q).norm() <= allowed * q.norm())
 
 

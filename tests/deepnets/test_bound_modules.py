@@ -95,8 +95,30 @@ class ReadsItsMean(Two):
         return torch.tanh(h - self.read())
 
 
+class RegistersLater(Lambda):
+    """Its copies have a buffer more once they have been called."""
+
+    def forward(self, x):
+        if not hasattr(self, "seen"):
+            self.register_buffer("seen", torch.zeros(()))
+        return super().forward(x)
+
+
+class RefusesOthers(Two):
+    """Its lambda raises where the original's parameters are others than at first."""
+
+    def __init__(self):
+        super().__init__()
+        first = self.a.weight.detach().clone()
+        self.f = lambda: self.a if torch.equal(self.a.weight, first) else None
+
+    def forward(self, x):
+        return self.b(torch.tanh(self.f()(x)))
+
+
 @pytest.mark.parametrize("method", ["auto", "copies"])
 @pytest.mark.parametrize("network", [forward_of_the_original, variables_of_the_function, lambda s: Lambda(), lambda s: LambdaBeforeZero(),
+                                     lambda s: RegistersLater(), lambda s: RefusesOthers(),
                                      output_of_the_original, hook_with_the_original, lambda s: ReadsItsMean()])
 def test_copies_that_use_the_original_are_refused(network, method):
     with pytest.raises(Misuse, match="still use the module that the function built"):
