@@ -17,10 +17,12 @@ from deepnets.batched.graph import as_compile
 from deepnets.batched.state import reference_tensor
 from deepnets.bound_copies import refuse_bound_copies
 from deepnets.centered.functional import trainable
+from deepnets.centered.pair import Operand
 from deepnets.centered.source_line import name_source_line
 from deepnets.device import as_device, threads_for
 from deepnets.failed_runs import Failure
 from deepnets.memory import count_fitting_runs, estimate, split_held_out, train_in_pieces
+from deepnets.module_state import find_difference, read_state
 from deepnets.network_check import METHODS, choose_method, place_module, try_out
 from deepnets.network_factory import FINGERPRINT_SEED, build_network, compute_fingerprint, copy_module
 from deepnets.own_loss import describe_own_loss
@@ -278,6 +280,8 @@ class DeepExperiment(Experiment):
         most = self._count_fitting_runs(module)
         recipe = self.recipe(module)
         stack = recipe.choose_stack(module, self.compile)
+        own, state = not hasattr(self.network, "scalings"), read_state(module, (Operand,))
+        untouched = copy_module(module) if own else module
         # a fault of the task is raised before training, and not for every run
         batch(recipe, seed, 0, reference_tensor(module))
         held_out(recipe, reference_tensor(module))
@@ -285,6 +289,10 @@ class DeepExperiment(Experiment):
         parameters = sum(p.numel() for p in module.parameters())
 
         def train_runs(which: np.ndarray) -> dict[str, np.ndarray]:
+            nonlocal module, stack
+            if own and find_difference(state, read_state(module, (Operand,))):      # what runs before have left
+                module = copy_module(untouched)
+                stack = recipe.choose_stack(module, self.compile)
             with arithmetic(self.precision, self.device), threads_for(parameters, self.batch_size, self.device), name_source_line():
                 result = train(module, stack, recipe, gammas[which], etas[which], seed)
             return compute_variables(result, self.loss, self.horizons, self.curves, self.task.classes is not None, self.rho)

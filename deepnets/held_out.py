@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from deepnets.batched.copies_stack import copy_inputs
 from deepnets.batched.stack import Stack
 from deepnets.batched.state import Parameters, RunningStatistics
 from deepnets.losses import Loss
@@ -67,7 +68,7 @@ class HeldOut:
         """Return whether all samples have the output of the first; for most networks the first part shows that they do not."""
         first = None
         for x, _ in self.parts:
-            f = network(x)
+            f = network(copy_inputs(x))      # a module may write into its inputs
             first = f[:1] if first is None else first
             if not bool((f - first).abs().amax() <= CONSTANT * f.abs().amax()):
                 return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from deepnets.centered.random_state import save_random_state
 from deepnets.centered.source_line import find_source_line
 from deepnets.losses import Loss
 from deepnets.losses.check import check_loss
+from deepnets.module_state import find_difference, read_state, replace_passing
 from deepnets.network_factory import copy_module
 from deepnets.precision import arithmetic
 from deepnets.tasks import Task
@@ -30,7 +32,6 @@ from validation.user_warnings import warn_user
 
 METHODS = ("auto", "pairs", "copies")
 GAMMA = 1e-3     # of the trial
-ROWS = 8         # of the batches of the self-check, or the whole batch if it has fewer
 
 
 def place_module(module: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
@@ -128,8 +129,7 @@ def _find_obstacle(module: nn.Module, task: Task, loss: Loss, seed: int, batch_s
                    centred: bool) -> str | None:
     """Return why pairs cannot be trained, or None."""
     like = next(iter(trainable(module).values())).real
-    rows = min(ROWS, batch_size)
-    batches = [place_like(draw_batch(task, seed, step, rows, loss)[0], like) for step in (0, 1)]
+    batches = [place_like(draw_batch(task, seed, step, batch_size, loss)[0], like) for step in (0, 1)]
     u = {n: torch.zeros_like(p) for n, p in trainable(module).items()}
     drawn = _read_others()
     try:
@@ -161,8 +161,8 @@ class _Stale:
 
 def _try_twice(module: nn.Module, u: dict[str, torch.Tensor], x: Inputs) -> torch.Tensor:
     """Return f~ by pairs, or raise `Unsupported` if the module keeps a state among its attributes from one call to the next."""
-    tensors: list[dict[tuple[nn.Module, str], torch.Tensor]] = []
-    holders: dict[str, nn.Module] = {}
+    states: list[dict[str, Any]] = []
+    holders: list[str] = []
     for _ in range(2):
         try:
             f = propagate_pairs(module, u, GAMMA, (copy_inputs(x),))[0]
@@ -171,14 +171,11 @@ def _try_twice(module: nn.Module, u: dict[str, torch.Tensor], x: Inputs) -> torc
                 raise
             raise Unsupported(f"{', '.join(holders)} keeps a tensor from one call of the network to the next, and differences cannot be "
                               "propagated through it") from error
-        tensors.append({(m, n): v.clone() for m in module.modules() for n, v in vars(m).items() if isinstance(v, torch.Tensor)})
-        holders = {n: m for m in module.modules() for n, v in vars(m).items() if isinstance(v, Operand)}
-        for n, m in holders.items():
-            setattr(m, n, _Stale())
-    for (m, n), v in tensors[1].items():
-        before = tensors[0].get((m, n))
-        if before is None or before.shape != v.shape or not torch.equal(before, v):
-            raise Unsupported(f"{n} is a tensor that the network changes as it is called, and differences cannot be propagated through it")
+        states.append(read_state(module, (Operand, _Stale)))
+        holders = replace_passing(module, (Operand,), _Stale)
+    if name := find_difference(*states):
+        kind = "tensor" if isinstance(vars(module).get(name), torch.Tensor) else "state"
+        raise Unsupported(f"{name} is a {kind} that the network changes as it is called, and differences cannot be propagated through it")
     return f      # type: ignore[no-any-return]
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from deepnets.module_state import list_results
 from validation.arguments import Misuse
 
 FINGERPRINT_SEED = 0       # the same for every experiment, so that a store can be extended by any seeds
@@ -63,8 +64,7 @@ def build_network(network: Any, seed: int, device: str = "cpu", examine: Callabl
 
 def copy_module(module: nn.Module) -> nn.Module:
     """Return a deep copy; results of computations among the attributes, which torch does not copy, are copied without their graphs."""
-    detached = {id(x): x.detach().clone() for m in module.modules() for x in vars(m).values()
-                if isinstance(x, torch.Tensor) and not x.is_leaf}
+    detached = {id(x): x.detach().clone() for x in list_results(module)}
     with torch.no_grad():      # parameters of a scripted module would be copied with a graph, and not be trained
         copied = copy.deepcopy(module, detached)     # type: ignore[arg-type]
     for p, q in zip(module.parameters(), copied.parameters(), strict=True):

@@ -29,7 +29,7 @@ LAYERS = {
     "deepnets": ["__main__ cli", "pipeline netcdf_sweep parts", "diffusion", "cli_options", "observation", "phenomena", "checks",
                  "cost", "experiment preflight network_check bound_copies", "run_variables", "own_loss", "network_edges", "theory titles",
                  "kernels", "curvature", "memory failed_runs", "training", "run_outcomes held_out", "batched", "networks tasks", "centered",
-                 "optimizers schedules losses precision device run_arguments network_factory wrapped_model", "behaviour"],
+                 "optimizers schedules losses precision device run_arguments network_factory wrapped_model", "behaviour module_state"],
     "toymodels": ["cli predict_cli edge_accuracy", "simulate", "theory", "run_outcomes kernels", "losses models optimizers schedules",
                   "arithmetic background"],
 }

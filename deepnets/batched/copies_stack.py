@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
-from deepnets.batched.state import TOO_FAR, Parameters, evaluation_mode
+from deepnets.batched.state import TOO_FAR, Parameters
 from deepnets.centered.functional import refuse_write, trainable
 from deepnets.centered.propagation import LEAST_STEP, as_complex
 from deepnets.centered.random_state import save_random_state
 from deepnets.centered.widening import WIDE, Widening
 from deepnets.losses import Loss
+from deepnets.module_state import list_slots
 from deepnets.network_factory import copy_module
 from deepnets.tasks.task import Inputs
 
@@ -75,16 +76,16 @@ class Copies:
         return torch.full_like(self.evaluate(self.frozen, x), torch.nan)
 
     def evaluate(self, network: nn.Module, x: Inputs) -> torch.Tensor:
-        """Return a network's output in evaluation mode; its state stays, and so do the random generators'."""
-        restore, restore_state = save_random_state(), _save_state(network)
+        """Return a network's output in evaluation mode; what training goes on with stays: its state and the random generators'."""
+        restore = save_random_state()
+        network = copy_module(network).eval()
         try:
             # with a graph: some modules need one, and torch's fused paths without one round differently
-            with Widening(self.drawn), evaluation_mode(network), torch.enable_grad():
+            with Widening(self.drawn), torch.enable_grad():
                 output: torch.Tensor = network(copy_inputs(x)).detach()
             return output
         finally:
             restore()
-            restore_state()
 
 
 class CopiesStack:
@@ -143,10 +144,11 @@ class CopiesStack:
                 if not y.is_meta:
                     copies.check_parameters(u, gamma, i)
                 if f.requires_grad:
-                    slope = loss.slope(output, y).to(f.dtype)
+                    # of a backward of the module's own that is not linear, only the loss's true gradient in f(theta) will do
+                    slope, scale = _scale_slope(loss.slope(output, y), g, f.dtype)
                     with Widening(self.drawn):      # what a checkpoint computes again
-                        f.backward(slope)      # d f~/du = df/dtheta: the two gammas cancel
-                _collect(copies.parameters[i], gradient, i)
+                        f.backward(slope)
+                    _collect(copies.parameters[i], gradient, i, scale)
             else:      # diverged; what is not finite stays so
                 _fill_row(gradient, i)
         restore()
@@ -166,6 +168,16 @@ def _find_finite(u: Parameters, gamma: torch.Tensor) -> list[bool]:
     largest = torch.stack([d.reshape(len(d), -1).abs().amax(1) for d in u.values()]).amax(0)
     found: list[bool] = (largest * gamma <= TOO_FAR).tolist()
     return found
+
+
+def _scale_slope(slope: torch.Tensor, gamma: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, float]:
+    """Return the loss's derivative in f(theta), and the factor from the gradient in theta to that in u."""
+    if not slope.is_meta:
+        scaled = (slope / gamma).to(dtype)
+        if bool(torch.isfinite(scaled).all()):
+            return scaled, float(gamma)
+    # narrow outputs cannot hold it
+    return slope.to(dtype), 1.0
 
 
 def _fill_row(gradient: Parameters, i: int) -> None:
@@ -188,10 +200,13 @@ def widen(module: nn.Module) -> nn.Module:
     """Return a copy of a module in float64 (complex128), with the tensors among its attributes."""
     module = copy_module(module)
     module._apply(_widen_tensor)
-    for m in module.modules():
-        for name, x in list(vars(m).items()):
-            if not name.startswith("_") and isinstance(x, torch.Tensor | list | tuple | dict):
-                setattr(m, name, tree_map(_widen_tensor, x))
+    wide: dict[int, tuple[torch.Tensor, Any]] = {}      # what is held twice stays one tensor, and a container stays itself
+    for holder, key in list_slots(module):
+        x = holder[key]
+        if isinstance(x, tuple) and any(_widen_tensor(t) is not t for t in tree_leaves(x)):
+            holder[key] = tree_map(_widen_tensor, x)
+        elif isinstance(x, torch.Tensor) and not isinstance(x, nn.Parameter):
+            holder[key] = wide.setdefault(id(x), (x, _widen_tensor(x)))[1]
     return module
 
 
@@ -199,30 +214,10 @@ def _widen_tensor(x: Any) -> Any:
     return x.to(WIDE[x.dtype]) if isinstance(x, torch.Tensor) and x.dtype in WIDE else x
 
 
-def _collect(parameters: Mapping[str, torch.Tensor], gradient: Parameters, i: int) -> None:
-    """Move the parameters' gradients to row i; a complex one is its real and imaginary part."""
+def _collect(parameters: Mapping[str, torch.Tensor], gradient: Parameters, i: int, scale: float) -> None:
+    """Move the parameters' gradients, times `scale`, to row i; a complex one is its real and imaginary part."""
     for n, p in parameters.items():
         if p.grad is not None:
             g = p.grad.to_dense() if p.grad.is_sparse else p.grad
-            gradient[n][i] = torch.view_as_real(g) if g.is_complex() else g
+            gradient[n][i] = (torch.view_as_real(g) if g.is_complex() else g) * scale
             p.grad = None
-
-
-def _save_state(module: nn.Module) -> Callable[[], None]:
-    """Return a function that restores the buffers and the attributes of a module and its submodules."""
-    attributes = [(m, dict(vars(m))) for m in module.modules()]
-    buffers = [(m._buffers, dict(m._buffers)) for m in module.modules() if type(m._buffers) is dict]
-    values = [(b, b.clone()) for b in module.buffers()]
-
-    def restore() -> None:
-        for m, own in attributes:
-            for name in vars(m).keys() - own.keys():
-                del vars(m)[name]
-            vars(m).update(own)
-        for slots, tensors in buffers:
-            slots.update(tensors)
-        with torch.no_grad():
-            for buffer, value in values:
-                if not buffer.is_meta and not torch.equal(buffer, value):
-                    buffer.copy_(value)
-    return restore

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.func import grad_and_value, vjp, vmap
 
+from deepnets.batched.copies_stack import copy_inputs
 from deepnets.batched.graph import RecordedFunction
 from deepnets.batched.state import Parameters, RunningStatistics, evaluation_mode
 from deepnets.centered.functional import substitute
@@ -37,7 +38,7 @@ class VectorisedStack:
 
     def outputs(self, u: Parameters, gamma: torch.Tensor, x: torch.Tensor, running: RunningStatistics | None = None) -> torch.Tensor:
         """Return the outputs in evaluation mode, (P, batch, ..., K)."""
-        running = running or RunningStatistics.of_module(self.module, len(gamma))
+        x, running = copy_inputs(x), running or RunningStatistics.of_module(self.module, len(gamma))
         with torch.no_grad(), evaluation_mode(self.module), substitute(self.module, running.frozen):
             return vmap(lambda d, g, e: propagate_pairs(self.module, d, g, (x,), drift=e, centred=self.centred)[0],
                         randomness="same")(u, gamma, running.drift)
@@ -49,7 +50,7 @@ class VectorisedStack:
         key = (id(loss), self.module.training)      # a loss of one's own may have no hash; the step refers to it, so that the id stays its
         if key not in self._steps:
             self._steps[key] = RecordedFunction(self._build_step(loss), self.compile)
-        value, gradient, frozen, drift = self._steps[key](u, gamma, x, y, running.frozen, running.drift)
+        value, gradient, frozen, drift = self._steps[key](u, gamma, copy_inputs(x), y, running.frozen, running.drift)
         if self.module.training:
             running.update(frozen, drift)
         return value, gradient

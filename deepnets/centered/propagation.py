@@ -18,6 +18,7 @@ from deepnets.centered.einops_backend import register_backend
 from deepnets.centered.functional import statistics, substitute
 from deepnets.centered.random_state import save_random_state
 from deepnets.centered.widening import Widening
+from deepnets.module_state import find_change, read_state
 
 LEAST_STEP = 1e-8     # of float64 copies: below it, subtraction loses more than the linearised network is off by
 
@@ -51,10 +52,10 @@ def propagate_pairs(module: nn.Module, u: Mapping[str, Any], gamma: float | torc
     buffers = dict(module.named_buffers())
     moving = {n: Pair(buffers[n], drift[n] if drift else torch.zeros_like(buffers[n]), gamma) for n in statistics(module)}
     counted = {n: b.clone() for n, b in buffers.items() if n not in moving}
-    numbers = _list_numbers(module)
+    state = _list_numbers(module)
     with substitute(module, values | moving | counted):
         output = module(*inputs, **(kwargs or {}))
-    _refuse_own_state(module, buffers, counted, numbers)
+    _refuse_own_state(module, buffers, counted, state)
     return tree_map(_difference if centred else lambda x: _quotient(x, gamma), output), moving
 
 
@@ -63,20 +64,26 @@ def as_complex(d: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
     return torch.view_as_complex(d) if parameter.is_complex() and not d.is_complex() else d
 
 
-def _list_numbers(module: nn.Module) -> dict[tuple[str, str], Any]:
-    """Return the numbers among the attributes of submodules, by module and attribute; none within transforms, which are slow enough."""
-    if torch._C._are_functorch_transforms_active():
-        return {}
-    return {(prefix, n): x for prefix, m in module.named_modules() for n, x in vars(m).items()
-            if isinstance(x, int | float) and n != "training"}
+def _list_numbers(module: nn.Module) -> tuple[dict[tuple[str, str], Any], dict[str, Any]]:
+    """Return the numbers among the attributes of submodules, by module and attribute, and all else but tensors that the module holds.
+
+    Both are empty within transforms, which are slow enough.
+    """
+    if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
+        return {}, {}
+    return ({(prefix, n): x for prefix, m in module.named_modules() for n, x in vars(m).items()
+             if isinstance(x, int | float) and n != "training"}, read_state(module, (Operand,), tensors=False))
 
 
-def _refuse_own_state(module: nn.Module, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor], numbers: Any) -> None:
-    """Raise `Unsupported` if a module has moved a buffer or a number of its own in a call: its two networks have one of them each."""
-    if numbers != (now := _list_numbers(module)):
+def _refuse_own_state(module: nn.Module, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor], state: Any) -> None:
+    """Raise `Unsupported` if a module has moved a buffer or a state of its own in a call: its two networks have one of them each."""
+    (numbers, others), (now, others_now) = state, _list_numbers(module)
+    if numbers != now:
         changed = next(k for k in (*numbers, *now) if numbers.get(k) != now.get(k))
         raise Unsupported(f"{'.'.join(filter(None, changed))} is a number that the network changes as it is called, and differences cannot "
                           "be propagated through it")
+    if name := find_change(others, others_now):
+        raise Unsupported(f"{name} is a state that the network changes as it is called, and differences cannot be propagated through it")
     for name, buffer in after.items():
         if name.endswith("num_batches_tracked"):
             continue
@@ -126,7 +133,7 @@ def subtract_copies(module: nn.Module, u: Mapping[str, Any], gamma: float, input
     theta = {n: cast(p.detach()) for n, p in module.named_parameters()}
     u = {n: as_complex(cast(d), theta[n]) for n, d in u.items()}
     arguments, named = tree_map(cast, tuple(inputs)), tree_map(cast, dict(kwargs or {}))
-    numbers = _list_numbers(module)
+    state = _list_numbers(module)
     left: dict[bool, Any] = {}
 
     def evaluate(parameters: Mapping[str, Any], scale: float) -> Any:
@@ -135,7 +142,7 @@ def subtract_copies(module: nn.Module, u: Mapping[str, Any], gamma: float, input
         before = {n: b.clone() for n, b in counted.items()}
         with substitute(module, theta | dict(parameters) | mine), Widening(own) if dtype == torch.float64 else nullcontext():
             output = module(*arguments, **named)
-        _refuse_own_state(module, before, counted, numbers)
+        _refuse_own_state(module, before, counted, state)
         left[scale != 0] = {n: mine[n].detach() for n in moving}
         return output
 

@@ -179,11 +179,12 @@ def build(make, seed=0):
 
 def widened(module):
     """A float64 copy; it must not cast to float32 inside."""
+    trained = [p.requires_grad for p in module.parameters()]
     with torch.no_grad():
         module = copy.deepcopy(module)._apply(lambda t: t.to(torch.complex128 if t.is_complex() else torch.float64
                                                              if t.is_floating_point() else t.dtype))
-    for p in module.parameters():
-        p.requires_grad_(True)
+    for p, requires_grad in zip(module.parameters(), trained, strict=True):
+        p.requires_grad_(requires_grad)
     if isinstance(module, KeptTensor):
         module.average = module.average.double()
     return module

@@ -157,3 +157,49 @@ def test_gradient_hooks_on_parameters_are_refused():
 
     with pytest.raises(Misuse, match=r"gradient hooks .* a\.weight of Plain"):
         experiment(make).check()
+
+
+class ClipsByHook(Plain):
+    def forward(self, x):
+        h = torch.tanh(self.a(x))
+        if h.requires_grad:
+            h.register_hook(lambda g: g.clamp(-1e-4, 1e-4))
+        return self.b(h)
+
+
+class Normalised(torch.autograd.Function):
+    """The identity, whose backward gives a gradient of norm 0.01."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return 1e-2 * g / g.norm().clamp(min=1e-300)
+
+
+class NormalisesGradient(Plain):
+    def forward(self, x):
+        return self.b(Normalised.apply(torch.tanh(self.a(x))))
+
+
+@pytest.mark.parametrize("make", [ClipsByHook, NormalisesGradient])
+def test_a_backward_that_is_not_linear_has_the_loss_s_gradient_in_theta(make):
+    module, gamma, eta = build(make), np.array([1e-4, 1.0, 1e4]), np.array([2e-9, 0.2, 2e3])
+    expected = np.stack([train_plainly(module, g, e) for g, e in zip(gamma, eta, strict=True)], 1)
+    np.testing.assert_allclose(losses_of(widened(module), CopiesStack(module), gamma, eta), expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("gamma", [1e-30, 1e30])
+def test_gradients_of_copies_at_extreme_gammas(gamma):
+    # at u = 0 the gradient in u does not depend on gamma
+    module = widened(build(Plain))
+    x, y = DIGITS.batch(0, 0, 8)
+    u = {n: torch.zeros(2, *p.shape, dtype=p.dtype) for n, p in module.named_parameters()}
+    loss = as_loss("mse")
+    _, gradient = CopiesStack(module).gradients(u, torch.tensor([1.0, gamma], dtype=torch.float64), x.double(),
+                                                loss.target(y, 10, torch.float64), loss)
+    for g in gradient.values():
+        assert g[0].abs().max() > 0
+        torch.testing.assert_close(g[1], g[0], rtol=1e-12, atol=1e-300)
