@@ -19,7 +19,7 @@ from torch import nn
 PASSING = "a result of the last call"       # in place of a tensor that has a meaning within one call alone
 PLAIN = (bool, int, float, complex, str, bytes, np.generic, torch.dtype, torch.device)
 OUTSIDE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, weakref.ReferenceType)
-STRUCTURE = frozenset({"training", "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_flat_weights"})
+STRUCTURE = frozenset({*vars(nn.Module()), "_flat_weights"})       # of every module, hooks among it, and of recurrent ones
 
 
 def read_state(module: nn.Module, passing: tuple[type, ...] = (), tensors: bool = True) -> dict[str, Any]:
@@ -85,8 +85,8 @@ def _walk_slots(module: nn.Module) -> Iterator[tuple[str, Any, Any]]:
 
 def _visit(module: nn.Module) -> Iterator[tuple[str, Any, bool]]:
     """Yield path, value, and whether the value is a dictionary of attributes, depth first; each object once."""
-    known = list(module.modules())
-    seen = {id(p) for p in module.parameters() if p.requires_grad} | {id(m) for m in known}
+    members = {id(m) for m in module.modules()}
+    seen = {id(p) for p in module.parameters() if p.requires_grad} | members
     alive: list[Any] = []      # what is made on the way; the id of what is gone could be another's
 
     def visit(path: str, x: Any) -> Iterator[tuple[str, Any, bool]]:
@@ -133,12 +133,17 @@ def _visit(module: nn.Module) -> Iterator[tuple[str, Any, bool]]:
                 yield from visit(f"{path}.{name}".lstrip("."), item)
         if isinstance(m, torch.jit.ScriptModule):
             return
-        hidden = {n: x for n, x in vars(m).items() if n not in STRUCTURE and not n.endswith("_hooks")}
         yield path, vars(m), True
-        for name, item in hidden.items():
-            yield from visit(f"{path}.{name}".lstrip("."), item)
-        for name, item in list(m._modules.items()):
-            yield from visit(f"{path}.{name}".lstrip("."), item)
+        for name, item in list(vars(m).items()):
+            if name not in STRUCTURE and item is not None:
+                where = f"{path}.{name}" if path else name
+                if isinstance(item, PLAIN):
+                    yield where, item, False
+                else:
+                    yield from visit(where, item)
+        if id(m) not in members:
+            for name, item in list(m._modules.items()):
+                yield from visit(f"{path}.{name}".lstrip("."), item)
 
     def visit_object(path: str, x: Any) -> Iterator[tuple[str, Any, bool]]:
         slots = {n: getattr(x, n) for c in type(x).__mro__ for n in _list_slots(c) if hasattr(x, n)}

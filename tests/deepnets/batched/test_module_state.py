@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from deepnets import DeepExperiment, FellBack
+from deepnets.batched.copies_stack import CopiesStack
 from deepnets.module_state import find_change, find_difference, list_results, read_state
 from tests.deepnets.batched.own_networks import DIGITS, Plain, build, train_plainly
 from tests.deepnets.batched.test_copies_stack import ETA, GAMMA, experiment
@@ -211,3 +212,12 @@ def test_a_state_is_read_by_value():
     module.kept["d"] = [module.a(torch.ones(1, 64))]
     assert list_results(module) == module.kept["d"]
     assert find_difference(read_state(module, tensors=False), read_state(module)) is not None
+
+
+def test_a_container_that_two_modules_hold_stays_one_in_copies():
+    module = Plain()
+    module.kept = module.a.kept = {"mean": torch.zeros(2), "means": deque([torch.ones(3)])}
+    wide = CopiesStack(module).module
+    assert wide.kept is wide.a.kept
+    assert {wide.kept["mean"].dtype, wide.kept["means"][0].dtype} == {torch.float64}
+    assert module.kept["mean"].dtype == torch.float32
