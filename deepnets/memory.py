@@ -46,18 +46,18 @@ class Need:
 def estimate(module: nn.Module, recipe: Recipe, evaluated: bool = True) -> Need:
     """Return the need of training: u, its gradient, the optimizer's memories, moved weights, activations, held-out samples.
 
-    A training step, a drop of runs and an evaluation on held-out samples are run on meta tensors, which have no data, with two runs and
-    with four, and the bytes alive at once are counted. A module that needs data is run on the CPU. With `evaluated` False, the evaluation
+    A training step, a drop of runs and an evaluation on held-out samples are run on meta tensors, which have no data, with four runs and
+    with eight, and the bytes alive at once are counted. A module that needs data is run on the CPU. With `evaluated` False, the evaluation
     is left out.
     """
     try:
-        few, more = (_peak(module, recipe, runs, "meta", evaluated) for runs in (2, 4))
+        few, more = (_peak(module, recipe, runs, "meta", evaluated) for runs in (4, 8))
     except Misuse:
         raise
     except Exception:      # the module makes tensors on a device of its own choice
-        few, more = (_peak(module, recipe, runs, "cpu", evaluated) for runs in (2, 4))
-    run = max(1, (more - few) // 2)
-    return Need(run, max(0, few - 2 * run))
+        few, more = (_peak(module, recipe, runs, "cpu", evaluated) for runs in (4, 8))
+    run = max(1, (more - few) // 4)      # of two runs, evaluation may be the larger part
+    return Need(run, max(0, few - 4 * run))
 
 
 def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str, evaluated: bool) -> int:
