@@ -37,7 +37,7 @@ class WrappedModel(nn.Module):
                 return (_take(batch, self.inputs, "inputs", "the batch"),), {}
             if isinstance(self.inputs, int) and self.inputs not in (0, -1):
                 raise Misuse(f"inputs must be a position in the batch, which is one tensor, not {self.inputs!r}")
-            return ((), {self.inputs: batch}) if self._takes(self.inputs) else ((batch,), {})
+            return ((), {str(self.inputs): batch}) if self._takes(self.inputs) else ((batch,), {})
         names = list(self.inputs)
         if isinstance(batch, tuple | list) and all(isinstance(n, str) for n in names):
             if len(names) != len(batch):
