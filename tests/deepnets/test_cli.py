@@ -1,6 +1,7 @@
 """`lazyrich deep`: what it writes and prints, what it refuses, and the experiments of its options."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -13,6 +14,8 @@ from deepnets.cli_options import NETWORKS, DeepOptions, seeds_of
 from deepnets.network_edges import close_triangle, plan_tracing, read_edges, trace_edges
 from deepnets.optimizers import SGD, AdamW
 from validation import Misuse, open_portrait, sweep
+
+PATIENT = pytest.mark.skipif(not os.environ.get("LAZYRICH_PATIENT"), reason="a minute; LAZYRICH_PATIENT=1 runs it")
 
 SMALL = ["--width", "16", "--steps", "100", "--rho", "0.7", "--gamma", "1e-5", "1e-3", "--eta", "1e-9", "1e-2", "--per-decade", "3",
          "--device", "cpu"]
@@ -207,7 +210,7 @@ def test_rates_reach_beyond_the_edges(optimizer, loss, gamma):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("loss", ["mse", pytest.param("cross_entropy", marks=PATIENT)])
 def test_the_default_plane_supports_the_theory(loss):
     """Every prediction, on digits, from a portrait and traced edges; tracing must not cost more than the portrait."""
     from validation import assess
