@@ -37,3 +37,8 @@ def hash_values(values: Iterable[ArrayLike | torch.Tensor]) -> str:
         least = 1e-9 * float(np.max(np.abs(array[np.isfinite(array)]), initial=0))      # a difference of rounding alone counts as 0
         digest.update(" ".join(f"{0.0 if abs(v) <= least else v:.5e}" for v in array.ravel()).encode() + b";")
     return digest.hexdigest()[:16]
+
+
+def name_error(error: Exception) -> str:
+    """Return the class of an error and the first line of its message."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

@@ -14,7 +14,7 @@ from torch import nn
 
 from deepnets import losses, optimizers, precision, schedules
 from deepnets.batched.graph import as_compile
-from deepnets.batched.state import reference_tensor
+from deepnets.batched.state import TOO_FAR, reference_tensor
 from deepnets.bound_copies import refuse_bound_copies
 from deepnets.centered.functional import trainable
 from deepnets.centered.pair import Operand
@@ -32,7 +32,7 @@ from deepnets.run_arguments import as_seeds, as_steps, check_together
 from deepnets.run_outcomes import CATAPULT_PEAK, choose_curve_steps
 from deepnets.run_variables import compute_variables, make_blank
 from deepnets.tasks import Task, as_task
-from deepnets.training import TOO_FAR, Recipe, batch, held_out, parameter_rates, rate_width, train
+from deepnets.training import Recipe, batch, held_out, parameter_rates, rate_width, train
 from validation.arguments import Misuse, between, choose, whole
 from validation.experiment import Experiment
 from validation.outcome import Outcome
@@ -271,7 +271,7 @@ class DeepExperiment(Experiment):
         if failures:
             portrait.attrs["failures"] = json.dumps(failures)
             warn_user(f"{len(failures)} of {runs * len(self.seeds)} runs failed, the first with "
-                          f"{failures[0]['traceback'].strip().splitlines()[-1]}; the tracebacks are in the portrait's attribute 'failures'")
+                      f"{failures[0]['traceback'].strip().splitlines()[-1]}; the tracebacks are in the portrait's attribute 'failures'")
         return portrait
 
     def _trainer(self, seed: int, gammas: np.ndarray, etas: np.ndarray) -> tuple[Callable[[np.ndarray], dict[str, np.ndarray]], int, int]:
@@ -280,8 +280,8 @@ class DeepExperiment(Experiment):
         most = self._count_fitting_runs(module)
         recipe = self.recipe(module)
         stack = recipe.choose_stack(module, self.compile)
-        own, state = not hasattr(self.network, "scalings"), read_state(module, (Operand,))
-        untouched = copy_module(module) if own else module
+        own = not hasattr(self.network, "scalings")
+        state, untouched = (read_state(module, (Operand,)), copy_module(module)) if own else ({}, module)
         # a fault of the task is raised before training, and not for every run
         batch(recipe, seed, 0, reference_tensor(module))
         held_out(recipe, reference_tensor(module))

@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 from deepnets.batched.copies_stack import copy_inputs
 from deepnets.batched.self_check import find_disagreement
 from deepnets.batched.stack import choose_stack
+from deepnets.behaviour import name_error
 from deepnets.centered import Operand, Unsupported
 from deepnets.centered.centered import FellBack
 from deepnets.centered.functional import refuse_other_parameters, refuse_write, trainable
@@ -65,7 +66,7 @@ def try_out(module: nn.Module, task: Task, seed: int, loss: Loss) -> None:
             f = trial(copy_inputs(x))
     except Exception as error:
         line = find_source_line(error)
-        raise Misuse(f"network must take the task's inputs, and fails on {describe_inputs(x)}: {_name(error)}"
+        raise Misuse(f"network must take the task's inputs, and fails on {describe_inputs(x)}: {name_error(error)}"
                      f"{f' ({line})' if line else ''}") from error
     finally:
         restore()
@@ -147,7 +148,7 @@ def _find_obstacle(module: nn.Module, task: Task, loss: Loss, seed: int, batch_s
             raise
         return _locate(str(error), error)
     except Exception as error:
-        return _locate(_name(error), error)
+        return _locate(name_error(error), error)
 
 
 def _read_others() -> str:
@@ -183,7 +184,3 @@ def _locate(what: str, error: Exception) -> str:
     """Return what went wrong, with the line of the network's own code."""
     line = find_source_line(error)
     return f"{what} ({line})" if line else what
-
-
-def _name(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

@@ -48,4 +48,4 @@ def warn_below_least(loss: Loss, values: np.ndarray) -> None:
     lowest = float(np.min(values, where=np.isfinite(values), initial=np.inf))
     if lowest < loss.least - ROUNDING * abs(loss.least):
         warn_user(f"the loss {loss.name} fell to {lowest:.6g}, below its least value, {loss.least:g}, from which excesses are "
-                      "measured: give the least value as deepnets.losses.from_torch(loss, least=...)")
+                  "measured: give the least value as deepnets.losses.from_torch(loss, least=...)")

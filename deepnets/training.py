@@ -16,7 +16,7 @@ from torch import nn
 
 from deepnets.batched.copies_stack import Copies
 from deepnets.batched.stack import Stack, choose_stack
-from deepnets.batched.state import TOO_FAR, Parameters, RunningStatistics, real_parameters, reference_tensor, zero_differences
+from deepnets.batched.state import Parameters, RunningStatistics, find_finite, real_parameters, reference_tensor, zero_differences
 from deepnets.centered.functional import refuse_other_parameters
 from deepnets.held_out import HeldOut
 from deepnets.losses import Loss
@@ -242,8 +242,7 @@ def _as_rates(rate: np.ndarray, like: torch.Tensor) -> torch.Tensor:
 
 def find_divergence(u: Parameters, gamma: torch.Tensor, value: torch.Tensor) -> np.ndarray:
     """Return which runs have a loss that is not finite, or a parameter beyond 1e30 (or not finite)."""
-    largest = torch.stack([d.reshape(len(d), -1).abs().amax(1) for d in u.values()]).amax(0)
-    return (~torch.isfinite(value) | ~(largest.double() * gamma.double() <= TOO_FAR)).cpu().numpy()
+    return (~torch.isfinite(value) | ~find_finite(u, gamma)).cpu().numpy()
 
 
 def parameter_rates(scalings: Sequence[Scaling] | None, optimizer: Optimizer, names: list[str],

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from deepnets.batched.state import TOO_FAR, Parameters
+from deepnets.batched.state import Parameters, find_finite
 from deepnets.centered.functional import refuse_write, trainable
 from deepnets.centered.propagation import LEAST_STEP, as_complex
 from deepnets.centered.random_state import save_random_state
@@ -165,8 +165,7 @@ def _find_finite(u: Parameters, gamma: torch.Tensor) -> list[bool]:
     """Return which runs have parameters that have not diverged; all, of tensors without data."""
     if gamma.is_meta:
         return [True] * len(gamma)
-    largest = torch.stack([d.reshape(len(d), -1).abs().amax(1) for d in u.values()]).amax(0)
-    found: list[bool] = (largest * gamma <= TOO_FAR).tolist()
+    found: list[bool] = find_finite(u, gamma).tolist()
     return found
 
 

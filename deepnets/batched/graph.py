@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_flatten, tree_leaves
 
+from deepnets.behaviour import name_error
 from validation.arguments import Misuse
 from validation.user_warnings import warn_user
 
@@ -79,7 +80,7 @@ class RecordedFunction:
             with _recording, torch.random.fork_rng(_devices(arguments)):
                 self.untested[key] = make_fx(self.function)(*arguments)
         except Exception as error:
-            self._stop_recording(_describe(error))
+            self._stop_recording(name_error(error))
 
     def _test(self, key: Any, arguments: Any) -> Any:
         """Return the function's value; use the record from now on if its value is the same."""
@@ -110,7 +111,7 @@ class RecordedFunction:
                 compiled(*arguments)
         except Exception as error:
             self.compilable = False
-            warn_user(f"the training step could not be compiled ({_describe(error)}); its record runs instead", NotRecorded)
+            warn_user(f"the training step could not be compiled ({name_error(error)}); its record runs instead", NotRecorded)
         else:
             self.records[key] = compiled
 
@@ -123,9 +124,6 @@ def _are_close(a: torch.Tensor, b: torch.Tensor) -> bool:
     a, b = (x.where(finite, 0).reshape(len(x) if x.ndim else 1, -1) for x in (a, b))
     return bool(((a - b).abs() <= ALLOWED * b.abs().amax(1, True)).all())
 
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
 def _is_random(record: Any) -> bool:

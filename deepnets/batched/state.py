@@ -31,6 +31,12 @@ def real_parameters(module: nn.Module) -> Parameters:
     return {n: torch.view_as_real(p) if p.is_complex() else p for n, p in trainable(module).items()}
 
 
+def find_finite(u: Parameters, gamma: torch.Tensor) -> torch.Tensor:
+    """Return which runs have no parameter beyond 1e30, and all finite, (P,)."""
+    largest = torch.stack([d.reshape(len(d), -1).abs().amax(1) for d in u.values()]).amax(0)
+    return largest.double() * gamma.double() <= TOO_FAR
+
+
 def reference_tensor(module: nn.Module) -> torch.Tensor:
     """Return a tensor of the dtype and on the device of a module's u."""
     return next(iter(real_parameters(module).values()))

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from deepnets.behaviour import hash_values, make_numbers
+from deepnets.behaviour import hash_values, make_numbers, name_error
 from deepnets.losses.protocol import Loss, Shape
 from validation.arguments import Misuse
 
@@ -43,7 +43,7 @@ def check_loss(loss: Loss, outputs: Shape, y: torch.Tensor, K: int, dtype: torch
     except Misuse:
         raise
     except Exception as error:
-        raise Misuse(f"loss {loss.name} must take {where}, but raised {_name(error)}") from error
+        raise Misuse(f"loss {loss.name} must take {where}, but raised {name_error(error)}") from error
     if first.shape == value.shape and not torch.equal(first, value):
         raise Misuse(f"loss {loss.name} must give the same number whenever it is called with the same outputs and targets: it keeps a "
                      "state, or draws random numbers")
@@ -89,11 +89,7 @@ def describe_loss(loss: Loss, outputs: Shape, y: torch.Tensor, K: int) -> dict[s
             values = [torch.round(v, decimals=3) for v in evaluate(torch.float32)]
     except Exception as error:
         raise Misuse(f"loss {loss.name} must take outputs of shape {tuple(outputs)} and targets of shape {tuple(y.shape)} of {y.dtype}, "
-                     f"but raised {_name(error)}") from error
+                     f"but raised {name_error(error)}") from error
     finally:
         object.__setattr__(loss, "outputs", before)
     return loss.describe() | {"digest": hash_values(values)}
-
-
-def _name(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from deepnets.optimizers.protocol import Optimizer, check_rate, check_settings
+from deepnets.optimizers.protocol import Optimizer, check_rate, check_settings, check_size
 from validation.arguments import between
 
 
@@ -31,8 +31,7 @@ class Adam(Optimizer):
     def __post_init__(self) -> None:
         between("beta1", self.beta1, 0, 1)
         between("beta2", self.beta2, 0, 1)
-        if self.epsilon != 0:
-            between("epsilon", self.epsilon, 0, float("inf"))
+        check_size("epsilon", self.epsilon)
 
     def direction(self, g: torch.Tensor, memory: list[torch.Tensor], step: int) -> torch.Tensor:
         """Return the step over the rate; `memory` is updated in place."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from deepnets.optimizers.adaptive import divide_by_root
-from deepnets.optimizers.protocol import Optimizer, check_rate, check_settings
-from validation.arguments import Misuse, between, choose, whole
+from deepnets.optimizers.protocol import Optimizer, check_rate, check_settings, check_size
+from validation.arguments import Misuse, choose, whole
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)      # of the iteration (Jordan 2024), as torch's
 LEAST_NORM = 1e-7      # of a matrix, below which it is not scaled up to norm 1, as torch's
@@ -57,12 +57,10 @@ class Muon(Optimizer):
         check_settings(self)
         whole("iterations", self.iterations)
         choose("precision", self.precision, PRECISIONS)
-        if self.share != 0:
-            between("share", self.share, 0, float("inf"))
+        check_size("share", self.share)
         check_rate("beta1", self.beta1)
         check_rate("beta2", self.beta2)
-        if self.epsilon != 0:
-            between("epsilon", self.epsilon, 0, float("inf"))
+        check_size("epsilon", self.epsilon)
 
     def direction(self, g: torch.Tensor, memory: list[torch.Tensor], step: int) -> torch.Tensor:
         """Return the step over the rate; `memory` is updated in place."""

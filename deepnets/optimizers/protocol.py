@@ -72,8 +72,7 @@ class AdaptedOptimizer(Optimizer):
 
 def check_settings(optimizer: Any) -> None:
     """Raise `Misuse` if the weight decay, where it leads or the clipping of an optimizer is not allowed."""
-    if optimizer.weight_decay != 0:
-        between("weight_decay", optimizer.weight_decay, 0, float("inf"))
+    check_size("weight_decay", optimizer.weight_decay)
     choose("decay_to", optimizer.decay_to, DECAY_TO)
     if optimizer.clip is not None:
         between("clip", optimizer.clip, 0, float("inf"))
@@ -83,6 +82,12 @@ def check_rate(name: str, beta: float) -> None:
     """Raise `Misuse` unless ``0 <= beta < 1``."""
     if beta != 0:
         between(name, beta, 0, 1)
+
+
+def check_size(name: str, value: float) -> None:
+    """Raise `Misuse` unless ``0 <= value``, and finite."""
+    if value != 0:
+        between(name, value, 0, float("inf"))
 
 
 def describe_settings(optimizer: Any) -> dict[str, Any]:

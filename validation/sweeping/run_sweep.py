@@ -104,8 +104,7 @@ def _finish(store: MemoryStore | ZarrStore, layout: Layout, attrs: dict[str, Any
     failed = [key for key in store.layout if store.status(key) == Status.FAILED]
     if failed:
         warn_user(f"{len(failed)} of {int(np.prod(store.layout.shape))} tiles failed; validation.sweep_status({str(store.path)!r}) "
-                      "lists their tracebacks, and sweep(..., retry_failed=True) measures them again",
-                      TilesFailed)
+                      "lists their tracebacks, and sweep(..., retry_failed=True) measures them again", TilesFailed)
         portrait.attrs["tiles_failed"] = len(failed)
     return select_points(portrait, layout).assign_attrs({k: attrs[k] for k in ("description", "digest", "plane")})
 
