@@ -238,7 +238,8 @@ def locate(portrait: xr.Dataset, rho: float | None = None, criterion: str = "exc
     return assemble(found, names, portrait, attrs)
 
 
-def edges_from_brackets(gamma: Any, lower: Any, upper: Any, edge: str = "eta_max", seed: Any = None) -> xr.Dataset:
+def edges_from_brackets(gamma: Any, lower: Any, upper: Any, edge: str = "eta_max", seed: Any = None,
+                        axis: str = "gamma") -> xr.Dataset:
     """Return measurements of an edge from elsewhere as a dataset that `fit` takes.
 
     Parameters
@@ -247,6 +248,7 @@ def edges_from_brackets(gamma: Any, lower: Any, upper: Any, edge: str = "eta_max
     lower, upper : (n,), the rates between which the edge lies; NaN: unbounded on this side.
     edge : the edge's name.
     seed : (n,) or None.
+    axis : what `gamma` holds, if not gamma: "T", "width", "eta/gamma", ... Sentences about the fit say it.
 
     Raises
     ------
@@ -265,6 +267,8 @@ def edges_from_brackets(gamma: Any, lower: Any, upper: Any, edge: str = "eta_max
         raise Misuse(f"lower must not exceed upper, but at index {i} it is {float(low[i])!r} and {float(high[i])!r}")
     if not isinstance(edge, str) or not edge:
         raise Misuse(f"edge must be a name, not {edge!r}")
+    if not isinstance(axis, str) or not axis:
+        raise Misuse(f"axis must be a name, not {axis!r}")
     gammas, at = np.unique(g, return_inverse=True)
     seeds, of = (np.array([0]), np.zeros(len(g), int)) if s is None else np.unique(s, return_inverse=True)
     pairs = set(zip(of.tolist(), at.tolist(), strict=True))
@@ -276,4 +280,5 @@ def edges_from_brackets(gamma: Any, lower: Any, upper: Any, edge: str = "eta_max
     dims: tuple[str, ...] = ("edge", "seed", "gamma", "bound")
     coords: dict[str, Any] = {"edge": [edge], "seed": seeds, "gamma": gammas, "bound": ["lower", "upper"]}
     edges = xr.Dataset({"eta": (dims, eta, {"long_name": "learning rate at the edge", "units": "1"})}, coords=coords)
+    edges.attrs = {} if axis == "gamma" else {"axis": axis}
     return edges.isel(seed=0, drop=True) if s is None else edges

@@ -95,19 +95,19 @@ def judge_no_slope(quantity: str, size: str, sizes: np.ndarray, values: np.ndarr
     where = f"{quantity}, {size} {sizes[0]:g} to {sizes[-1]:g} ({seeds} seeds)"
     if not valid.all():
         s, i = np.argwhere(~valid)[0]
-        fit = build_undecided_fit(f"{missing}, at {size} {sizes[i]:g} with seed no. {s + 1}", edge=quantity)
+        fit = build_undecided_fit(f"{missing}, at {size} {sizes[i]:g} with seed no. {s + 1}", edge=quantity, axis=size)
         words = fit.reason
     else:
-        fit = _slope(quantity, sizes, np.log10(values), base, np.broadcast_to(np.asarray(off, float), values.shape))
+        fit = _slope(quantity, size, sizes, np.log10(values), base, np.broadcast_to(np.asarray(off, float), values.shape))
         half = 0.5 * (fit.interval[1] - fit.interval[0])
         words = f"slope {fit.exponent:.3f} +- {half:.3f} (95%)"
     verdict = judge(fit, 0.0, tolerance)
-    # the judge's sentence is about gammas and denser grids; here the variable is the size, and more seeds decide
+    # the judge's sentence is about denser grids; here more seeds decide
     sentence = f"{where}: {words}: {verdict.outcome} within {tolerance:g} of slope 0"
-    return replace(verdict, regime=None, how_much_denser=None, sentence=sentence)
+    return replace(verdict, how_much_denser=None, sentence=sentence)
 
 
-def _slope(quantity: str, sizes: np.ndarray, log: np.ndarray, base: float, off: np.ndarray) -> PowerLawFit:
+def _slope(quantity: str, size: str, sizes: np.ndarray, log: np.ndarray, base: float, off: np.ndarray) -> PowerLawFit:
     """Return the mean over seeds of the slopes of `log` (seed, n), with its intervals; sizes take the place of gamma."""
     seeds, n = log.shape
     x = np.log(sizes) / np.log(base)
@@ -123,7 +123,7 @@ def _slope(quantity: str, sizes: np.ndarray, log: np.ndarray, base: float, off: 
     return PowerLawFit(exponent=slope, interval=(slope - halves[0], slope + halves[0]), interval90=(slope - halves[1], slope + halves[1]),
                        prefactor=float(10 ** (log.mean() - slope * x.mean())), window=(float(sizes[0]), float(sizes[-1])), n=n,
                        n_censored=0, outcome=FitOutcome.FITTED, scatter=scatter, gamma=np.asarray(sizes, float), lower=middle, upper=middle,
-                       method="slopes of seeds, Student's interval of their mean", edge=quantity)
+                       method="slopes of seeds, Student's interval of their mean", edge=quantity, axis=size)
 
 
 def assemble_check(name: str, size: str, sizes: Iterable[int], seeds: Sequence[int], verdicts: dict[str, Verdict], unit: str,

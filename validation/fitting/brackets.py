@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from validation.arguments import Misuse, axis
+from validation.fitting.result import name_points
 
 NARROWEST = 1e-12   # decades; an edge given exactly (lower == upper) is given to float64's precision at best
 SAME = 1e-9         # relative; a window's end that is a gamma belongs to the window, whatever its last digits
@@ -28,6 +29,7 @@ class Rows:
     gamma : shape (n,), increasing.
     x, lower, upper : shape (n,), log10 of gamma and of the bracket's ends; an end is infinite where censored.
     offered : the window's gammas, those without the edge included; increasing.
+    axis : what takes the place of gamma, as in `PowerLawFit`.
     """
 
     gamma: np.ndarray
@@ -35,6 +37,7 @@ class Rows:
     lower: np.ndarray
     upper: np.ndarray
     offered: np.ndarray
+    axis: str = "gamma"
 
     @property
     def censored(self) -> np.ndarray:
@@ -53,11 +56,11 @@ class Rows:
 
     def take(self, which: Any) -> Rows:
         """Return the rows that a mask, a slice or indices select."""
-        return Rows(self.gamma[which], self.x[which], self.lower[which], self.upper[which], self.offered)
+        return replace(self, gamma=self.gamma[which], x=self.x[which], lower=self.lower[which], upper=self.upper[which])
 
     def shift(self, decades: np.ndarray) -> Rows:
         """Return the same rows with `decades` (shape (n,)) subtracted: residuals to a curve."""
-        return Rows(self.gamma, self.x, self.lower - decades, self.upper - decades, self.offered)
+        return replace(self, lower=self.lower - decades, upper=self.upper - decades)
 
     def between(self, window: Any) -> Rows:
         """Return the rows in a window (low, high), its ends included.
@@ -73,7 +76,7 @@ class Rows:
 
         offered = self.offered[inside(self.offered)]
         if offered.size < 2:
-            raise Misuse(f"window must hold at least two gammas of the dataset; ({low:g}, {high:g}) holds "
+            raise Misuse(f"window must hold at least two {name_points(self.axis)} of the dataset; ({low:g}, {high:g}) holds "
                          f"{'one' if offered.size else 'none'} of its {self.offered.size}, "
                          f"which lie between {self.offered[0]:g} and {self.offered[-1]:g}")
         return replace(self.take(inside(self.gamma)), offered=offered)
@@ -134,9 +137,14 @@ def brackets(edges: xr.Dataset, edge: str) -> tuple[np.ndarray, np.ndarray]:
         crossed = values[..., 0] > values[..., 1]
     if crossed.any():
         _, g = np.argwhere(crossed)[0]
-        raise Misuse(f"edges: eta must have lower <= upper, but at gamma = {gamma[g]:g} the bracket of {edge} is "
+        raise Misuse(f"edges: eta must have lower <= upper, but at {measured_axis(edges)} = {gamma[g]:g} the bracket of {edge} is "
                      f"({values[crossed][0][0]:g}, {values[crossed][0][1]:g})")
     return gamma, values
+
+
+def measured_axis(edges: xr.Dataset) -> str:
+    """Return what the coordinate gamma of edges holds: their attribute axis, "gamma" without one."""
+    return str(edges.attrs.get("axis", "gamma"))
 
 
 def conditions(edges: xr.Dataset) -> tuple[int | None, float | None]:
@@ -183,4 +191,4 @@ def rows(edges: xr.Dataset, edge: str) -> Rows:
     ends, gamma = ends[known], gamma[known]
     lower, upper = ends[:, 0], ends[:, 1]
     spare = np.where(np.isfinite(upper - lower), np.maximum(0, NARROWEST - (upper - lower)) / 2, 0.0)
-    return Rows(gamma, np.log10(gamma), lower - spare, upper + spare, offered)
+    return Rows(gamma, np.log10(gamma), lower - spare, upper + spare, offered, measured_axis(edges))

@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from validation.arguments import Misuse, choose
 from validation.fitting.brackets import Rows, rows
 from validation.fitting.likelihood import Brackets, least_squares
-from validation.fitting.result import FitOutcome
+from validation.fitting.result import FitOutcome, count_points
 
 FLOOR = 0.29          # of a bracket, the least scatter believed when models are compared: 1/sqrt(12), a cell's own
 LEAST = {0: 4, 1: 7, 2: 10}     # uncensored gammas, by number of breaks
@@ -42,7 +42,7 @@ class BrokenFit:
     smoothness : w in decades, NaN without a break.
     scatter : decades.
     bic : BIC by number of breaks, of the models compared; one more break must lower it by 6.
-    edge, gamma : the edge and the gammas used.
+    edge, gamma, axis : the edge, the gammas used, and what takes their place, as in `PowerLawFit`.
     """
 
     outcome: FitOutcome
@@ -57,6 +57,7 @@ class BrokenFit:
     gamma: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
     reason: str = ""
     log10_level: float = float("nan")
+    axis: str = "gamma"
 
     def __call__(self, gamma: Any) -> np.ndarray:
         """Return the fitted eta at each gamma (shape of `gamma`)."""
@@ -73,7 +74,7 @@ class BrokenFit:
             return f"{self.edge}: no broken power law: {self.reason}"
         text = f"{self.edge}: exponent {self.exponents[0]:.3g}"
         for at, (low, high), after in zip(self.breaks, self.intervals, self.exponents[1:], strict=True):
-            text += f", then {after:.3g} beyond gamma = {at:.3g} (95%: {low:.3g} to {high:.3g})"
+            text += f", then {after:.3g} beyond {self.axis} = {at:.3g} (95%: {low:.3g} to {high:.3g})"
         return text if self.breaks else f"{text}, no break"
 
 
@@ -99,12 +100,12 @@ def fit_broken(edges: xr.Dataset, edge: str, breaks: int | None = None) -> Broke
     data = rows(edges, edge)
     two = int((~data.censored).sum())
     if data.x.size and data.x.size == data.offered.size and two == 0:
-        raise Misuse(f"edges: {edge} is censored at all {data.offered.size} gammas, so no exponent can be fitted")
+        raise Misuse(f"edges: {edge} is censored at all {count_points(data.offered.size, data.axis)}, so no exponent can be fitted")
     numbers = (0, 1, 2) if breaks is None else (breaks,)
     able = [k for k in numbers if two >= LEAST[k]]
     if not able:
-        reason = f"{two} gammas have both a lower and an upper bound; {numbers[0]} breaks take {LEAST[numbers[0]]}"
-        return BrokenFit(FitOutcome.UNDECIDED, edge=str(edge), gamma=data.gamma, reason=reason)
+        reason = f"{count_points(two, data.axis)} have both a lower and an upper bound; {numbers[0]} breaks take {LEAST[numbers[0]]}"
+        return BrokenFit(FitOutcome.UNDECIDED, edge=str(edge), gamma=data.gamma, reason=reason, axis=data.axis)
     model = _Model(data)
     fitted = {k: model.best(k) for k in able}
     bic = {k: -2 * value + _parameters(k) * float(np.log(data.x.size)) for k, (value, _, _) in fitted.items()}
@@ -116,7 +117,7 @@ def fit_broken(edges: xr.Dataset, edge: str, breaks: int | None = None) -> Broke
     level, exponents, scatter = model.coefficients(at, w)
     intervals = tuple(model.interval(at, w, value, j) for j in range(k))
     return BrokenFit(FitOutcome.FITTED, tuple(float(10**a) for a in at), intervals, exponents, _windows(data.x, at, w, exponents),
-                     w if k else float("nan"), scatter, bic, str(edge), data.gamma, log10_level=level)
+                     w if k else float("nan"), scatter, bic, str(edge), data.gamma, log10_level=level, axis=data.axis)
 
 
 def _parameters(k: int) -> int:

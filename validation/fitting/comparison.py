@@ -14,6 +14,7 @@ from scipy.special import stdtrit
 from validation.arguments import Misuse, axis
 from validation.fitting.brackets import SAME, Rows, brackets, rows
 from validation.fitting.likelihood import fit_line
+from validation.fitting.result import name_points
 
 
 def compare(edges_a: xr.Dataset, edges_b: xr.Dataset, edge: str) -> xr.Dataset:
@@ -37,10 +38,12 @@ def compare(edges_a: xr.Dataset, edges_b: xr.Dataset, edge: str) -> xr.Dataset:
     Misuse : `validation.fit`'s, and two datasets without a common gamma.
     """
     both = [rows(edges_a, edge), rows(edges_b, edge)]
+    if both[0].axis != both[1].axis:
+        raise Misuse(f"edges_a and edges_b must be over one axis, not over {both[0].axis} and {both[1].axis}")
     offered = [data.offered for data in both]
     if not _common(*offered)[0].size:
-        raise Misuse(f"edges_a and edges_b must share gammas; they lie between {offered[0][0]:g} and {offered[0][-1]:g}, "
-                     f"and between {offered[1][0]:g} and {offered[1][-1]:g}, and none agree")
+        raise Misuse(f"edges_a and edges_b must share {name_points(both[0].axis)}; they lie between {offered[0][0]:g} and "
+                     f"{offered[0][-1]:g}, and between {offered[1][0]:g} and {offered[1][-1]:g}, and none agree")
     i, j = _common(both[0].gamma, both[1].gamma)
     a, b = both[0].take(i), both[1].take(j)
     gamma, x = a.gamma, a.x

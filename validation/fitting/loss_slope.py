@@ -17,6 +17,7 @@ from validation.fitting.result import FitOutcome, PowerLawFit, build_undecided_f
 
 BINS_PER_DECADE = 5
 LEAST_BINS = 4
+OVER: dict[str, Any] = {"axis": "time", "point": "bin"}
 
 
 def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: str = "bins", draws: int = 2000,
@@ -55,7 +56,7 @@ def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: st
     time, loss = time[inside], loss[inside]
     span = (float(time[0]) if low == 0 else low, high if np.isfinite(high) else float(time[-1]))
     if np.isposinf(loss).any():
-        return build_undecided_fit(f"the loss diverges at time {time[np.isposinf(loss)][0]:g}", edge="loss", window=span)
+        return build_undecided_fit(f"the loss diverges at time {time[np.isposinf(loss)][0]:g}", edge="loss", window=span, **OVER)
     if np.isnan(loss).any():
         raise Misuse(f"loss must not be NaN inside the window, as it is at time {time[np.isnan(loss)][0]:g}")
     if (loss <= 0).any():
@@ -70,7 +71,7 @@ def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: st
     _, bin_of, count = np.unique(bin_of, return_inverse=True, return_counts=True)
     bx, by = np.bincount(bin_of, x) / count, np.bincount(bin_of, y) / count
     n = bx.size
-    known: dict[str, Any] = {"edge": "loss", "window": span, "gamma": 10**bx, "lower": 10**by, "upper": 10**by, "n": n}
+    known: dict[str, Any] = {"edge": "loss", "window": span, "gamma": 10**bx, "lower": 10**by, "upper": 10**by, "n": n, **OVER}
     if n < LEAST_BINS:
         return build_undecided_fit(f"the window holds {n} bins of a fifth of a decade; a slope takes {LEAST_BINS}", **known)
 

@@ -11,7 +11,7 @@ from validation.arguments import Misuse, choose, positive
 from validation.edges import edges_from_brackets
 from validation.fitting.brackets import Rows, conditions, pair, rows
 from validation.fitting.likelihood import feasible_slopes, fit_line
-from validation.fitting.result import NOTHING, FitOutcome, PowerLawFit, build_undecided_fit
+from validation.fitting.result import NOTHING, FitOutcome, PowerLawFit, build_undecided_fit, count_points, name_points
 from validation.fitting.windows import straight_stretch
 from validation.prediction import Prediction
 
@@ -62,17 +62,17 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
     everywhere = rows(edges, edge)
     data = everywhere if window is None else everywhere.between(window)
     if everywhere.x.size and everywhere.x.size == everywhere.offered.size and everywhere.censored.all():
-        raise Misuse(f"edges: {edge} is censored at all {everywhere.offered.size} gammas, so no exponent can be fitted; "
-                     "at least three gammas must have both a lower and an upper bound (widen the grid in eta)")
+        raise Misuse(f"edges: {edge} is censored at all {count_points(everywhere.offered.size, data.axis)}, so no exponent can be fitted; "
+                     f"at least three {name_points(data.axis)} must have both a lower and an upper bound (widen the grid in eta)")
     steps, rho = conditions(edges)
-    known: dict[str, Any] = {"edge": str(edge), "logarithm": logarithm, "steps": steps, "rho": rho}
+    known: dict[str, Any] = {"edge": str(edge), "logarithm": logarithm, "steps": steps, "rho": rho, "axis": data.axis}
     if data.x.size == 0:
-        place = "" if window is None else f" between gamma = {window[0]:g} and {window[1]:g}"
-        return build_undecided_fit(f"{edge} is absent at all {data.offered.size} gammas{place}", **known,
+        place = "" if window is None else f" between {data.axis} = {window[0]:g} and {window[1]:g}"
+        return build_undecided_fit(f"{edge} is absent at all {count_points(data.offered.size, data.axis)}{place}", **known,
                          window=NOTHING if window is None else pair("window", window))
     if logarithm and data.gamma[0] <= 1 <= data.gamma[-1]:
-        raise Misuse(f"window must lie on one side of gamma = 1 with logarithm=True, where ln gamma vanishes; "
-                     f"the gammas used go from {data.gamma[0]:g} to {data.gamma[-1]:g}")
+        raise Misuse(f"window must lie on one side of {data.axis} = 1 with logarithm=True, where ln {data.axis} vanishes; "
+                     f"those used go from {data.gamma[0]:g} to {data.gamma[-1]:g}")
     if window is None:
         stretch = straight_stretch(data.shift(_logarithm(data)) if logarithm else data, deterministic)
         if isinstance(stretch, str):
@@ -85,6 +85,8 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
         return fit_rows(data, deterministic=deterministic, **known)
     if not isinstance(curve, Prediction):
         raise Misuse(f"curve must be a Prediction, as from toymodels.predict or deepnets.predict, not {curve!r}")
+    if data.axis != "gamma":
+        raise Misuse(f"curve must be None for edges over {data.axis}: a Prediction is a function of gamma")
     predicted = curve.log10(data.gamma, steps, rho)
     known_at = np.isfinite(predicted)
     if known_at.sum() < 2:
@@ -104,8 +106,8 @@ def fit_rows(data: Rows, curve: np.ndarray | None = None, deterministic: bool = 
     known = {**_describe_rows(data), **known, "deterministic": deterministic}
     two = int((~data.censored).sum())
     if two < LEAST:
-        return build_undecided_fit(f"{two} of {data.x.size} gammas have both a lower and an upper bound; a slope needs {LEAST}",
-                         **known)
+        return build_undecided_fit(f"{two} of {count_points(data.x.size, data.axis)} have both a lower and an upper bound; "
+                                   f"a slope needs {LEAST}", **known)
     # what a line is fitted to are residuals: to the logarithm, and to the rest of the curve, whose least-squares line is added again
     log = _logarithm(data) if known.get("logarithm") else np.zeros_like(data.x)
     rest = np.zeros_like(data.x) if curve is None else curve - log
@@ -171,7 +173,7 @@ def fit_horizons(edges: xr.Dataset, edge: str, gamma: float, window: tuple[float
 
     Returns
     -------
-    PowerLawFit : its `gamma` and `window` are numbers of steps.
+    PowerLawFit : its `axis` is "T"; its `gamma` and `window` are numbers of steps.
 
     Raises
     ------
@@ -189,8 +191,8 @@ def fit_horizons(edges: xr.Dataset, edge: str, gamma: float, window: tuple[float
     if "seed" in bracket.dims:
         stacked = bracket.transpose("seed", "horizon", "bound")
         own = edges_from_brackets(np.tile(steps, bracket.sizes["seed"]), stacked.values[..., 0].ravel(), stacked.values[..., 1].ravel(),
-                                  edge, np.repeat(bracket["seed"].values, len(steps)))
+                                  edge, np.repeat(bracket["seed"].values, len(steps)), axis="T")
     else:
         values = bracket.transpose("horizon", "bound").values
-        own = edges_from_brackets(steps, values[:, 0], values[:, 1], edge)
+        own = edges_from_brackets(steps, values[:, 0], values[:, 1], edge, axis="T")
     return fit(own, edge, window=(float(steps[0]), float(steps[-1])) if window is None else window)

@@ -40,7 +40,9 @@ class PowerLawFit:
     outcome, reason : FITTED, or UNDECIDED with one sentence.
     scatter : standard deviation of log10 eta about the line, in decades, beyond what the brackets explain.
     method : of the fit and its interval, in words.
-    gamma, lower, upper : shape (n,), the rows used, in the units given; an end is NaN where censored.
+    axis : what takes the place of gamma: "gamma", "T", "time", "width", ...
+    point : what one row is called, if not by the axis: "bin".
+    gamma, lower, upper : shape (n,), the rows used, along the axis and in the units given; an end is NaN where censored.
     steps, rho : the horizon T and the threshold of the edge, None where the data do not give them.
     edge : the edge's name.
     deterministic : whether the data were declared free of scatter.
@@ -68,6 +70,8 @@ class PowerLawFit:
     deterministic: bool = False
     log10_centre: float = float("nan")
     log10_level: float = float("nan")
+    axis: str = "gamma"
+    point: str = ""
 
     def __call__(self, gamma: Any) -> np.ndarray:
         """Return the fitted eta at each gamma (shape of `gamma`)."""
@@ -77,14 +81,31 @@ class PowerLawFit:
             return 10.0**log * (np.abs(np.log(gamma)) if self.logarithm else 1.0)
 
     @property
+    def counted(self) -> str:
+        """How many rows were fitted, and of what: "9 gammas", "11 bins"."""
+        return count_points(self.n, self.point or self.axis)
+
+    @property
     def sentence(self) -> str:
-        """The fit in one line: edge, window, gammas, exponent, 95% interval, scatter."""
-        where = f"{self.edge}, gamma {self.window[0]:g} to {self.window[1]:g} ({self.n} gammas)"
+        """The fit in one line: edge, window, number of rows, exponent, 95% interval, scatter."""
+        where = f"{self.edge}, {self.axis} {self.window[0]:g} to {self.window[1]:g} ({self.counted})"
         if self.outcome is not FitOutcome.FITTED:
             return f"{where}: no exponent: {self.reason}"
         low, high = self.interval
         return (f"{where}: exponent {self.exponent:.4g}, 95% interval {low:.4g} to {high:.4g}, "
                 f"scatter {self.scatter:.2g} decades")
+
+
+def count_points(n: int, axis: str = "gamma") -> str:
+    """Return a number of values of an axis in words: "1 gamma", "9 gammas", "7 times" of the axis T, "6 values of eta/gamma"."""
+    return f"{n} {name_points(axis, n == 1)}"
+
+
+def name_points(axis: str, one: bool = False) -> str:
+    """Return what values of an axis are called: "gammas", "times", "values of eta/gamma", or `one` of them."""
+    name = {"T": "time", "blocks": "depth"}.get(axis, axis)
+    end = "" if one else "s"
+    return f"{name}{end}" if name.isidentifier() else f"value{end} of {name}"
 
 
 def build_undecided_fit(reason: str, **known: Any) -> PowerLawFit:

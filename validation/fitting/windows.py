@@ -10,6 +10,7 @@ import numpy as np
 
 from validation.fitting.brackets import Rows
 from validation.fitting.likelihood import feasible_slopes, least_squares
+from validation.fitting.result import count_points
 
 DRIFT = 0.04       # the local exponent may change this much over a window: +- 0.02 about its middle
 SHORTEST = 4       # gammas
@@ -30,13 +31,13 @@ def straight_stretch(data: Rows, deterministic: bool = False) -> slice | str:
     """
     two = np.flatnonzero(~data.censored)
     if two.size < SHORTEST:
-        return (f"{two.size} of {data.x.size} gammas have both a lower and an upper bound; "
+        return (f"{two.size} of {count_points(data.x.size, data.axis)} have both a lower and an upper bound; "
                 f"the choice of a window takes {SHORTEST}")
     seen = data.take(two)
     stretches = _passing(seen) if deterministic else _drifting_little(seen)
     stretches = [s for s in stretches if seen.x[s[1]] - seen.x[s[0]] >= LEAST_DECADES - 1e-9]
     if not stretches:
-        return (f"no stretch of {SHORTEST} gammas over {LEAST_DECADES:g} decades is straight, "
+        return (f"no stretch of {count_points(SHORTEST, data.axis)} over {LEAST_DECADES:g} decades is straight, "
                 "so there is no power law to fit; give a window to fit one there anyway")
 
     def decades(stretch: tuple[int, int]) -> float:
@@ -49,7 +50,7 @@ def straight_stretch(data: Rows, deterministic: bool = False) -> slice | str:
         if apart and decades(other) >= COMPETES * decades(best):
             rival, rival_half = _slope(seen, other)
             if abs(rival - slope) > half + rival_half + DRIFT:
-                both = " and ".join(f"{b:.3g} from gamma = {seen.gamma[i]:.3g} to {seen.gamma[j]:.3g}"
+                both = " and ".join(f"{b:.3g} from {seen.axis} = {seen.gamma[i]:.3g} to {seen.gamma[j]:.3g}"
                                     for (i, j), b in sorted([(best, slope), (other, rival)]))
                 return f"two regimes compete, with exponents {both}; give a window"
     # censored rows inside the stretch, and next to an end that the data did not choose, stay

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from validation.arguments import Misuse, between
-from validation.fitting.brackets import rows
+from validation.fitting.brackets import measured_axis, rows
 from validation.fitting.powerlaw import PowerLawFit, fit
 from validation.fitting.result import build_undecided_fit
 from validation.judging.verdict import Verdict, VerdictOutcome, judge
@@ -148,6 +148,8 @@ def _judge_bound(edges: xr.Dataset, name: str, prediction: Prediction, tolerance
 
 def _select_horizon(edges: xr.Dataset) -> tuple[xr.Dataset, int, float]:
     """Return edges of one horizon (the last, where there are several), with its T and rho, which their attributes then hold."""
+    if measured_axis(edges) != "gamma":
+        raise Misuse(f"edges must be over gamma, of which a Prediction is a function, not over {measured_axis(edges)}")
     if "horizon" in edges.dims:
         edges = edges.isel(horizon=-1)
     value = edges.coords["horizon"].item() if "horizon" in edges.coords else edges.attrs.get("steps", 1000)

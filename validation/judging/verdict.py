@@ -17,7 +17,7 @@ import numpy as np
 
 from validation.arguments import Misuse, between
 from validation.fitting.powerlaw import fit_straight
-from validation.fitting.result import FitOutcome, PowerLawFit
+from validation.fitting.result import FitOutcome, PowerLawFit, count_points
 from validation.judging.grid_density import how_much_denser
 from validation.prediction import REGIMES, RHO, STEPS, Prediction
 
@@ -44,7 +44,7 @@ class Verdict:
     claimed : the claimed exponent; 0 for a whole curve.
     tolerance : how far from the claim still counts as the claim (exponent, or decades).
     sentence : the verdict in one plain line.
-    edge, regime : what was judged; regime is "lazy", "rich", or None where the gammas lie on both sides of 1.
+    edge, regime : what was judged; regime is "lazy", "rich", or None where the gammas lie on both sides of 1, or the axis is not gamma.
     how_much_denser : for UNDECIDED, the factor by which points per decade, in gamma and eta alike, would have to grow
         for the interval around the same measured value to decide; None where that would not help or is unknown.
     """
@@ -84,9 +84,9 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
         raise Misuse(f"fit must be a PowerLawFit, as from validation.fit, not {type(fit).__name__}")
     tolerance = between("tolerance", tolerance, 0, np.inf)
     claimed, words = _interpret_claim(fit, claim)
-    common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": find_regime(fit.gamma)}
-    span = f", gamma {fit.gamma[0]:.3g} to {fit.gamma[-1]:.3g}" if fit.n else ""
-    where = f"{fit.edge or 'exponent'}{span} ({fit.n} gamma{'' if fit.n == 1 else 's'}): predicted {words}"
+    common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": find_regime(fit.gamma, fit.axis)}
+    span = f", {fit.axis} {fit.gamma[0]:.3g} to {fit.gamma[-1]:.3g}" if fit.n else ""
+    where = f"{fit.edge or 'exponent'}{span} ({fit.counted}): predicted {words}"
     if isinstance(claim, Prediction):
         where += describe_defaults(fit.steps, fit.rho)
     lacking = _lacking(fit, claimed)
@@ -111,9 +111,10 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
                     f"{fit.interval[0]:.{digits}f} to {fit.interval[1]:.{digits}f} (95%)")
     sentence, factor = f"{where}, {measured}: {outcome} within {tolerance:g}", None
     if outcome is VerdictOutcome.UNDECIDED:
-        factor = how_much_denser(fit, off, tolerance)
-        sentence += ("; at this measured value, no grid of reasonable density would decide it" if factor is None
-                     else f"; a grid {factor:.2g} times denser in gamma and eta would decide it")
+        factor = None if fit.point else how_much_denser(fit, off, tolerance)
+        sentence += ("; a longer window, or the slopes of more seeds, may decide it" if fit.point else
+                     "; at this measured value, no grid of reasonable density would decide it" if factor is None
+                     else f"; a grid {factor:.2g} times denser in {fit.axis} and eta would decide it")
     return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, how_much_denser=factor, **common)
 
 
@@ -127,6 +128,8 @@ def describe_defaults(steps: int | None, rho: float | None) -> str:
 def _interpret_claim(fit: PowerLawFit, claim: Any) -> tuple[float, str]:
     """Return the claimed exponent, and how to write it."""
     if isinstance(claim, Prediction):
+        if fit.axis != "gamma":
+            raise Misuse(f"claim must be a number for a fit over {fit.axis}: a Prediction is a function of gamma")
         return _predict_slope(fit, claim)
     try:
         number = float(claim)
@@ -155,14 +158,14 @@ def _lacking(fit: PowerLawFit, claimed: float) -> str:
     if fit.outcome is not FitOutcome.FITTED:
         return fit.reason
     if fit.n < LEAST_GAMMAS:
-        return f"{fit.n} gammas were fitted; a verdict needs {LEAST_GAMMAS}"
+        return f"{fit.counted} were fitted; a verdict needs {LEAST_GAMMAS}"
     if fit.n - fit.n_censored < LEAST_UNCENSORED:
-        return f"{fit.n - fit.n_censored} gammas have both bounds; a verdict needs {LEAST_UNCENSORED}"
+        return f"{count_points(fit.n - fit.n_censored, fit.point or fit.axis)} have both bounds; a verdict needs {LEAST_UNCENSORED}"
     return "" if np.isfinite(claimed) else ("nothing is predicted at some gammas of the fit; fit(..., curve=prediction) leaves them out")
 
 
-def find_regime(gamma: np.ndarray) -> str | None:
-    """Return the regime in which all gammas lie, None if they lie on both sides of 1."""
-    if gamma.size == 0 or gamma[0] < 1 < gamma[-1]:
+def find_regime(gamma: np.ndarray, axis: str = "gamma") -> str | None:
+    """Return the regime in which all gammas lie, None if they lie on both sides of 1, or if the axis is not gamma."""
+    if axis != "gamma" or gamma.size == 0 or gamma[0] < 1 < gamma[-1]:
         return None
     return REGIMES[0] if gamma[-1] <= 1 else REGIMES[1]

@@ -12,6 +12,7 @@ from scipy.special import stdtrit
 from validation.arguments import Misuse, between, numbers
 from validation.fitting.brackets import Rows, conditions, rows
 from validation.fitting.likelihood import feasible_slopes, fit_line
+from validation.fitting.result import count_points
 from validation.judging.grid_density import DENSEST
 from validation.judging.verdict import (
     LEAST_GAMMAS,
@@ -52,26 +53,28 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
     data = rows(edges, edge)
     if not callable(curve):
         raise Misuse(f"curve must be a Prediction or a callable gamma -> eta, not {curve!r}")
+    if isinstance(curve, Prediction) and data.axis != "gamma":
+        raise Misuse(f"curve must be a callable for edges over {data.axis}: a Prediction is a function of gamma")
     known_steps, known_rho = conditions(edges)
     steps, rho = STEPS if known_steps is None else known_steps, RHO if known_rho is None else known_rho
     eta = curve(data.gamma, steps, rho) if isinstance(curve, Prediction) else curve(data.gamma)
     eta = numbers("what curve returns", eta)
     if eta.shape != data.gamma.shape:
-        raise Misuse(f"curve must return one eta per gamma, shape {data.gamma.shape}, not {eta.shape}")
+        raise Misuse(f"curve must return one eta per {data.axis}, shape {data.gamma.shape}, not {eta.shape}")
     if (eta <= 0).any() or np.isinf(eta).any():
         raise Misuse("curve must return finite eta above zero, or NaN where it predicts nothing")
     predicted = np.isfinite(eta)
     rest = data.take(predicted).shift(np.log10(eta[predicted]))
     n, two = rest.x.size, int((~rest.censored).sum())
-    known: dict[str, Any] = {"claimed": 0.0, "tolerance": tolerance, "edge": str(edge), "regime": find_regime(rest.gamma)}
+    known: dict[str, Any] = {"claimed": 0.0, "tolerance": tolerance, "edge": str(edge), "regime": find_regime(rest.gamma, rest.axis)}
     label = getattr(curve, "label", "")
     name = label if label and "$" not in label else "the predicted curve"      # sentences are plain text
-    span = f", gamma {rest.gamma[0]:.3g} to {rest.gamma[-1]:.3g}" if n else ""
-    where = f"{edge}{span} ({n} gamma{'' if n == 1 else 's'}): {name}{' up to a factor' if free_prefactor else ''}"
+    span = f", {rest.axis} {rest.gamma[0]:.3g} to {rest.gamma[-1]:.3g}" if n else ""
+    where = f"{edge}{span} ({count_points(n, rest.axis)}): {name}{' up to a factor' if free_prefactor else ''}"
     if isinstance(curve, Prediction):
         where += describe_defaults(known_steps, known_rho)
     if n < LEAST_GAMMAS or two < LEAST_UNCENSORED:
-        why = (f"{n} gammas with both an edge and a prediction, {two} of them with two bounds; "
+        why = (f"{count_points(n, rest.axis)} with both an edge and a prediction, {two} of them with two bounds; "
                f"a verdict needs {LEAST_GAMMAS} and {LEAST_UNCENSORED}")
         return Verdict(VerdictOutcome.UNDECIDED, np.nan, (np.nan, np.nan),
                        sentence=f"{where}: UNDECIDED within {tolerance:g} decades: {why}", **known)

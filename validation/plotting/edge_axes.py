@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from validation.fitting.brackets import conditions
+from validation.fitting.brackets import conditions, measured_axis
 from validation.outcome import Outcome
 from validation.plotting.style import COLOURS, INK, SYMBOLS, label_decades
 
@@ -73,7 +73,8 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
         bottom.set_ylim(-limit, limit)
     top.tick_params(labelbottom=False)
     label_decades(top, "x", "y")
-    bottom.set(xlabel="richness  γ",
+    name = measured_axis(edges)
+    bottom.set(xlabel="richness  γ" if name == "gamma" else name,
                ylabel="decades from\n" + ("prediction" if prediction is not None else "fit" if fits else "η = 1"))
 
 
@@ -93,7 +94,9 @@ def _write_exponent(ax: Axes, gamma: np.ndarray, line: np.ndarray, fit: Any, ver
     verdict = _verdict_on(fit, verdicts)
     word = str(getattr(verdict.outcome, "name", verdict.outcome)) if verdict is not None else ""
     factor = r"\,|\ln\gamma|" if getattr(fit, "logarithm", False) else ""
-    text = f"$\\gamma^{{\\,{fit.exponent:.3f}}}{factor}$  [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]"
+    axis = getattr(fit, "axis", "gamma")
+    name = r"\gamma" if axis == "gamma" else axis if len(axis) == 1 else rf"\mathrm{{{axis}}}"
+    text = f"${name}^{{\\,{fit.exponent:.3f}}}{factor}$  [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]"
     middle = gamma.size // 2
     left = ax.transAxes.inverted().transform(ax.transData.transform((gamma[middle], line[middle])))[0] < 0.5
     below = left == (line[-1] >= line[0])   # towards the middle of the axes, and away from the line

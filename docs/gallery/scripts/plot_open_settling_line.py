@@ -67,7 +67,7 @@ assert all(row.verdict == "SUPPORTED" for row in found.rows)
 times = np.geomspace(3000, 100_000, 7).round().astype(int)
 one = [validation.trace(toymodels.ToyExperiment(model, "cross_entropy", steps=int(T)), np.array([1e-4]), "eta_settle", rtol=1e-4,
                         eta=(1e-10, 1e-2))["eta"].values.ravel() for T in times]
-law = validation.fit(validation.edges_from_brackets(times, *np.transpose(one), "eta_settle"), "eta_settle", window=(3e3, 1e5))
+law = validation.fit(validation.edges_from_brackets(times, *np.transpose(one), "eta_settle", axis="T"), "eta_settle", window=(3e3, 1e5))
 own = np.polyfit(np.log(times), np.log([float(predictions["eta_settle"](1e-4, int(T))) for T in times]), 1)[0]
 found.add_verdict("settling", "exponent of eta_settle over T", validation.judge(law, float(own), tolerance=0.02))
 
