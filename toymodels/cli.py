@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from toymodels.background import run_in_child
 from toymodels.models import Model, OneParameter, TwoParameter
+from toymodels.optimizers import HeavyBall
 from toymodels.simulate import ToyExperiment
 from validation.arguments import Misuse, axis, between, whole
 from validation.cli_options import SweepOptions, Whole, report_failed_tiles
@@ -180,7 +181,13 @@ def _choose_plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tu
     if eta is None:
         with np.errstate(all="ignore"):
             gammas = np.geomspace(low, high, 64)
-            curves = [p(gammas, experiment.horizons[-1], experiment.rho) for p in predictions(experiment).values()]
+            edges = [*predictions(experiment).values()]
+            if edges and isinstance(experiment.optimizer, HeavyBall):      # SGD's, which are predicted wherever heavy ball's are not
+                edges += predictions(replace(experiment, optimizer="sgd")).values()
+            # also beyond the closing point, where nothing is predicted
+            curves = [p.numeric(gammas, experiment.horizons[-1], experiment.rho) for p in edges]
+            if edges and isinstance(experiment.optimizer, HeavyBall):
+                curves += [(1 - experiment.optimizer.beta) * c for c in curves]
         finite = np.concatenate([c[np.isfinite(c)] for c in curves]) if curves else np.array([1e-10, 1e4])
         if not (finite.size and 1e-300 < finite.min() < finite.max() < 1e300):
             raise Misuse(f"gamma from {low:g} to {high:g} puts the predicted edges out of the range of numbers; narrow it, or give eta")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from toymodels.models import Model, OneParameter, TwoParameter
-from toymodels.optimizers import Optimizer
+from toymodels.optimizers import HeavyBall, Optimizer
 from toymodels.simulate import ToyExperiment
 from toymodels.theory import predict
 from validation.tracing import trace
@@ -34,7 +34,7 @@ class Line:
 
     model: Model
     loss: str
-    optimizer: str
+    optimizer: str | Optimizer
     edge: str
     gamma: tuple[float, ...]
     steps: int
@@ -82,6 +82,11 @@ def list_lines() -> list[Line]:
         rows += [Line(model, loss, "adam", "eta_min", lazy[:-1], 1_000, 0.01, 0.01) for model in (OneParameter(5), two)]
     rows += [Line(OneParameter(depth), "mse", "momentum", edge, lazy, 10_000, 1e-4, 0.005)
              for depth in (1, 2, 5) for edge in ("eta_min", "eta_max")]
+    for loss in ("mse", "cross_entropy"):
+        for model in (OneParameter(5), two):
+            # momentum's memory 1/(1 - beta) is a tenth, or the whole, of T; and beyond the lazy limit
+            rows += [Line(model, loss, HeavyBall(beta), "eta_min", lazy[:-1], 1_000, 0.01, 0.005) for beta in (0.99, 0.999)]
+            rows += [Line(model, loss, HeavyBall(0.9), "eta_min", (0.1, 1.0, 10.0, 1e3), 1_000, 0.01, 0.06)]
     return rows
 
 

@@ -81,17 +81,20 @@ class Prediction(ABC):
                tolerance: float = 0.02) -> tuple[float, float] | None:
         """Return the gammas (low, high) where the local exponent is within `tolerance` of its limit.
 
-        An open end is 0 or infinity. None where there is no such stretch (a logarithm has none).
+        An open end is 0 or infinity; where the prediction ends before, as beyond a closing point, so does the window. None where there is
+        no such stretch (a logarithm has none).
         """
         choose("regime", regime, REGIMES)
         limit = float(self.fraction(regime))
         grid = np.logspace(-20, 20, 4001)
-        good = np.abs(self.local_exponent(grid, steps, rho) - limit) <= tolerance
-        if regime == "lazy":
-            good = good[::-1]
-        if not good[-1]:
+        grid = grid if regime == "lazy" else grid[::-1]
+        departure = np.abs(self.local_exponent(grid, steps, rho) - limit)
+        # the stretch from the regime's end of the axis, or of the prediction
+        first = int(np.argmax(np.isfinite(departure)))
+        good = departure[first:] <= tolerance
+        if not good[0]:
             return None
-        # the stretch that reaches the regime's end of the axis
-        start = len(good) - int(np.argmin(good[::-1])) if not good.all() else 0
-        edge = float(grid[start] if regime == "rich" else grid[::-1][start])
-        return (edge, np.inf) if regime == "rich" else (0.0, edge)
+        edge = float(grid[first + (good.size if good.all() else int(np.argmin(good))) - 1])
+        if regime == "lazy":
+            return float(grid[first]) if first else 0.0, edge
+        return edge, float(grid[first]) if first else np.inf

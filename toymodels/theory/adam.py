@@ -14,16 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from toymodels.models import Model, OneParameter
+from toymodels.models import Model
 from toymodels.optimizers import Adam
+from toymodels.theory.linear_problem import LAZY_END, initial_slope, solve_least_rate
 from toymodels.theory.losses import numeric_residual, solve_excess_root
-
-LAZY_END = 0.005    # beyond, f is not linear to half a per cent
-
-
-def initial_slope(model: Model) -> int:
-    """Return c, the slope of ``gamma f`` in the parameter at the start."""
-    return model.depth if isinstance(model, OneParameter) else 2
 
 
 @cache
@@ -37,20 +31,11 @@ def solve_rate(steps: int, rho: float, model: Model, loss: Any, optimizer: Adam)
 
     Returns
     -------
-    kappa = c eta/gamma, NaN where no rate trains.
+    kappa = c eta/gamma, NaN where no rate trains; see `linear_problem.solve_least_rate`.
     """
     target = solve_excess_root(loss, rho)
     # no step is longer than kappa while the residual falls, so kappa is at least (1 - Delta)/T
-    low, high = np.log((1 - target) / steps), np.log((1 - target) / steps) + 6.0
-    for _ in range(4):
-        trial = np.linspace(low, high, 33)
-        left = _train_linear_problem(np.exp(trial), steps, model, loss, optimizer) - target
-        if not (left <= 0).any():
-            return float("nan")
-        k = max(1, int(np.argmax(left <= 0)))
-        low, high = trial[k - 1], trial[k]
-    # linear between the last two, which are 1e-5 apart
-    return float(np.exp(low + (high - low) * left[k - 1] / (left[k - 1] - left[k])))
+    return solve_least_rate(lambda kappa: _train_linear_problem(kappa, steps, model, loss, optimizer), target, (1 - target) / steps)
 
 
 def _train_linear_problem(kappa: np.ndarray, steps: int, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:

@@ -15,9 +15,10 @@ import numpy as np
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import Model, OneParameter, TwoParameter, as_model
 from toymodels.optimizers import SGD, Adam, HeavyBall, Optimizer, SignSGD, as_optimizer, describe
-from toymodels.theory import adam, catapult_edges, curves
+from toymodels.theory import adam, catapult_edges, curves, heavy_ball
 from toymodels.theory.asymptotics import Branch, explicit_branch, solve_crossing
-from toymodels.theory.edge import Curve, Edge
+from toymodels.theory.edge import Closing, Curve, Edge
+from toymodels.theory.linear_problem import LAZY_END
 from toymodels.theory.losses import TheoryLoss, as_theory_loss, solve_target_outputs
 from toymodels.theory.symbols import letters
 
@@ -79,10 +80,11 @@ def solve_closing_point(model: Model, loss: str | TheoryLoss, numbers: bool = Tr
     return solve_crossing(edges["eta_min"].scaling("rich"), edges["eta_max"].scaling("rich")).subs(values)
 
 
-def _compute_closing_point(steps: int, rho: float, model: Model, loss: Any) -> float:
-    """Return `solve_closing_point` as a number."""
-    gamma = solve_closing_point(model, loss)
-    return float(gamma.subs({letters().T: steps, letters().rho: rho}))
+def _closing(model: Model, loss: Any) -> Closing | None:
+    """Return the closing point of the triangle of trainability, None where it does not close."""
+    if not isinstance(model, OneParameter) or model.depth < 3:
+        return None
+    return Closing(partial(curves.closing_point_one, depth=model.depth, loss=loss), partial(solve_closing_point, model, loss))
 
 
 def _both(*branches: Branch) -> dict[str, list[Branch]]:
@@ -105,20 +107,43 @@ def _numbers(loss: Any) -> dict[Any, Any]:
 
 
 @cache
-def _flow(model: Model, loss: Any, beta: float = 0.0) -> Curve:
+def _flow(model: Model, loss: Any) -> Curve:
     """Return eta_min = S/T in sympy."""
-    from toymodels.theory.flow import derive_linear_time, derive_time, derive_time_integral, derive_time_limits
+    from toymodels.theory.flow import derive_time, derive_time_integral
+
+    rate = 1 / letters().T
+    branches, values = _flow_limits(model, loss, rate)
+    return Curve(rate * derive_time(model, loss), branches, values, None if isinstance(loss, MSE) else rate * derive_time_integral(model))
+
+
+def _flow_limits(model: Model, loss: Any, rate: Any) -> tuple[dict[str, list[Branch]], dict[Any, Any]]:
+    """Return the branches of ``rate S`` by regime, and the values of their letters."""
+    from toymodels.theory.flow import derive_linear_time, derive_time_limits
     from toymodels.theory.losses import residual_at_start
 
-    s = letters()
-    b = s.beta
-    rate = (1 - b) / (s.T - b * (1 - b**s.T) / (1 - b)) if beta else 1 / s.T
+    s, values = letters(), _targets(loss)
     lazy, rich = (Branch(x.parameter, x.gamma, rate * x.eta, x.lazy, x.rich) for x in derive_time_limits(model, loss))
-    values = _targets(loss) | _momentum(beta)
-    if isinstance(loss, MSE):
-        return Curve(rate * derive_time(model, loss), {"lazy": [lazy], "rich": [rich]}, values)
-    values |= {s.r0: residual_at_start(loss), s.S0: derive_linear_time(loss).subs(values)}
-    return Curve(rate * derive_time(model, loss), {"lazy": [lazy], "rich": [rich]}, values, rate * derive_time_integral(model))
+    if not isinstance(loss, MSE):
+        values |= {s.r0: residual_at_start(loss), s.S0: derive_linear_time(loss).subs(values)}
+    return {"lazy": [lazy], "rich": [rich]}, values
+
+
+@cache
+def _flow_with_momentum(model: Model, loss: Any, beta: float) -> Curve:
+    """Return heavy ball's eta_min in sympy; its rich limit is that of T (1 - beta) -> infinity, where no lag is left."""
+    import sympy
+
+    from toymodels.theory.flow import derive_linear_time, derive_time, derive_time_integral
+
+    s = letters()
+    linear = derive_linear_time(loss) if isinstance(loss, MSE) else s.S0
+    rate = heavy_ball.derive_least_rate(loss, beta) / linear
+    branches, values = _flow_limits(model, loss, rate)
+    stretch, lag = heavy_ball.derive_stretch(model, loss)
+    inside = sympy.Or(lag <= s.T * sympy.nsimplify(heavy_ball.LAG), s.gamma <= sympy.nsimplify(LAZY_END))
+    whole = sympy.Piecewise((rate * derive_time(model, loss) * stretch, inside), (sympy.nan, True))
+    time = derive_time(model, loss) if isinstance(loss, MSE) else derive_time_integral(model)
+    return Curve(whole, branches, values | _momentum(beta), rate * time * stretch)
 
 
 @cache
@@ -154,12 +179,11 @@ def _below(inner: Any, limit: float) -> Curve:
     return Curve(cut, {"lazy": curve.branches["lazy"]}, curve.values)
 
 
-def _minimum_edge(model: Model, loss: Any, beta: float = 0.0) -> Edge:
+def _minimum_edge(model: Model, loss: Any) -> Edge:
     return Edge("eta_min", "gradient flow, $S/T$", "section 4.1, uniformly in gamma",
-                partial(curves.flow_edge, model=model, loss=loss, beta=beta), partial(_flow, model, loss, beta),
+                partial(curves.flow_edge, model=model, loss=loss), partial(_flow, model, loss),
                 holds=(100, 1.0),      # gradient flow needs small steps, not a small rho
-                # SGD's; heavy ball's triangle closes later
-                closing_gamma=partial(_compute_closing_point, model=model, loss=loss))
+                closing=_closing(model, loss))
 
 
 def _sgd_one(model: OneParameter, loss: Any) -> list[Edge]:
@@ -170,7 +194,7 @@ def _sgd_one(model: OneParameter, loss: Any) -> list[Edge]:
         _minimum_edge(model, loss),
         Edge("eta_max", r"stability, $2/\ell''(w_*)$", "eq. 7, with its prefactor",
              partial(curves.stability_edge_one, depth=model.depth, loss=loss), partial(_stability, model, loss),
-             closing_gamma=partial(_compute_closing_point, model=model, loss=loss)),
+             closing=_closing(model, loss)),
     ]
     derive = partial(_formula, derive_divergence_one, model.depth, loss)
     if isinstance(loss, MSE) and model.depth <= 2:
@@ -255,7 +279,7 @@ def _adam(model: Model, loss: Any, optimizer: Adam) -> Curve:
     import sympy
 
     gamma, eta = letters().gamma, adam.derive_eta_min(model, loss, optimizer)
-    whole = sympy.Piecewise((eta, gamma <= sympy.nsimplify(adam.LAZY_END)), (sympy.nan, True))
+    whole = sympy.Piecewise((eta, gamma <= sympy.nsimplify(LAZY_END)), (sympy.nan, True))
     return Curve(whole, {"lazy": [explicit_branch(eta)]})
 
 
@@ -298,7 +322,11 @@ def _heavy_ball(model: Model, loss: Any, beta: float) -> list[Edge]:
     regime; a loss that is straight far out has stable cycles below the edge (0.73 to 0.86 of it); and with two parameters the transient
     overshoot raises the loss, so that the kernel falls before stability is lost.
     """
-    edges = [_minimum_edge(model, loss, beta)]
+    edges = [Edge("eta_min", "the linear problem, times gradient flow's departure from it", "derived here",
+                  partial(heavy_ball.eta_min, model=model, loss=loss, beta=beta), partial(_flow_with_momentum, model, loss, beta),
+                  limits="exact as gamma -> 0, where kappa(T, rho) is the least eta K that trains; beyond gamma = 0.005 good to 6%, "
+                         "and predicted only where momentum's lag is below T/10",
+                  holds=(100, 1.0), closing=_closing(model, loss))]      # SGD's: heavy ball's triangle closes later
     if isinstance(model, OneParameter) and isinstance(loss, MSE):
         label, source = r"stability, $2(1+\beta)/\ell''(w_*)$", "Polyak's bound for a quadratic"
         numeric = partial(curves.stability_edge_one, depth=model.depth, loss=loss, factor=2.0 * (1 + beta))

@@ -12,16 +12,18 @@ import numpy as np
 
 from toymodels.models import Model, OneParameter
 from toymodels.theory.flow_time import gradient_flow_time
-from toymodels.theory.losses import numeric_curvature, numeric_tail, solve_excess_root
+from toymodels.theory.losses import numeric_curvature, numeric_residual, numeric_tail, solve_excess_root
 
 
-def flow_edge(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, beta: float = 0.0) -> np.ndarray:
-    """Return eta_min = S/T; under heavy ball ``(1 - beta) S/(T - beta (1 - beta**T)/(1 - beta))``.
+def flow_edge(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any) -> np.ndarray:
+    """Return eta_min = S/T."""
+    return gradient_flow_time(model, loss, gamma, rho) / steps
 
-    Momentum multiplies the rate by 1/(1 - beta) once it has built up; the build-up costs the delay in the denominator.
-    """
-    delay = beta * (1 - beta**steps) / (1 - beta)
-    return (1 - beta) * gradient_flow_time(model, loss, gamma, rho) / (steps - delay)
+
+def closing_point_one(steps: int, depth: int, loss: Any) -> float:
+    """Return ``(2 T (L - 2) r0/(L h_l))**(L/(L - 2))``, the gamma where eta_min meets eta_max of the one-parameter model, L >= 3."""
+    start = float(numeric_residual(loss)(np.ones(())))
+    return float((2 * steps * (depth - 2) * start / (depth * numeric_curvature(loss))) ** (depth / (depth - 2)))
 
 
 def stability_edge_one(gamma: np.ndarray, steps: int, rho: float, depth: int, loss: Any, factor: float = 2.0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Cache derived exponents and closing points on disk, so that a second process needs no sympy.
+"""Cache derived exponents on disk, so that a second process needs no sympy.
 
 Importing sympy and deriving a portrait's exponents takes a second, and the results change only with the theory's source. Each is one
 small file of the cache folder (`validation.storage.cache`), below a digest of that source and of sympy's version.

@@ -150,8 +150,30 @@ def _flow(model: Model, loss: Any, optimizer: Optimizer) -> list[Step]:
             Step(r"Early rich trajectories collapse onto one curve in $\tau$: $\gamma$ drops out of",
                  _equation("dw/dtau", derive_collapse(model.depth, loss))),
         ]
-    momentum = r"; momentum multiplies the rate by $1/(1 - \beta)$, after a delay" if optimizer.name == "momentum" else ""
-    return [*steps, Step(rf"$T$ steps suffice at rates of at least $\eta_\mathrm{{min}} = S/T${momentum}.")]
+    if not isinstance(optimizer, HeavyBall):
+        return [*steps, Step(r"$T$ steps suffice at rates of at least $\eta_\mathrm{min} = S/T$.")]
+    return [*steps, *_momentum(model, loss)]
+
+
+def _momentum(model: Model, loss: Any) -> list[Step]:
+    """Return the steps from gradient flow's time to heavy ball's eta_min."""
+    import sympy
+
+    from toymodels.theory.heavy_ball import derive_lag, derive_stretch
+
+    s = letters()
+    x = sympy.Function("Delta")
+    recursion = _equation(x(s.t + 1), x(s.t) + s.beta * (x(s.t) - x(s.t - 1)) - sympy.Symbol("kappa") * sympy.Function("r")(1 - x(s.t)))
+    return [
+        Step(r"Heavy ball, lazy: $\Delta = 1 - f$ starts at 1 with $m = 0$, and with $\kappa = \eta K$ obeys", recursion),
+        Step(r"Until $\Delta$ first vanishes each step is towards the minimum. So the least rate that trains is the $\kappa(T, \rho)$ at "
+             r"which $f$ reaches $f_1$ in step $T$: $\eta_\mathrm{min} = \kappa/K$, exactly, at every $T$. It is solved by running the "
+             "recursion; with squared error this is a power of a matrix."),
+        Step(r"Beyond the lazy limit $\eta_\mathrm{min}$ grows as $S$. To first order in $1/(T (1 - \beta))$, momentum also runs ahead while "
+             "the gradient falls, and lags behind while it grows, which multiplies the rate by", derive_stretch(model, loss)[0]),
+        Step(r"It is predicted where the lag is below $T/10$. The lag is $(1 + \beta)/(2 (1 - \beta))$ times",
+             _equation("Q", derive_lag(model))),
+    ]
 
 
 def _stability(model: Model, loss: Any, optimizer: Optimizer) -> list[Step]:
@@ -234,7 +256,7 @@ def _signsgd(model: Model) -> list[Step]:
 
 
 def _adam(model: Model) -> list[Step]:
-    from toymodels.theory.adam import initial_slope
+    from toymodels.theory.linear_problem import initial_slope
 
     s = letters()
     return [

@@ -40,6 +40,20 @@ class Curve:
     formula: Any = None
 
 
+@dataclass(frozen=True)
+class Closing:
+    """The closing point, the gamma at which eta_min meets eta_max by their rich power laws.
+
+    Attributes
+    ----------
+    compute : T -> gamma, without sympy.
+    derive : () -> gamma as sympy in T.
+    """
+
+    compute: Callable[[int], float]
+    derive: Callable[[], Any]
+
+
 @dataclass(frozen=True, eq=False)
 class Edge(Prediction):
     """One predicted edge ``eta(gamma, T, rho)``, as numbers and as an expression.
@@ -59,7 +73,7 @@ class Edge(Prediction):
     derive : () -> Curve, with sympy.
     regimes : where it has a power law: of "lazy", "rich".
     limits : a sentence about where nothing is predicted; empty if there is no such place.
-    closing_gamma : (steps, rho) -> the gamma at which the triangle of trainability closes, infinity if it does not.
+    closing : where the triangle of trainability closes, beyond which no rate trains and nothing is predicted; None if it does not close.
     bound : whether the curve is a lower bound on the edge, and no more.
     holds : (least T, largest rho) at which the curve is compared with measurements. The edges of stability and divergence are limits of
         infinite T and rho -> 0 (at T = 100 the measured eta_div of L = 1 lies 60% higher, at rho = 0.1 the eta_max of L = 12 23%).
@@ -74,7 +88,7 @@ class Edge(Prediction):
     derive: Callable[[], Curve] = None  # type: ignore[assignment]
     regimes: tuple[str, ...] = REGIMES
     limits: str = ""
-    closing_gamma: Callable[[int, float], float] | None = None
+    closing: Closing | None = None
     unjudged: tuple[float, float] | None = None
     bound: bool = False
     holds: tuple[int, float] = (1000, 0.02)
@@ -91,14 +105,15 @@ class Edge(Prediction):
 
         Returns
         -------
-        eta, float64, shape of `gamma`; NaN where nothing is predicted (see `limits`).
+        eta, float64, shape of `gamma`; NaN beyond the closing point, and where nothing is predicted (see `limits`).
 
         Raises
         ------
         Misuse : gamma not finite and above zero, steps not whole and at least 1, rho outside (0, 1).
         """
         values, steps, rho = positive("gamma", gamma), whole("steps", steps), between("rho", rho, 0, 1)
-        return np.asarray(self.numeric(values, steps, rho), dtype=np.float64)
+        eta = np.asarray(self.numeric(values, steps, rho), dtype=np.float64)
+        return eta if self.closing is None else np.where(values <= self.closing.compute(steps), eta, np.nan)
 
     @cached_property
     def curve(self) -> Curve:
@@ -108,7 +123,12 @@ class Edge(Prediction):
     @property
     def expression(self) -> sympy.Expr:
         """Eta as a sympy expression in `toymodels.theory.symbols.letters()`: gamma, T, rho."""
-        return self.curve.expression.subs(self.curve.values)
+        import sympy
+
+        whole = self.curve.expression.subs(self.curve.values)
+        if self.closing is None:
+            return whole
+        return sympy.Piecewise((whole, letters().gamma <= self.closing.derive()), (sympy.nan, True))
 
     @property
     def formula(self) -> sympy.Expr | sympy.Equality:
@@ -172,11 +192,7 @@ class Edge(Prediction):
     def closing_point(self, steps: int = 1000, rho: float = 0.01) -> float:
         """Return the gamma at which eta_min meets eta_max, by their rich power laws; infinity where they never do."""
         steps, rho = whole("steps", steps), between("rho", rho, 0, 1)
-        if self.closing_gamma is None:
-            return np.inf
-        solve = self.closing_gamma
-        key = self.cache_key and f"{self.cache_key} closing point {steps} {rho!r}"
-        return float(load_or_derive(key, lambda: repr(float(solve(steps, rho)))))
+        return np.inf if self.closing is None else self.closing.compute(steps)
 
     def window(self, regime: str, steps: int = 1000, rho: float = 0.01,
                tolerance: float = 0.02) -> tuple[float, float] | None:
@@ -202,12 +218,15 @@ class Edge(Prediction):
         limit = float(self.fraction(regime))
         toward = 1.0 if regime == "rich" else -1.0
 
-        def good(decades: np.ndarray) -> np.ndarray:
-            return np.abs(self.local_exponent(10.0**decades, steps, rho) - limit) <= tolerance
+        def depart(decades: np.ndarray) -> np.ndarray:
+            return np.abs(self.local_exponent(10.0**decades, steps, rho) - limit)
 
-        # from the regime's end of the axis inward, first coarsely, then within the coarse step
+        # from the regime's end of the axis, or of the prediction, inward: first coarsely, then within the coarse step
         grid = toward * np.linspace(20.0, -20.0, 801)
-        inside = good(grid)
+        departure = depart(grid)
+        first = int(np.argmax(np.isfinite(departure)))
+        end = toward * np.inf if first == 0 else grid[first]
+        grid, inside = grid[first:], departure[first:] <= tolerance
         if not inside[0]:
             return None
         if inside.all():
@@ -215,11 +234,11 @@ class Edge(Prediction):
         else:
             last = int(np.argmin(inside)) - 1
             fine = np.linspace(grid[last], grid[last + 1], 51)
-            edge = float(10.0 ** fine[max(0, int(np.argmin(good(fine))) - 1)])
+            edge = float(10.0 ** fine[max(0, int(np.argmin(depart(fine) <= tolerance)) - 1)])
         low, high = self.unjudged or (np.inf, 0.0)
         if regime == "lazy":
-            return 0.0, min(edge, low)
-        edge, high = max(edge, high), self.closing_point(steps, rho) / 3
+            return float(10.0**end), min(edge, low)
+        edge, high = max(edge, high), min(float(10.0**end), self.closing_point(steps, rho) / 3)
         return (edge, high) if edge < high else None
 
     def latex(self) -> str:

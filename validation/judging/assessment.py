@@ -64,7 +64,7 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
             continue
         for regime in REGIMES:
             window, note = _choose_window(prediction, regime, steps, rho)
-            inside = window is not None and (gamma >= window[0]) & (gamma <= window[1])
+            inside = window is not None and (gamma >= window[0]) & (gamma <= window[1]) & np.isfinite(prediction(gamma, steps, rho))
             if window is None or np.count_nonzero(inside) < LEAST:
                 continue
             window = max(window[0], float(gamma[0])), min(window[1], float(gamma[-1]))

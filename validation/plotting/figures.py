@@ -16,6 +16,7 @@ from validation.arguments import Misuse
 from validation.fitting.brackets import conditions
 from validation.outcome import Outcome
 from validation.plotting.style import COLOURS, DASHES, SYMBOLS, label_decades
+from validation.prediction import Prediction
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -265,14 +266,17 @@ def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho:
     from matplotlib.patheffects import withStroke
 
     limits = np.log10([ax.get_xlim(), ax.get_ylim()])
-    gamma = np.logspace(limits[0, 0], limits[0, 1], 401)
+    closing = [p.closing_point(steps, rho) for p in predictions.values() if isinstance(p, Prediction)]
+    # the closing point is drawn: the curves end there
+    gamma = np.union1d(np.logspace(limits[0, 0], limits[0, 1], 401), np.clip(closing, *10.0 ** limits[0]))
+    across = (np.log10(gamma) - limits[0, 0]) / np.diff(limits[0])
     curves = {}
     for edge, predict in predictions.items():
         with np.errstate(all="ignore"):
             eta = np.asarray(predict(gamma, steps, rho), dtype=float)
             at = (np.log10(eta) - limits[1, 0]) / np.diff(limits[1])
         if (visible := (at > 0) & (at < 1)).any():
-            curves[edge] = (eta, np.column_stack([np.linspace(0, 1, gamma.size), np.where(visible, at, np.nan)]))
+            curves[edge] = (eta, np.column_stack([across, np.where(visible, at, np.nan)]))
     placed: list[np.ndarray] = []
     handles: list[Artist] = []
     for i, (edge, (eta, points)) in enumerate(curves.items()):

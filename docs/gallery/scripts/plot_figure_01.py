@@ -39,13 +39,14 @@ figure = figures.blank(11.5, 4.8)
 figure.set_label("Schematic portraits for two losses: regions of no training, lazy and rich training, catapults and divergence")
 for ax, title, loss in zip(figure.subplots(1, 2), ("(a) squared error", "(b) cross-entropy"), ("mse", "cross_entropy"), strict=True):
     law, catapults = toymodels.predict(one, loss), toymodels.predict(two, loss)
-    floor, stable = law["eta_min"](gamma, 1000, 0.01), law["eta_max"](gamma, 1000, 0.01)
+    # no rate trains beyond the closing point, where the floor ends; the edge of stability is the same at any T
+    floor, stable = law["eta_min"](gamma, 1000, 0.01), law["eta_max"](gamma, 10**9, 0.01)
     reach = np.log(catapults["eta_max"](gamma) / catapults["eta_crit"](gamma))
     predicted = np.isfinite(reach)                   # no prediction between the regimes: interpolated
     top = stable * np.exp(np.interp(np.log(gamma), np.log(gamma[predicted]), np.maximum(reach[predicted], 0)))
     ends = (1e-13, 1e6)
     ax.fill_between(gamma, ends[0], ends[1], color=COLOURS[Outcome.UNTRAINED], lw=0)
-    ax.fill_between(gamma, np.maximum(top, floor), ends[1], color=COLOURS[Outcome.DIVERGED], lw=0)
+    ax.fill_between(gamma, np.fmax(top, floor), ends[1], color=COLOURS[Outcome.DIVERGED], lw=0)
     ax.fill_between(gamma, stable, top, where=top > stable, color=COLOURS[Outcome.CATAPULTED], lw=0)
     ax.fill_between(gamma, floor, stable, where=stable > floor, color="#4f8fcb", lw=0)
     closed = stable > floor

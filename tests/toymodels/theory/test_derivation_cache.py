@@ -29,7 +29,7 @@ def test_the_second_process_needs_no_sympy(tmp_path):
 def test_damaged_files_and_an_unwritable_folder_are_no_obstacle(tmp_path, damage):
     clean = run_script(tmp_path / "cache")
     files = list((tmp_path / "cache").glob("theory-*/*.json"))
-    assert len(files) >= 4
+    assert len(files) >= 2
     for file in files:
         file.write_text(damage)
     assert run_script(tmp_path / "cache") == clean

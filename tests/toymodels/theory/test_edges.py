@@ -6,8 +6,10 @@ import pytest
 from toymodels import OneParameter, ToyExperiment, TwoParameter
 from toymodels.edge_accuracy import Line, compare_all, list_lines
 from toymodels.edge_accuracy import trace_over_prediction as ratio
+from toymodels.losses import as_loss
 from toymodels.optimizers import HeavyBall
-from toymodels.theory import catapult_edges
+from toymodels.theory import catapult_edges, heavy_ball
+from toymodels.theory.losses import solve_excess_root
 from validation import trace
 
 
@@ -64,6 +66,45 @@ def test_signsgd(model, loss):
 def test_heavy_ball_where_gamma_is_small(depth, beta):
     for edge in ("eta_min", "eta_max"):
         np.testing.assert_allclose(ratio(OneParameter(depth), "mse", HeavyBall(beta), edge, [1e-6, 0.02], 10_000, 1e-4), 1, atol=0.005)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("model", [OneParameter(2), TwoParameter()], ids=repr)
+@pytest.mark.parametrize(("beta", "steps"), [(0.9, 100), (0.99, 300), (0.99, 1000), (0.999, 1000)])
+def test_heavy_ball_of_a_lazy_model_at_any_time(beta, steps, model, loss):
+    """Also where momentum's memory 1/(1 - beta) is as long as the run, which then swings through the minimum."""
+    np.testing.assert_allclose(ratio(model, loss, HeavyBall(beta), "eta_min", [1e-6, 1e-3], steps, 0.01), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_heavy_ball_beyond_the_lazy_limit_to_first_order_in_its_memory(loss):
+    departures = []
+    for steps in (100, 1000):
+        departure = ratio(OneParameter(2), loss, HeavyBall(0.9), "eta_min", [1.0, 1e4], steps, 0.01) - 1
+        assert np.isnan(departure[1]) == (steps == 100)      # the lag is beyond a tenth of T
+        assert np.nanmax(np.abs(departure)) < 0.06
+        departures.append(abs(departure[0]))
+    assert departures[1] < departures[0] / 30      # ten times longer: of second order
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize(("beta", "steps"), [(0.0, 1), (0.0, 50), (0.9, 7), (0.99, 300)])
+def test_the_least_rate_of_the_linear_problem_by_a_plain_loop(beta, steps, loss):
+    loss = as_loss(loss)
+    target = solve_excess_root(loss, 0.01)
+
+    def reaches(kappa):
+        delta, m = 1.0, 0.0
+        for _ in range(steps):
+            m = beta * m - float(loss.slope(np.float64(1 - delta)))
+            delta -= kappa * m
+            if delta <= target:
+                return True
+        return False
+
+    kappa = heavy_ball.solve_rate(steps, 0.01, loss, beta)
+    assert reaches(kappa * (1 + 1e-8))
+    assert not any(reaches(kappa * x) for x in (1 - 1e-8, 0.99, 0.7, 0.4, 0.1))
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])

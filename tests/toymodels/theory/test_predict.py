@@ -79,10 +79,13 @@ def test_numbers_equal_the_expression_at_thirty_digits(edge):
 @pytest.mark.parametrize("edge", edges())
 def test_numbers_tend_to_the_asymptote(edge):
     for regime in edge.regimes:
-        gamma, steps, rho = (1e-14, 1000, 0.01) if regime == "lazy" else (1e14, 1000, 0.01)
+        steps, rho = 1000 if regime == "lazy" else 10_000, 0.01
+        gamma = 1e-14 if regime == "lazy" else min(1e14, edge.closing_point(steps, rho) / 10)
         law = edge.law(regime).subs(edge.curve.values).subs({s.gamma: sympy.Rational(gamma), s.T: steps, s.rho: R(rho)})
-        # a logarithm comes with a constant beside it
-        assert float(edge(gamma, steps, rho)) == pytest.approx(float(law.evalf()), rel=0.7 if edge.logarithm(regime) else 2e-3)
+        # a logarithm comes with a constant beside it; under momentum a rich edge still has its lag
+        lagging = regime == "rich" and edge.expression.has(s.T) and "momentum" in edge.cache_key
+        near = 0.7 if edge.logarithm(regime) else 0.02 if lagging else 2e-3
+        assert float(edge(gamma, steps, rho)) == pytest.approx(float(law.evalf()), rel=near)
         assert float(edge.local_exponent(gamma, steps, rho)) == pytest.approx(float(edge.exponent(regime)),
                                                                              abs=0.04 if edge.logarithm(regime) else 2e-3)
 
@@ -132,9 +135,26 @@ def test_the_closing_point_is_where_the_edges_meet(depth):
     assert float(found["eta_min"](gamma, steps) / found["eta_max"](gamma, steps)) == pytest.approx(1, rel=0.05)
 
 
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy", PseudoHuber(0.5)], ids=str)
+@pytest.mark.parametrize(("depth", "steps"), [(3, 1000), (5, 1000), (12, 30_000)])
+def test_nothing_is_predicted_beyond_the_closing_point(depth, steps, loss):
+    closing = float(solve_closing_point(OneParameter(depth), loss).subs(s.T, steps))
+    found = predict(OneParameter(depth), loss)
+    for edge in (found["eta_min"], found["eta_max"]):
+        assert edge.closing_point(steps) == pytest.approx(closing, rel=1e-12)
+        before, beyond = edge(closing * np.array([1 - 1e-9, 1 + 1e-9]), steps)
+        assert np.isfinite(before)
+        assert np.isnan(beyond)
+        assert edge.window("rich", steps)[1] == pytest.approx(closing / 3, rel=1e-12)
+    # the two curves end where they meet
+    low, high = (found[name](closing * (1 - 1e-9), steps) for name in ("eta_min", "eta_max"))
+    assert low / high == pytest.approx(1, abs=0.02)
+
+
 def test_no_closing_point_without_a_triangle():
     for model in (OneParameter(1), OneParameter(2), TwoParameter()):
         assert solve_closing_point(model, "mse") == sympy.oo
+        assert np.isfinite(predict(model)["eta_min"](1e15, 1000))
     assert predict(OneParameter(4), optimizer="signsgd")["eta_max"].closing_point(1000) == np.inf
 
 

@@ -96,6 +96,31 @@ def test_a_prediction_s_window_is_found_from_its_local_exponent(exponent):
         assert lazy is None
 
 
+def test_a_window_ends_with_its_prediction():
+    class Cut(Law):
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            gamma = np.asarray(gamma, dtype=float)
+            return np.where((gamma > 1e-6) & (gamma < 700), gamma**2 / (1 + gamma), np.nan)
+
+        def exponent(self, regime):
+            return Fraction(2 if regime == "lazy" else 1)
+
+        window = Prediction.window
+
+    lazy, rich = Cut().window("lazy"), Cut().window("rich")
+    assert lazy == pytest.approx((1e-6, 1 / 49), rel=0.05)
+    assert rich == pytest.approx((49, 700), rel=0.05)
+    assert rich[1] < 700
+
+
+def test_gammas_without_a_prediction_are_not_counted():
+    class Half(Law):
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            return np.where(gamma < 3e-4, np.asarray(gamma, dtype=float) ** 2, np.nan)
+
+    assert assess(brackets(2), {"eta_max": Half()}) == []      # 2 of the 13 gammas of the window
+
+
 def test_whole_curves_with_their_prefactor():
     class Curve(Law):
         def __call__(self, gamma, steps=1000, rho=0.01):

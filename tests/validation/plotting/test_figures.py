@@ -14,6 +14,7 @@ import xarray as xr
 from validation.arguments import Misuse
 from validation.outcome import Outcome
 from validation.plotting import figures
+from validation.prediction import Prediction
 
 
 def synthetic(gammas=41, etas=81, **attrs):
@@ -139,6 +140,26 @@ def test_predictions_are_drawn_where_they_are_with_their_gaps():
     np.testing.assert_allclose(y[~gap], x[~gap] ** 2 / 50, rtol=1e-12)
     assert np.isnan(y[gap]).all()
     assert upper.get_linestyle() != lower.get_linestyle()
+
+
+def test_edges_that_close_are_drawn_as_far_as_they_meet():
+    class Closing(Prediction):
+        def __init__(self, power):
+            self.power = power
+
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            return np.where(gamma <= 137.0, (gamma / 137.0) ** self.power, np.nan)
+
+        def exponent(self, regime):
+            return self.power
+
+        def closing_point(self, steps=1000, rho=0.01):
+            return 137.0
+
+    ax = figures.plot_portrait(synthetic(), {"eta_min": Closing(1), "eta_max": Closing(0.5)}, ax=axes())
+    for line in ax.get_lines():
+        x, y = line.get_data()
+        assert np.array([x, y])[:, np.isfinite(y)][:, -1] == pytest.approx([137.0, 1.0])
 
 
 def test_labels_sit_on_their_lines_inside_the_axes_and_apart():
