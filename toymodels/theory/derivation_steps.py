@@ -169,8 +169,8 @@ def _momentum(model: Model, loss: Any) -> list[Step]:
         Step(r"Until $\Delta$ first vanishes each step is towards the minimum. So the least rate that trains is the $\kappa(T, \rho)$ at "
              r"which $f$ reaches $f_1$ in step $T$: $\eta_\mathrm{min} = \kappa/K$, exactly, at every $T$. It is solved by running the "
              "recursion; with squared error this is a power of a matrix."),
-        Step(r"Beyond the lazy limit $\eta_\mathrm{min}$ grows as $S$. To first order in $1/(T (1 - \beta))$, momentum also runs ahead while "
-             "the gradient falls, and lags behind while it grows, which multiplies the rate by", derive_stretch(model, loss)[0]),
+        Step(r"Beyond the lazy limit $\eta_\mathrm{min}$ grows as $S$. To first order in $1/(T (1 - \beta))$, momentum also runs ahead "
+             "while the gradient falls, and lags behind while it grows, which multiplies the rate by", derive_stretch(model, loss)[0]),
         Step(r"It is predicted where the lag is below $T/10$. The lag is $(1 + \beta)/(2 (1 - \beta))$ times",
              _equation("Q", derive_lag(model))),
     ]
