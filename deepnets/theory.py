@@ -4,7 +4,7 @@ The theory gives networks' edges up to a factor that depends on the task, so tha
 network of L weight matrices, without norms and with a nonlinearity that does not saturate, the weights must grow by ``gamma**(1/L)``.
 Before a final norm they need not all grow, and skip connections mix depths: for such networks, and for user-defined modules, the theory
 predicts lazy exponents only, and the "L" of their ``gamma**(2/L)`` is fitted. Of losses and optimizers that it does not cover (one's own,
-weight decay, clipping, Nesterov's momentum, Lion, Muon) it claims nothing.
+weight decay, clipping, Nesterov's momentum, Lion, Muon) it claims nothing. Two of its claims come with a caveat: `OPEN`, `OVERSHOOT`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ LOSSES = ("mse", "cross_entropy")
 OPTIMIZERS = ("sgd", "momentum", "signsgd", "adam")
 SILENT = ("nesterov", "adamw", "lion", "muon")      # optimizers that no law covers
 GROWING = ("relu", "gelu", "linear")       # a saturating nonlinearity bounds the activations
+OPEN = "open: at L >= 4 the measured exponent is below 1 and rises with the width; it has not been measured over widths at one T"
+OVERSHOOT = ("with cross-entropy this edge is the onset of overshoot, where the loss first exceeds 1.05 of its first value, on minibatches "
+             "by the noise of the batches, and not where the kernel loses stability")
 TOLERANCE = 0.1                            # of a measured exponent: the seeds alone move it by 0.05
 
 
@@ -42,6 +45,8 @@ class Exponents(Prediction):
     lazy_criterion : "excess" or "accuracy": what decides in the lazy regime whether a run is trained, see `validation.locate`.
     closing_gamma : the gamma where the triangle of trainability closes; rich laws are fitted below a third of it.
     unit : the gamma that is muP's 1: sqrt(N) in the NTK and the standard parametrization, whose readout is larger by as much.
+    remark : as of `Prediction`.
+    open_rich : why the rich law is not judged; empty where it is.
     """
 
     name: str
@@ -53,6 +58,8 @@ class Exponents(Prediction):
     lazy_criterion: str = "excess"
     closing_gamma: float = np.inf
     unit: float = 1.0
+    remark: str = ""
+    open_rich: str = ""
 
     free_prefactor: ClassVar[bool] = True     # type: ignore[misc]
 
@@ -76,6 +83,10 @@ class Exponents(Prediction):
     def logarithm(self, regime: str) -> bool:
         """Return whether a logarithm of gamma multiplies the power law in this regime."""
         return choose("regime", regime, REGIMES) == "rich" and self.rich_logarithm
+
+    def explain_doubt(self, regime: str) -> str:
+        """Return why no verdict is given in this regime; empty where one is."""
+        return self.open_rich if choose("regime", regime, REGIMES) == "rich" else ""
 
     def closing_point(self, steps: int = 1000, rho: float = 0.5) -> float:
         """Return the gamma at which the triangle of trainability closes; infinity if no such gamma has been measured."""
@@ -132,8 +143,10 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd", width: int 
     convex = loss == "mse"
     return {
         "eta_min": Exponents("eta_min", r"$\eta_\mathrm{min}$", "Section 3.1, eqs. 2 and 8, Table 1", Fraction(2), slow,
-                             rich_logarithm=depth == 2, unit=unit),
-        "eta_crit": Exponents("eta_crit", r"$\eta_\mathrm{crit}$", "Sections 3.3 and 4.1, Table 1", Fraction(2), unit=unit),
+                             rich_logarithm=depth == 2, unit=unit, open_rich=OPEN if depth is not None and depth >= 4 else ""),
+        "eta_crit": Exponents("eta_crit", r"$\eta_\mathrm{crit}$", "Sections 3.3 and 4.1, Table 1", Fraction(2), unit=unit) if convex else
+                    Exponents("eta_crit", r"onset of overshoot, $\eta_\mathrm{crit}$", "Table 1; as gamma -> 0 a run depends on "
+                              "eta/gamma^2 alone, whatever makes its loss overshoot", Fraction(2), unit=unit, remark=OVERSHOOT),
         "eta_max": Exponents("eta_max", r"$\eta_\mathrm{max}$", "eqs. 6 and 7, Table 1" if convex else "Section 4.2, eq. 7, Table 1",
                              Fraction(2) if convex else Fraction(1), _over(2, depth),
                              lazy_criterion="excess" if convex else "accuracy", unit=unit),

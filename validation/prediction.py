@@ -31,6 +31,7 @@ class Prediction(ABC):
     unjudged : gammas (low, high) between which the measured edge is another one than the predicted; it is not judged there.
     free_prefactor : whether exponents alone are claimed, and the curve's prefactor is arbitrary.
     drawn : the curve's name in a figure's legend.
+    remark : a sentence, without its full stop, on what the measured edge is; empty if its name says it.
     """
 
     name: str = ""
@@ -41,6 +42,7 @@ class Prediction(ABC):
     unjudged: tuple[float, float] | None = None
     free_prefactor: bool = False
     drawn: str = "predicted"
+    remark: str = ""
 
     @abstractmethod
     def __call__(self, gamma: Any, steps: int = STEPS, rho: float = RHO) -> np.ndarray:
@@ -76,6 +78,11 @@ class Prediction(ABC):
         """Return whether a logarithm of gamma multiplies the power law in this regime."""
         choose("regime", regime, REGIMES)
         return False
+
+    def explain_doubt(self, regime: str) -> str:
+        """Return why no verdict is given in this regime, although an exponent is predicted; empty where one is given."""
+        choose("regime", regime, REGIMES)
+        return ""
 
     def window(self, regime: str, steps: int = STEPS, rho: float = RHO,
                tolerance: float = 0.02) -> tuple[float, float] | None:

@@ -14,7 +14,7 @@ import toymodels
 from deepnets import CNN, MLP, DeepExperiment, ResidualMLP, ResNet, ViT, parametrization_table, tasks
 from deepnets.cli_options import DeepOptions
 from deepnets.network_edges import close_triangle, describe_further_laws, measure_closing_point, read_edges
-from deepnets.theory import explain_silence, explain_silence_of, plain_depth, predict, theory_of
+from deepnets.theory import LOSSES, OPEN, explain_silence, explain_silence_of, plain_depth, predict, theory_of
 from deepnets.titles import as_file_name, as_title
 from validation import Misuse, Plane, assess, edges_from_brackets, judge, save_portrait, sweep
 from validation.fitting.powerlaw import fit
@@ -91,6 +91,35 @@ def test_a_level_that_is_not_claimed_is_not_judged():
     wrong = assess(bracketed(np.where(GAMMA < 1, GAMMA**2, GAMMA ** (2 / 5))), {"eta_max": law["eta_max"]})
     assert [str(a.verdict.outcome) for a in wrong] == ["SUPPORTED", "CONTRADICTED"]
     assert anchor_laws(law, []) == {}
+
+
+@pytest.mark.parametrize("power", [1.0, 0.9, 0.5])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
+def test_the_rich_eta_min_of_four_layers_is_open(power, optimizer):
+    """Of narrow networks the exponent is 0.90 to 0.95, and whether it tends to 1 with the width has not been measured at one T."""
+    eta = np.where(GAMMA < 1, GAMMA**2, GAMMA**power)
+    for depth in (4, 5, 6):
+        law = predict(depth, "mse", optimizer)["eta_min"]
+        assert law.exponent("rich") == 1
+        lazy, rich = assess(bracketed(eta, "eta_min"), {"eta_min": law})
+        assert (lazy.verdict.outcome, rich.verdict.outcome) == ("SUPPORTED", "UNDECIDED")
+        assert rich.verdict.sentence.endswith(f"UNDECIDED: {OPEN}")
+        assert f"measured {power:.3f}" in rich.verdict.sentence
+        assert rich.verdict.how_much_denser is None
+    for law in (predict(3)["eta_min"], predict(4)["eta_max"], predict({"name": "vit"})["eta_min"]):
+        assert law.explain_doubt("rich") == law.explain_doubt("lazy") == ""
+    with pytest.raises(Misuse, match="regime"):
+        predict(4)["eta_min"].explain_doubt("poor")
+
+
+def test_the_edge_of_cross_entropy_without_catapults_is_named_for_what_it_is():
+    found = {loss: assess(bracketed(GAMMA**2, "eta_crit"), {"eta_crit": predict(3, loss)["eta_crit"]})[0] for loss in LOSSES}
+    assert found["mse"].note == ""
+    assert "the onset of overshoot" in found["cross_entropy"].note
+    assert "noise of the batches" in found["cross_entropy"].note
+    assert predict(3, "cross_entropy")["eta_crit"].label.startswith("onset of overshoot")
+    assert "overshoot" not in predict(3)["eta_crit"].label
+    assert {str(a.verdict.outcome) for a in found.values()} <= {"SUPPORTED", "IDENTITY"}
 
 
 def test_judge_takes_the_claim_itself():

@@ -322,7 +322,7 @@ def _heavy_ball(model: Model, loss: Any, beta: float) -> list[Edge]:
     regime; a loss that is straight far out has stable cycles below the edge (0.73 to 0.86 of it); and with two parameters the transient
     overshoot raises the loss, so that the kernel falls before stability is lost.
     """
-    edges = [Edge("eta_min", "the linear problem, times gradient flow's departure from it", "derived here",
+    edges = [Edge("eta_min", r"gradient flow with momentum, $\kappa S/S_0$", "derived here",
                   partial(heavy_ball.eta_min, model=model, loss=loss, beta=beta), partial(_flow_with_momentum, model, loss, beta),
                   limits="exact as gamma -> 0, where kappa(T, rho) is the least eta K that trains; beyond gamma = 0.005 good to 6%, "
                          "and predicted only where momentum's lag is below T/10",

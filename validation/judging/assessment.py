@@ -15,7 +15,7 @@ from validation.fitting.brackets import measured_axis, rows
 from validation.fitting.powerlaw import PowerLawFit, fit
 from validation.fitting.result import build_undecided_fit
 from validation.judging.verdict import Verdict, VerdictOutcome, judge
-from validation.judging.whole_curve import judge_curve
+from validation.judging.whole_curve import describe_cover, judge_curve
 from validation.prediction import REGIMES, Prediction
 
 LEAST = 4              # gammas that a window must hold to be fitted
@@ -78,6 +78,9 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
             verdict = judge(law, prediction, tolerance)
             if prediction.free_prefactor and prediction.logarithm(regime):
                 verdict = _with_logarithm(verdict, law)
+            if prediction.explain_doubt(regime):
+                verdict = _withhold(verdict, prediction.explain_doubt(regime))
+            note = "; ".join(filter(None, (note, prediction.remark)))
             done.append(Assessment(name, regime, limit, law, verdict, note))
     return done
 
@@ -93,6 +96,12 @@ def _with_logarithm(verdict: Verdict, law: PowerLawFit) -> Verdict:
     sentence = verdict.sentence.partition(f": {VerdictOutcome.CONTRADICTED}")[0]
     return replace(verdict, outcome=VerdictOutcome.UNDECIDED, how_much_denser=None,
                    sentence=f"{sentence}: UNDECIDED within {verdict.tolerance:g}: the law's logarithm adds up to {most:.3f} to the slope")
+
+
+def _withhold(verdict: Verdict, reason: str) -> Verdict:
+    """Return UNDECIDED, with the reason why theory and measurements do not settle the law."""
+    sentence = verdict.sentence.partition(f": {verdict.outcome}")[0]
+    return replace(verdict, outcome=VerdictOutcome.UNDECIDED, how_much_denser=None, sentence=f"{sentence}: UNDECIDED: {reason}")
 
 
 def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: float = 0.05) -> list[Verdict]:
@@ -121,19 +130,19 @@ def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tole
             keep &= (gamma <= prediction.unjudged[0]) | (gamma >= prediction.unjudged[1])
         if np.count_nonzero(keep) < LEAST:
             continue
-        part = edges.isel(gamma=np.flatnonzero(keep))
+        part, among = edges.isel(gamma=np.flatnonzero(keep)), rows(edges, name).x.size
         if steps < prediction.holds[0] or rho > prediction.holds[1]:
             least, largest = prediction.holds
-            why = (f"{name}: the whole curve is not judged at T = {steps} and rho = {rho:g}: "
+            why = (f"{name} ({describe_cover(0, among)}): UNDECIDED: the whole curve is not judged at T = {steps} and rho = {rho:g}: "
                    f"the prediction holds for T >= {least} and rho <= {largest:g}")
             done.append(Verdict(VerdictOutcome.UNDECIDED, np.nan, (np.nan, np.nan), 0.0, tolerance, why, name))
             continue
-        done.append(_judge_bound(part, name, prediction, tolerance, steps, rho) if prediction.bound
-                    else judge_curve(part, name, prediction, tolerance))
+        done.append(_judge_bound(part, name, prediction, tolerance, steps, rho, among) if prediction.bound
+                    else judge_curve(part, name, prediction, tolerance, among=among))
     return done
 
 
-def _judge_bound(edges: xr.Dataset, name: str, prediction: Prediction, tolerance: float, steps: int, rho: float) -> Verdict:
+def _judge_bound(edges: xr.Dataset, name: str, prediction: Prediction, tolerance: float, steps: int, rho: float, among: int) -> Verdict:
     """Judge an edge for which the curve is only a lower bound."""
     gamma = edges["gamma"].values
     ends = edges["eta"].sel(edge=name, bound="upper")
@@ -142,8 +151,9 @@ def _judge_bound(edges: xr.Dataset, name: str, prediction: Prediction, tolerance
     above = below <= 0
     outcome = VerdictOutcome.SUPPORTED if above else VerdictOutcome.CONTRADICTED if below > tolerance else VerdictOutcome.UNDECIDED
     where = "lies nowhere below its bound" if above else f"lies up to {below:.3g} decades below its bound"
-    return Verdict(outcome, max(below, 0.0), (max(below, 0.0), max(below, 0.0)), 0.0, tolerance,
-                   f"{name}, gamma {gamma[0]:.3g} to {gamma[-1]:.3g} ({len(gamma)} gammas): the edge {where}: {outcome}", name)
+    why = f" within {tolerance:g} decades: so far below is no contradiction yet" if outcome is VerdictOutcome.UNDECIDED else ""
+    return Verdict(outcome, max(below, 0.0), (max(below, 0.0), max(below, 0.0)), 0.0, tolerance, f"{name}, gamma {gamma[0]:.3g} to "
+                   f"{gamma[-1]:.3g} ({describe_cover(len(gamma), among)}): the edge {where}: {outcome}{why}", name)
 
 
 def _select_horizon(edges: xr.Dataset) -> tuple[xr.Dataset, int, float]:

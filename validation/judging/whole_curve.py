@@ -25,8 +25,8 @@ from validation.judging.verdict import (
 from validation.prediction import REGIMES, RHO, STEPS, Prediction
 
 
-def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.ndarray], Any], tolerance: float,
-                free_prefactor: bool = False) -> Verdict:
+def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.ndarray], Any], tolerance: float = 0.05,
+                free_prefactor: bool = False, *, among: int | None = None) -> Verdict:
     """Judge a whole predicted curve eta(gamma) against the brackets of one edge.
 
     With l and u the bracket's ends minus the prediction in decades, the curve is off by at least V and at most D:
@@ -44,6 +44,8 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
         predicted.
     tolerance : in decades.
     free_prefactor : judge the shape alone.
+    among : the gammas with an edge of which those in `edges` were chosen; None: those in `edges`. The sentence says how many the verdict
+        covers.
 
     Raises
     ------
@@ -70,7 +72,8 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
     label = getattr(curve, "label", "")
     name = label if label and "$" not in label else "the predicted curve"      # sentences are plain text
     span = f", {rest.axis} {rest.gamma[0]:.3g} to {rest.gamma[-1]:.3g}" if n else ""
-    where = f"{edge}{span} ({count_points(n, rest.axis)}): {name}{' up to a factor' if free_prefactor else ''}"
+    where = f"{edge}{span} ({describe_cover(n, data.x.size if among is None else among, rest.axis)}): {name}"
+    where += " up to a factor" if free_prefactor else ""
     if isinstance(curve, Prediction):
         where += describe_defaults(known_steps, known_rho)
     if n < LEAST_GAMMAS or two < LEAST_UNCENSORED:
@@ -98,13 +101,31 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
                 f"{outcome} within {tolerance:g} decades{bent}")
     factor = None
     if outcome is VerdictOutcome.UNDECIDED:
-        # D = V + about one cell: narrower cells decide, unless scatter or censoring is what keeps D large
-        cell = float(np.max(rest.width[~rest.censored]))
-        needed = cell / (tolerance - violation) if violation < tolerance else np.inf
-        if np.isfinite(distance) and scatter < cell and needed < DENSEST:
-            factor = max(float(needed), 1.1)
-            sentence += f"; a grid {factor:.2g} times denser in eta would decide it"
+        reason, factor = _explain_indecision(rest, violation, distance, scatter, tolerance)
+        sentence += f": {reason}"
     return Verdict(outcome, violation, (violation, distance), sentence=sentence, how_much_denser=factor, **known)
+
+
+def describe_cover(n: int, among: int, axis: str = "gamma") -> str:
+    """Return in words which share of the gammas with an edge a verdict covers."""
+    return f"covers {n if n < among else 'all'} of {count_points(among, axis)} with an edge"
+
+
+def _explain_indecision(rest: Rows, violation: float, distance: float, scatter: float, tolerance: float) -> tuple[str, float | None]:
+    """Return why a curve off by V to D decades is UNDECIDED, and how much denser in eta the grid must be (None: that would not help)."""
+    if not np.isfinite(distance):
+        return f"{int(rest.censored.sum())} of the brackets are censored, on one side the edge may lie anywhere", None
+    if violation > tolerance:
+        return f"so much is within the scatter of the brackets about a smooth curve, {scatter:.2g} decades", None
+    # D = V + about one cell: narrower cells decide, unless scatter is what keeps D large
+    cell = float(np.max(rest.width[~rest.censored]))
+    if scatter >= cell:
+        return f"the brackets scatter about a smooth curve by {scatter:.2g} decades, and are {cell:.2g} wide", None
+    needed = cell / (tolerance - violation) if violation < tolerance else np.inf
+    if needed >= DENSEST:
+        return "it is off by the tolerance itself; no grid of reasonable density would decide it", None
+    factor = max(float(needed), 1.1)
+    return f"the brackets are up to {cell:.2g} decades wide; a grid {factor:.2g} times denser in eta would decide it", factor
 
 
 def _estimate_scatter(rest: Rows) -> float:

@@ -146,7 +146,12 @@ def test_an_unjudged_stretch_and_what_lies_beyond_the_closing_point_are_left_out
     edges["eta"] = edges["eta"] * np.where(wrong, 7.0, 1.0)[None, :, None]
     (found,) = assess_curves(edges, {"eta_max": Curve()})
     assert found.outcome == "SUPPORTED"
-    Curve.unjudged = None
+    # of 4 gammas a decade: up to 1e-2, and from 1e2 to a third of the closing point
+    assert "covers 14 of 33 gammas with an edge" in found.sentence
+    Curve.holds = (1000, 1.0)      # the edges are of 500 steps
+    (found,) = assess_curves(edges, {"eta_max": Curve()})
+    assert found.sentence.startswith("eta_max (covers 0 of 33 gammas with an edge): UNDECIDED: the whole curve is not judged at T = 500")
+    Curve.unjudged, Curve.holds = None, (1, 1.0)
     (found,) = assess_curves(edges, {"eta_max": Curve()})
     assert found.outcome == "CONTRADICTED"
 
@@ -158,3 +163,5 @@ def test_a_bound_asks_only_that_nothing_lies_below_it():
     for factor, outcome in ((3.0, "SUPPORTED"), (1.0, "SUPPORTED"), (0.95, "UNDECIDED"), (0.5, "CONTRADICTED")):
         (found,) = assess_curves(brackets(2).assign(eta=factor * brackets(2)["eta"]), {"eta_max": Bound()})
         assert found.outcome == outcome, factor
+        assert "covers all of 33 gammas with an edge" in found.sentence
+        assert found.sentence.endswith(f": {outcome}") or "UNDECIDED within 0.05 decades: " in found.sentence

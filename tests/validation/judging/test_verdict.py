@@ -205,6 +205,25 @@ def test_scatter_does_not_contradict_a_right_curve_but_a_wrong_slope_does():
     assert wrong.count("SUPPORTED") == 0
 
 
+def test_a_whole_curve_says_which_gammas_it_covers_and_why_it_is_undecided():
+    on, n = np.log10(Toy()(GAMMA)), GAMMA.size
+    to_and_fro = (-1.0) ** np.arange(n)
+    half = judge_curve(gridded(GAMMA, on, 0.02), "eta_max", lambda g: np.where(g > GAMMA[9], np.nan, Toy()(g)))
+    assert half.outcome == "SUPPORTED"
+    assert half.tolerance == 0.05
+    assert f"(covers 10 of {n} gammas with an edge)" in half.sentence
+    censored = gridded(GAMMA, on, 0.02)
+    censored["eta"].values[0, 3:5, 1] = np.nan
+    scattered = gridded(GAMMA, on + 0.045 * to_and_fro, 0.01)
+    slightly = gridded(GAMMA, on + 0.04 * to_and_fro + 0.03, 0.01)
+    for data, curve, reason in ((censored, Toy(), "2 of the brackets are censored"), (gridded(GAMMA, on, 0.125), Toy(), "denser in eta"),
+                                (scattered, Toy(), "scatter about a smooth curve"), (slightly, Toy(), "within the scatter of the brackets"),
+                                (gridded(GAMMA, on, 0.02), Toy(from_gamma=5000), "a verdict needs 4")):
+        verdict = judge_curve(data, "eta_max", curve)
+        assert verdict.outcome == "UNDECIDED"
+        assert reason in verdict.sentence.partition("UNDECIDED within 0.05 decades: ")[2], verdict.sentence
+
+
 def test_censored_ends_contradict_and_never_support():
     data = traced(Toy())
     data["eta"].values[0, 20:, 1] = np.nan
