@@ -1,4 +1,4 @@
-"""Fit a power law of the loss over time to one training curve, whose steps are correlated.
+"""Fit a power law of the loss over time, with or without a floor, to one training curve, whose steps are correlated.
 
 A regression on all steps as if they were independent gives 95% intervals that cover 3-32%. Bins of log time even out the weights,
 and the correlation between bins widens the interval.
@@ -13,20 +13,28 @@ from scipy.special import stdtrit
 
 from validation.arguments import Misuse, choose, whole
 from validation.fitting.brackets import SAME, pair
+from validation.fitting.loss_floor import LEAST_BINS as FLOOR_BINS
+from validation.fitting.loss_floor import Bins, FloorLaw, correlation_time
 from validation.fitting.result import FitOutcome, PowerLawFit, build_undecided_fit
 
 BINS_PER_DECADE = 5
 LEAST_BINS = 4
+BEND = 0.01         # a curve bends if a straight line is excluded at this level
+DRIFT = 0.02        # and its local exponent moves by this much over the window
 OVER: dict[str, Any] = {"axis": "time", "point": "bin"}
 
 
 def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: str = "bins", draws: int = 2000,
-                   seed: int = 0) -> PowerLawFit:
-    """Fit ``loss = A time^b`` on a window of time.
+                   seed: int = 0, floor: bool = False) -> PowerLawFit:
+    """Fit ``loss = A time^b``, or ``loss = E + A time^b``, on a window of time.
+
+    A curve that ends on a floor E is no power law, and a line through it has an exponent that depends on the window. Where the bins
+    exclude a line at 1%, in favour of a floor or of a fall that gets ever faster, and its local exponent moves by 0.02 or more, the fit is
+    UNDECIDED: its `exponent` is that of the line, its `reason` has the local exponents, its `floor_law` the law with a floor.
 
     Parameters
     ----------
-    loss : shape (n,), above zero inside the window: subtract its limit, if that is not 0.
+    loss : shape (n,), above zero inside the window. A limit that is known is to be subtracted, an unknown one takes ``floor=True``.
     time : shape (n,), increasing; steps, or eta times steps.
     window : (low, high) in time; both ends belong to it. It should start after three correlation times of the noise.
     method : "bins": means of log10 loss in 5 bins a decade, the larger of the ordinary and the HC3 error (MacKinnon & White,
@@ -34,18 +42,20 @@ def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: st
         t(bins - 2). "bootstrap": the same bins, the interval by a moving-block bootstrap of the steps' residuals (Kuensch,
         Ann. Stat. 17, 1217, 1989), scaled by their trend in time, in blocks of four correlation times.
     draws, seed : of the bootstrap.
+    floor : whether the law has a floor E >= 0. `exponent` is then that of the power law above it, `floor` and `floor_interval` are E and
+        its 95% interval; intervals are those of the profile likelihood (see `validation.fitting.loss_floor`). It takes six bins.
 
     Returns
     -------
     PowerLawFit : time takes the place of gamma; `gamma`, `lower` and `upper` hold the bins (both bounds the bin's mean).
-        UNDECIDED with fewer than four bins, or where the loss ends or diverges inside the window.
+        UNDECIDED with fewer than four bins, where the curve bends, and where the loss ends or diverges inside the window.
 
     Raises
     ------
     Misuse : shapes that differ, NaN or a loss at or below zero inside the window, a time that does not increase, an empty
-        or one-point window.
+        or one-point window; a bootstrap with a floor.
     """
-    choose("method", method, ("bins", "bootstrap"))
+    choose("method", method, ("bins",) if floor else ("bins", "bootstrap"))
     whole("draws", draws, 100)
     time, loss = _curve(time, loss)
     low, high = pair("window", window)
@@ -72,8 +82,13 @@ def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: st
     bx, by = np.bincount(bin_of, x) / count, np.bincount(bin_of, y) / count
     n = bx.size
     known: dict[str, Any] = {"edge": "loss", "window": span, "gamma": 10**bx, "lower": 10**by, "upper": 10**by, "n": n, **OVER}
-    if n < LEAST_BINS:
-        return build_undecided_fit(f"the window holds {n} bins of a fifth of a decade; a slope takes {LEAST_BINS}", **known)
+    least = FLOOR_BINS if floor else LEAST_BINS
+    if n < least:
+        what = "a floor" if floor else "a slope"
+        return build_undecided_fit(f"the window holds {n} bins of a fifth of a decade; {what} takes {least}", **known)
+    law = FloorLaw(Bins(x, y, bin_of)) if n >= FLOOR_BINS else None
+    if floor and law is not None:
+        return _read_law(law, known)
 
     dx = bx - bx.mean()
     sxx = float(dx @ dx)
@@ -95,10 +110,32 @@ def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: st
     scatter = float(np.sqrt(np.sum((by - level - slope * dx)**2) / (n - 2)))
     with np.errstate(over="ignore"):
         prefactor = float(np.float64(10.0) ** (level - slope * bx.mean()))
+    bend = "" if law is None else _describe_bend(law)
     return PowerLawFit(exponent=slope, interval=_pair(intervals[1]), interval90=_pair(intervals[0]), prefactor=prefactor,
-                       n_censored=0, outcome=FitOutcome.FITTED, scatter=scatter, log10_centre=float(bx.mean()),
-                       log10_level=level, method=f"{BINS_PER_DECADE} bins a decade, " + (
+                       n_censored=0, outcome=FitOutcome.UNDECIDED if bend else FitOutcome.FITTED, reason=bend, scatter=scatter,
+                       log10_centre=float(bx.mean()), log10_level=level, floor_law=law, method=f"{BINS_PER_DECADE} bins a decade, " + (
                            "HC3 and autocorrelation" if method == "bins" else "block bootstrap"), **known)
+
+
+def _read_law(law: FloorLaw, known: dict[str, Any]) -> PowerLawFit:
+    """Return a law with a floor as a fit."""
+    with np.errstate(over="ignore"):
+        prefactor = float(np.float64(10.0) ** (law.level - law.exponent * law.centre))
+    return PowerLawFit(exponent=law.exponent, interval=law.interval(), interval90=law.interval(0.90), prefactor=prefactor, n_censored=0,
+                       outcome=FitOutcome.FITTED, scatter=law.scatter, log10_centre=law.centre, log10_level=law.level, floor=law.floor,
+                       floor_interval=law.floor_interval(), method=f"{BINS_PER_DECADE} bins a decade, generalized least squares", **known)
+
+
+def _describe_bend(law: FloorLaw) -> str:
+    """Return why no power law alone fits the curve; empty if one does."""
+    first, last = law.local
+    if min(law.straight, law.down) >= BEND or abs(last - first) < DRIFT:
+        return ""
+    text = f"the curve bends: its local exponent goes from {first:.3g} to {last:.3g}"
+    if law.down < law.straight:
+        return f"{text}, which no floor explains; give a window in which it is straight"
+    low, high = law.interval()
+    return f"{text}; with a floor E = {law.floor:.3g} it is {law.exponent:.3g}, {low:.3g} to {high:.3g} (95%)"
 
 
 def _pair(ends: Any) -> tuple[float, float]:
@@ -134,10 +171,7 @@ def _block_shifts(weight: np.ndarray, rest: np.ndarray, draws: int, seed: int) -
     """Return how far ``sum(weight y)`` moves when blocks of residuals are drawn anew from anywhere, shape (draws,)."""
     n = rest.size
     rest = rest - rest.mean()
-    acf = np.fft.irfft(np.abs(np.fft.rfft(rest, 2 * n))**2)[:n]
-    lags = 2 * np.cumsum(acf / max(acf[0], 1e-300)) - 1               # the integrated correlation time, to each lag
-    window = np.flatnonzero(np.arange(n) >= 5 * lags)                 # Sokal's self-consistent cut
-    length = int(np.clip(4 * lags[window[0]] if window.size else n, n ** (1 / 3), max(n / 8, 1)))
+    length = int(np.clip(4 * correlation_time(rest), n ** (1 / 3), max(n / 8, 1)))
     # within a run of one weight a block contributes that weight times a difference of the cumulated residual
     ends = np.union1d(np.arange(0, n, length), np.flatnonzero(np.diff(weight)) + 1)
     cumulated = np.concatenate([[0.0], np.cumsum(np.concatenate([rest, rest]))])     # (2n + 1,), blocks may wrap around

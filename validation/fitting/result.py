@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from validation.fitting.loss_floor import FloorLaw
 
 NOTHING = (float("nan"), float("nan"))
 
@@ -47,6 +50,8 @@ class PowerLawFit:
     edge : the edge's name.
     deterministic : whether the data were declared free of scatter.
     logarithm : whether the law has the factor ``|ln gamma|``.
+    floor, floor_interval : what is added to the power law, and its 95% interval; NaN where none was fitted.
+    floor_law : of a loss that was fitted without a floor, the law with one; None if there are too few bins.
     """
 
     exponent: float
@@ -72,13 +77,16 @@ class PowerLawFit:
     log10_level: float = float("nan")
     axis: str = "gamma"
     point: str = ""
+    floor: float = float("nan")
+    floor_interval: tuple[float, float] = NOTHING
+    floor_law: FloorLaw | None = field(default=None, repr=False)
 
     def __call__(self, gamma: Any) -> np.ndarray:
         """Return the fitted eta at each gamma (shape of `gamma`)."""
         gamma = np.asarray(gamma, dtype=np.float64)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             log = self.log10_level + self.exponent * (np.log10(gamma) - self.log10_centre)
-            return 10.0**log * (np.abs(np.log(gamma)) if self.logarithm else 1.0)
+            return 10.0**log * (np.abs(np.log(gamma)) if self.logarithm else 1.0) + (self.floor if np.isfinite(self.floor) else 0.0)
 
     @property
     def counted(self) -> str:
@@ -89,11 +97,13 @@ class PowerLawFit:
     def sentence(self) -> str:
         """The fit in one line: edge, window, number of rows, exponent, 95% interval, scatter."""
         where = f"{self.edge}, {self.axis} {self.window[0]:g} to {self.window[1]:g} ({self.counted})"
-        if self.outcome is not FitOutcome.FITTED:
+        if np.isnan(self.exponent):
             return f"{where}: no exponent: {self.reason}"
         low, high = self.interval
-        return (f"{where}: exponent {self.exponent:.4g}, 95% interval {low:.4g} to {high:.4g}, "
-                f"scatter {self.scatter:.2g} decades")
+        text = f"{where}: exponent {self.exponent:.4g}, 95% interval {low:.4g} to {high:.4g}, scatter {self.scatter:.2g} decades"
+        if np.isfinite(self.floor):
+            text += f", above a floor of {self.floor:.3g}, {self.floor_interval[0]:.3g} to {self.floor_interval[1]:.3g}"
+        return text if self.outcome is FitOutcome.FITTED else f"{text}: {self.outcome}: {self.reason}"
 
 
 def count_points(n: int, axis: str = "gamma") -> str:

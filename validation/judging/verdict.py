@@ -102,6 +102,9 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
         outcome = VerdictOutcome.CONTRADICTED
     else:
         outcome = VerdictOutcome.UNDECIDED
+    floor = _allow_floor(fit, claimed, tolerance) if outcome is VerdictOutcome.CONTRADICTED else ""
+    if floor:
+        outcome = VerdictOutcome.UNDECIDED
     half = 0.5 * (fit.interval[1] - fit.interval[0])
     digits = int(np.clip(1 - np.floor(np.log10(half)), 3, 9)) if 0 < half < np.inf else 3
     if np.isfinite(half) and abs(fit.interval[0] + fit.interval[1] - 2 * fit.exponent) < 0.2 * half:
@@ -110,12 +113,22 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
         measured = (f"measured {fit.exponent:.{digits}f}, "
                     f"{fit.interval[0]:.{digits}f} to {fit.interval[1]:.{digits}f} (95%)")
     sentence, factor = f"{where}, {measured}: {outcome} within {tolerance:g}", None
-    if outcome is VerdictOutcome.UNDECIDED:
+    sentence += floor
+    if outcome is VerdictOutcome.UNDECIDED and not floor:
         factor = None if fit.point else how_much_denser(fit, off, tolerance)
         sentence += ("; a longer window, or the slopes of more seeds, may decide it" if fit.point else
                      "; at this measured value, no grid of reasonable density would decide it" if factor is None
                      else f"; a grid {factor:.2g} times denser in {fit.axis} and eta would decide it")
     return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, how_much_denser=factor, **common)
+
+
+def _allow_floor(fit: PowerLawFit, claimed: float, tolerance: float) -> str:
+    """Return how a loss that ends on a floor allows the claim; empty if it does not: an unseen floor bends a curve all the same."""
+    if fit.floor_law is None:
+        return ""
+    low, high = fit.floor_law.interval()
+    allows = low <= claimed + tolerance and high >= claimed - tolerance
+    return f"; with a floor the exponent is {low:.3g} to {high:.3g}, and a floor is not excluded" if allows else ""
 
 
 def describe_defaults(steps: int | None, rho: float | None) -> str:
