@@ -81,17 +81,17 @@ class FloorLaw:
         rest = bins.mean(bins.y - law.steps(best))
         self.scatter = float(np.sqrt(rest @ rest / spare))
 
-    def _cut(self, level: float) -> float:
+    def _find_cut(self, level: float) -> float:
         return self._cost + self._scale * float(fisher.ppf(level, 1, self._spare))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return (low, high) of the exponent -b by the profile likelihood; low is infinite where b is not bounded."""
-        ends = [self._law.end(self._best, 1, self._cut(level), limit) for limit in (STEEPEST, FLATTEST)]
+        ends = [self._law.end(self._best, 1, self._find_cut(level), limit) for limit in (STEEPEST, FLATTEST)]
         return -ends[0], -ends[1]
 
     def floor_interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return (low, high) of E; low is 0 where the data do not exclude it."""
-        low, high = (self._law.end(self._best, 2, self._cut(level), limit) for limit in (self._law.least, self._law.most))
+        low, high = (self._law.end(self._best, 2, self._find_cut(level), limit) for limit in (self._law.least, self._law.most))
         return float(np.exp(low)) if low > self._law.least else 0.0, float(np.exp(high))
 
 
@@ -233,8 +233,12 @@ def _covariance(bins: Bins, rest: np.ndarray) -> np.ndarray:
     """Return the covariance of the bins' means, from residuals (steps,) whose size is a power of time."""
     count = bins.count
     size = np.sqrt(np.maximum(bins.mean(rest**2), FINEST**2))
-    trend = np.polyfit(bins.mean(bins.x), np.log10(size), 1, w=np.sqrt(count))
-    size = np.maximum(10 ** np.polyval(trend, bins.mean(bins.x)), FINEST)
+    dx = bins.mean(bins.x) - bins.x.mean()
+    trend, level = np.polyfit(dx, np.log10(size), 1, w=np.sqrt(count))
+    # late bins hold most steps: a trend that may be chance is not carried on to the early ones
+    chance = np.sqrt(correlation_time(rest / size[bins.of], 3.0) / 2 / (count @ dx**2)) / np.log(10)
+    trend *= max(0.0, 1 - (2 * chance / trend)**2) if trend else 0.0
+    size = np.maximum(10 ** (level + trend * dx), FINEST)
     scaled, n = rest / size[bins.of], rest.size
     near = float(scaled[1:] @ scaled[:-1] / (scaled @ scaled))
     near = float(np.clip(near + (1 + 4 * near) / n, 0.0, 1 - 2 / n))          # its bias beside a fitted trend (Kendall 1954)

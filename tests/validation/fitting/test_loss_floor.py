@@ -1,4 +1,4 @@
-"""Losses that end on a floor: the law with a floor covers, no line is fitted to a bend, and no claim is contradicted for want of a floor."""
+"""Losses that end on a floor: the law with a floor covers, no line is fitted to a bend, and no claim fails for want of a floor."""
 
 import os
 
