@@ -81,17 +81,17 @@ class FloorLaw:
         rest = bins.mean(bins.y - law.steps(best))
         self.scatter = float(np.sqrt(rest @ rest / spare))
 
-    def _find_cut(self, level: float) -> float:
+    def _threshold(self, level: float) -> float:
         return self._cost + self._scale * float(fisher.ppf(level, 1, self._spare))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return (low, high) of the exponent -b by the profile likelihood; low is infinite where b is not bounded."""
-        ends = [self._law.end(self._best, 1, self._find_cut(level), limit) for limit in (STEEPEST, FLATTEST)]
+        ends = [self._law.end(self._best, 1, self._threshold(level), limit) for limit in (STEEPEST, FLATTEST)]
         return -ends[0], -ends[1]
 
     def floor_interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return (low, high) of E; low is 0 where the data do not exclude it."""
-        low, high = (self._law.end(self._best, 2, self._find_cut(level), limit) for limit in (self._law.least, self._law.most))
+        low, high = (self._law.end(self._best, 2, self._threshold(level), limit) for limit in (self._law.least, self._law.most))
         return float(np.exp(low)) if low > self._law.least else 0.0, float(np.exp(high))
 
 
