@@ -8,9 +8,9 @@ from toymodels.edge_accuracy import Line, compare_all, list_lines
 from toymodels.edge_accuracy import trace_over_prediction as ratio
 from toymodels.losses import as_loss
 from toymodels.optimizers import HeavyBall
-from toymodels.theory import catapult_edges, heavy_ball
+from toymodels.theory import catapult_edges, heavy_ball, predict
 from toymodels.theory.losses import solve_excess_root
-from validation import trace
+from validation import assess, assess_curves, trace
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
@@ -74,6 +74,16 @@ def test_heavy_ball_where_gamma_is_small(depth, beta):
 def test_heavy_ball_of_a_lazy_model_at_any_time(beta, steps, model, loss):
     """Also where momentum's memory 1/(1 - beta) is as long as the run, which then swings through the minimum."""
     np.testing.assert_allclose(ratio(model, loss, HeavyBall(beta), "eta_min", [1e-6, 1e-3], steps, 0.01), 1, atol=1e-3)
+
+
+def test_the_judge_supports_heavy_balls_edge_where_its_memory_is_a_tenth_of_the_time():
+    model, optimizer = OneParameter(2), HeavyBall(0.99)
+    prediction = predict(model, "mse", optimizer)
+    edges = trace(ToyExperiment(model, "mse", optimizer), np.geomspace(1e-6, 10, 15), "eta_min", rtol=1e-4)
+    (exponent,) = assess(edges, prediction)
+    (curve,) = assess_curves(edges, prediction)
+    assert exponent.verdict.outcome == curve.outcome == "SUPPORTED"
+    assert curve.sentence.startswith("eta_min, gamma 1e-06 to 3.16 (covers 14 of 15 gammas with an edge)")      # at 10 the lag is too long
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
