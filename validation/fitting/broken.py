@@ -16,9 +16,9 @@ import xarray as xr
 from scipy.optimize import minimize
 
 from validation.arguments import Misuse, choose
-from validation.fitting.brackets import Rows, rows
+from validation.fitting.brackets import SAME, Rows, rows
 from validation.fitting.likelihood import Brackets, least_squares
-from validation.fitting.result import FitOutcome, count_points
+from validation.fitting.result import FitOutcome, count_points, name_points
 
 FLOOR = 0.29          # of a bracket, the least scatter believed when models are compared: 1/sqrt(12), a cell's own
 LEAST = {0: 4, 1: 7, 2: 10}     # uncensored gammas, by number of breaks
@@ -37,8 +37,10 @@ class BrokenFit:
     outcome, reason : FITTED, or UNDECIDED with one sentence.
     breaks : gamma at each break, none to two.
     intervals : (low, high) of each break, 95% by the profile likelihood; an end is 0 or infinity where the data do not bound it.
-    exponents : one more than breaks, from the smallest gamma up.
+    exponents : one more than breaks, from the smallest gamma up; NaN where fewer than two gammas lie in the regime's window: the limit is
+        then an extrapolation of the form, not a measurement.
     windows : for each regime the (low, high) gammas where the fitted exponent is within 0.02 of its limit, or None.
+    limits : the form's own limits, also where no gamma supports them; what a call of the fit uses.
     smoothness : w in decades, NaN without a break.
     scatter : decades.
     bic : BIC by number of breaks, of the models compared; one more break must lower it by 6.
@@ -58,12 +60,13 @@ class BrokenFit:
     reason: str = ""
     log10_level: float = float("nan")
     axis: str = "gamma"
+    limits: tuple[float, ...] = ()
 
     def __call__(self, gamma: Any) -> np.ndarray:
         """Return the fitted eta at each gamma (shape of `gamma`)."""
         x = np.log10(np.asarray(gamma, dtype=np.float64))
-        log = self.log10_level + self.exponents[0] * x
-        for at, before, after in zip(self.breaks, self.exponents, self.exponents[1:], strict=False):
+        log = self.log10_level + self.limits[0] * x
+        for at, before, after in zip(self.breaks, self.limits, self.limits[1:], strict=False):
             log = log + (after - before) * _bend(x, np.log10(at), self.smoothness)
         return 10.0**log
 
@@ -72,9 +75,10 @@ class BrokenFit:
         """The fit in one line."""
         if self.outcome is not FitOutcome.FITTED:
             return f"{self.edge}: no broken power law: {self.reason}"
-        text = f"{self.edge}: exponent {self.exponents[0]:.3g}"
-        for at, (low, high), after in zip(self.breaks, self.intervals, self.exponents[1:], strict=True):
-            text += f", then {after:.3g} beyond {self.axis} = {at:.3g} (95%: {low:.3g} to {high:.3g})"
+        words = [f"{b:.3g}" if np.isfinite(b) else f"an exponent that fewer than two {name_points(self.axis)} show" for b in self.exponents]
+        text = f"{self.edge}: {'exponent ' if np.isfinite(self.exponents[0]) else ''}{words[0]}"
+        for at, (low, high), after in zip(self.breaks, self.intervals, words[1:], strict=True):
+            text += f", then {after} beyond {self.axis} = {at:.3g} (95%: {low:.3g} to {high:.3g})"
         return text if self.breaks else f"{text}, no break"
 
 
@@ -114,10 +118,17 @@ def fit_broken(edges: xr.Dataset, edge: str, breaks: int | None = None) -> Broke
         # BIC does not count the search for a break's place: one more break needs strong evidence
         k = more if bic[more] < bic[k] - STRONG else k
     value, at, w = fitted[k]
-    level, exponents, scatter = model.coefficients(at, w)
+    level, limits, scatter = model.coefficients(at, w)
+    windows = _windows(data.x, at, w, limits)
+    exponents = tuple(b if _supports(data, window) else float("nan") for b, window in zip(limits, windows, strict=True))
     intervals = tuple(model.interval(at, w, value, j) for j in range(k))
-    return BrokenFit(FitOutcome.FITTED, tuple(float(10**a) for a in at), intervals, exponents, _windows(data.x, at, w, exponents),
-                     w if k else float("nan"), scatter, bic, str(edge), data.gamma, log10_level=level, axis=data.axis)
+    return BrokenFit(FitOutcome.FITTED, tuple(float(10**a) for a in at), intervals, exponents, windows,
+                     w if k else float("nan"), scatter, bic, str(edge), data.gamma, log10_level=level, axis=data.axis, limits=limits)
+
+
+def _supports(data: Rows, window: tuple[float, float] | None) -> bool:
+    """Return whether at least two gammas lie in the window of a regime."""
+    return window is not None and np.count_nonzero((data.gamma >= window[0] * (1 - SAME)) & (data.gamma <= window[1] * (1 + SAME))) >= 2
 
 
 def _parameters(k: int) -> int:

@@ -68,6 +68,17 @@ def test_the_breaks_interval_covers():
     assert np.mean(hits) >= 0.85
 
 
+def test_a_regime_without_gammas_has_no_exponent():
+    """The toys' crossover is wide: two decades beyond it the lazy limit has been reached by no gamma, though the form extrapolates to one."""
+    gamma = np.logspace(-0.5, 4, 19)
+    found = fit_broken(edges(gamma, one_break(gamma), 1e-6), "eta_max", breaks=1)
+    assert np.isnan(found.exponents[0])
+    assert found.exponents[1] == pytest.approx(2 / 3, abs=1e-3)
+    assert found.limits == pytest.approx([2, 2 / 3], abs=0.02)
+    assert "eta_max: an exponent that fewer than two gammas show, then 0.667 beyond gamma = 1" in found.sentence
+    assert np.allclose(np.log10(found(gamma)), one_break(gamma), atol=1e-3)
+
+
 def test_scant_data_and_misuse():
     few = edges(GAMMA[:3], one_break(GAMMA[:3]), 0.1)
     found = fit_broken(few, "eta_max")
