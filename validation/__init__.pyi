@@ -5,6 +5,9 @@ from validation.arguments import Misuse as Misuse
 from validation.edges import edges_from_brackets as edges_from_brackets
 from validation.edges import locate as locate
 from validation.experiment import Experiment as Experiment
+from validation.fitting.box_counting import DimensionFit as DimensionFit
+from validation.fitting.box_counting import box_counts as box_counts
+from validation.fitting.box_counting import box_dimension as box_dimension
 from validation.fitting.broken import BrokenFit as BrokenFit
 from validation.fitting.broken import fit_broken as fit_broken
 from validation.fitting.comparison import Optimum as Optimum

@@ -128,7 +128,9 @@ def fit_broken(edges: xr.Dataset, edge: str, breaks: int | None = None) -> Broke
 
 def _supports(data: Rows, window: tuple[float, float] | None) -> bool:
     """Return whether at least two gammas lie in the window of a regime."""
-    return window is not None and np.count_nonzero((data.gamma >= window[0] * (1 - SAME)) & (data.gamma <= window[1] * (1 + SAME))) >= 2
+    if window is None:
+        return False
+    return int(np.count_nonzero((data.gamma >= window[0] * (1 - SAME)) & (data.gamma <= window[1] * (1 + SAME)))) >= 2
 
 
 def _parameters(k: int) -> int:

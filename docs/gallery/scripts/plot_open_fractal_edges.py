@@ -16,8 +16,7 @@ import numpy as np
 import toymodels
 import validation
 from gallery import Findings, over_seeds, shades
-from validation import Outcome
-from validation.fitting.box_counting import box_counts, box_dimension
+from validation import Outcome, box_counts, box_dimension
 from validation.plotting import figures
 
 found = Findings()
@@ -69,7 +68,7 @@ for what, loss, depth, height in cases:
     for gamma in windows:
         portrait = measure_window(loss, depth, gamma, height)
         inside = find_divergence(portrait) if what == "diverged" else (portrait.tail_excess <= portrait.rho).values
-        values.append(box_dimension(inside, coarsest))
+        values.append(box_dimension(inside, coarsest).dimension)
         counted.setdefault((what, loss, depth), []).append(box_counts(inside, coarsest))
     smooth = what == "trained" or depth == 2
     found.check("fractal", f"dimension of the border, {what}, L = {depth}, {loss}", values, *((0.97, 1.03) if smooth else (1.3, 2)))
@@ -80,7 +79,7 @@ assert all(1.65 < row.measured < 1.95 for row in found.rows[-5:])
 # Just above the edge the border of divergence nearly fills the window. Higher up it is thinner: its dimension falls.
 
 heights = (2.2, 2.4, 2.7, 3.1, 3.6)
-falling = [[box_dimension(find_divergence(measure_window("mse", 3, gamma, (low, 1.05 * low))), coarsest) for gamma in windows]
+falling = [[box_dimension(find_divergence(measure_window("mse", 3, gamma, (low, 1.05 * low))), coarsest).dimension for gamma in windows]
            for low in heights]
 drop = np.array(falling[0]) - np.array(falling[-1])
 found.check("fractal", "fall of the dimension from 2.2 to 3.6 eta_max, L = 3, mse", drop, 0)

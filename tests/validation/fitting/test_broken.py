@@ -69,7 +69,7 @@ def test_the_breaks_interval_covers():
 
 
 def test_a_regime_without_gammas_has_no_exponent():
-    """The toys' crossover is wide: two decades beyond it the lazy limit has been reached by no gamma, though the form extrapolates to one."""
+    """The toys' crossover is wide: no gamma reaches the lazy limit half a decade below it, though the form extrapolates to one."""
     gamma = np.logspace(-0.5, 4, 19)
     found = fit_broken(edges(gamma, one_break(gamma), 1e-6), "eta_max", breaks=1)
     assert np.isnan(found.exponents[0])
