@@ -5,14 +5,14 @@ from validation.arguments import Misuse as Misuse
 from validation.edges import edges_from_brackets as edges_from_brackets
 from validation.edges import locate as locate
 from validation.experiment import Experiment as Experiment
+from validation.fitting.best_rate import Optimum as Optimum
+from validation.fitting.best_rate import optimum as optimum
 from validation.fitting.box_counting import DimensionFit as DimensionFit
 from validation.fitting.box_counting import box_counts as box_counts
 from validation.fitting.box_counting import box_dimension as box_dimension
 from validation.fitting.broken import BrokenFit as BrokenFit
 from validation.fitting.broken import fit_broken as fit_broken
-from validation.fitting.comparison import Optimum as Optimum
 from validation.fitting.comparison import compare as compare
-from validation.fitting.comparison import optimum as optimum
 from validation.fitting.loss_slope import fit_loss_slope as fit_loss_slope
 from validation.fitting.powerlaw import fit as fit
 from validation.fitting.powerlaw import fit_horizons as fit_horizons

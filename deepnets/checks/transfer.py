@@ -12,7 +12,8 @@ from deepnets.checks.size_slopes import Check, assemble_check, build_experiments
 from deepnets.experiment import DeepExperiment
 from deepnets.tasks import Task
 from validation.arguments import Misuse, axis, between
-from validation.fitting.comparison import optimum
+from validation.fitting.best_rate import MISSING, optimum
+from validation.outcome import Outcome
 
 LEAST_RATES = 5
 
@@ -66,17 +67,17 @@ def default_rates(name: str, eta: ArrayLike | None, gamma: float) -> np.ndarray:
 def judge_best_rates(experiments: dict[int, DeepExperiment], size: str, gamma: float, grid: np.ndarray, tolerance: float) -> Check:
     """Judge how the best eta of a grid moves with the experiments' size, "width" or "blocks"."""
     seeds = next(iter(experiments.values())).seeds
-    final = np.stack([e.measure(np.array([gamma]), grid)["final_excess"].transpose("seed", "gamma", "eta").values[:, 0]
-                      for e in experiments.values()], 1)                                    # (seed, n, eta)
-    best = np.array([[_find_best(grid, curve) for curve in row] for row in final])
+    runs = [e.measure(np.array([gamma]), grid).isel(gamma=0).transpose("seed", "eta", ...) for e in experiments.values()]
+    final, status = (np.stack([run[name].values for run in runs], 1) for name in ("final_excess", "outcome"))      # (seed, n, eta)
+    best = np.array([[_find_best(grid, *curve) for curve in zip(*row, strict=True)] for row in zip(final, status, strict=True)])
     verdict = judge_no_slope("best eta", size, np.array(list(experiments), float), best, tolerance, base=2,
                          missing=f"no best eta inside the grid, {grid[0]:g} to {grid[-1]:g}")
     return assemble_check("transfer", size, experiments, seeds, {"best eta": verdict}, "decades a doubling", {"best eta": best})
 
 
-def _find_best(eta: np.ndarray, loss: np.ndarray) -> float:
-    """Return the eta of least loss, NaN where it is the grid's first or last, or where every run diverged."""
-    finite = np.isfinite(loss)
+def _find_best(eta: np.ndarray, loss: np.ndarray, status: np.ndarray) -> float:
+    """Return the eta of least loss, NaN where it is the grid's first or last, or where no run is left."""
+    finite = np.isfinite(loss) & ~np.isin(status, (Outcome.DIVERGED, *MISSING))
     if not finite.any() or int(np.argmin(np.where(finite, loss, np.inf))) in (0, eta.size - 1):
         return float("nan")
-    return optimum(eta, loss).eta_opt
+    return optimum(eta, loss, status).eta_opt

@@ -14,6 +14,7 @@ from deepnets.observation.observe_runs import observe_request
 from deepnets.observation.request import Request
 from deepnets.observation.scaling_laws import fit_laws, predict_laws
 from deepnets.observation.selection import PER_DECADE, ObserveOptions, order_names
+from validation.fitting.best_rate import MISSING
 from validation.outcome import Outcome
 from validation.portrait import rates
 from validation.storage.observations import open_observables, read_description, save_observables
@@ -22,13 +23,17 @@ from validation.storage.observations import open_observables, read_description, 
 def find_best_rates(portrait: xr.Dataset, per_decade: int = PER_DECADE) -> tuple[np.ndarray, np.ndarray]:
     """Return gammas and the best rate of each, both (P,): where the final excess, the median over seeds, is least.
 
-    Only runs that trained without a catapult count: in the lazy regime the best ones are often catapulted, and then not lazy. Gammas
-    without such a run are left out. Of the others, those nearest to a grid of `per_decade` points a decade are returned.
+    Only runs that trained without a catapult count: in the lazy regime the best ones are often catapulted, and then not lazy. A seed whose
+    run is missing reports nothing about its rate. Gammas without a run that counts are left out. Of the others,
+    those nearest to a grid of `per_decade` points a decade are returned.
     """
-    final = portrait["final_excess"].where(portrait["outcome"] == Outcome.CONVERGED, np.inf)
-    if "horizon" in final.dims:
-        final = final.isel(horizon=-1)
-    values = final.median([d for d in final.dims if d not in ("gamma", "eta")]).transpose("gamma", "eta").values
+    if "horizon" in portrait.dims:
+        portrait = portrait.isel(horizon=-1)
+    outcome = portrait["outcome"]
+    seeds = [d for d in outcome.dims if d not in ("gamma", "eta")]
+    missing = outcome.isin(MISSING)
+    final = portrait["final_excess"].where(outcome == Outcome.CONVERGED, np.inf).where(~missing | missing.all(seeds))
+    values = final.median(seeds).transpose("gamma", "eta").values
     column, rows = values.argmin(1), np.arange(len(values))
     trained = np.isfinite(values[rows, column])
     gammas, etas = portrait["gamma"].values[trained], rates(portrait)[rows, column][trained]

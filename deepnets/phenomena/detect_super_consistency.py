@@ -18,6 +18,7 @@ from deepnets.phenomena.detect_size_spread import LEAST_SEEDS, TOLERANCE, SizeSp
 from deepnets.phenomena.recorder import snapshot_steps, watch
 from deepnets.tasks import Task
 from validation.arguments import Misuse, between, choose
+from validation.fitting.best_rate import fit_additive_means
 from validation.judging.verdict import Verdict, VerdictOutcome
 
 SIZES = ("width", "blocks")
@@ -130,12 +131,12 @@ def super_consistency(network_of_size: Callable[[int], Any], task: Task, sizes: 
 
 
 def _choose_eta(transfer: Check, grid: np.ndarray) -> float:
-    """Return a quarter of the best rate: the geometric mean over seeds, the least over sizes."""
-    logs = xr.apply_ufunc(np.log10, transfer.data["value"].sel(quantity="best eta"))
-    best = 10 ** logs.mean("seed", skipna=True)
-    if bool(best.isnull().all()):
+    """Return a quarter of the best rate: the geometric mean over seeds, of which no missing one moves it, the least over sizes."""
+    logs = np.log10(transfer.data["value"].sel(quantity="best eta").transpose("seed", ...).values)
+    logs = logs[:, np.isfinite(logs).any(axis=0)]
+    if not logs.size:
         raise Misuse(f"scan must hold the best eta of at least one size, or eta must be given; none is inside {grid[0]:g} to {grid[-1]:g}")
-    return float(BELOW * best.min())
+    return float(BELOW * 10 ** fit_additive_means(logs).min())
 
 
 def _record_curves(experiments: dict[int, DeepExperiment], size: str, gamma: float, eta: float, steps: tuple[int, ...]) -> xr.Dataset:

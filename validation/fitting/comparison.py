@@ -1,17 +1,15 @@
-"""Compare two measurements of one edge, and find the best learning rate in a noisy loss curve.
+"""Compare two measurements of one edge.
 
-The two may come from seeds, widths or optimizers, or from a toy and a network: they need common gammas only.
+They may come from seeds, widths or optimizers, or from a toy and a network: they need common gammas only.
 """
 
 from __future__ import annotations
-
-from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from scipy.special import stdtrit
 
-from validation.arguments import Misuse, axis
+from validation.arguments import Misuse
 from validation.fitting.brackets import SAME, Rows, brackets, rows
 from validation.fitting.likelihood import fit_line
 from validation.fitting.result import name_points
@@ -103,74 +101,3 @@ def _seed_error(edges: xr.Dataset, edge: str, data: Rows) -> np.ndarray:
     centre = np.nansum(middle, axis=0) / np.maximum(count, 1)
     variance = float(np.nansum((middle - centre)**2)) / spare
     return float(stdtrit(spare, 0.975)) * np.sqrt(variance / np.maximum(count, 1))
-
-
-class Optimum(NamedTuple):
-    """The best eta, and the bracket (low, high) in which it lies; an end is NaN where the grid ended first."""
-
-    eta_opt: float
-    bracket: tuple[float, float]
-
-
-def optimum(eta: Any, loss: Any) -> Optimum:
-    """Return the eta of least loss with a bracket, from losses that may be noisy.
-
-    The bracket reaches from the last eta below to the first above that are significantly worse than the best: with seeds, by a
-    paired one-sided t test at 1% of log10 loss over the seeds; with one curve, by four times the noise that its fourth
-    differences show (two for each of the two compared, and the best is the least of many). Without noise these are the best
-    eta's neighbours. Inside the bracket a parabola in log10 gives eta.
-
-    Parameters
-    ----------
-    eta : shape (n,), increasing.
-    loss : shape (n,) or (seed, n); NaN or infinity where a run diverged: worse than any number.
-
-    Raises
-    ------
-    Misuse : shapes that do not fit, an eta axis that does not increase, losses at or below zero, or none finite.
-    """
-    eta = axis("eta", eta)
-    try:
-        loss = np.atleast_2d(np.asarray(loss, dtype=np.float64))
-    except (TypeError, ValueError):
-        raise Misuse("loss must be numbers") from None
-    if loss.ndim != 2 or loss.shape[1] != eta.size:
-        raise Misuse(f"loss must have the shape ({eta.size},) or (seed, {eta.size}), not {loss.shape}")
-    if (loss <= 0).any():
-        raise Misuse("loss must be above zero (add what it converges to, or leave out what is exactly 0)")
-    usable = np.isfinite(loss).all(axis=0)                               # a rate counts only if no seed diverged
-    if not usable.any():
-        raise Misuse("loss must be finite, for all seeds, at one eta at least")
-    x, y = np.log10(eta), np.where(usable, np.log10(np.where(usable, loss, 1.0)), np.inf)
-    mean = y.mean(axis=0)                                                # (n,)
-    best = int(np.argmin(mean))
-    worse = ~usable
-    if loss.shape[0] > 1:
-        apart = np.where(usable, y, 0.0) - y[:, [best]]                  # (seed, n)
-        error = apart.std(axis=0, ddof=1) / np.sqrt(loss.shape[0])
-        # with few seeds a spread may be small by chance: it is at least the median spread
-        error = np.maximum(error, np.median(error[usable & (np.arange(eta.size) != best)])) if usable.sum() > 1 else error
-        worse |= apart.mean(axis=0) > float(stdtrit(loss.shape[0] - 1, 0.99)) * error
-    else:
-        worse |= mean > mean[best] + 4 * _noise(mean[usable])
-        worse[:best][mean[:best] == mean[best]] = False
-    worse[best] = False
-    below, above = np.flatnonzero(worse[:best]), np.flatnonzero(worse[best + 1:]) + best + 1
-    first, last = (below[-1] if below.size else None), (above[0] if above.size else None)
-    near = np.arange(0 if first is None else first, eta.size if last is None else last + 1)
-    near = near[usable[near]]
-    peak = x[best]
-    if near.size >= 3:
-        c2, c1, _ = np.polyfit(x[near] - x[best], mean[near], 2)
-        if c2 > 0:
-            peak = float(np.clip(x[best] - c1 / (2 * c2), x[near[0]], x[near[-1]]))
-    ends = np.nan if first is None else float(eta[first]), np.nan if last is None else float(eta[last])
-    return Optimum(float(10**peak), ends)
-
-
-def _noise(y: np.ndarray) -> float:
-    """Return the noise of one curve from its fourth differences, which a smooth curve hardly has."""
-    if y.size < 6:
-        return 0.0
-    fourth = np.diff(y, 4)
-    return float(np.median(np.abs(fourth)) / 0.6745 / np.sqrt(70))

@@ -70,7 +70,8 @@ def below(run, k):
 def best(run, k):
     """Return the best eta and the loss there, (seed, width), at the k-th gamma."""
     eta, final = run.eta.values[k], run.final.isel(gamma=k).transpose("seed", "width", "rate").values
-    return np.array([[optimum(eta, row).eta_opt for row in each] for each in final]), np.nanmin(final, -1)
+    # every run was done: one without a final loss diverged
+    return np.array([[optimum(eta, np.nan_to_num(row, nan=np.inf)).eta_opt for row in each] for each in final]), np.nanmin(final, -1)
 
 
 names = {"mse": ("17", "18"), "cross_entropy": ("22", "21")}

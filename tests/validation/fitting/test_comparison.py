@@ -5,7 +5,9 @@ import pytest
 import xarray as xr
 
 from validation.arguments import Misuse
-from validation.fitting.comparison import Optimum, compare, optimum
+from validation.fitting.best_rate import Optimum, fit_additive_means, optimum
+from validation.fitting.comparison import compare
+from validation.outcome import Outcome
 
 GAMMA = np.logspace(0, 2, 17)
 
@@ -82,7 +84,7 @@ def test_grids_on_one_lattice_do_not_pretend_to_average():
 def test_optimum_of_a_clean_curve_lies_between_the_bests_neighbours():
     eta = np.logspace(-3, 1, 33)
     loss = 0.1 + (np.log10(eta) + 1.03) ** 2
-    loss[eta > 1] = np.nan
+    loss[eta > 1] = np.inf
     found = optimum(eta, loss)
     assert isinstance(found, Optimum)
     best, (low, high) = found
@@ -111,6 +113,50 @@ def test_optimum_in_noise(seeds):
         widths.append(np.log10(high / low))
     assert np.mean(hits) >= 0.9
     assert np.nanmedian(widths) < 2.5
+
+
+def seeds_of_unequal_level(rng, n=9):
+    """Losses (seed, n) whose least is at the fifth rate, of seeds that differ by factors of up to a hundred."""
+    eta = np.logspace(-2, 0, n)
+    return eta, 10 ** (0.5 * (np.log10(eta) + 1) ** 2 + np.linspace(0, 2, 4)[:, None] + rng.normal(0, 0.01, (4, n)))
+
+
+def test_a_missing_run_moves_no_mean_and_a_diverged_one_is_worse_than_any():
+    eta, loss = seeds_of_unequal_level(np.random.default_rng(0))
+    whole = optimum(eta, loss)
+    assert whole.eta_opt == pytest.approx(0.1, rel=0.05)
+    lost = loss.copy()
+    lost[3, 6], lost[2, 7], lost[0, 1] = np.nan, np.nan, np.nan      # averaged, the worst seed's loss would make rate no. 6 the best
+    assert np.nanmean(np.log10(lost), axis=0).argmin() == 6
+    assert optimum(eta, lost).eta_opt == pytest.approx(whole.eta_opt, rel=0.02)
+    assert optimum(eta, lost).bracket == whole.bracket
+    np.testing.assert_allclose(fit_additive_means(np.log10(lost)), np.log10(loss).mean(0), atol=0.02)
+    gone = loss.copy()
+    gone[0, 4] = np.inf
+    assert optimum(eta, gone).bracket[0] == eta[4] or optimum(eta, gone).bracket[1] == eta[4]
+
+
+def test_the_status_decides_what_a_loss_says():
+    eta, loss = seeds_of_unequal_level(np.random.default_rng(0))
+    status = np.full(loss.shape, int(Outcome.CONVERGED))
+    assert optimum(eta, loss, status) == optimum(eta, loss)
+    status[1, 5], status[2, 2], status[3, 8] = Outcome.DIVERGED, Outcome.FAILED, Outcome.UNRUN
+    changed = loss.copy()
+    changed[1, 5], changed[2, 2], changed[3, 8] = np.inf, np.nan, np.nan
+    assert optimum(eta, loss, status) == optimum(eta, changed)
+    names = np.array([[Outcome(code).label for code in row] for row in status])
+    assert optimum(eta, loss, names) == optimum(eta, changed)
+    assert optimum(eta, loss[0], names[0]).bracket == (eta[3], eta[5])
+
+
+def test_rates_that_share_no_seed_are_not_compared():
+    loss = np.array([[1.0, 2.0, np.nan, np.nan], [np.nan, np.nan, 3.0, 4.0]])
+    with pytest.raises(Misuse, match=r"rates no\. 0, 1 has a run"):
+        optimum([1, 2, 3, 4], loss)
+    with pytest.raises(Misuse, match="status must have the shape"):
+        optimum([1, 2, 3, 4], np.ones(4), [1, 2])
+    with pytest.raises(Misuse, match="status must be outcomes, unrun"):
+        optimum([1, 2, 3, 4], np.ones(4), ["fine"] * 4)
 
 
 @pytest.mark.parametrize(("eta", "loss", "says"), [
