@@ -180,7 +180,7 @@ def test_the_best_rates_without_a_catapult(tmp_path):
     outcome = np.tile([1, 2, 2, 3, 6], (2, 13, 1))           # the least is catapulted
     outcome[:, 8] = 1                                        # at gamma = 0.1 nothing trains
     final[1, 0, 2] = 0.7                                     # one of two seeds: the median decides
-    final[1, 3, 2], outcome[1, 3, 2] = np.nan, -1            # a seed without this run reports nothing about the rate
+    final[1, 2, 2], outcome[1, 2, 2] = np.nan, -1            # a seed without this run reports nothing about the rate
     portrait = xr.Dataset({n: (("seed", "gamma", "eta"), v) for n, v in (("final_excess", final), ("outcome", outcome))},
                           {"seed": [0, 1], "gamma": gamma, "eta": eta}, {"rho": 0.5})
     found, rates = find_best_rates(portrait)
