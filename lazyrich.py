@@ -85,7 +85,8 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     rho
         The excess loss at which a run counts as trained; if not given, the portrait's own.
     tolerance
-        The largest difference from the predicted exponent that still supports it; if not given, 0.05, or 0.1 for networks.
+        The largest difference from the predicted exponent that still supports it; if not given, half the gap to the nearest
+        rival exponent, at most 0.05.
     out
         A folder for report.html, verdicts.json and the figures; if not given, only the table is printed.
     """
@@ -97,8 +98,7 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     from validation.storage.files import check_writable, open_portrait
 
     portrait = open_portrait(path)
-    title, edges, predictions, usual, silence = _read_with_theory(portrait, rho)
-    tolerance = usual if tolerance is None else tolerance
+    title, edges, predictions, silence = _read_with_theory(portrait, rho)
     if not predictions and silence is None:
         raise Misuse(f"the theory predicts no edge for the portrait at {path} ({title}): there is nothing to judge")
     assessments, curves = assess(edges, predictions, tolerance), assess_curves(edges, predictions)
@@ -225,8 +225,8 @@ def campaign(*, scale: Literal["full", "tiny"] = "full", device: str = "auto", d
     return int(import_module("campaign").campaign(scale, device, data, out, only, minutes, dry_run))
 
 
-def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.Dataset, Mapping[str, Prediction], float, str | None]:
-    """Return a portrait's title and edges, the predictions for its model, their usual tolerance, and why there are none, if so."""
+def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.Dataset, Mapping[str, Prediction], str | None]:
+    """Return a portrait's title and edges, the predictions for its model, and why there are none, if so."""
     import json
 
     from validation.arguments import Misuse
@@ -242,14 +242,14 @@ def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.
         from toymodels import cli
 
         title, predictions = cli.theory_of(description)
-        return title, locate(portrait, rho=rho), predictions, 0.05, None
+        return title, locate(portrait, rho=rho), predictions, None
     if kind == "deep":
         from deepnets import network_edges, theory
 
         title, exponents = theory.theory_of(description)
         edges = network_edges.read_edges(portrait, exponents, rho)
         silence = theory.explain_silence_of(description)
-        return title, edges, network_edges.close_triangle(exponents, edges), theory.TOLERANCE, silence
+        return title, edges, network_edges.close_triangle(exponents, edges), silence
     raise Misuse(f"the description's 'witness' must be 'toy' or 'deep', not {kind!r}: there is no theory for another model")
 
 

@@ -92,7 +92,8 @@ class DeepOptions:
     no_trace
         Fit the edges read from the portrait's grid, without tracing them more finely.
     tolerance
-        The largest difference between the measured and the predicted exponent that is SUPPORTED.
+        The largest difference from the predicted exponent that still supports it; if not given, half the gap to the nearest
+        rival exponent, at most 0.05.
     """
 
     network: Literal["mlp", "cnn", "resnet", "residual-mlp", "residual-cnn", "vit", "transformer"] = "mlp"
@@ -122,7 +123,7 @@ class DeepOptions:
     eta: tuple[float, float] | None = None
     per_decade: Whole = 4
     no_trace: bool = False
-    tolerance: float = 0.1
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         own = NETWORKS[self.network]
@@ -142,7 +143,8 @@ class DeepOptions:
         if self.task == "text" and (self.data is None or self.loss != "cross_entropy"):
             raise Misuse("the task text needs its file, as --data PATH, and --loss cross_entropy")
         between("accuracy", self.accuracy, 0, 1)
-        between("tolerance", self.tolerance, 0, np.inf)
+        if self.tolerance is not None:
+            between("tolerance", self.tolerance, 0, np.inf)
         whole("per_decade", self.per_decade)
         axis("gamma", self.gamma)
         if self.eta is not None:

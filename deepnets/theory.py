@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from deepnets.titles import as_title
 from validation.arguments import Misuse, choose, whole
-from validation.prediction import REGIMES, Prediction
+from validation.prediction import REGIMES, Prediction, find_family
 
 LAZY, RICH = (0.0, 1e-3), (10.0, 1e3)      # gammas: beyond these, finite width and T bend the laws of networks
 LOSSES = ("mse", "cross_entropy")
@@ -30,7 +30,6 @@ GROWING = ("relu", "gelu", "linear")       # a saturating nonlinearity bounds th
 OPEN = "open: at L >= 4 the measured exponent is below 1 and rises with the width; it has not been measured over widths at one T"
 OVERSHOOT = ("with cross-entropy this edge is the onset of overshoot, where the loss first exceeds 1.05 of its first value, on minibatches "
              "by the noise of the batches, and not where the kernel loses stability")
-TOLERANCE = 0.1                            # of a measured exponent: the seeds alone move it by 0.05
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ class Exponents(Prediction):
     rich_logarithm : whether ``log(c gamma)``, of unknown c, multiplies the rich law.
     lazy_criterion : "excess" or "accuracy": what decides in the lazy regime whether a run is trained, see `validation.locate`.
     closing_gamma : the gamma where the triangle of trainability closes; rich laws are fitted below a third of it.
+    depth : L, None where the network has none.
     unit : the gamma that is muP's 1: sqrt(N) in the NTK and the standard parametrization, whose readout is larger by as much.
     remark : as of `Prediction`.
     open_rich : why the rich law is not judged; empty where it is.
@@ -60,6 +60,7 @@ class Exponents(Prediction):
     unit: float = 1.0
     remark: str = ""
     open_rich: str = ""
+    depth: int | None = None
 
     free_prefactor: ClassVar[bool] = True     # type: ignore[misc]
 
@@ -79,6 +80,14 @@ class Exponents(Prediction):
     def fraction(self, regime: str) -> Fraction:
         """Return `exponent`."""
         return self.exponent(regime)
+
+    def family(self, regime: str) -> tuple[int, int] | None:
+        """Return k and L where the exponent is 1/L or 2/L by the depth L, else None."""
+        return find_family(self.exponent(regime), self.depth)
+
+    def holds_by_construction(self, regime: str) -> bool:
+        """Return whether runs depend on eta/gamma^exponent alone, as those of a lazy network do, which is linear in its parameters."""
+        return choose("regime", regime, REGIMES) == "lazy" and self.lazy is not None and self.lazy_criterion == "excess"
 
     def logarithm(self, regime: str) -> bool:
         """Return whether a logarithm of gamma multiplies the power law in this regime."""
@@ -138,18 +147,22 @@ def predict(network: Any, loss: Any = "mse", optimizer: Any = "sgd", width: int 
     loss, optimizer = (part["name"] if isinstance(part, Mapping) else getattr(part, "name", part) for part in (loss, optimizer))
     if optimizer in ("signsgd", "adam"):
         # steps without the gradient's scale: a parameter moves by eta T, and must move by gamma, or by gamma**(1/L)
-        return {"eta_max": Exponents("eta_max", r"$\eta_\mathrm{max}$", "Appendix F.1", Fraction(1), _over(1, depth), unit=unit)}
+        return {"eta_max": Exponents("eta_max", r"$\eta_\mathrm{max}$", "Appendix F.1", Fraction(1), _over(1, depth), unit=unit,
+                                     depth=depth)}
     slow = None if depth is None else Fraction(1)
     convex = loss == "mse"
     return {
         "eta_min": Exponents("eta_min", r"$\eta_\mathrm{min}$", "Section 3.1, eqs. 2 and 8, Table 1", Fraction(2), slow,
-                             rich_logarithm=depth == 2, unit=unit, open_rich=OPEN if depth is not None and depth >= 4 else ""),
-        "eta_crit": Exponents("eta_crit", r"$\eta_\mathrm{crit}$", "Sections 3.3 and 4.1, Table 1", Fraction(2), unit=unit) if convex else
+                             rich_logarithm=depth == 2, unit=unit, depth=depth,
+                             open_rich=OPEN if depth is not None and depth >= 4 else ""),
+        "eta_crit": Exponents("eta_crit", r"$\eta_\mathrm{crit}$", "Sections 3.3 and 4.1, Table 1", Fraction(2), unit=unit,
+                              depth=depth) if convex else
                     Exponents("eta_crit", r"onset of overshoot, $\eta_\mathrm{crit}$", "Table 1; as gamma -> 0 a run depends on "
-                              "eta/gamma^2 alone, whatever makes its loss overshoot", Fraction(2), unit=unit, remark=OVERSHOOT),
+                              "eta/gamma^2 alone, whatever makes its loss overshoot", Fraction(2), unit=unit, depth=depth,
+                              remark=OVERSHOOT),
         "eta_max": Exponents("eta_max", r"$\eta_\mathrm{max}$", "eqs. 6 and 7, Table 1" if convex else "Section 4.2, eq. 7, Table 1",
                              Fraction(2) if convex else Fraction(1), _over(2, depth),
-                             lazy_criterion="excess" if convex else "accuracy", unit=unit),
+                             lazy_criterion="excess" if convex else "accuracy", unit=unit, depth=depth),
     }
 
 

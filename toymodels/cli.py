@@ -37,7 +37,7 @@ def toy(
     gamma: tuple[float, float] = (1e-5, 1e5),
     eta: tuple[float, float] | None = None,
     points: Whole = 512,
-    tolerance: float = 0.05,
+    tolerance: float | None = None,
     out: Path | None = None,
     strict: bool = False,
     quiet: bool = False,
@@ -68,7 +68,8 @@ def toy(
     points
         Points along each axis of the portrait.
     tolerance
-        The largest difference from the predicted exponent that still supports it.
+        The largest difference from the predicted exponent that still supports it; if not given, half the gap to the nearest
+        rival exponent, at most 0.05.
     out
         The folder to write to; if not given, lazyrich-toy/ and the model's name.
     strict
@@ -89,7 +90,8 @@ def toy(
     whole("points", points, least=8)
     if points > MOST_POINTS:
         raise Misuse(f"points must be at most {MOST_POINTS} (a portrait of that many squared takes 5 GB of memory), not {points}")
-    between("tolerance", tolerance, 0, np.inf)
+    if tolerance is not None:
+        between("tolerance", tolerance, 0, np.inf)
     planes = [_choose_plane(experiment, gamma, eta, points) for experiment in experiments]
     folder = out or Path("lazyrich-toy") / _slug(experiments[0], with_loss=False)
     targets = [folder / f"{_slug(e)}.zarr" for e in experiments]
@@ -134,7 +136,7 @@ class _Result:
     failed: bool
 
 
-def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: SweepOptions, tolerance: float,
+def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: SweepOptions, tolerance: float | None,
                   progress: bool) -> _Result:
     """Sweep, trace, judge and draw one experiment."""
     from validation.judging.assessment import assess, assess_curves

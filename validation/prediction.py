@@ -62,6 +62,16 @@ class Prediction(ABC):
         """Return `exponent` as a fraction."""
         return Fraction(str(self.exponent(regime)))
 
+    def family(self, regime: str) -> tuple[int, int] | None:
+        """Return k and L if the exponent is k/L by the depth L, so that its rivals are k/(L - 1), k/(L + 1), k/2L and 2k/L; else None."""
+        choose("regime", regime, REGIMES)
+        return None
+
+    def holds_by_construction(self, regime: str) -> bool:
+        """Return whether runs depend on eta/gamma^exponent alone in this regime, so that no measurement of the edge can contradict it."""
+        choose("regime", regime, REGIMES)
+        return False
+
     def closing_point(self, steps: int = STEPS, rho: float = RHO) -> float:
         """Return the gamma of the closing point, where eta_min meets eta_max; infinity if they do not meet, or if that is unknown."""
         return np.inf
@@ -105,3 +115,14 @@ class Prediction(ABC):
         if regime == "lazy":
             return float(grid[first]) if first else 0.0, edge
         return edge, float(grid[first]) if first else np.inf
+
+        # the stretch that reaches the regime's end of the axis
+        start = len(good) - int(np.argmin(good[::-1])) if not good.all() else 0
+        edge = float(grid[start] if regime == "rich" else grid[::-1][start])
+        return (edge, np.inf) if regime == "rich" else (0.0, edge)
+
+
+def find_family(exponent: Fraction, depth: int | None) -> tuple[int, int] | None:
+    """Return k and L if an exponent is k/L for this depth with k = 1 or 2, else None."""
+    k = exponent * depth if depth else 0
+    return (int(k), depth) if depth and k in (1, 2) else None

@@ -29,7 +29,6 @@ from validation.storage.atomic import replace_path
 DATA = Path(__file__).resolve().parent.parent / "data" / "network_exponents.nc"
 LAZY, RICH, RICHER = (1e-5, 1e-3), (1e1, 1e3), (1e2, 1e4)
 GAMMAS, DECADES = 9, 0.5
-TOLERANCE = 0.05
 RHO = 0.5
 
 
@@ -114,7 +113,7 @@ def judge_row(row: Row, data: xr.Dataset) -> tuple[PowerLawFit, Verdict]:
         # eta_min ~ gamma log(c gamma), of slope 1 + 1/log(c gamma); c follows from the slope in the window one decade below
         below = judge_row(replace(row, window=RICH), data)[0].exponent
         claim = 1 + 1 / (1 / (below - 1) + np.log(RICHER[0] / RICH[0]))
-    return law, judge(law, claim, TOLERANCE)
+    return law, judge(law, claim)
 
 
 @cache

@@ -29,11 +29,11 @@ def plane_around(line: Callable[[np.ndarray], Any], window: tuple[float, float],
     return Plane.around(line, np.geomspace(*window, 5), decades, per_decade)
 
 
-def judge_slope(portrait: xr.Dataset, claims: Mapping[str, Any], edge: str, regime: str, tolerance: float = 0.1) -> Verdict:
+def judge_slope(portrait: xr.Dataset, claims: Mapping[str, Any], edge: str, regime: str) -> Verdict:
     """Return the verdict on an edge's exponent from a narrow portrait around it; the interval comes from seeds and cells."""
     edges = read_edges(portrait, claims)
     window = float(portrait["gamma"][0]), float(portrait["gamma"][-1])
-    return validation.judge(validation.fit(edges, edge, window=window), float(claims[edge].exponent(regime)), tolerance)
+    return validation.judge(validation.fit(edges, edge, window=window, curve=claims[edge]), claims[edge])
 
 
 def draw_side_by_side(panels: Mapping[str, tuple[xr.Dataset, Mapping[str, Any]]], variable: str | None = None,

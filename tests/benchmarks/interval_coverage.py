@@ -18,7 +18,7 @@ from itertools import product
 
 import numpy as np
 
-from validation.fitting.likelihood import feasible_slopes, fit_line, least_squares
+from validation.fitting.line import feasible_slopes, fit_line, least_squares
 
 DECADES = 2.0
 SCATTER, PER_DECADE, GAMMAS = (0.0, 0.05, 0.2), (1, 2, 4, 8), (4, 6, 8, 12, 21)

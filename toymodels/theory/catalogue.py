@@ -55,10 +55,10 @@ def predict(model: Model, loss: str | TheoryLoss = "mse", optimizer: str | Optim
                       partial(adam.eta_min, model=model, loss=loss, optimizer=optimizer), partial(_adam, model, loss, optimizer), ("lazy",),
                       "predicted only for gamma <= 0.005; the other edges depend on the transient of the second moment")]
     order = ("eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div")
-    cache_key = ""
+    cache_key, depth = "", model.depth if isinstance(model, OneParameter) else 2
     if isinstance(loss, MSE | CrossEntropy):      # a loss of one's own may change under the same name
         cache_key = json.dumps([model.describe(), loss.name, describe(optimizer)], sort_keys=True)
-    return {edge.name: replace(edge, cache_key=cache_key) for edge in sorted(edges, key=lambda e: order.index(e.name))}
+    return {edge.name: replace(edge, cache_key=cache_key, depth=depth) for edge in sorted(edges, key=lambda e: order.index(e.name))}
 
 
 def solve_closing_point(model: Model, loss: str | TheoryLoss, numbers: bool = True) -> sympy.Expr:

@@ -16,7 +16,7 @@ from toymodels.theory.derivation_cache import load_or_derive
 from toymodels.theory.printing import as_latex
 from toymodels.theory.symbols import letters
 from validation.arguments import Misuse, between, choose, positive, whole
-from validation.prediction import REGIMES, Prediction
+from validation.prediction import REGIMES, Prediction, find_family
 
 if TYPE_CHECKING:
     import sympy
@@ -79,6 +79,7 @@ class Edge(Prediction):
         infinite T and rho -> 0 (at T = 100 the measured eta_div of L = 1 lies 60% higher, at rho = 0.1 the eta_max of L = 12 23%).
     cache_key : names model, loss and optimizer, under which exponents are cached on disk (`derivation_cache.py`); empty: they are not.
     unjudged : the gammas (low, high) between which the measured edge is another one; no window reaches into them.
+    depth : L.
     """
 
     name: str = ""
@@ -93,6 +94,7 @@ class Edge(Prediction):
     bound: bool = False
     holds: tuple[int, float] = (1000, 0.02)
     cache_key: str = ""
+    depth: int = 0
 
     def __call__(self, gamma: ArrayLike, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
         """Return the predicted eta.
@@ -163,6 +165,10 @@ class Edge(Prediction):
     def fraction(self, regime: str) -> Fraction:
         """Return `exponent` as a fraction of Python's, without sympy where it is cached."""
         return Fraction(self._exponent_and_logarithm(regime)[0])
+
+    def family(self, regime: str) -> tuple[int, int] | None:
+        """Return k and L where the exponent is 1/L or 2/L by the depth L, else None."""
+        return find_family(self.fraction(regime), self.depth) if regime in self.regimes else None
 
     def _exponent_and_logarithm(self, regime: str) -> tuple[str, bool]:
         """Return the exponent as text, and whether a logarithm multiplies the power."""

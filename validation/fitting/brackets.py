@@ -30,6 +30,8 @@ class Rows:
     x, lower, upper : shape (n,), log10 of gamma and of the bracket's ends; an end is infinite where censored.
     offered : the window's gammas, those without the edge included; increasing.
     axis : what takes the place of gamma, as in `PowerLawFit`.
+    seeds : shape (S, n, 2), each seed's brackets in decades: an end is infinite where censored, both are NaN where the edge is absent; None
+        if there is one seed.
     """
 
     gamma: np.ndarray
@@ -38,6 +40,7 @@ class Rows:
     upper: np.ndarray
     offered: np.ndarray
     axis: str = "gamma"
+    seeds: np.ndarray | None = None
 
     @property
     def censored(self) -> np.ndarray:
@@ -56,11 +59,13 @@ class Rows:
 
     def take(self, which: Any) -> Rows:
         """Return the rows that a mask, a slice or indices select."""
-        return replace(self, gamma=self.gamma[which], x=self.x[which], lower=self.lower[which], upper=self.upper[which])
+        return replace(self, gamma=self.gamma[which], x=self.x[which], lower=self.lower[which], upper=self.upper[which],
+                       seeds=None if self.seeds is None else self.seeds[:, which])
 
     def shift(self, decades: np.ndarray) -> Rows:
         """Return the same rows with `decades` (shape (n,)) subtracted: residuals to a curve."""
-        return replace(self, lower=self.lower - decades, upper=self.upper - decades)
+        return replace(self, lower=self.lower - decades, upper=self.upper - decades,
+                       seeds=None if self.seeds is None else self.seeds - decades[:, None])
 
     def between(self, window: Any) -> Rows:
         """Return the rows in a window (low, high), its ends included.
@@ -178,6 +183,8 @@ def rows(edges: xr.Dataset, edge: str) -> Rows:
     found = present.any(axis=0)
     log, present, gamma = log[:, found], present[:, found], offered[found]
     # sorted, so that the sums and hence the exponent do not depend on the order of the seeds
+    seeds = np.where(present[..., None], log, np.nan)
+    seeds = seeds[np.lexsort(seeds.reshape(len(seeds), -1).T[::-1])] if gamma.size else seeds
     log = np.sort(np.where(present[..., None], log, np.nan), axis=0)     # NaN last
     count = present.sum(axis=0)
     whole = (np.isfinite(log) | np.isnan(log)).all(axis=(0, 2))
@@ -188,7 +195,8 @@ def rows(edges: xr.Dataset, edge: str) -> Rows:
         middle = log[[(count[i] - 1) // 2, count[i] // 2], i]            # (2, 2); the median, of infinities too
         ends[i] = np.where(middle[0] == middle[1], middle[0], 0.5 * middle[0] + 0.5 * middle[1])
     known = np.isfinite(ends).any(axis=1)     # a median may be infinite on both sides
-    ends, gamma = ends[known], gamma[known]
+    ends, gamma, seeds = ends[known], gamma[known], seeds[:, known]
     lower, upper = ends[:, 0], ends[:, 1]
     spare = np.where(np.isfinite(upper - lower), np.maximum(0, NARROWEST - (upper - lower)) / 2, 0.0)
-    return Rows(gamma, np.log10(gamma), lower - spare, upper + spare, offered, measured_axis(edges))
+    return Rows(gamma, np.log10(gamma), lower - spare, upper + spare, offered, measured_axis(edges),
+                seeds if len(seeds) > 1 else None)

@@ -17,7 +17,8 @@ from scipy.optimize import minimize
 
 from validation.arguments import Misuse, choose
 from validation.fitting.brackets import SAME, Rows, rows
-from validation.fitting.likelihood import Brackets, least_squares
+from validation.fitting.likelihood import Brackets
+from validation.fitting.line import least_squares
 from validation.fitting.result import FitOutcome, count_points, name_points
 
 FLOOR = 0.29          # of a bracket, the least scatter believed when models are compared: 1/sqrt(12), a cell's own
@@ -184,7 +185,7 @@ class _Model:
         middle = 0.5 * (self.brackets.low[seen] + self.brackets.high[seen])
         guess, *_ = np.linalg.lstsq(columns[:, seen].T, middle, rcond=None)
         sigma = max(1.0, float(np.std(middle - guess @ columns[:, seen])))
-        return self.brackets.climb(columns, np.append(guess, 1.0) / sigma)[:2]
+        return self.brackets.climb(columns, np.append(guess, 1.0) / sigma)
 
     def best(self, k: int) -> tuple[float, tuple[float, ...], float]:
         """Return the greatest log likelihood with k breaks, the breaks and w: a scan, then a simplex from its best."""

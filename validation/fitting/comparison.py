@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from validation.arguments import Misuse
 from validation.fitting.brackets import SAME, Rows, brackets, rows
-from validation.fitting.likelihood import fit_line
+from validation.fitting.line import fit_line
 from validation.fitting.result import name_points
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,24 @@ import xarray as xr
 
 from validation.arguments import Misuse, choose, positive
 from validation.edges import edges_from_brackets
+from validation.fitting.bending import Bend, find_bend
 from validation.fitting.brackets import Rows, conditions, pair, rows
-from validation.fitting.likelihood import feasible_slopes, fit_line
+from validation.fitting.line import feasible_slopes, find_middles, fit_line
 from validation.fitting.result import NOTHING, FitOutcome, PowerLawFit, build_undecided_fit, count_points, name_points
-from validation.fitting.windows import straight_stretch
-from validation.prediction import Prediction
+from validation.prediction import REGIMES, RHO, STEPS, Prediction
 
 __all__ = ["FitOutcome", "PowerLawFit", "fit", "fit_rows"]
 
 LEAST = 3   # uncensored gammas without which a slope has no interval
+LEAST_BENT = 4         # and without which no bend can be seen
+SEEN = 0.99            # the level at which a bend is seen
+DRIFT = 0.05           # a bend is of no account if the local exponent drifts by less over the window,
+DRIFT_OVER_CURVE = 0.02        # or by less than this against a prediction: its own window allows as much
+COPIES = 0.02          # of a bracket's width
 
 
 def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None, deterministic: bool = False,
-        curve: Prediction | None = None, logarithm: bool = False) -> PowerLawFit:
+        curve: Prediction | None = None, shared: bool = True, logarithm: bool = False) -> PowerLawFit:
     """Fit ``eta = A gamma^b`` to the brackets of one edge.
 
     Parameters
@@ -29,18 +35,22 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
     edges : `eta` over (edge, [seed,] gamma, bound) as from `validation.locate`, `trace` or `edges_from_brackets`; a
         bracket's end is NaN where the grid ended first. Seeds make one row per gamma.
     edge : the edge's name.
-    window : (low, high) in gamma; both ends belong to it, and 0 and infinity leave an end open. None: the longest
-        stretch on which the data are straight; UNDECIDED where there is none, or where two regimes compete.
+    window : (low, high) in gamma; both ends belong to it, and 0 and infinity leave an end open. None: the theory's window if `curve` is
+        given and one regime's alone holds four gammas, otherwise all gammas. The data never choose it: a window chosen for its
+        straightness gives intervals that cover as little as 36%.
     deterministic : whether the data have no scatter; then the interval is the exact range of slopes of the lines through
         all brackets, and the outcome is UNDECIDED if no line passes.
     curve : a predicted edge. The line is then fitted to edge over prediction, where there is one, and the prediction's own slope over
         the same gammas is added: a bend that both share (a window near the crossover) does not widen the interval.
+    shared : whether several gammas share something random, such as a network's weights and batches, so that their errors may be
+        correlated. False (an own seed at every gamma): they are independent.
     logarithm : fit ``eta = A gamma^b |ln gamma|`` instead; the window must then lie on one side of gamma = 1.
 
     Returns
     -------
-    PowerLawFit : exponent with 95% and 90% intervals; unless `deterministic`, those of the interval-censored likelihood's
-        profile (see `validation.fitting.likelihood.fit_line`).
+    PowerLawFit : exponent with 95% and 90% intervals; unless `deterministic`, those of `validation.fitting.line`. If the edge bends, so
+        that its local exponent moves by more than 0.05 over the window (0.02 against `curve`), the outcome is UNDECIDED, and exponent and
+        intervals are those of the straight line.
 
     Raises
     ------
@@ -60,6 +70,10 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
     (2.0, True)
     """
     everywhere = rows(edges, edge)
+    if curve is not None and not isinstance(curve, Prediction):
+        raise Misuse(f"curve must be a Prediction, as from toymodels.predict or deepnets.predict, not {curve!r}")
+    if curve is not None and everywhere.axis != "gamma":
+        raise Misuse(f"curve must be None for edges over {everywhere.axis}: a Prediction is a function of gamma")
     data = everywhere if window is None else everywhere.between(window)
     if everywhere.x.size and everywhere.x.size == everywhere.offered.size and everywhere.censored.all():
         raise Misuse(f"edges: {edge} is censored at all {count_points(everywhere.offered.size, data.axis)}, so no exponent can be fitted; "
@@ -73,50 +87,59 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
     if logarithm and data.gamma[0] <= 1 <= data.gamma[-1]:
         raise Misuse(f"window must lie on one side of {data.axis} = 1 with logarithm=True, where ln {data.axis} vanishes; "
                      f"those used go from {data.gamma[0]:g} to {data.gamma[-1]:g}")
-    if window is None:
-        stretch = straight_stretch(data.shift(_logarithm(data)) if logarithm else data, deterministic)
-        if isinstance(stretch, str):
-            return build_undecided_fit(f"{edge}: {stretch}", **known, **_describe_rows(data))
-        data = data.take(stretch)
-        window = (float(data.gamma[0]), float(data.gamma[-1]))
-    low, high = pair("window", window)
+    if window is None and curve is not None:
+        window = choose_theory_window(curve, data.gamma, steps, rho)
+        data = data if window is None else data.between(window)
+    low, high = (0.0, np.inf) if window is None else pair("window", window)
     known["window"] = (low or float(data.gamma[0]), high if np.isfinite(high) else float(data.gamma[-1]))
     if curve is None:
-        return fit_rows(data, deterministic=deterministic, **known)
-    if not isinstance(curve, Prediction):
-        raise Misuse(f"curve must be a Prediction, as from toymodels.predict or deepnets.predict, not {curve!r}")
-    if data.axis != "gamma":
-        raise Misuse(f"curve must be None for edges over {data.axis}: a Prediction is a function of gamma")
+        return fit_rows(data, deterministic=deterministic, shared=shared, **known)
     predicted = curve.log10(data.gamma, steps, rho)
     known_at = np.isfinite(predicted)
     if known_at.sum() < 2:
         return build_undecided_fit("nothing is predicted at the gammas of the fit", **known)
-    return fit_rows(data.take(known_at), predicted[known_at], deterministic, **known)
+    return fit_rows(data.take(known_at), predicted[known_at], deterministic, shared, curve=curve, **known)
 
 
-def fit_rows(data: Rows, curve: np.ndarray | None = None, deterministic: bool = False, **known: Any) -> PowerLawFit:
+def choose_theory_window(curve: Prediction, gamma: np.ndarray, steps: int | None, rho: float | None) -> tuple[float, float] | None:
+    """Return the window of the one regime of a prediction that holds four gammas or more; None where none or both do."""
+    found = []
+    for regime in REGIMES:
+        try:
+            window = curve.window(regime, STEPS if steps is None else steps, RHO if rho is None else rho)
+        except ValueError:
+            continue                                                     # no law in this regime
+        if window is not None and np.count_nonzero((gamma >= window[0]) & (gamma <= window[1])) >= LEAST_BENT:
+            found.append(window)
+    return found[0] if len(found) == 1 else None
+
+
+def fit_rows(data: Rows, predicted: np.ndarray | None = None, deterministic: bool = False, shared: bool = True,
+             **known: Any) -> PowerLawFit:
     """Fit a power law to rows, or to their residuals to a curve, whose own slope is then added.
 
     Parameters
     ----------
     data : the rows.
-    curve : log10 of a predicted edge at their gammas, (n,).
-    known : further fields of the result (edge, window, logarithm, steps, rho).
+    predicted : log10 of a predicted edge at their gammas, (n,).
+    deterministic, shared : as of `fit`.
+    known : further fields of the result (edge, window, logarithm, steps, rho, curve).
     """
-    known = {**_describe_rows(data), **known, "deterministic": deterministic}
+    known = {**_describe_rows(data), **known, "deterministic": deterministic, "shared": shared}
     two = int((~data.censored).sum())
     if two < LEAST:
         return build_undecided_fit(f"{two} of {count_points(data.x.size, data.axis)} have both a lower and an upper bound; "
                                    f"a slope needs {LEAST}", **known)
     # what a line is fitted to are residuals: to the logarithm, and to the rest of the curve, whose least-squares line is added again
     log = _logarithm(data) if known.get("logarithm") else np.zeros_like(data.x)
-    rest = np.zeros_like(data.x) if curve is None else curve - log
+    rest = np.zeros_like(data.x) if predicted is None else predicted - log
     own_slope, own_level = fit_straight(data.x, rest)
-    lower, upper = data.lower - log - rest, data.upper - log - rest
+    straight = data.shift(log + rest)
+    lower, upper = straight.lower, straight.upper
     if deterministic:
         least, largest = feasible_slopes(data.x, lower, upper)
         if least > largest:
-            what = "the data bend" if curve is None else "the data bend against the curve"
+            what = "the data bend" if predicted is None else "the data bend against the curve"
             return build_undecided_fit(f"no straight line passes through all brackets: {what} or scatter; "
                                        "choose another window, or leave out deterministic", **known,
                              method="feasible slopes")
@@ -126,12 +149,35 @@ def fit_rows(data: Rows, curve: np.ndarray | None = None, deterministic: bool = 
         intervals, scatter = [(least, largest)] * 2, 0.0
         method = "exact range of the slopes of lines through all brackets"
     else:
-        line = fit_line(data.x, lower, upper)
+        line = fit_line(data.x, lower, upper, seeds=straight.seeds, shared=shared)
         slope, level, centre, scatter = line.slope, line.level, line.centre, line.scatter
-        intervals, method = [line.intervals[0.95], line.intervals[0.90]], "interval-censored likelihood"
+        intervals, method = [line.intervals[0.95], line.intervals[0.90]], "scatter and correlation along the axis averaged over"
+        known["copies"] = _are_copies(straight, slope)
+        if two >= LEAST_BENT:
+            known["bend"] = _find_bend(straight, shared).shift(own_slope)
     interval, interval90 = ((low + own_slope, high + own_slope) for low, high in intervals)
-    return _law(slope + own_slope, level + own_level + own_slope * (centre - float(data.x.mean())), centre, interval, interval90, scatter,
-                method, known)
+    law = _law(slope + own_slope, level + own_level + own_slope * (centre - float(data.x.mean())), centre, interval, interval90, scatter,
+               method, known)
+    bend = law.bend
+    if bend is None or bend.level < SEEN or bend.drift <= (DRIFT if predicted is None else DRIFT_OVER_CURVE):
+        return law
+    seen = data.gamma[~data.censored]
+    return replace(law, outcome=FitOutcome.UNDECIDED, reason=(
+        f"the edge bends{'' if predicted is None else ' against the prediction'}: its local exponent goes from {bend.first:.3g} at "
+        f"{data.axis} = {seen[0]:.3g} to {bend.last:.3g} at {seen[-1]:.3g}; give a window that a theory or an earlier measurement names"))
+
+
+def _find_bend(straight: Rows, shared: bool) -> Bend:
+    """Return what the two-sided rows tell of a bend."""
+    seen = straight.take(~straight.censored)
+    return find_bend(seen.x, seen.middle, float(np.sqrt(np.mean(seen.width**2))), shared,
+                     None if seen.seeds is None else find_middles(seen.seeds))
+
+
+def _are_copies(straight: Rows, slope: float) -> bool:
+    """Return whether all brackets are one cell, moved along a line of this slope: one measurement, not n."""
+    rest = straight.shift(slope * straight.x)
+    return not rest.censored.any() and max(np.ptp(rest.lower), np.ptp(rest.upper)) < COPIES * float(np.median(rest.width))
 
 
 def fit_straight(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -158,7 +204,8 @@ def _describe_rows(data: Rows) -> dict[str, Any]:
     with np.errstate(over="ignore"):
         lower, upper = (np.where(np.isfinite(end), 10.0**end, np.nan) for end in (data.lower, data.upper))
     return {"gamma": data.gamma, "lower": lower, "upper": upper, "n": int(data.x.size),
-            "n_censored": int(data.censored.sum()), "window": (float(data.gamma[0]), float(data.gamma[-1]))}
+            "n_censored": int(data.censored.sum()), "seed_count": 1 if data.seeds is None else len(data.seeds),
+            "window": (float(data.gamma[0]), float(data.gamma[-1]))}
 
 
 def fit_horizons(edges: xr.Dataset, edge: str, gamma: float, window: tuple[float, float] | None = None) -> PowerLawFit:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from validation.fitting.bending import Bend
+from validation.prediction import Prediction
+
 if TYPE_CHECKING:
     from validation.fitting.loss_floor import FloorLaw
 
@@ -40,7 +43,7 @@ class PowerLawFit:
         it is an extrapolation: `log10_level` at `log10_centre` is the well-conditioned pair.
     window : (low, high) in gamma; both ends belong to it. NaN where there is none.
     n, n_censored : gammas used, and how many of them have only one end.
-    outcome, reason : FITTED, or UNDECIDED with one sentence.
+    outcome, reason : FITTED, or UNDECIDED with one sentence. Where the edge bends, exponent and intervals are given nevertheless.
     scatter : standard deviation of log10 eta about the line, in decades, beyond what the brackets explain.
     method : of the fit and its interval, in words.
     axis : what takes the place of gamma: "gamma", "T", "time", "width", ...
@@ -52,6 +55,11 @@ class PowerLawFit:
     logarithm : whether the law has the factor ``|ln gamma|``.
     floor, floor_interval : what is added to the power law, and its 95% interval; NaN where none was fitted.
     floor_law : of a loss that was fitted without a floor, the law with one; None if there are too few bins.
+    curve : the prediction over which the edge was fitted, None where there was none.
+    seed_count : seeds.
+    shared : whether errors were allowed to be correlated along the axis.
+    bend : what the rows tell of a bend, None where they are too few; over `curve`, of a bend against it.
+    copies : whether all brackets are one cell moved along a line, so that they are one measurement.
     """
 
     exponent: float
@@ -80,6 +88,11 @@ class PowerLawFit:
     floor: float = float("nan")
     floor_interval: tuple[float, float] = NOTHING
     floor_law: FloorLaw | None = field(default=None, repr=False)
+    curve: Prediction | None = None
+    seed_count: int = 1
+    shared: bool = True
+    bend: Bend | None = None
+    copies: bool = False
 
     def __call__(self, gamma: Any) -> np.ndarray:
         """Return the fitted eta at each gamma (shape of `gamma`)."""
@@ -103,7 +116,7 @@ class PowerLawFit:
         text = f"{where}: exponent {self.exponent:.4g}, 95% interval {low:.4g} to {high:.4g}, scatter {self.scatter:.2g} decades"
         if np.isfinite(self.floor):
             text += f", above a floor of {self.floor:.3g}, {self.floor_interval[0]:.3g} to {self.floor_interval[1]:.3g}"
-        return text if self.outcome is FitOutcome.FITTED else f"{text}: {self.outcome}: {self.reason}"
+        return text if self.outcome is FitOutcome.FITTED else f"{text}; but {self.reason}"
 
 
 def count_points(n: int, axis: str = "gamma") -> str:

@@ -42,7 +42,7 @@ class Assessment:
     note: str = ""
 
 
-def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: float = 0.05) -> list[Assessment]:
+def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: float | None = None) -> list[Assessment]:
     """Fit and judge every predicted power law for which these edges have enough gammas.
 
     The window is the theory's own: where its local exponent is within 0.02 of its limit, and below a third of the gamma where
@@ -55,7 +55,8 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
     predictions : edge -> `Prediction`.
     tolerance : of `judge`.
     """
-    between("tolerance", tolerance, 0, np.inf)
+    if tolerance is not None:
+        between("tolerance", tolerance, 0, np.inf)
     edges, steps, rho = _select_horizon(edges)
     gamma = edges["gamma"].values
     done = []

@@ -1,13 +1,15 @@
 """Judge whether a fitted exponent, or a bracketed edge, agrees with a claim.
 
-Equivalence and difference are tested together. A claim is SUPPORTED if the data exclude every exponent that differs from it by
-more than the tolerance, CONTRADICTED if they exclude every exponent within the tolerance, and UNDECIDED otherwise. SUPPORTED
-requires the 90% interval to lie inside the tolerance, which is the same as two one-sided tests at 5% (Schuirmann, J.
-Pharmacokinet. Biopharm. 15, 657, 1987). The naive rule "claim inside the interval" supports wrong claims in 28% of cases.
+Equivalence and difference are tested together. A claim is SUPPORTED if the data exclude its rivals and every exponent that differs
+from it by more than the tolerance, CONTRADICTED if they exclude every exponent within the tolerance, and UNDECIDED otherwise. The 90%
+interval inside the tolerance is the same as two one-sided tests at 5% (Schuirmann, J. Pharmacokinet. Biopharm. 15, 657, 1987). The naive
+rule "claim inside the interval" supports wrong claims in 28% of cases. A claim that holds by construction is an IDENTITY where the
+data agree with it: they could not have failed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -16,12 +18,15 @@ from typing import Any
 import numpy as np
 
 from validation.arguments import Misuse, between
-from validation.fitting.powerlaw import fit_straight
+from validation.fitting.powerlaw import SEEN, fit_straight
 from validation.fitting.result import FitOutcome, PowerLawFit, count_points
-from validation.judging.grid_density import how_much_denser
+from validation.judging.more_data import needed_half_width, suggest_data
+from validation.judging.rivals import MOST, check_rivals, choose_tolerance, find_rivals
 from validation.prediction import REGIMES, RHO, STEPS, Prediction
 
 LEAST_GAMMAS, LEAST_UNCENSORED = 4, 3
+HINT, SURE = 0.50, 0.999       # levels at which a bend is hinted at, and sure
+LEAST_DRIFT = 0.02     # of the local exponent over the window, that counts as a bend whatever the tolerance
 
 
 class VerdictOutcome(StrEnum):
@@ -30,6 +35,7 @@ class VerdictOutcome(StrEnum):
     SUPPORTED = "SUPPORTED"
     CONTRADICTED = "CONTRADICTED"
     UNDECIDED = "UNDECIDED"
+    IDENTITY = "IDENTITY"
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Verdict:
 
     Attributes
     ----------
-    outcome : SUPPORTED, CONTRADICTED or UNDECIDED.
+    outcome : SUPPORTED, CONTRADICTED, UNDECIDED or IDENTITY (the claim holds by construction, and the data agree).
     measured : the exponent; of a whole curve, the largest violation of a bracket V in decades.
     interval : its 95% interval; of a whole curve, (V, D): the curve is off by at least V and at most D decades.
     claimed : the claimed exponent; 0 for a whole curve.
@@ -47,6 +53,8 @@ class Verdict:
     edge, regime : what was judged; regime is "lazy", "rich", or None where the gammas lie on both sides of 1, or the axis is not gamma.
     how_much_denser : for UNDECIDED, the factor by which points per decade, in gamma and eta alike, would have to grow
         for the interval around the same measured value to decide; None where that would not help or is unknown.
+    seeds_needed : for UNDECIDED by scatter, about how many seeds would decide around the same measured value; None as before.
+    rivals, excluded, not_excluded : the exponents that the claim has to be told from, those outside the 95% interval, and the others.
     """
 
     outcome: VerdictOutcome
@@ -58,14 +66,21 @@ class Verdict:
     edge: str = ""
     regime: str | None = None
     how_much_denser: float | None = None
+    seeds_needed: int | None = None
+    rivals: tuple[float | Fraction, ...] = ()
+    excluded: tuple[float | Fraction, ...] = ()
+    not_excluded: tuple[float | Fraction, ...] = ()
 
 
-def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
+def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: Iterable[float | Fraction] | None = None) -> Verdict:
     """Judge a fitted exponent against a claim.
 
-    SUPPORTED if the 90% interval lies inside ``claim +- tolerance``; CONTRADICTED if the 95% interval is disjoint from it; UNDECIDED
-    otherwise. The verdict is also UNDECIDED with fewer than four gammas, with fewer than three uncensored ones, and if the fit
-    is UNDECIDED.
+    SUPPORTED if every rival lies outside the 95% interval, and either the 90% interval lies inside ``claim +- tolerance``, or the
+    claim lies inside the 95% interval and the 90% one inside ``claim +- 0.05``. CONTRADICTED if the 95% interval is disjoint from
+    ``claim +- tolerance``; where a bend is as likely as not, the local exponents at both ends of the window (80%) must be disjoint
+    from it too. CONTRADICTED also if the edge bends against the prediction over which it was fitted (at 99.9%). IDENTITY in place of
+    SUPPORTED where a prediction declares that it holds by construction. UNDECIDED otherwise: also with fewer than four gammas, with
+    fewer than three uncensored ones, and where the edge bends by more than the tolerance.
 
     Parameters
     ----------
@@ -73,53 +88,112 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float = 0.05) -> Verdict:
         is the sharper one: it measures the slope of edge over prediction.
     claim : a number, or a `Prediction`: then the least-squares slope of its log10 eta over the fit's own gammas, at the
         fit's T and rho, so that a finite window is compared with the same finite window.
-    tolerance : how far from the claim still counts as the claim; with 0.05, 2/3 and 0.6 cannot be separated (take
-        0.03).
+    tolerance : how far from the claim still counts as the claim. None: half the gap to the nearest rival, at most 0.05.
+    rivals : exponents from which the claim has to be told. None: of k/L they are k/(L - 1), k/(L + 1), k/2L and 2k/L, for a fit along
+        gamma; a prediction's are shifted as its slope on the window is from its limit. (): none.
 
     Raises
     ------
-    Misuse : a fit or claim of another kind, or a tolerance that is not above zero.
+    Misuse : a fit or claim of another kind, a tolerance that is not above zero, rivals that are not finite numbers.
     """
     if not isinstance(fit, PowerLawFit):
         raise Misuse(f"fit must be a PowerLawFit, as from validation.fit, not {type(fit).__name__}")
-    tolerance = between("tolerance", tolerance, 0, np.inf)
+    if tolerance is not None:
+        tolerance = between("tolerance", tolerance, 0, np.inf)
     claimed, words = _interpret_claim(fit, claim)
-    common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": find_regime(fit.gamma, fit.axis)}
+    regime = find_regime(fit.gamma, fit.axis)
+    known = _find_rivals(fit, claim, claimed, regime) if rivals is None else [(rival, float(rival)) for rival in check_rivals(rivals)]
+    asked = tolerance
+    tolerance = choose_tolerance(claimed, tuple(value for _, value in known)) if tolerance is None else tolerance
+    common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": regime,
+                              "rivals": tuple(name for name, _ in known)}
     span = f", {fit.axis} {fit.gamma[0]:.3g} to {fit.gamma[-1]:.3g}" if fit.n else ""
     where = f"{fit.edge or 'exponent'}{span} ({fit.counted}): predicted {words}"
     if isinstance(claim, Prediction):
         where += describe_defaults(fit.steps, fit.rho)
-    lacking = _lacking(fit, claimed)
-    if lacking:
-        return Verdict(VerdictOutcome.UNDECIDED, fit.exponent, fit.interval,
-                       sentence=f"{where}: UNDECIDED within {tolerance:g}: {lacking}", **common)
+    within = f"within {tolerance:.3g}"
+    bends = _contradicts_by_bending(fit, claim)
+    lacking = "" if bends else _lacking(fit, claimed, tolerance)
+    if lacking and isinstance(claim, Prediction) and fit.bend is not None and fit.curve is None and fit.outcome is not FitOutcome.FITTED:
+        lacking += ", or fit(..., curve=prediction), the edge over the prediction"
+    inside = [name for name, value in known if not np.isfinite(fit.exponent) or fit.interval[0] <= value <= fit.interval[1]]
+    common |= {"not_excluded": tuple(inside), "excluded": tuple(name for name, _ in known if name not in inside)}
+    measured = _write_measurement(fit) if np.isfinite(fit.exponent) else ""
+    if bends or lacking:
+        outcome = VerdictOutcome.CONTRADICTED if bends else VerdictOutcome.UNDECIDED
+        sentence = f"{where}{measured}: {outcome} {within}: {lacking or fit.reason}"
+        return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, **common)
     off = fit.exponent - claimed
-    low, high = fit.interval90[0] - claimed, fit.interval90[1] - claimed
-    outer = fit.interval[0] - claimed, fit.interval[1] - claimed
-    if -tolerance <= low and high <= tolerance:
-        outcome = VerdictOutcome.SUPPORTED
-    elif outer[0] > tolerance or outer[1] < -tolerance:
+    most = max(abs(end - claimed) for end in fit.interval90)
+    covered = fit.interval[0] <= claimed <= fit.interval[1]
+    if _is_beyond(fit.interval, claimed, tolerance) and _bent_too(fit, claimed, tolerance):
         outcome = VerdictOutcome.CONTRADICTED
+    elif not inside and (most <= tolerance or (asked is None and covered and most <= MOST)):
+        identity = isinstance(claim, Prediction) and regime is not None and claim.holds_by_construction(regime)
+        outcome = VerdictOutcome.IDENTITY if identity else VerdictOutcome.SUPPORTED
     else:
         outcome = VerdictOutcome.UNDECIDED
     floor = _allow_floor(fit, claimed, tolerance) if outcome is VerdictOutcome.CONTRADICTED else ""
     if floor:
         outcome = VerdictOutcome.UNDECIDED
-    half = 0.5 * (fit.interval[1] - fit.interval[0])
-    digits = int(np.clip(1 - np.floor(np.log10(half)), 3, 9)) if 0 < half < np.inf else 3
-    if np.isfinite(half) and abs(fit.interval[0] + fit.interval[1] - 2 * fit.exponent) < 0.2 * half:
-        measured = f"measured {fit.exponent:.{digits}f} +- {half:.{digits}f} (95%)"
-    else:
-        measured = (f"measured {fit.exponent:.{digits}f}, "
-                    f"{fit.interval[0]:.{digits}f} to {fit.interval[1]:.{digits}f} (95%)")
-    sentence, factor = f"{where}, {measured}: {outcome} within {tolerance:g}", None
-    sentence += floor
+    sentence = f"{where}{measured}: {outcome} {within}{floor}"
+    if outcome is VerdictOutcome.IDENTITY:
+        sentence += f"; the runs depend on eta/gamma^{words} alone by construction, so that no measurement could have failed"
+    if outcome is not VerdictOutcome.CONTRADICTED and known:
+        sentence += _write_rivals(common["excluded"], common["not_excluded"])
+    more: dict[str, Any] = {}
     if outcome is VerdictOutcome.UNDECIDED and not floor:
-        factor = None if fit.point else how_much_denser(fit, off, tolerance)
-        sentence += ("; a longer window, or the slopes of more seeds, may decide it" if fit.point else
-                     "; at this measured value, no grid of reasonable density would decide it" if factor is None
-                     else f"; a grid {factor:.2g} times denser in {fit.axis} and eta would decide it")
-    return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, how_much_denser=factor, **common)
+        rest = [abs(fit.exponent - value) for name, value in known if name in inside]
+        needed = needed_half_width(fit, off, tolerance, MOST if asked is None else tolerance, rest)
+        more, words = suggest_data(fit, needed)
+        sentence += f"; {words}"
+    if fit.copies:
+        sentence += f"; all {fit.counted} have one cell of eta/gamma^{fit.exponent:.3g}: copies, or a law without scatter"
+    return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, **common, **more)
+
+
+def _find_rivals(fit: PowerLawFit, claim: Any, claimed: float, regime: str | None) -> list[tuple[Fraction, float]]:
+    """Return the rivals of a claim, and where they lie on the fit's window: as far from their limits as the claim is."""
+    if fit.axis != "gamma" or fit.point:
+        return []
+    found = find_rivals(claim, regime)
+    shift = claimed - float(claim.fraction(regime)) if isinstance(claim, Prediction) and regime is not None and found else 0.0
+    return [(rival, float(rival) + shift) for rival in found]
+
+
+def _write_measurement(fit: PowerLawFit) -> str:
+    """Return the exponent with its interval in words."""
+    low, high = fit.interval
+    half = 0.5 * (high - low)
+    digits = int(np.clip(1 - np.floor(np.log10(half)), 3, 9)) if 0 < half < np.inf else 3
+    if np.isfinite(half) and abs(low + high - 2 * fit.exponent) < 0.2 * half:
+        return f", measured {fit.exponent:.{digits}f} +- {half:.{digits}f} (95%)"
+    return f", measured {fit.exponent:.{digits}f}, {low:.{digits}f} to {high:.{digits}f} (95%)"
+
+
+def _write_rivals(excluded: tuple[float | Fraction, ...], inside: tuple[float | Fraction, ...]) -> str:
+    """Return which rivals the data exclude, and which they do not, in words."""
+
+    def listed(rivals: tuple[float | Fraction, ...]) -> str:
+        words = [str(rival) if isinstance(rival, Fraction) else f"{rival:.4g}" for rival in rivals]
+        return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+    return (f"; excludes {listed(excluded)}" if excluded else "") + (f"; cannot be told from {listed(inside)}" if inside else "")
+
+
+def _is_beyond(interval: tuple[float, float], claimed: float, tolerance: float) -> bool:
+    return interval[0] > claimed + tolerance or interval[1] < claimed - tolerance
+
+
+def _bent_too(fit: PowerLawFit, claimed: float, tolerance: float) -> bool:
+    """Return whether a bend, if the data hint at one, would leave the claim excluded at both ends of the window."""
+    return fit.bend is None or fit.bend.level < HINT or all(_is_beyond(end, claimed, tolerance) for end in fit.bend.ends)
+
+
+def _contradicts_by_bending(fit: PowerLawFit, claim: Any) -> bool:
+    """Return whether the edge surely bends against the prediction over which it was fitted; a law of exponents alone is only a limit."""
+    return (isinstance(claim, Prediction) and fit.curve is claim and not claim.free_prefactor and fit.outcome is not FitOutcome.FITTED
+            and fit.bend is not None and fit.bend.level >= SURE)
 
 
 def _allow_floor(fit: PowerLawFit, claimed: float, tolerance: float) -> str:
@@ -166,10 +240,13 @@ def _predict_slope(fit: PowerLawFit, prediction: Prediction) -> tuple[float, str
     return slope, f"{slope:.4g}"
 
 
-def _lacking(fit: PowerLawFit, claimed: float) -> str:
+def _lacking(fit: PowerLawFit, claimed: float, tolerance: float) -> str:
     """Return why the data do not suffice for a verdict; empty if they do."""
     if fit.outcome is not FitOutcome.FITTED:
         return fit.reason
+    if fit.bend is not None and fit.bend.level >= SEEN and fit.bend.drift > max(tolerance, LEAST_DRIFT):
+        return (f"the local exponent goes from {fit.bend.first:.3g} to {fit.bend.last:.3g} over the window, by more than the tolerance; "
+                "give another window, or compare with a predicted curve")
     if fit.n < LEAST_GAMMAS:
         return f"{fit.counted} were fitted; a verdict needs {LEAST_GAMMAS}"
     if fit.n - fit.n_censored < LEAST_UNCENSORED:

@@ -11,9 +11,9 @@ from scipy.special import stdtrit
 
 from validation.arguments import Misuse, between, numbers
 from validation.fitting.brackets import Rows, conditions, rows
-from validation.fitting.likelihood import feasible_slopes, fit_line
+from validation.fitting.line import feasible_slopes, fit_line
 from validation.fitting.result import count_points
-from validation.judging.grid_density import DENSEST
+from validation.judging.more_data import DENSEST
 from validation.judging.verdict import (
     LEAST_GAMMAS,
     LEAST_UNCENSORED,

@@ -22,7 +22,7 @@ COLOURS = {
     Outcome.STUCK: "#0c4a38",
     Outcome.DEAD: "#111111",
 }
-INK = {"SUPPORTED": "#1a7f37", "CONTRADICTED": "#b42318", "UNDECIDED": "#7a5600"}
+INK = {"SUPPORTED": "#1a7f37", "CONTRADICTED": "#b42318", "UNDECIDED": "#7a5600", "IDENTITY": "#3d4f80"}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)), (0, (3, 1.5)))
 SYMBOLS = {"eta_min": r"$\eta_{\min}$", "eta_crit": r"$\eta_{\rm crit}$", "eta_settle": r"$\eta_{\rm settle}$",

@@ -20,8 +20,8 @@ import numpy as np
 from validation.arguments import Misuse, choose
 from validation.storage.atomic import publish
 
-OUTCOMES = ("SUPPORTED", "CONTRADICTED", "UNDECIDED")
-MARKS = {"SUPPORTED": "✓", "CONTRADICTED": "✗", "UNDECIDED": "?"}   # a verdict is never shown by its colour alone
+OUTCOMES = ("SUPPORTED", "CONTRADICTED", "UNDECIDED", "IDENTITY")
+MARKS = {"SUPPORTED": "✓", "CONTRADICTED": "✗", "UNDECIDED": "?", "IDENTITY": "="}   # a verdict is never shown by its colour alone
 KINDS = {"image/png": b"\x89PNG", "image/svg+xml": b"<?xml"}
 
 
@@ -64,12 +64,13 @@ def tabulate(verdict: Any, fit: Any = None, regime: str | None = None) -> dict[s
 
     Raises
     ------
-    Misuse : an outcome that is not SUPPORTED, CONTRADICTED or UNDECIDED.
+    Misuse : an outcome that is not one of these of a verdict.
     """
     outcome = choose("outcome", str(getattr(verdict.outcome, "name", verdict.outcome)), OUTCOMES)
     return {"edge": str(verdict.edge), "regime": regime or verdict.regime or "", "window": getattr(fit, "window", None),
             "n": getattr(fit, "n", None), "predicted": verdict.claimed, "measured": verdict.measured, "interval": verdict.interval,
-            "outcome": outcome, "sentence": verdict.sentence}
+            "tolerance": verdict.tolerance, "excluded": [str(rival) for rival in verdict.excluded],
+            "not_excluded": [str(rival) for rival in verdict.not_excluded], "outcome": outcome, "sentence": verdict.sentence}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from validation.storage.atomic import publish
 WHOLE = "whole curve, decades off"
 NOTHING = "no regime with a predicted exponent has four gammas in this plane"
 SHOWN = {"outcome": "outcomes of training", "final_excess": "final loss", "peak_excess": "largest loss"}
-COLOURS = {"SUPPORTED": "green", "CONTRADICTED": "red", "UNDECIDED": "yellow"}
+COLOURS = {"SUPPORTED": "green", "CONTRADICTED": "red", "UNDECIDED": "yellow", "IDENTITY": "blue"}
 
 
 HEADINGS = ("edge", "regime", "gamma", "n", "limit", "slope", "measured", "verdict")
@@ -30,6 +30,7 @@ LEGEND = ("n: number of gammas; limit: the predicted exponent far in the regime;
 
 def print_table(title: str, assessments: Iterable[Assessment]) -> None:
     """Print one line for each verdict: predicted and measured exponent, outcome; in plain text without rich."""
+    assessments = list(assessments)
     lines = [(a.edge, a.regime, format_window(a.fit.window), str(a.fit.n), "log" if a.limit is None else str(a.limit),
               f"{a.verdict.claimed:.4f}", format_exponent(a), str(a.verdict.outcome)) for a in assessments]
     try:
@@ -38,7 +39,7 @@ def print_table(title: str, assessments: Iterable[Assessment]) -> None:
         from rich.table import Table
         from rich.text import Text
     except ImportError:
-        print(_plain_table(title, lines))
+        print("\n".join([_plain_table(title, lines), *describe_rivals(assessments)]))
         return
     console = Console()
     if not lines:
@@ -51,6 +52,8 @@ def print_table(title: str, assessments: Iterable[Assessment]) -> None:
     for *cells, word in lines:
         table.add_row(*cells, Text(f"{MARKS[word]} {word}", style=COLOURS[word]))
     console.print(table)
+    for line in describe_rivals(assessments):
+        console.print(line, highlight=False)
     console.print(LEGEND, style="dim")
 
 
@@ -62,6 +65,21 @@ def _plain_table(title: str, lines: Sequence[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join([title, *(" ".join(cell.rjust(w) if name in RIGHT else cell.ljust(w) for name, cell, w in
                                         zip(HEADINGS, row, widths, strict=True)).rstrip() for row in rows), LEGEND])
+
+
+def describe_rivals(assessments: Iterable[Assessment]) -> list[str]:
+    """Return one line for each edge of which rivals are known: the nearest excluded ones on either side, and those not excluded."""
+    found = []
+    for a in assessments:
+        verdict, limit = a.verdict, 0 if a.limit is None else a.limit
+        if not np.isfinite(verdict.measured) or not verdict.rivals:
+            continue
+        below, above = ([r for r in verdict.excluded if side * (r - limit) > 0] for side in (-1, 1))
+        nearest = [str(r) for r in (*below[-1:], *above[:1])]
+        words = ([f"{' and '.join(nearest)} excluded"] if nearest else []) + (
+            [f"cannot be told from {', '.join(map(str, verdict.not_excluded))}"] if verdict.not_excluded else [])
+        found.append(f"{a.edge} {a.regime}: {'; '.join(words)}")
+    return found
 
 
 def print_curves(curves: Iterable[Verdict]) -> None:

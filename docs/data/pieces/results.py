@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from deepnets.network_edges import close_triangle, read_edges
-from deepnets.theory import TOLERANCE, theory_of
+from deepnets.theory import theory_of
 from gallery.campaign_files import read_experiments
 from gallery.findings import Finding, Findings
 from validation import edges_from_brackets, fit, judge
@@ -43,7 +43,7 @@ def _judge_edges(found: Findings, portrait: xr.Dataset) -> None:
     _, predictions = theory_of(description)
     edges = read_edges(portrait, predictions)
     schedule = description["schedule"]["name"].replace("_", " and ")
-    for a in assess(edges, close_triangle(predictions, edges), TOLERANCE):
+    for a in assess(edges, close_triangle(predictions, edges)):
         what = f"{a.edge}, {a.regime}{'' if schedule == 'constant' else f', {schedule}'}"
         found.add_verdict(portrait.attrs["figure"], what, a.verdict)
 
@@ -97,4 +97,4 @@ def _judge_power(found: Findings, figure: str, what: str, values: np.ndarray, ga
     if len(np.unique(gamma[run])) >= 4:
         size = values[seed, run]
         points = edges_from_brackets(gamma[run], size * (1 - POINT), size * (1 + POINT), "value", seed)
-        found.add_verdict(figure, what, judge(fit(points, "value", window=window), claim, TOLERANCE))
+        found.add_verdict(figure, what, judge(fit(points, "value", window=window), claim))

@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 from tests.benchmarks import interval_coverage as table
-from validation.fitting.likelihood import fit_line
+from tests.benchmarks import judge_coverage as judged
+from validation.fitting.line import fit_line
 from validation.fitting.powerlaw import fit
 from validation.judging.verdict import judge
 
@@ -18,9 +19,10 @@ def holds(row, replications):
     assert row.coverage >= table.coverage_floor(replications), row
     assert abs(row.bias) <= 0.1 + 2.5 * row.bias_error, row
     if row.gammas >= 6:
-        assert row.width <= 2 * row.best_width, row
+        # what it costs not to know whether errors are correlated; on a lattice without scatter they are
+        assert row.width <= 2.4 * row.best_width or not row.scatter, row
         # what it costs not to declare that nothing scatters
-        assert row.scatter or row.width <= 2.4 * row.declared, row
+        assert row.scatter or row.width <= 4 * row.declared, row
 
 
 @pytest.mark.parametrize("grid", table.GRIDS)
@@ -94,10 +96,10 @@ def test_rows_of_seeds_cover():
     assert np.mean(hits) >= table.coverage_floor(150)
 
 
-def verdicts(exponent, claim, tolerance, scatter, replications, grid="unaligned", seed=0):
+def verdicts(exponent, claim, tolerance, scatter, replications, grid="unaligned", seed=0, per_decade=8):
     rng, found = np.random.default_rng(seed), []
     for _ in range(replications):
-        x, low, high = table.draw(rng, 17, 8, scatter, grid, exponent)
+        x, low, high = table.draw(rng, 17, per_decade, scatter, grid, exponent)
         data = xr.Dataset({"eta": (("edge", "gamma", "bound"), 10 ** np.stack([low, high], -1)[None])},
                           {"edge": ["eta_max"], "gamma": 10**x, "bound": ["lower", "upper"]})
         found.append(judge(fit(data, "eta_max", (1, 100)), claim, tolerance).outcome)
@@ -110,8 +112,9 @@ WRONG = [(2 / 3, 0.6, 0.03), (1.0, 1.09, 0.05), (0.5, 0.4, 0.05)]
 @pytest.mark.parametrize(("exponent", "claim", "tolerance"), WRONG)
 @pytest.mark.parametrize("scatter", table.SCATTER)
 def test_wrong_exponents_are_not_supported_and_right_ones_not_contradicted(exponent, claim, tolerance, scatter):
-    wrong = verdicts(exponent, claim, tolerance, scatter, 40, seed=1)
-    right = verdicts(claim, claim, tolerance, scatter, 40, seed=2)
+    per_decade = 8 if scatter else 20
+    wrong = verdicts(exponent, claim, tolerance, scatter, 40, seed=1, per_decade=per_decade)
+    right = verdicts(claim, claim, tolerance, scatter, 40, seed=2, per_decade=per_decade)
     assert wrong["SUPPORTED"] <= 0.01 + 1 / 40
     assert right["CONTRADICTED"] <= 0.05
     if scatter == 0 and tolerance > 0.04:
@@ -136,3 +139,28 @@ def test_what_the_grid_cannot_tell_is_undecided():
                           {"edge": ["eta_max"], "gamma": 10**x, "bound": ["lower", "upper"]})
         found.append(judge(fit(data, "eta_max", (1, 100)), 0.6, 0.03).outcome)
     assert found.count("UNDECIDED") >= 29
+
+
+STRAIGHT = [judged.Configuration(*c) for c in (
+    (6, 2.0, 0.05, 0.1, 0.8, 1, 3, "plain", False), (9, 2.0, 0.02, 0.1, 0.0, 1, 4, "plain", True),
+    (17, 3.0, 0.05, 0.05, 0.8, 1, 5, "plain", False), (9, 2.0, 0.05, 0.05, 0.6, 3, 6, "plain", False),
+    (12, 3.0, 0.03, 0.05, 0.4, 6, 8, "plain", True), (15, 3.0, 0.05, 0.05, 0.3, 1, 3, "censored", True),
+    (15, 3.0, 0.05, 0.1, 0.5, 4, 3, "censored", False), (12, 2.0, 0.02, 0.05, 0.3, 2, 4, "outliers", False))]
+CROSSING = [judged.Configuration(*c) for c in (
+    (9, 2.0, 0.05, 0.1, 0.0, 1, 3, "crossover", False), (13, 3.0, 0.02, 0.1, 0.7, 4, 5, "crossover", True))]
+
+
+@pytest.mark.parametrize("configuration", STRAIGHT)
+def test_default_calls_cover_and_rarely_err(configuration):
+    row = judged.simulate(configuration, 60)
+    assert row.coverage >= 0.92 - 2 * np.sqrt(0.92 * 0.08 / 60), row
+    assert row.undecided <= 0.1, row
+    assert row.contradicted <= 0.03 + 2 / 60, row
+    assert row.wrong <= 0.05 + 1 / 60, row
+
+
+@pytest.mark.parametrize("configuration", CROSSING)
+def test_default_calls_across_a_crossover_rarely_contradict_its_far_side(configuration):
+    row = judged.simulate(configuration, 60)
+    assert row.contradicted <= 0.03 + 2 / 60, row
+    assert row.wrong <= 0.05, row

@@ -1,0 +1,135 @@
+"""Simulate measured edges, and count how often default calls of `fit` cover the true exponent and of `judge` err.
+
+Run ``python -m tests.benchmarks.judge_coverage [draws] [configurations] [seed]`` to print the table (docs/tables stores it).
+
+Configurations are drawn at random from what users measure: 5 to 25 gammas over 1.5 to 4 decades, cells of 0.01 to 0.2 decades,
+scatter up to 0.2 decades with a correlation of neighbouring gammas of up to 0.8, 1 to 6 seeds. Of eight, one is censored at the top of
+the grid, one has outliers (one row in ten scatters five times as much) and one crosses over (the local exponent falls from 4/L to
+2/L at the first third of the window). The true exponent is 2/L, L = 2 to 8; claimed are 2/L, 2/(L - 1) and 2/(L + 1).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from validation import edges_from_brackets, fit, judge
+from validation.fitting.result import FitOutcome
+
+KINDS = ("plain", "plain", "plain", "plain", "plain", "censored", "outliers", "crossover")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What is measured: see the module's first lines; `scatter` and `cell` in decades."""
+
+    gammas: int
+    decades: float
+    cell: float
+    scatter: float
+    correlation: float
+    seeds: int
+    depth: int
+    kind: str
+    shifted: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """The result of one configuration: rates over its draws."""
+
+    configuration: Configuration
+    coverage: float
+    half_width: float           # median
+    undecided: float            # fits that see a bend
+    supported: float            # of the true claim
+    contradicted: float         # of the true claim
+    wrong: float                # a neighbour supported, the larger rate of the two
+
+
+def draw_configurations(number: int, seed: int) -> Iterator[Configuration]:
+    """Yield configurations; correlation is 0 in a third of them, and so is the number of seeds 1."""
+    rng = np.random.default_rng(seed)
+    for i in range(number):
+        yield Configuration(int(rng.integers(5, 26)), float(rng.uniform(1.5, 4.0)), float(10 ** rng.uniform(-2, np.log10(0.2))),
+                            float(rng.uniform(0, 0.2)), float(rng.choice([0, rng.uniform(0, 0.8), rng.uniform(0.5, 0.8)])),
+                            int(rng.choice([1, rng.integers(2, 4), rng.integers(4, 7)])), int(rng.integers(2, 9)),
+                            KINDS[i % len(KINDS)], bool(rng.integers(2)))
+
+
+def draw_edges(rng: np.random.Generator, c: Configuration) -> xr.Dataset:
+    """Return one measured edge."""
+    x = np.linspace(0, c.decades, c.gammas)
+    noise = rng.standard_normal((c.seeds, c.gammas))
+    if c.kind == "outliers":
+        noise *= np.where(rng.random(noise.shape) < 0.1, 5.0, 1.0)
+    for i in range(1, c.gammas):
+        noise[:, i] = c.correlation * noise[:, i - 1] + np.sqrt(1 - c.correlation**2) * noise[:, i]
+    slope = 2 / c.depth
+    line = slope * x + rng.uniform(0, c.cell)
+    if c.kind == "crossover":
+        line -= slope * 0.3 * np.log10(1 + 10 ** ((c.decades / 3 - x) / 0.3))
+    y = line + c.scatter * noise
+    phase = c.cell * (0.6180339887 * np.arange(c.gammas) % 1) * c.shifted
+    low = np.floor((y - phase) / c.cell) * c.cell + phase
+    high = low + c.cell
+    if c.kind == "censored":
+        end = slope * c.decades * 0.8                                    # of the grid in eta
+        low, high = np.where(low >= end, end, low), np.where(high > end, np.nan, high)
+    gamma = np.tile(10**x, c.seeds)
+    return edges_from_brackets(gamma, 10 ** low.ravel(), 10 ** high.ravel(), "eta_max",
+                               np.repeat(np.arange(c.seeds), c.gammas) if c.seeds > 1 else None)
+
+
+def simulate(c: Configuration, draws: int, seed: int = 0) -> Row:
+    """Return the rates of one configuration."""
+    rng = np.random.default_rng([seed, c.gammas, c.seeds, round(1e4 * c.cell), round(1e4 * c.scatter)])
+    truth, neighbours = 2 / c.depth, [2 / other for other in (c.depth - 1, c.depth + 1)]
+    covered, half, outcomes, fits = [], [], [], []
+    for _ in range(draws):
+        found = fit(draw_edges(rng, c), "eta_max")
+        if np.isfinite(found.exponent):
+            covered.append(found.interval[0] <= truth <= found.interval[1])
+            half.append(0.5 * np.ptp(found.interval))
+        fits.append(found.outcome is FitOutcome.FITTED)
+        outcomes.append([judge(found, claim).outcome for claim in (truth, *neighbours)])
+    rate = np.array([[[o == word for o in row] for row in outcomes] for word in ("SUPPORTED", "CONTRADICTED")]).mean(axis=1)
+    return Row(c, float(np.mean(covered)), float(np.median(half)), 1 - float(np.mean(fits)), float(rate[0, 0]), float(rate[1, 0]),
+               float(rate[0, 1:].max()))
+
+
+def main(draws: int = 250, number: int = 64, seed: int = 1) -> None:
+    """Print the table."""
+    print("| gammas | decades | cell | scatter | correlation | seeds | L | kind | covers | half-width | bends | true SUPPORTED | "
+          "true CONTRADICTED | neighbour SUPPORTED |")
+    print("|" + "---|" * 14)
+    rows = []
+    for c in draw_configurations(number, seed):
+        row = simulate(c, draws, seed)
+        rows.append(row)
+        covers = "" if c.kind == "crossover" else f"{row.coverage:.3f}"
+        print(f"| {c.gammas} | {c.decades:.1f} | {c.cell:.3f} | {c.scatter:.3f} | {c.correlation:.2f} | {c.seeds} | {c.depth} | {c.kind} "
+              f"| {covers} | {row.half_width:.3f} | {row.undecided:.2f} | {row.supported:.2f} | {row.contradicted:.3f} "
+              f"| {row.wrong:.3f} |", flush=True)
+    print(f"\n{len(rows)} configurations, {draws} draws each.\n\n{summarize(rows)}")
+
+
+def summarize(rows: list[Row]) -> str:
+    """Return the worst and mean rates as a table, without and with a crossover."""
+    text = ["| | interval covers | a bend is seen | true claim CONTRADICTED | neighbour SUPPORTED |", "|---|---|---|---|---|"]
+    for label, crossing in (("straight", False), ("crossing over", True)):
+        some = [row for row in rows if (row.configuration.kind == "crossover") == crossing]
+        coverage = [row.coverage for row in some]
+        covers = "" if crossing else f"{min(coverage):.3f} to {max(coverage):.3f}, mean {np.mean(coverage):.3f}"
+        bent = [row.undecided for row in some]
+        text.append(f"| {label} | {covers} | mean {np.mean(bent):.3f}, at most {max(bent):.3f} "
+                    f"| at most {max(row.contradicted for row in some):.3f} | at most {max(row.wrong for row in some):.3f} |")
+    return "\n".join(text)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
