@@ -81,7 +81,7 @@ def test_a_level_that_is_not_claimed_is_not_judged():
         eta = factor * np.where(GAMMA < 1, GAMMA**2, GAMMA ** (2 / 3))
         found = assess(bracketed(eta), {"eta_max": law["eta_max"]})
         assert [(a.regime, a.limit, str(a.verdict.outcome)) for a in found] == [
-            ("lazy", 2, "SUPPORTED"), ("rich", Fraction(2, 3), "SUPPORTED")]
+            ("lazy", 2, "IDENTITY"), ("rich", Fraction(2, 3), "SUPPORTED")]
         assert [a.fit.window for a in found] == [pytest.approx((1e-5, 1e-3)), pytest.approx((10, 1e3))]
         assert assess_curves(bracketed(eta), law) == []
         drawn = anchor_laws(law, found)["eta_max"]
@@ -89,7 +89,7 @@ def test_a_level_that_is_not_claimed_is_not_judged():
         np.testing.assert_allclose(drawn(GAMMA)[inside], eta[inside], rtol=1e-6)
         assert np.isnan(drawn(GAMMA)[~inside]).all()
     wrong = assess(bracketed(np.where(GAMMA < 1, GAMMA**2, GAMMA ** (2 / 5))), {"eta_max": law["eta_max"]})
-    assert [str(a.verdict.outcome) for a in wrong] == ["SUPPORTED", "CONTRADICTED"]
+    assert [str(a.verdict.outcome) for a in wrong] == ["IDENTITY", "CONTRADICTED"]
     assert anchor_laws(law, []) == {}
 
 
@@ -102,7 +102,7 @@ def test_the_rich_eta_min_of_four_layers_is_open(power, optimizer):
         law = predict(depth, "mse", optimizer)["eta_min"]
         assert law.exponent("rich") == 1
         lazy, rich = assess(bracketed(eta, "eta_min"), {"eta_min": law})
-        assert (lazy.verdict.outcome, rich.verdict.outcome) == ("SUPPORTED", "UNDECIDED")
+        assert (lazy.verdict.outcome, rich.verdict.outcome) == ("IDENTITY", "UNDECIDED")
         assert rich.verdict.sentence.endswith(f"UNDECIDED: {OPEN}")
         assert f"measured {power:.3f}" in rich.verdict.sentence
         assert rich.verdict.how_much_denser is None
@@ -136,12 +136,12 @@ def test_judge_takes_the_claim_itself():
 def test_a_slope_that_the_logarithm_may_explain_is_undecided(bend, outcome):
     eta = np.where(GAMMA < 2, GAMMA**2, bend(np.maximum(GAMMA, 2)))
     lazy, rich = assess(bracketed(eta, "eta_min"), {"eta_min": predict(2)["eta_min"]}, tolerance=0.05)
-    assert lazy.verdict.outcome == "SUPPORTED"
+    assert lazy.verdict.outcome == "IDENTITY"
     assert rich.verdict.outcome == outcome
     assert rich.limit is None
     assert "log(c gamma)" in rich.note
     deeper = assess(bracketed(eta, "eta_min"), {"eta_min": predict(3)["eta_min"]}, tolerance=0.05)[1]
-    assert deeper.verdict.outcome == ("SUPPORTED" if outcome == "SUPPORTED" else "CONTRADICTED")
+    assert deeper.verdict.outcome == outcome       # where a law without a logarithm is claimed, a bend leaves it open
 
 
 def made(description, loss="mse", accuracy=True, closes=None):
@@ -170,7 +170,11 @@ def test_the_lazy_eta_max_of_cross_entropy_is_read_by_accuracy():
         assert at.exponent == pytest.approx(lazy, abs=0.02)
     rich = (edges["gamma"] > 1).values
     xr.testing.assert_identical(edges["eta"].isel(gamma=rich), plain["eta"].isel(gamma=rich))
-    assert {str(a.verdict.outcome) for a in assess(edges, close_triangle(predictions, edges), 0.15)} == {"SUPPORTED"}
+    found = assess(edges, close_triangle(predictions, edges), 0.15)
+    # that cross-entropy's lazy eta_max is gamma**1 is no identity: runs depend on eta/gamma**2 there
+    assert {(a.edge, a.regime): str(a.verdict.outcome) for a in found if a.regime == "lazy"} == {
+        ("eta_min", "lazy"): "IDENTITY", ("eta_crit", "lazy"): "IDENTITY", ("eta_max", "lazy"): "SUPPORTED"}
+    assert {str(a.verdict.outcome) for a in found if a.regime == "rich"} == {"SUPPORTED"}
     strict = read_edges(portrait.assign_attrs(accuracy=0.95), predictions)["eta"].sel(edge="eta_max").sel(gamma=slice(None, 0.99))
     assert strict.isnull().all()
     without = read_edges(made({}, accuracy=False), predictions)

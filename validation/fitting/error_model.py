@@ -7,7 +7,7 @@ density ``(1 - rho)^(-1/2)`` up to 0.98 (these priors were chosen on points with
 other data). All are averaged over, so that a coefficient follows a mixture of normal distributions (restricted likelihood: Patterson &
 Thompson, Biometrika 58, 545, 1971).
 
-Seeds: what sets them apart tells s and rho. Their mean has the variance of independent seeds, or, as likely, any above it (what the seeds
+Seeds: s and rho follow from what sets them apart. Their mean has the variance of independent seeds, or, as likely, any above it (what the seeds
 share, such as data).
 """
 

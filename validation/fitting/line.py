@@ -18,7 +18,7 @@ from validation.fitting.error_model import average_over_errors
 from validation.fitting.likelihood import LOG_ROOT_2PI, Brackets
 
 LEAST_SCATTER = 0.05   # of the median bracket's width, for the likeliest line
-SEVERAL = 4            # seeds, from which their own slopes are asked as well
+SEVERAL = 4            # seeds, from which their own slopes count as well
 
 
 @dataclass(frozen=True)

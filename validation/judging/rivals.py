@@ -1,7 +1,7 @@
-"""List the exponents that a claim has to be told from: those of neighbouring depths, and half and twice the claim.
+"""List the exponents that a claim has to be separated from: those of neighbouring depths, and half and twice the claim.
 
 The theory's exponents are k/L for a depth L: 2/L and 1/L of eta_max (SGD; SignSGD and Adam), 2 and 1 in the lazy regime. A measurement that
-cannot tell 2/L from 2/(L + 1) does not support either.
+allows both 2/L and 2/(L + 1) supports neither.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def neighbours(k: int, depth: int) -> set[Fraction]:
 def find_rivals(claim: Any, regime: str | None) -> tuple[Fraction, ...]:
     """Return the rivals of a claim, in increasing order.
 
-    A `Prediction` knows its family (`Prediction.family`); a number k/L has the neighbours of k/L, and if k = 1 also those of 2/2L, which
+    A `Prediction` has its family (`Prediction.family`); a number k/L has the neighbours of k/L, and if k = 1 also those of 2/2L, which
     is the same number. Any other number has none.
 
     Parameters

@@ -54,7 +54,7 @@ class Verdict:
     how_much_denser : for UNDECIDED, the factor by which points per decade, in gamma and eta alike, would have to grow
         for the interval around the same measured value to decide; None where that would not help or is unknown.
     seeds_needed : for UNDECIDED by scatter, about how many seeds would decide around the same measured value; None as before.
-    rivals, excluded, not_excluded : the exponents that the claim has to be told from, those outside the 95% interval, and the others.
+    rivals, excluded, not_excluded : the exponents that the claim has to be separated from, those outside the 95% interval, and the others.
     """
 
     outcome: VerdictOutcome
@@ -89,7 +89,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
     claim : a number, or a `Prediction`: then the least-squares slope of its log10 eta over the fit's own gammas, at the
         fit's T and rho, so that a finite window is compared with the same finite window.
     tolerance : how far from the claim still counts as the claim. None: half the gap to the nearest rival, at most 0.05.
-    rivals : exponents from which the claim has to be told. None: of k/L they are k/(L - 1), k/(L + 1), k/2L and 2k/L, for a fit along
+    rivals : exponents from which the claim has to be separated. None: of k/L they are k/(L - 1), k/(L + 1), k/2L and 2k/L, for a fit along
         gamma; a prediction's are shifted as its slope on the window is from its limit. (): none.
 
     Raises
@@ -103,7 +103,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
     claimed, words = _interpret_claim(fit, claim)
     regime = find_regime(fit.gamma, fit.axis)
     known = _find_rivals(fit, claim, claimed, regime) if rivals is None else [(rival, float(rival)) for rival in check_rivals(rivals)]
-    asked = tolerance
+    given = tolerance
     tolerance = choose_tolerance(claimed, tuple(value for _, value in known)) if tolerance is None else tolerance
     common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": regime,
                               "rivals": tuple(name for name, _ in known)}
@@ -128,7 +128,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
     covered = fit.interval[0] <= claimed <= fit.interval[1]
     if _is_beyond(fit.interval, claimed, tolerance) and _bent_too(fit, claimed, tolerance):
         outcome = VerdictOutcome.CONTRADICTED
-    elif not inside and (most <= tolerance or (asked is None and covered and most <= MOST)):
+    elif not inside and (most <= tolerance or (given is None and covered and most <= MOST)):
         identity = isinstance(claim, Prediction) and regime is not None and claim.holds_by_construction(regime)
         outcome = VerdictOutcome.IDENTITY if identity else VerdictOutcome.SUPPORTED
     else:
@@ -144,7 +144,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
     more: dict[str, Any] = {}
     if outcome is VerdictOutcome.UNDECIDED and not floor:
         rest = [abs(fit.exponent - value) for name, value in known if name in inside]
-        needed = needed_half_width(fit, off, tolerance, MOST if asked is None else tolerance, rest)
+        needed = needed_half_width(fit, off, tolerance, MOST if given is None else tolerance, rest)
         more, words = suggest_data(fit, needed)
         sentence += f"; {words}"
     if fit.copies:
@@ -174,11 +174,13 @@ def _write_measurement(fit: PowerLawFit) -> str:
 def _write_rivals(excluded: tuple[float | Fraction, ...], inside: tuple[float | Fraction, ...]) -> str:
     """Return which rivals the data exclude, and which they do not, in words."""
 
-    def listed(rivals: tuple[float | Fraction, ...]) -> str:
+    def join(rivals: tuple[float | Fraction, ...]) -> str:
         words = [str(rival) if isinstance(rival, Fraction) else f"{rival:.4g}" for rival in rivals]
         return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
-    return (f"; excludes {listed(excluded)}" if excluded else "") + (f"; cannot be told from {listed(inside)}" if inside else "")
+    if not excluded:
+        return f"; does not exclude {join(inside)}" if inside else ""
+    return f"; excludes {join(excluded)}" + (f", but not {join(inside)}" if inside else "")
 
 
 def _is_beyond(interval: tuple[float, float], claimed: float, tolerance: float) -> bool:

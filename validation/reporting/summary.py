@@ -77,7 +77,7 @@ def describe_rivals(assessments: Iterable[Assessment]) -> list[str]:
         below, above = ([r for r in verdict.excluded if side * (r - limit) > 0] for side in (-1, 1))
         nearest = [str(r) for r in (*below[-1:], *above[:1])]
         words = ([f"{' and '.join(nearest)} excluded"] if nearest else []) + (
-            [f"cannot be told from {', '.join(map(str, verdict.not_excluded))}"] if verdict.not_excluded else [])
+            [f"{', '.join(map(str, verdict.not_excluded))} not excluded"] if verdict.not_excluded else [])
         found.append(f"{a.edge} {a.regime}: {'; '.join(words)}")
     return found
 

@@ -198,7 +198,7 @@ def crossover(gamma):
 
 @pytest.mark.parametrize("cell", [1e-6, 0.125])
 def test_the_data_never_choose_the_window(cell):
-    """All gammas are taken, whatever they look like; a bend is told, with the line's exponent."""
+    """All gammas are taken, straight or not; a bend is reported, with the line's exponent."""
     gamma = np.logspace(-5, 5, 81)
     found = fit(gridded(gamma, crossover(gamma), cell), "eta_max")
     assert found.outcome == "UNDECIDED"

@@ -1,4 +1,4 @@
-"""The exponents that a claim has to be told from."""
+"""The exponents that a claim has to be separated from."""
 
 from fractions import Fraction
 

@@ -192,8 +192,8 @@ def test_a_neighbour_that_is_not_excluded_is_named_and_blocks_support():
     verdict = judge(found, Fraction(2, 7), 0.05)
     assert verdict.outcome == "UNDECIDED"
     assert Fraction(1, 4) in verdict.not_excluded
-    assert "cannot be told from 1/4" in verdict.sentence
-    # the same data, with nothing to be told from
+    assert "but not 1/4" in verdict.sentence
+    # the same data, without rivals
     assert judge(found, Fraction(2, 7), 0.05, rivals=()).outcome == "SUPPORTED"
     assert judge(found, Fraction(2, 7), rivals=[0.9]).excluded == (0.9,)
     for wrong in (3, ["a"], [np.nan]):
@@ -253,7 +253,7 @@ def test_far_side_of_a_crossover_is_not_contradicted_by_the_line_across_it():
     assert outcomes.count("CONTRADICTED") <= 1
 
 
-def test_copies_of_one_cell_are_told():
+def test_copies_of_one_cell_are_named():
     gamma = np.logspace(-4, -2, 9)
     verdict = judge(fit(edges(gamma, 0.9 * gamma**2, 1.1 * gamma**2), "eta_max"), 2)
     assert "all 9 gammas have one cell of eta/gamma^2" in verdict.sentence
