@@ -1,14 +1,14 @@
-"""What brackets tell of a curve's coefficients when the scatter, and its correlation along the axis, are not known.
+"""What brackets say of a curve's coefficients when the scatter, and its correlation along the axis, are unknown.
 
 Errors are normal with covariance ``v rho^|i-j|``, the distance of neighbours being 1. The variance v is the scatter's and a cell's,
-``s^2 + h^2/12``, and never less than the cell's; its prior is flat in log v, which gives Student's interval for points. Networks at several
-gamma share weights and batches, and a cell's error drifts along gamma on a lattice: rho is 0 with probability 1/3, and otherwise has the
-density ``(1 - rho)^(-1/2)`` up to 0.98 (these priors were chosen on points with rho = 0, 0.2, 0.5, 0.8; docs/judge.md has the coverage on
-other data). All are averaged over, so that a coefficient follows a mixture of normal distributions (restricted likelihood: Patterson &
-Thompson, Biometrika 58, 545, 1971).
+``s^2 + h^2/12``, and never less than the cell's; its prior is flat in log v, which gives Student's interval for points. Networks at
+several gammas share weights and batches, and a cell's error drifts along gamma on a lattice: rho is 0 with probability 1/3, and
+otherwise has the density ``(1 - rho)^(-1/2)`` up to 0.98. (This prior was chosen on points with rho = 0, 0.2, 0.5 and 0.8; docs/judge.md
+has the coverage on other data.) All are averaged over, so that a coefficient follows a mixture of normal distributions, with the
+restricted likelihood of Patterson & Thompson (Biometrika 58, 545, 1971).
 
-Seeds: s and rho follow from what sets them apart. Their mean has the variance of independent seeds, or, as likely, any above it (what the seeds
-share, such as data).
+Seeds: s and rho follow from what sets them apart. Their mean has the variance of independent seeds, or, as likely, any above it: what
+the seeds share, such as data.
 """
 
 from __future__ import annotations

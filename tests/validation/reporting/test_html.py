@@ -48,7 +48,8 @@ class Page(HTMLParser):
 
 def row(**changes):
     fields = {"edge": "eta_max", "regime": "lazy", "window": (1e-4, 1e-2), "n": 17, "predicted": 2.0,
-              "measured": 1.99912, "interval": (1.998, 2.001), "tolerance": 0.05, "excluded": [], "not_excluded": [], "outcome": "SUPPORTED",
+              "measured": 1.99912, "interval": (1.998, 2.001), "tolerance": 0.05, "excluded": [],
+              "not_excluded": [], "outcome": "SUPPORTED",
               "sentence": "measured 1.999, claimed 2"}
     return fields | changes
 
