@@ -21,6 +21,7 @@ from scipy.stats import ttest_1samp
 
 import lazyrich
 import validation
+from deepnets.theory import OPEN
 from validation.arguments import Misuse
 
 ROOT = Path(__file__).parent.parent
@@ -186,6 +187,7 @@ def test_a_verdict_becomes_a_finding(tmp_path):
     found.add_verdict("6a", "wrong", validation.judge(law, 1))
     assert [row.verdict for row in found.rows] == ["SUPPORTED", "CONTRADICTED"]
     assert found.rows[0].claim == "2 +- 0.05"
+    assert ": SUPPORTED within 0.05; excludes 1 and 4; " in found.rows[0].sentence
     found.write(tmp_path / "x.json")
     first = json.loads((tmp_path / "x.json").read_text())[0]
     assert first["measured"] == law.exponent
@@ -208,15 +210,32 @@ def test_shades_grow_lighter():
 
 
 def test_stored_exponents_of_networks_have_the_published_verdicts():
-    """Lazy edges have the predicted exponents at every depth; the rich eta_min of L = 2 has a logarithm, and is contradicted."""
+    """Lazy edges hold by construction, the rich eta_min of L = 2 bends as its logarithm does, and that of L = 4 is open."""
     lazy = measured_exponents(loss="mse", optimizer="sgd", schedule="constant", regime="lazy")
     edges = ("eta_min", "eta_crit", "eta_max")
     assert {(row.depth, row.edge) for row, *_ in lazy} == {(depth, edge) for depth in (2, 3, 4) for edge in edges}
-    assert {str(verdict.outcome) for *_, verdict in lazy} == {"SUPPORTED"}
-    [(row, law, verdict)] = measured_exponents(loss="mse", optimizer="sgd", depth=2, edge="eta_min", window=(10, 1e3), schedule="constant")
-    assert row.claim == 1
+    assert {str(verdict.outcome) for *_, verdict in lazy} == {"IDENTITY"}
+    by_accuracy = measured_exponents(criterion="accuracy")
+    assert {str(verdict.outcome) for *_, verdict in by_accuracy} == {"SUPPORTED"}
+    slowly = {"optimizer": "sgd", "depth": 2, "edge": "eta_min", "regime": "rich"}
+    (row, law, bent), (_, _, higher) = measured_exponents(loss="mse", **slowly)
+    assert row.claim == bent.claimed == 1
     assert law.interval[0] > 1
-    assert verdict.outcome == "CONTRADICTED"
+    assert law.bend.first > law.bend.last > 1
+    assert bent.outcome == "UNDECIDED"
+    assert higher.outcome == "SUPPORTED"
+    # one decade higher, log(c gamma) is larger by log(10)
+    assert higher.claimed == pytest.approx(1 + 1 / (1 / (law.exponent - 1) + np.log(10)), abs=0.003)
+    assert [str(verdict.outcome) for *_, verdict in measured_exponents(loss="cross_entropy", **slowly)] == ["CONTRADICTED"]
+    still_open = [verdict for *_, verdict in measured_exponents(edge="eta_min", depth=4, regime="rich")]
+    assert len(still_open) == 5
+    assert all(verdict.sentence.endswith(f"UNDECIDED: {OPEN}") for verdict in still_open)
+
+
+def test_a_supported_row_excludes_the_neighbouring_depths():
+    for row, _, verdict in measured_exponents(edge="eta_max", regime="rich"):
+        assert verdict.rivals
+        assert verdict.outcome != "SUPPORTED" or verdict.excluded == verdict.rivals, row.name
 
 
 # Cached runs

@@ -18,7 +18,7 @@ from validation.arguments import Misuse
 
 @dataclass(frozen=True)
 class Finding:
-    """One claim of a figure, the measured number with its interval, and the verdict."""
+    """One claim of a figure, the measured number with its interval, the verdict, and what the judge adds to it."""
 
     figure: str
     what: str
@@ -26,12 +26,14 @@ class Finding:
     measured: float
     interval: tuple[float, float]
     verdict: str
+    more: str = ""
 
     @property
     def sentence(self) -> str:
         """The finding in one line."""
         number, ends = format_interval(self.measured, self.interval)
-        return f"{self.figure}: {self.what}: claimed {self.claim}, measured {number}{f', interval {ends}' if ends else ''}: {self.verdict}"
+        interval = f", interval {ends}" if ends else ""
+        return f"{self.figure}: {self.what}: claimed {self.claim}, measured {number}{interval}: {self.verdict}{self.more}"
 
 
 def format_interval(measured: float, interval: Sequence[float]) -> tuple[str, str]:
@@ -67,8 +69,9 @@ class Findings:
 
     def add_verdict(self, figure: str, what: str, verdict: Verdict) -> Finding:
         """Add an exponent or a curve with the verdict of `validation.judge` or `validation.judge_curve`."""
-        return self.add(Finding(figure, what, f"{verdict.claimed:.4g} +- {verdict.tolerance:g}", verdict.measured, verdict.interval,
-                                verdict.outcome.value))
+        more = verdict.sentence.partition(f": {verdict.outcome}")[2]
+        return self.add(Finding(figure, what, f"{verdict.claimed:.4g} +- {verdict.tolerance:.3g}", verdict.measured, verdict.interval,
+                                verdict.outcome.value, more))
 
     def check(self, figure: str, what: str, measured: ArrayLike, low: float = -math.inf, high: float = math.inf) -> Finding:
         """Compare a number with the claimed range from `low` to `high`, ends included.

@@ -12,17 +12,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
 
-from deepnets.theory import predict
+from deepnets.theory import Exponents, predict
 from validation import Plane, edges_from_brackets, fit, judge, locate, sweep
 from validation.fitting.powerlaw import PowerLawFit
+from validation.judging.assessment import withhold
 from validation.judging.verdict import Verdict
+from validation.prediction import STEPS, Prediction
 from validation.provenance import collect_provenance
 from validation.storage.atomic import replace_path
 
@@ -59,9 +62,14 @@ class Row:
         return f"{self.loss} {self.optimizer} L={self.depth}{schedule}{steps}{width} {self.edge} {self.window[0]:.0e}..{self.window[1]:.0e}"
 
     @property
+    def theory(self) -> Exponents:
+        """The predicted edge."""
+        return predict(self.depth, self.loss, self.optimizer)[self.edge]
+
+    @property
     def claim(self) -> float:
         """The theory's exponent."""
-        return float(predict(self.depth, self.loss, self.optimizer)[self.edge].exponent(self.regime))
+        return float(self.theory.exponent(self.regime))
 
 
 def rows() -> Iterator[Row]:
@@ -102,18 +110,46 @@ def measure(row: Row) -> xr.DataArray:
     return locate(sweep(experiment, plane), criterion=row.criterion)["eta"].sel(edge=row.edge, drop=True)
 
 
+@dataclass(frozen=True)
+class LogarithmicLaw(Prediction):
+    """The rich eta_min of L = 2, ``gamma log(c gamma)``, with a c that an earlier measurement gave."""
+
+    c: float
+    free_prefactor: ClassVar[bool] = True     # type: ignore[misc]
+
+    def __call__(self, gamma: Any, steps: int = STEPS, rho: float = RHO) -> np.ndarray:
+        """Return ``gamma log(c gamma)``, NaN where that is below zero (shape of `gamma`)."""
+        with np.errstate(invalid="ignore"):
+            eta = gamma * np.log(self.c * np.asarray(gamma, dtype=np.float64))
+        return np.where(eta > 0, eta, np.nan)
+
+    def exponent(self, regime: str) -> Fraction:
+        """Return 1, the limit of the local exponent ``1 + 1/log(c gamma)``."""
+        if regime != "rich":
+            raise ValueError("eta_min has a logarithm in the rich regime alone")
+        return Fraction(1)
+
+
 def judge_row(row: Row, data: xr.Dataset) -> tuple[PowerLawFit, Verdict]:
-    """Return the fit and the verdict of a row from its stored brackets."""
+    """Return the fit and the verdict of a row from its stored brackets.
+
+    The rich eta_min of L = 2 is compared with a pure power law first, and one decade higher with the law whose logarithm explains the
+    slope measured below.
+    """
     points = data.sel(row=row.name)
     points = points.isel(point=np.flatnonzero(points["gamma"].notnull().values))
     edges = edges_from_brackets(points["gamma"], points["lower"], points["upper"], row.edge, points["seed"])
-    law = fit(edges.assign_attrs(rho=RHO, steps=row.steps), row.edge, window=row.window)
-    claim = row.claim
-    if row.window == RICHER and row.edge == "eta_min":
-        # eta_min ~ gamma log(c gamma), of slope 1 + 1/log(c gamma); c follows from the slope in the window one decade below
-        below = judge_row(replace(row, window=RICH), data)[0].exponent
-        claim = 1 + 1 / (1 / (below - 1) + np.log(RICHER[0] / RICH[0]))
-    return law, judge(law, claim)
+    edges = edges.assign_attrs(rho=RHO, steps=row.steps)
+    theory: Prediction = row.theory
+    if theory.logarithm(row.regime):
+        if row.window == RICH:
+            law = fit(edges, row.edge, window=row.window)
+            return law, judge(law, row.claim)
+        below = judge_row(replace(row, window=RICH), data)[0]
+        theory = LogarithmicLaw(float(np.exp(1 / (below.exponent - 1)) / 10**below.log10_centre))
+    law = fit(edges, row.edge, window=row.window, curve=theory)
+    doubt = theory.explain_doubt(row.regime)
+    return law, withhold(judge(law, theory), doubt) if doubt else judge(law, theory)
 
 
 @cache

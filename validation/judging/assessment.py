@@ -80,7 +80,7 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
             if prediction.free_prefactor and prediction.logarithm(regime):
                 verdict = _with_logarithm(verdict, law)
             if prediction.explain_doubt(regime):
-                verdict = _withhold(verdict, prediction.explain_doubt(regime))
+                verdict = withhold(verdict, prediction.explain_doubt(regime))
             note = "; ".join(filter(None, (note, prediction.remark)))
             done.append(Assessment(name, regime, limit, law, verdict, note))
     return done
@@ -99,7 +99,7 @@ def _with_logarithm(verdict: Verdict, law: PowerLawFit) -> Verdict:
                    sentence=f"{sentence}: UNDECIDED within {verdict.tolerance:g}: the law's logarithm adds up to {most:.3f} to the slope")
 
 
-def _withhold(verdict: Verdict, reason: str) -> Verdict:
+def withhold(verdict: Verdict, reason: str) -> Verdict:
     """Return UNDECIDED, with the reason why theory and measurements do not settle the law."""
     sentence = verdict.sentence.partition(f": {verdict.outcome}")[0]
     return replace(verdict, outcome=VerdictOutcome.UNDECIDED, how_much_denser=None, sentence=f"{sentence}: UNDECIDED: {reason}")

@@ -102,7 +102,8 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
         tolerance = between("tolerance", tolerance, 0, np.inf)
     claimed, words = _interpret_claim(fit, claim)
     regime = find_regime(fit.gamma, fit.axis)
-    known = _find_rivals(fit, claim, claimed, regime) if rivals is None else [(rival, float(rival)) for rival in check_rivals(rivals)]
+    limit = _find_limit(fit, claim, regime)
+    known = _find_rivals(fit, claim, claimed, limit) if rivals is None else [(rival, float(rival)) for rival in check_rivals(rivals)]
     given = tolerance
     tolerance = choose_tolerance(claimed, tuple(value for _, value in known)) if tolerance is None else tolerance
     common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": regime,
@@ -129,7 +130,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
     if _is_beyond(fit.interval, claimed, tolerance) and _bent_too(fit, claimed, tolerance):
         outcome = VerdictOutcome.CONTRADICTED
     elif not inside and (most <= tolerance or (given is None and covered and most <= MOST)):
-        identity = isinstance(claim, Prediction) and regime is not None and claim.holds_by_construction(regime)
+        identity = isinstance(claim, Prediction) and limit is not None and claim.holds_by_construction(limit)
         outcome = VerdictOutcome.IDENTITY if identity else VerdictOutcome.SUPPORTED
     else:
         outcome = VerdictOutcome.UNDECIDED
@@ -150,6 +151,22 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
     if fit.copies:
         sentence += f"; all {fit.counted} have one cell of eta/gamma^{fit.exponent:.3g}: copies, or a law without scatter"
     return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, **common, **more)
+
+
+def _find_limit(fit: PowerLawFit, claim: Any, regime: str | None) -> str | None:
+    """Return the regime whose exponent is judged: that of the gammas, or the one whose window, which may pass gamma = 1, holds them all."""
+    if regime is not None or not isinstance(claim, Prediction) or fit.n == 0:
+        return regime
+    steps, rho = STEPS if fit.steps is None else fit.steps, RHO if fit.rho is None else fit.rho
+    found = []
+    for name in REGIMES:
+        try:
+            window = claim.window(name, steps, rho)
+        except ValueError:                                               # no law in this regime
+            continue
+        if window is not None and window[0] <= fit.gamma[0] and fit.gamma[-1] <= window[1]:
+            found.append(name)
+    return found[0] if len(found) == 1 else None
 
 
 def _find_rivals(fit: PowerLawFit, claim: Any, claimed: float, regime: str | None) -> list[tuple[Fraction, float]]:

@@ -64,6 +64,8 @@ assert found.rows[2].measured > 2 / 3
 # %%
 # The exponents for squared error, from runs of 1000 steps in a narrow band around each edge, with five seeds
 # (``docs/gallery/network_exponents.py``): under the schedule each is judged against the prediction, and against what a constant rate gave.
+# The lazy ones are identities, except for :math:`L = 4`: there two of the five seeds overshoot below the swept band, and what is left of
+# them decides neither comparison.
 
 under = measured_exponents(schedule="warmup_cosine")
 constant = {(row.depth, row.edge, row.regime): law for row, law, _ in measured_exponents(loss="mse", optimizer="sgd", schedule="constant")
@@ -74,7 +76,10 @@ for row, law, verdict in under:
     half = np.hypot(np.ptp(law.interval), np.ptp(plain.interval)) / 2
     off, what = law.exponent - plain.exponent, f"{row.edge}, {row.regime}, L = {row.depth}: exponent less that of a constant rate"
     found.check_interval("10a", what, off, (off - half, off + half), -0.05, 0.05)
-assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "10a")
+outcomes = {row.what: row.verdict for row in found.rows if row.figure == "10a"}
+assert all(outcome == "SUPPORTED" for what, outcome in outcomes.items() if "rich" in what)
+assert {outcome for what, outcome in outcomes.items() if "lazy" in what and "L = 4" not in what} == {"IDENTITY", "SUPPORTED"}
+assert {outcome for what, outcome in outcomes.items() if "lazy" in what and "L = 4" in what} == {"UNDECIDED"}
 
 # %%
 

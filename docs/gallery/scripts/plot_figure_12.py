@@ -79,15 +79,19 @@ for panel, loss in (("12a", "mse"), ("12b", "cross_entropy")):
     assert bool(catapulted.all())
 
 # %%
-# The exponents of longer runs, :math:`T = 1000` at a constant rate, five seeds, from ``docs/gallery/network_exponents.py``. At
-# :math:`L = 4` the band loses its upper part near :math:`\gamma = 100`, by a step; across the step the slope is not the predicted one,
-# above it is.
+# The exponents of longer runs, :math:`T = 1000` at a constant rate, five seeds, from ``docs/gallery/network_exponents.py``. The lazy ones
+# are identities: where the network is lazy, its runs depend on :math:`\eta/\gamma` alone. At :math:`L = 4` the band loses its upper part
+# near :math:`\gamma = 100`, by a step: over a window across the step no one exponent describes the edge, and the judge decides nothing;
+# above the step the slope is the predicted one. At :math:`L = 3` one seed has such a step, and the interval is too wide to decide, although
+# it excludes the exponents of neighbouring depths.
 
 longer = measured_exponents(optimizer="adam")
 for row, _, verdict in longer:
     where = f"gamma {row.window[0]:.0e} to {row.window[1]:.0e}"
     found.add_verdict("12a", f"eta_max, {row.regime}, squared error, MLP, L = {row.depth}, Adam at a constant rate, {where}", verdict)
-assert all((verdict.outcome == "SUPPORTED") == ((row.depth, row.window) != (4, (10, 1000))) for row, _, verdict in longer)
+assert {verdict.outcome for row, _, verdict in longer if row.regime == "lazy"} == {"IDENTITY"}
+assert {(row.depth, row.window): str(verdict.outcome) for row, _, verdict in longer if row.regime == "rich"} == {
+    (2, (10, 1e3)): "SUPPORTED", (3, (10, 1e3)): "UNDECIDED", (4, (10, 1e3)): "UNDECIDED", (4, (1e2, 1e4)): "SUPPORTED"}
 
 figure = figures.blank(8.5, 3.6)
 figure.set_label("Measured exponents of the upper edge under Adam by depth: one where lazy, near one over the depth where rich")

@@ -71,8 +71,10 @@ for number, (network, loss, rich) in networks.items():
 
 # %%
 # The exponents at the end of training. The prediction of a rich power stands for the MLP and the CNN; for residual networks the paper gives
-# none: there we only test whether the power changes. Seeds differ in level, which is taken out before the fit. Under cross-entropy the
-# sharpness falls again as the loss goes to zero, and so the rich powers scatter more.
+# none: there we only test whether the power changes. Seeds differ in level, which is taken out before the fit. The MLP's powers are as
+# predicted, and the rich one excludes those of the neighbouring depths. Under cross-entropy the sharpness falls again as the loss goes to
+# zero, and the powers scatter more: the lazy ones exclude half and twice the claim, the CNN's rich one is not told from :math:`-1/2`, and
+# none of them is decided with three seeds.
 
 
 def normalize(run):
@@ -92,9 +94,8 @@ for number, of_seeds in runs.items():
         if number == "35" and regime == "rich":
             found.check_interval("35a", what, law.exponent, law.interval, low=-1.5)
         else:
-            found.add_verdict(f"{number}a", what, validation.judge(law, claim, tolerance=0.1))
-assert all(row.verdict == "SUPPORTED" for row in found.rows if row.what.endswith("lazy") or row.figure in ("33a", "35a"))
-assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
+            found.add_verdict(f"{number}a", what, validation.judge(law, claim))
+assert [row.verdict for row in found.rows] == ["SUPPORTED", "SUPPORTED", "UNDECIDED", "UNDECIDED", "UNDECIDED", "SUPPORTED"]
 
 # %%
 
@@ -158,7 +159,7 @@ for number, loss, when, runs_at in (("33", "mse", "start", start), ("33", "mse",
         size = np.concatenate([run.eigenvalues.values[0, :, i] for run in runs_at[loss]])
         edges = validation.edges_from_brackets(np.tile(runs_at[loss][0].gamma, seeds), size * 0.999, size * 1.001, part,
                                                np.repeat(np.arange(seeds), runs_at[loss][0].sizes["run"]))
-        verdict = validation.judge(validation.fit(edges, part, window=(1e-9, 1e6)), claim, tolerance=0.02)
+        verdict = validation.judge(validation.fit(edges, part, window=(1e-9, 1e6)), claim)
         assert found.add_verdict(number, f"{part} in u-units, MLP, {loss}, {when}", verdict).verdict == "SUPPORTED"
 worst = float(max(of_seeds[0].eigenvalues[:, :, 5].max() for of_seeds in runs.values()))
 found.check("33b", "largest residual over its eigenvalue, all snapshots of 33b, 34b, 35b", worst, high=2e-3)
