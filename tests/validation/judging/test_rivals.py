@@ -2,8 +2,11 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
+import toymodels
+import validation
 from validation.judging.rivals import choose_tolerance, find_rivals
 from validation.prediction import find_family
 
@@ -32,3 +35,18 @@ def test_a_family_is_known_by_the_depth():
     assert find_family(Fraction(1, 4), 8) == (2, 8)
     assert find_family(Fraction(1), 5) is None
     assert find_family(Fraction(2), None) is None
+
+
+def test_a_window_that_passes_gamma_one_has_the_rivals_of_its_regime():
+    law = toymodels.predict(toymodels.TwoParameter(), "cross_entropy")["eta_max"]
+    low, high = law.window("rich", 1000, 0.01)
+    assert low < 0.5 < high
+    gamma = np.geomspace(0.5, 1e3, 12)
+    eta = law(gamma)
+    fit = validation.fit(validation.edges_from_brackets(gamma, eta / 1.01, eta * 1.01), "eta_max", curve=law, window=(0.4, 2e3))
+    verdict = validation.judge(fit, law)
+    assert verdict.regime is None
+    assert verdict.rivals == verdict.excluded == (Fraction(1, 2), Fraction(2, 3), Fraction(2))
+    everywhere = np.geomspace(1e-3, 1e3, 12)
+    both = validation.edges_from_brackets(everywhere, everywhere / 1.01, everywhere * 1.01)
+    assert not validation.judge(validation.fit(both, "eta_max"), law).rivals
