@@ -1,6 +1,6 @@
 """Simulate edges on grids and measure how often the intervals of fits cover the true exponent.
 
-Run ``python -m tests.benchmarks.interval_coverage [replications]`` to print the table (docs/tables stores it); 400 replications take
+Run ``python -m tests.benchmarks.interval_coverage [replications]`` to print the table; 400 replications take
 some ten minutes on one core. The tests run the same simulation with fewer.
 
 Edges follow ``log10 eta = b log10 gamma + a + scatter`` over two decades of gamma, a is drawn anew each time, and a grid of

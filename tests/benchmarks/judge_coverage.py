@@ -47,6 +47,7 @@ class Row:
 
     configuration: Configuration
     coverage: float
+    coverage_independent: float     # of Student's interval of independent rows
     half_width: float           # median
     wider: float                # median, over Student's interval of independent rows
     undecided: float            # fits that see a bend
@@ -93,26 +94,28 @@ def simulate(c: Configuration, draws: int, seed: int = 0) -> Row:
     """Return the rates of one configuration."""
     rng = np.random.default_rng([seed, c.gammas, c.seeds, round(1e4 * c.cell), round(1e4 * c.scatter)])
     truth, neighbours = 2 / c.depth, [2 / other for other in (c.depth - 1, c.depth + 1)]
-    covered, half, wider, outcomes, fits = [], [], [], [], []
+    covered, independent, half, wider, outcomes, fits = [], [], [], [], [], []
     for _ in range(draws):
         edges = draw_edges(rng, c)
         found = fit(edges, "eta_max")
         if np.isfinite(found.exponent):
             covered.append(found.interval[0] <= truth <= found.interval[1])
             half.append(0.5 * np.ptp(found.interval))
-            wider.append(half[-1] / half_width_of_independent_rows(rows(edges, "eta_max")))
+            slope, other = fit_independent(rows(edges, "eta_max"))
+            independent.append(abs(slope - truth) <= other)
+            wider.append(half[-1] / other)
         fits.append(found.outcome is FitOutcome.FITTED)
         outcomes.append([judge(found, claim).outcome for claim in (truth, *neighbours)])
     rate = np.array([[[o == word for o in row] for row in outcomes] for word in ("SUPPORTED", "CONTRADICTED")]).mean(axis=1)
-    return Row(c, float(np.mean(covered)), float(np.median(half)), float(np.median(wider)),
+    return Row(c, float(np.mean(covered)), float(np.mean(independent)), float(np.median(half)), float(np.median(wider)),
                1 - float(np.mean(fits)), float(rate[0, 0]), float(rate[1, 0]),
                float(rate[0, 1:].max()))
 
 
-def half_width_of_independent_rows(data: Rows) -> float:
-    """Return the half-width of the 95% interval of least squares on the two-sided rows' middles, with s^2 >= cell^2/12."""
+def fit_independent(data: Rows) -> tuple[float, float]:
+    """Return slope and half-width of the 95% interval by least squares on the two-sided rows' middles, with s^2 >= cell^2/12."""
     seen = data.take(~data.censored)
-    return least_squares(seen.x, seen.middle, seen.width, 0.95)[1]
+    return least_squares(seen.x, seen.middle, seen.width, 0.95)[:2]
 
 
 GROUPS = {
@@ -130,7 +133,8 @@ GROUPS = {
 
 def summarize(found: list[Row]) -> str:
     """Return the table by groups."""
-    head = ("data", "configurations", "covers", "width over Student's", "bend seen", "true claim CONTRADICTED", "neighbour SUPPORTED")
+    head = ("data", "configurations", "covers", "Student's covers", "width over Student's", "bend seen", "true claim CONTRADICTED",
+            "neighbour SUPPORTED")
     text = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name, belongs in GROUPS.items():
         some = [row for row in found if belongs(row.configuration)]
@@ -138,7 +142,9 @@ def summarize(found: list[Row]) -> str:
             continue
         coverage = [row.coverage for row in some]
         covers = "" if name == "crossing over" else f"{min(coverage):.2f} to {max(coverage):.2f}, mean {np.mean(coverage):.3f}"
-        text.append(f"| {name} | {len(some)} | {covers} | {np.median([row.wider for row in some]):.1f} "
+        student = [row.coverage_independent for row in some]
+        plain = "" if name == "crossing over" else f"{min(student):.2f} to {max(student):.2f}"
+        text.append(f"| {name} | {len(some)} | {covers} | {plain} | {np.median([row.wider for row in some]):.1f} "
                     f"| {np.mean([row.undecided for row in some]):.3f} | at most {max(row.contradicted for row in some):.3f} "
                     f"| at most {max(row.wrong for row in some):.3f} |")
     return "\n".join(text)

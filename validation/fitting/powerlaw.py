@@ -36,8 +36,8 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
         bracket's end is NaN where the grid ended first. Seeds make one row per gamma.
     edge : the edge's name.
     window : (low, high) in gamma; both ends belong to it, and 0 and infinity leave an end open. None: the theory's window if `curve` is
-        given and one regime's alone holds four gammas, otherwise all gammas. The data never choose it: a window chosen for its
-        straightness gives intervals that cover as little as 36%.
+        given and one regime's alone holds four gammas, otherwise all gammas. The data never choose it: of a window chosen for its
+        straightness the interval covers too seldom.
     deterministic : whether the data have no scatter; then the interval is the exact range of slopes of the lines through
         all brackets, and the outcome is UNDECIDED if no line passes.
     curve : a predicted edge. The line is then fitted to edge over prediction, where there is one, and the prediction's own slope over
