@@ -22,10 +22,10 @@ from scipy.special import ndtr
 
 RHO = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98])
 INDEPENDENT = 1 / 3    # prior probability of rho = 0
-VARIANCES, SHARED = 48, 24      # grid points of v, and of what seeds share
+VARIANCES, SHARED = 48, 12      # grid points of v, and of what seeds share
 LEAST = 0.03           # of the residual variance: a smaller v is out of the question
 LEAST_APART = 0.1      # of a cell's variance, the least between seeds: seeds in one cell may differ unseen
-NEGLIGIBLE = 1e-9      # weight
+NEGLIGIBLE = 1e-7      # weight
 
 
 def _prior() -> np.ndarray:
