@@ -183,7 +183,7 @@ def rows(edges: xr.Dataset, edge: str) -> Rows:
     found = present.any(axis=0)
     log, present, gamma = log[:, found], present[:, found], offered[found]
     # sorted, so that the sums and hence the exponent do not depend on the order of the seeds
-    seeds = np.where(present[..., None], log, np.nan)
+    seeds = np.where(present[..., None], log, np.nan)[present.any(axis=1)]
     seeds = seeds[np.lexsort(seeds.reshape(len(seeds), -1).T[::-1])] if gamma.size else seeds
     log = np.sort(np.where(present[..., None], log, np.nan), axis=0)     # NaN last
     count = present.sum(axis=0)

@@ -1,6 +1,6 @@
 """What brackets say of a curve's coefficients when the scatter, and its correlation along the axis, are unknown.
 
-Errors are normal with covariance ``v rho^|i-j|``, the distance of neighbours being 1. The variance v is the scatter's and a cell's,
+Errors are normal with covariance ``v rho^|i-j|``, the mean distance of neighbours being 1. The variance v is the scatter's and a cell's,
 ``s^2 + h^2/12``, and never less than the cell's; its prior is flat in log v, which gives Student's interval for points. Networks at
 several gammas share weights and batches, and a cell's error drifts along gamma on a lattice: rho is 0 with probability 1/3, and
 otherwise has the density ``(1 - rho)^(-1/2)`` up to 0.98. (This prior was chosen on points with rho = 0, 0.2, 0.5 and 0.8; docs/judge.md
@@ -22,7 +22,7 @@ from scipy.special import ndtr
 
 RHO = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98])
 INDEPENDENT = 1 / 3    # prior probability of rho = 0
-VARIANCES, SHARED = 48, 12      # grid points of v, and of what seeds share
+VARIANCES, SHARED = 40, 12      # grid points of v, and of what seeds share
 LEAST = 0.03           # of the residual variance: a smaller v is out of the question
 LEAST_APART = 0.1      # of a cell's variance, the least between seeds: seeds in one cell may differ unseen
 NEGLIGIBLE = 1e-7      # weight
@@ -80,7 +80,7 @@ class Mixture:
 def _correlations(places: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return the inverse of ``rho^|i-j|`` for every rho, (K, n, n), and the logarithm of its determinant, (K,)."""
     x = np.array(places)
-    apart = np.abs(x[:, None] - x) / np.median(np.diff(x))
+    apart = np.abs(x[:, None] - x) / np.mean(np.diff(x))
     matrices = np.stack([rho**apart if rho else np.eye(x.size) for rho in RHO])
     return np.linalg.inv(matrices), np.linalg.slogdet(matrices)[1]
 
@@ -116,7 +116,7 @@ def average_over_errors(x: np.ndarray, middle: np.ndarray, cell: float, columns:
     inverse, log_det = (part[few] for part in _correlations(tuple(x.tolist())))
     prior = np.log(PRIOR[few]) if shared else np.zeros(1)
     root = np.ones(n) if weight is None else np.sqrt(weight)
-    free = (float(n) if weight is None else float(weight.sum())) - columns.shape[1]
+    free = max(1.0, (float(n) if weight is None else float(weight.sum())) - columns.shape[1])
     cell2 = max(cell**2 / 12, 1e-24)
 
     design = columns * root[:, None]
@@ -133,12 +133,12 @@ def average_over_errors(x: np.ndarray, middle: np.ndarray, cell: float, columns:
     whole = np.zeros(n, dtype=bool) if seeds is None else np.isfinite(seeds).all(axis=0)
     apart = np.zeros((1, n)) if seeds is None or whole.sum() < 2 else seeds[:, whole] - seeds[:, whole].mean(axis=0)
     count = len(apart)
-    seen = [squares.min() / max(free, 1.0), squares.max() / max(free, 1.0)]
+    seen = [squares.min() / free, squares.max() / free]
     if count > 1:
         seen.append(float(apart.var(axis=1).sum()) / (count - 1))
     # flat in log v, from the cell's to where few degrees of freedom leave a thousandth
     low = max(cell2, LEAST * min(seen))
-    v = np.geomspace(low, max(low, *seen) * 10 ** (1 + 8 / max(free, 1.0)), VARIANCES)
+    v = np.geomspace(low, max(low, *seen) * 10 ** (1 + 8 / free), VARIANCES)
     if count == 1:
         variance = np.broadcast_to(v, (len(log_det), v.size))
         log = fixed[:, None] - 0.5 * (free * np.log(v) + squares[:, None] / v)

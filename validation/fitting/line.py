@@ -19,6 +19,7 @@ from validation.fitting.likelihood import LOG_ROOT_2PI, Brackets
 
 LEAST_SCATTER = 0.05   # of the median bracket's width, for the likeliest line
 SEVERAL = 4            # seeds, from which their own slopes count as well
+UNEQUAL = 1.0          # of the median width: brackets that differ by more are weighted
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,23 @@ def fit_line(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, levels: tuple[
     """
     two = np.isfinite(lower) & np.isfinite(upper)
     width = (upper - lower)[two]
-    cell = float(np.sqrt(np.mean(width**2)))
+    cell = float(np.sqrt(np.median(width**2)))
     least, largest = feasible_slopes(x, lower, upper)
     middles = None if seeds is None else find_middles(seeds)
     if two.all() and (middles is None or np.isfinite(middles).all()):
         middle, weight = 0.5 * (lower + upper), None
-        _, _, s = least_squares(x, middle, width, 0.95)
-        scatter = 0.0 if least <= largest else float(np.sqrt(max(0.0, s * s - cell * cell / 12)))
-        # The middles' mean error is none, on any lattice, over the phases of the edge.
-        each = 1 / (scatter**2 + width**2 / 12)
-        centre = float(each @ x / each.sum())
-        slope = float(each * (x - centre) @ middle / (each * (x - centre) @ (x - centre)))
-        level = float(each @ middle / each.sum())
+        scatter = 0.0
+        for _ in range(3):
+            # The middles' mean error is none, on any lattice, over the phases of the edge.
+            each = 1 / (scatter**2 + width**2 / 12)
+            centre = float(each @ x / each.sum())
+            slope = float(each * (x - centre) @ middle / (each * (x - centre) @ (x - centre)))
+            level = float(each @ middle / each.sum())
+            share = each / each.max()
+            squares = float(share @ (middle - level - slope * (x - centre))**2) / max(float(share.sum()) - 2, 1.0)
+            scatter = 0.0 if least <= largest else float(np.sqrt(max(0.0, squares - cell * cell / 12)))
+        if np.ptp(width) > UNEQUAL * np.median(width):       # a wide bracket says little
+            weight = np.minimum(each / np.median(each), 1.0)
     else:
         rows = np.stack([lower, upper], axis=-1)[None] if seeds is None else seeds
         centre, slope, level, scatter, middle, weight = _fit_likeliest(x, rows)
@@ -69,10 +75,16 @@ def fit_line(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, levels: tuple[
     intervals = {}
     for each_level in levels:
         ends = list(known.interval(each_level)) + ([least, largest] if least <= largest else [])
-        if middles is not None and len(middles) >= SEVERAL and np.isfinite(middles).all():
-            ends += _interval_over_seeds(x, middles, each_level)
+        if seeds is not None and len(seeds) >= SEVERAL:
+            ends += _interval_over_seeds(x, seeds, each_level)
         intervals[each_level] = min(*ends, slope), max(*ends, slope)
     return LineFit(slope, level, centre, scatter, intervals)
+
+
+def fit_slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the least-squares slope of points."""
+    dx = x - x.mean()
+    return float(dx @ y / (dx @ dx))
 
 
 def find_middles(seeds: np.ndarray) -> np.ndarray:
@@ -91,7 +103,8 @@ def _fit_likeliest(x: np.ndarray, seeds: np.ndarray) -> tuple[float, float, floa
 
     Returns
     -------
-    tuple of the centre, the slope, the level there, the scatter, the points (n,) and their weights (n,): 1 if every seed is two-sided.
+    tuple of the centre, the slope, the level there, the scatter, the points (n,) and their weights (n,): 1 if as many seeds as usual
+        are two-sided.
     """
     present = ~np.isnan(seeds).any(axis=-1)                              # (S, n)
     place = np.broadcast_to(x, present.shape)[present]                   # (r,)
@@ -120,13 +133,16 @@ def _fit_likeliest(x: np.ndarray, seeds: np.ndarray) -> tuple[float, float, floa
     points[~two] += side * sigma * ratio / weight[~two]
     total, mean = np.zeros(present.shape), np.zeros(present.shape)
     total[present], mean[present] = weight, weight * points
-    return centre, slope, level, scatter, mean.sum(axis=0) / total.sum(axis=0), total.sum(axis=0) / len(seeds)
+    usual = float(np.median(present.sum(axis=0)))
+    return centre, slope, level, scatter, mean.sum(axis=0) / total.sum(axis=0), total.sum(axis=0) / usual
 
 
 def _interval_over_seeds(x: np.ndarray, seeds: np.ndarray, level: float) -> list[float]:
-    """Return Student's interval of the mean of the seeds' own least-squares slopes."""
-    dx = x - x.mean()
-    own = seeds @ dx / (dx @ dx)
+    """Return Student's interval of the mean of the own slopes of the seeds with most of the rows; empty if those are too few."""
+    own = np.array([fit_slope(x[seen], seed[seen].mean(axis=-1)) for seed in seeds
+                    if (seen := np.isfinite(seed).all(axis=-1)).sum() >= max(3, x.size / 2)])
+    if own.size < SEVERAL:
+        return []
     half = float(stdtrit(len(own) - 1, 0.5 + 0.5 * level)) * float(own.std(ddof=1)) / float(np.sqrt(len(own)))
     return [float(own.mean()) - half, float(own.mean()) + half]
 

@@ -90,6 +90,7 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
     if window is None and curve is not None:
         window = choose_theory_window(curve, data.gamma, steps, rho)
         data = data if window is None else data.between(window)
+        window = window and (max(window[0], float(data.gamma[0])), min(window[1], float(data.gamma[-1])))
     low, high = (0.0, np.inf) if window is None else pair("window", window)
     known["window"] = (low or float(data.gamma[0]), high if np.isfinite(high) else float(data.gamma[-1]))
     if curve is None:
@@ -151,7 +152,10 @@ def fit_rows(data: Rows, predicted: np.ndarray | None = None, deterministic: boo
     else:
         line = fit_line(data.x, lower, upper, seeds=straight.seeds, shared=shared)
         slope, level, centre, scatter = line.slope, line.level, line.centre, line.scatter
-        intervals, method = [line.intervals[0.95], line.intervals[0.90]], "scatter and correlation along the axis averaged over"
+        intervals = [line.intervals[0.95], line.intervals[0.90]]
+        method = "scatter and correlation along the axis averaged over" if shared else "independent rows, scatter averaged over"
+        if shared and data.seeds is None:
+            method += "; of one seed, what its rows share shows only as correlation"
         known["copies"] = _are_copies(straight, slope)
         if two >= LEAST_BENT:
             known["bend"] = _find_bend(straight, shared).shift(own_slope)

@@ -16,7 +16,7 @@ from validation.prediction import Prediction
 
 MOST = 0.05            # the largest tolerance of an exponent
 FACTORS = 4            # a number k/L with k up to this is taken for an exponent of the theory
-DEEPEST = 64
+DEEPEST, ROUNDED = 64, 16       # the largest L of a number given in full, and of one rounded to three digits
 
 
 def neighbours(k: int, depth: int) -> set[Fraction]:
@@ -28,8 +28,8 @@ def neighbours(k: int, depth: int) -> set[Fraction]:
 def find_rivals(claim: Any, regime: str | None) -> tuple[Fraction, ...]:
     """Return the rivals of a claim, in increasing order.
 
-    A `Prediction` has its family (`Prediction.family`); a number k/L has the neighbours of k/L, and if k = 1 also those of 2/2L, which
-    is the same number. Any other number has none.
+    A `Prediction` has its family (`Prediction.family`); a number k/L, or one rounded from it, has the neighbours of k/L, and if k = 1
+    also those of 2/2L, which is the same number. Any other number has none.
 
     Parameters
     ----------
@@ -46,24 +46,37 @@ def find_rivals(claim: Any, regime: str | None) -> tuple[Fraction, ...]:
             claim = claim.fraction(regime)
         except ValueError:                                               # no law in this regime
             return ()
-    exact = Fraction(float(claim)).limit_denominator(DEEPEST)
-    size = abs(exact)
-    if abs(float(exact) - float(claim)) > 1e-12 or not 0 < size.numerator <= FACTORS:
+    exact = read_fraction(float(claim))
+    if exact is None:
         return ()
+    size = abs(exact)
     found = neighbours(size.numerator, size.denominator)
     if size.numerator == 1:
         found |= neighbours(2, 2 * size.denominator)
     return tuple(sorted(rival if exact > 0 else -rival for rival in found))
 
 
-def check_rivals(rivals: Any) -> tuple[float | Fraction, ...]:
-    """Return a user's rivals as a tuple; `Misuse` if they are not finite numbers."""
+def read_fraction(number: float) -> Fraction | None:
+    """Return the k/L, k at most 4, that a number is, or is rounded from to three digits (0.222 is 2/9); None if there is none."""
+    for deepest, off in ((DEEPEST, 1e-12), (ROUNDED, 6e-4)):
+        exact = Fraction(number).limit_denominator(deepest)
+        if abs(float(exact) - number) <= off and 0 < abs(exact.numerator) <= FACTORS:
+            return exact
+    return None
+
+
+def check_rivals(rivals: Any, claim: float) -> tuple[float | Fraction, ...]:
+    """Return a user's rivals as a tuple; `Misuse` if they are not finite numbers, or are the claim itself."""
+    if isinstance(rivals, str | bytes):
+        raise Misuse(f"rivals must be numbers, not {rivals!r}")
     try:
         found = tuple(rival if isinstance(rival, Fraction) else float(rival) for rival in rivals)
     except (TypeError, ValueError):
         raise Misuse(f"rivals must be numbers, not {rivals!r}") from None
     if not all(np.isfinite(float(rival)) for rival in found):
         raise Misuse(f"rivals must be finite numbers, not {rivals!r}")
+    if any(float(rival) == claim for rival in found):
+        raise Misuse(f"rivals must differ from the claim, {claim:g}, not {rivals!r}")
     return found
 
 

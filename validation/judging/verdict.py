@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from validation.arguments import Misuse, between
+from validation.fitting.line import SEVERAL
 from validation.fitting.powerlaw import SEEN, fit_straight
 from validation.fitting.result import FitOutcome, PowerLawFit, count_points
 from validation.judging.more_data import needed_half_width, suggest_data
-from validation.judging.rivals import MOST, check_rivals, choose_tolerance, find_rivals
+from validation.judging.rivals import MOST, check_rivals, choose_tolerance, find_rivals, read_fraction
 from validation.prediction import REGIMES, RHO, STEPS, Prediction
 
 LEAST_GAMMAS, LEAST_UNCENSORED = 4, 3
@@ -103,7 +104,11 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
     claimed, words = _interpret_claim(fit, claim)
     regime = find_regime(fit.gamma, fit.axis)
     limit = _find_limit(fit, claim, regime)
-    known = _find_rivals(fit, claim, claimed, limit) if rivals is None else [(rival, float(rival)) for rival in check_rivals(rivals)]
+    known: list[tuple[float | Fraction, float]] = []
+    if rivals is None:
+        known += _find_rivals(fit, claim, claimed, limit)
+    else:
+        known += [(rival, float(rival)) for rival in check_rivals(rivals, claimed)]
     given = tolerance
     tolerance = choose_tolerance(claimed, tuple(value for _, value in known)) if tolerance is None else tolerance
     common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": regime,
@@ -127,13 +132,16 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
     off = fit.exponent - claimed
     most = max(abs(end - claimed) for end in fit.interval90)
     covered = fit.interval[0] <= claimed <= fit.interval[1]
-    if _is_beyond(fit.interval, claimed, tolerance) and _bent_too(fit, claimed, tolerance):
+    withheld = _is_beyond(fit.interval, claimed, tolerance) and not _bent_too(fit, claimed, tolerance)
+    if _is_beyond(fit.interval, claimed, tolerance) and not withheld:
         outcome = VerdictOutcome.CONTRADICTED
     elif not inside and (most <= tolerance or (given is None and covered and most <= MOST)):
         identity = isinstance(claim, Prediction) and limit is not None and claim.holds_by_construction(limit)
         outcome = VerdictOutcome.IDENTITY if identity else VerdictOutcome.SUPPORTED
     else:
         outcome = VerdictOutcome.UNDECIDED
+    if outcome is VerdictOutcome.SUPPORTED and most > tolerance:          # by the second rule
+        within = f"within {np.ceil(1e3 * most) / 1e3:.3g}"
     floor = _allow_floor(fit, claimed, tolerance) if outcome is VerdictOutcome.CONTRADICTED else ""
     if floor:
         outcome = VerdictOutcome.UNDECIDED
@@ -147,9 +155,14 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
         rest = [abs(fit.exponent - value) for name, value in known if name in inside]
         needed = needed_half_width(fit, off, tolerance, MOST if given is None else tolerance, rest)
         more, words = suggest_data(fit, needed)
+        if withheld and fit.bend is not None:
+            more, words = {}, ("a straight line excludes it, but a bend is not excluded (local exponents "
+                               f"{fit.bend.first:.3g} to {fit.bend.last:.3g}): more gammas or seeds would decide it")
         sentence += f"; {words}"
-    if fit.copies:
-        sentence += f"; all {fit.counted} have one cell of eta/gamma^{fit.exponent:.3g}: copies, or a law without scatter"
+    if SEVERAL > fit.seed_count > 1 and outcome is not VerdictOutcome.UNDECIDED and fit.scatter > 0:
+        sentence += f"; {SEVERAL} seeds or more would also show whether their slopes differ"
+    if fit.copies and outcome is not VerdictOutcome.IDENTITY:
+        sentence += f"; all {fit.counted} have one cell of eta/gamma^{abs(fit.exponent):.3g}, as copies of one run have"
     return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, **common, **more)
 
 
@@ -211,7 +224,7 @@ def _bent_too(fit: PowerLawFit, claimed: float, tolerance: float) -> bool:
 
 def _contradicts_by_bending(fit: PowerLawFit, claim: Any) -> bool:
     """Return whether the edge surely bends against the prediction over which it was fitted; a law of exponents alone is only a limit."""
-    return (isinstance(claim, Prediction) and fit.curve is claim and not claim.free_prefactor and fit.outcome is not FitOutcome.FITTED
+    return (isinstance(claim, Prediction) and _is_same(fit, claim) and not claim.free_prefactor and fit.outcome is not FitOutcome.FITTED
             and fit.bend is not None and fit.bend.level >= SURE)
 
 
@@ -238,13 +251,17 @@ def _interpret_claim(fit: PowerLawFit, claim: Any) -> tuple[float, str]:
             raise Misuse(f"claim must be a number for a fit over {fit.axis}: a Prediction is a function of gamma")
         return _predict_slope(fit, claim)
     try:
+        if isinstance(claim, bool | np.bool_ | str | bytes):
+            raise TypeError
         number = float(claim)
     except (TypeError, ValueError, OverflowError):
         raise Misuse(f"claim must be a number or a Prediction, not {claim!r}") from None
     if not np.isfinite(number):
         raise Misuse(f"claim must be a finite number, not {claim!r}")
-    exact = Fraction(number).limit_denominator(64)
-    return number, str(exact) if abs(float(exact) - number) < 1e-12 else f"{number:.4g}"
+    exact, near = Fraction(number).limit_denominator(64), read_fraction(number)
+    if abs(float(exact) - number) < 1e-12:
+        return number, str(exact)
+    return number, f"{number:.4g}" + (f" (read as {near})" if near is not None and fit.axis == "gamma" and not fit.point else "")
 
 
 def _predict_slope(fit: PowerLawFit, prediction: Prediction) -> tuple[float, str]:
@@ -257,6 +274,14 @@ def _predict_slope(fit: PowerLawFit, prediction: Prediction) -> tuple[float, str
     # the exponent that a fit with a logarithm measures is that of what the logarithm leaves
     slope, _ = fit_straight(np.log10(fit.gamma), curve - np.log10(np.abs(np.log(fit.gamma))) if fit.logarithm else curve)
     return slope, f"{slope:.4g}"
+
+
+def _is_same(fit: PowerLawFit, claim: Prediction) -> bool:
+    """Return whether a claim is the prediction over which the edge was fitted, or one like it."""
+    if fit.curve is None or fit.curve is claim:
+        return fit.curve is claim
+    ours, theirs = (p.log10(fit.gamma, fit.steps, fit.rho) for p in (fit.curve, claim))
+    return type(fit.curve) is type(claim) and bool(np.allclose(ours, theirs, rtol=0, atol=1e-9, equal_nan=True))
 
 
 def _lacking(fit: PowerLawFit, claimed: float, tolerance: float) -> str:

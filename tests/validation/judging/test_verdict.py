@@ -417,3 +417,52 @@ def test_a_verdict_gives_the_defaults_that_it_took():
         assert "at the default T = 1000 and rho = 0.01" in verdict.sentence
     complete = plain.assign_attrs(steps=1000, rho=0.01)
     assert "default" not in judge_curve(complete, "eta_max", Curve(), 0.1).sentence
+
+
+def test_correlated_scatter_does_not_contradict_a_right_curve():
+    rng = np.random.default_rng(1)
+    outcomes = []
+    for _ in range(60):
+        e = rng.normal(size=15)
+        for i in range(1, 15):
+            e[i] = 0.8 * e[i - 1] + 0.6 * e[i]
+        data = gridded(GAMMA[:15], np.log10(Toy()(GAMMA[:15])) + 0.1 * e, 0.02)
+        outcomes.append(judge_curve(data, "eta_max", Toy(), 0.05).outcome)
+    assert outcomes.count("CONTRADICTED") <= 3
+
+
+def test_a_rounded_number_has_the_rivals_of_what_it_is_rounded_from():
+    rng, gamma = np.random.default_rng(0), np.logspace(0, 3, 13)
+    found = fit(scattered(rng, gamma, 1 / 4, 0.01, 3), "eta_max")
+    for claim in (0.222, np.float32(2 / 9), 0.286):
+        verdict = judge(found, claim)
+        assert Fraction(1, 4) in verdict.rivals
+        assert verdict.outcome != "SUPPORTED"
+    assert "(read as 2/9)" in judge(found, 0.222).sentence
+    for wrong in (True, "0.5", "1/2"):
+        with pytest.raises(Misuse, match="claim"):
+            judge(found, wrong)
+    with pytest.raises(Misuse, match="rivals must differ from the claim"):
+        judge(found, 0.25, rivals=[0.25])
+
+
+def test_where_a_bend_keeps_a_contradiction_open_the_sentence_says_so():
+    rng = np.random.default_rng(2)
+    open_ones = []
+    for _ in range(40):
+        x = np.linspace(0, 2, 9)
+        verdict = judge(fit(gridded(10**x, 0.5 * x + rng.normal(0, 0.03, 9), 0.03), "eta_max"), 2 / 3)
+        if verdict.outcome == "UNDECIDED" and verdict.interval[1] < 2 / 3 - verdict.tolerance:
+            open_ones.append(verdict)
+    assert open_ones
+    for verdict in open_ones:
+        assert "a bend is not excluded" in verdict.sentence
+        assert verdict.seeds_needed is verdict.how_much_denser is None
+
+
+def test_a_prediction_like_the_fitted_one_is_judged_as_it():
+    bent = traced(Toy(5), np.logspace(1, 4, 13))
+    bent["eta"] *= 1 + 0.3 * np.exp(-np.log10(bent["gamma"] / 300) ** 2)
+    found = fit(bent, "eta_max", curve=Toy(5), window=(10, 1e4))
+    assert judge(found, Toy(5)).outcome == "CONTRADICTED"
+    assert judge(found, Toy(6)).outcome == "UNDECIDED"
