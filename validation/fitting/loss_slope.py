@@ -86,13 +86,14 @@ def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: st
     if n < least:
         what = "a floor" if floor else "a slope"
         return build_undecided_fit(f"the window holds {n} bins of a fifth of a decade; {what} takes {least}", **known)
-    law = FloorLaw(Bins(x, y, bin_of)) if n >= FLOOR_BINS else None
-    if floor and law is not None:
-        return _read_law(law, known)
-
     dx = bx - bx.mean()
     sxx = float(dx @ dx)
     slope, level = float(dx @ by / sxx), float(by.mean())
+    if floor and slope >= 0:
+        return build_undecided_fit("the loss does not fall in the window, so that no law with a floor describes it", **known)
+    law = FloorLaw(Bins(x, y, bin_of)) if n >= FLOOR_BINS and slope < 0 else None
+    if floor and law is not None:
+        return _read_law(law, known)
     if method == "bins":
         error = _bin_error(dx, by - level - slope * dx, sxx)
         t90, t95 = (float(stdtrit(n - 2, q)) for q in (0.95, 0.975))

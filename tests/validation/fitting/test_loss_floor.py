@@ -104,3 +104,12 @@ def test_misuse_and_too_few_bins():
         fit_loss_slope(T**-0.5, T, (10, 1e4), method="bootstrap", floor=True)
     assert "5 bins of a fifth of a decade; a floor takes 6" in fit_loss_slope(T**-0.5, T, (1000, 1e4), floor=True).reason
     assert fit_loss_slope(T**-0.5, T, (1000, 1e4)).floor_law is None
+
+
+@pytest.mark.parametrize("power", [0.3, 0.0])
+def test_a_loss_that_does_not_fall_has_no_law_with_a_floor(power):
+    t = np.arange(1.0, 2001)
+    found = fit_loss_slope(t**power, t, (10, 2000), floor=True)
+    assert found.outcome == "UNDECIDED"
+    assert "does not fall" in found.reason
+    assert fit_loss_slope(t**power, t, (10, 2000)).exponent == pytest.approx(power, abs=1e-9)
