@@ -73,7 +73,7 @@ for number, (network, loss, rich) in networks.items():
 # The exponents at the end of training. The prediction of a rich power stands for the MLP and the CNN; for residual networks the paper gives
 # none: there we only test whether the power changes. Seeds differ in level, which is taken out before the fit. The MLP's powers are as
 # predicted, and the rich one excludes those of the neighbouring depths. Under cross-entropy the sharpness falls again as the loss goes to
-# zero, and the powers scatter more: the lazy ones exclude half and twice the claim, the CNN's rich one is not separated from :math:`-1/2`, and
+# zero, and the powers scatter more: the lazy ones exclude half and twice the claim, the CNN's rich one does not exclude :math:`-1/2`, and
 # none of them is decided with three seeds.
 
 
