@@ -77,9 +77,10 @@ def choose_scale(name: str, path: str | None = None, shapes: bool = False) -> Sc
     With `shapes`, black images stand in for Fashion-MNIST, for estimates where the files are missing.
     """
     if name == "tiny":
-        return Scale(tasks.digits(), "digits", tiny=True, width=8, channels=4, wide=8, batch=8, steps=6, seeds=2, compile=False, gammas=1,
-                     rates=1, decades=1, parts=2, curvature=(6,), gammas_of_curvature=3, top=1, probe=16, widths=(4, 6, 8, 12),
-                     channel_widths=(2, 4, 6, 8), depths=(1, 2, 3, 4), scan=(0.01, 0.1, 1.0, 10.0, 100.0), at=(6,), blocks=1,
-                     stages=(1, 1, 1, 1))
+        # more than 1000 parameters, so that curvature is measured by Lanczos' method and not by a matrix, which takes longer
+        return Scale(tasks.digits(), "digits", tiny=True, width=16, channels=12, wide=16, batch=8, steps=6, seeds=2, compile=False,
+                     gammas=1, rates=1, decades=1, parts=2, curvature=(6,), gammas_of_curvature=3, top=1, probe=16,
+                     widths=(16, 18, 20, 24), channel_widths=(10, 12, 14, 16), depths=(1, 2, 3, 4), scan=(0.01, 0.1, 1.0, 10.0, 100.0),
+                     at=(6,), blocks=1, stages=(1, 1, 1, 1))
     black = [(torch.zeros(10_000, 1, 28, 28), torch.arange(10_000) % 10)]
     return Scale(tasks.from_loader(black, black) if shapes else tasks.fashion_mnist(path))
