@@ -152,24 +152,39 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_trained(t
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def start(tmp_path, *words):
+# each process of the command writes its number when it begins to measure
+ANNOUNCED = """
+import os, pathlib, sys, lazyrich
+from toymodels import ToyExperiment
+ours = ToyExperiment.measure
+
+def measure(self, *args):
+    (pathlib.Path("measuring") / str(os.getpid())).touch()
+    return ours(self, *args)
+
+ToyExperiment.measure = measure
+lazyrich.main()
+"""
+
+
+def start_measuring(tmp_path, *words, processes=1):
+    """Start the command, and return it when so many of its processes are measuring."""
+    (tmp_path / "measuring").mkdir()
     # background jobs of a shell may ignore interrupts, and children inherit that
-    return subprocess.Popen([sys.executable, "-m", "lazyrich", *words], cwd=tmp_path, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
-                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    process = subprocess.Popen([sys.executable, "-c", ANNOUNCED, *words], cwd=tmp_path, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    while len(list((tmp_path / "measuring").iterdir())) < processes:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    return process
 
 
 def test_an_interrupt_ends_it_at_once_and_leaves_what_can_be_gone_on_with(tmp_path, capsys):
-    # enough steps for many minutes; the interrupt comes once the sweep has begun
-    process = start(tmp_path, "toy", "--loss", "cross_entropy", "--steps", "3000000", "--points", "256", "--out", "out")
-    for _ in range(1200):
-        if list((tmp_path / "out").glob("*")):
-            break
-        time.sleep(0.05)
-    time.sleep(0.5)
-    assert process.poll() is None
+    # enough steps for many minutes; the interrupt comes once a tile is being measured
+    process = start_measuring(tmp_path, "toy", "--loss", "cross_entropy", "--steps", "3000000", "--points", "256", "--out", "out")
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)      # generous for a loaded machine: it does not wait for the sweep
+    _, error = process.communicate()      # it does not wait for the sweep
     assert process.returncode == 130
     assert "interrupted" in error
     assert "Traceback" not in error
@@ -298,30 +313,23 @@ def test_an_internal_error_is_not_reported_as_a_verdict(written, monkeypatch, ca
     assert "internal error" in capsys.readouterr().err
 
 
-def test_both_losses_beside_each_other_give_what_one_after_the_other_gives(tmp_path):
+def test_both_losses_beside_each_other_give_what_one_after_the_other_gives(written, tmp_path):
     """In a process of its own the first loss is trained in a fork (here other threads run, and it is not): the same to the last bit."""
-    words = ["toy", *SMALL, "--depth", "3"]
-    done = subprocess.run([sys.executable, "-m", "lazyrich", *words, "--out", "forked"], cwd=tmp_path, capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run([sys.executable, "-m", "lazyrich", "toy", *SMALL, "--out", "forked"], cwd=tmp_path, capture_output=True,
+                          text=True, check=True)
     assert done.stdout.index("MSE") < done.stdout.index("cross-entropy")
-    assert run(*words, "--out", tmp_path / "here", "--quiet") == 0
     for loss in ("mse", "cross_entropy"):
-        a, b = (open_portrait(tmp_path / out / f"one-L3-{loss}-sgd-T1000.zarr") for out in ("forked", "here"))
+        a, b = (open_portrait(folder / f"one-L5-{loss}-sgd-T1000.zarr") for folder in (tmp_path / "forked", written))
         np.testing.assert_array_equal(a["final_excess"], b["final_excess"])
-    rows = [json.loads((tmp_path / out / "verdicts.json").read_text())["sections"] for out in ("forked", "here")]
+    rows = [json.loads((folder / "verdicts.json").read_text())["sections"] for folder in (tmp_path / "forked", written)]
     assert [s["verdicts"] for s in rows[0]] == [s["verdicts"] for s in rows[1]]
 
 
 def test_an_interrupt_reaches_the_child_process(tmp_path):
-    process = start(tmp_path, "toy", "--steps", "300000", "--points", "256", "--out", "out")
-    for _ in range(600):
-        if (tmp_path / "out").exists():
-            break
-        time.sleep(0.05)
-    time.sleep(3)
-    assert process.poll() is None
+    process = start_measuring(tmp_path, "toy", "--steps", "3000000", "--points", "256", "--out", "out",
+                              processes=min(2, len(os.sched_getaffinity(0))))
     process.send_signal(signal.SIGINT)      # to the parent alone, as `kill` does; a terminal signals both
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in error
     for store in (tmp_path / "out").iterdir():

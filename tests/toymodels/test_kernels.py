@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.halves import every_pair
 from tests.toymodels.reference import outcomes_numpy, trajectory_mp
 from toymodels import Adam, CrossEntropy, HeavyBall, OneParameter, ToyExperiment, TwoParameter, trajectory
 from toymodels.arithmetic import compile_kernel, exp, sigmoid
@@ -72,9 +73,9 @@ def test_a_grid_equals_plain_numpy_where_it_is_not_chaotic(model, L, loss, optim
         assert np.quantile(off, 0.985) < 1e-9, name
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "signsgd", "momentum", "adam", HeavyBall(0.5), Adam(0.5, 0.9, 0.0)])
-@pytest.mark.parametrize("schedule", ["constant", "warmup_cosine"])
-@pytest.mark.parametrize("model", [OneParameter(3), TwoParameter()])
+@pytest.mark.parametrize(("optimizer", "schedule", "model"), every_pair(
+    ["sgd", "signsgd", "momentum", "adam", HeavyBall(0.5), Adam(0.5, 0.9, 0.0)], ["constant", "warmup_cosine"],
+    [OneParameter(3), TwoParameter()]))
 def test_a_portrait_and_a_trajectory_are_the_same_bits(model, optimizer, schedule):
     """Every pixel, chaotic ones too: lanes, refilling, parked cycles and scalar code give one and the same result."""
     steps = 333

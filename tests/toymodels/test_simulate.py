@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import validation
+from tests.halves import every_pair
 from toymodels import CrossEntropy, HeavyBall, OneParameter, ToyExperiment, TwoParameter, losses, optimizers, trajectory
 from validation import Misuse, Outcome, Plane, conform
 
@@ -56,9 +57,8 @@ def test_a_transient_overshoot_with_cross_entropy_is_no_catapult():
     assert (portrait["kernel_ratio"].where(converged).min() >= 0.9)
 
 
-@pytest.mark.parametrize("model", [OneParameter(1), OneParameter(5), OneParameter(12), TwoParameter()])
-@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
-@pytest.mark.parametrize("optimizer", ["sgd", "signsgd", "momentum", "adam"])
+@pytest.mark.parametrize(("model", "loss", "optimizer"), every_pair(
+    [OneParameter(1), OneParameter(5), OneParameter(12), TwoParameter()], ["mse", "cross_entropy"], ["sgd", "signsgd", "momentum", "adam"]))
 def test_the_far_corners_of_the_plane_are_sound(model, loss, optimizer):
     """gamma and eta from 1e-12 to 1e12: no warning, consistent excesses, and the lazy and rich limits where they must be."""
     plane = Plane.log((1e-12, 1e12), (1e-26, 1e12), per_decade=1)

@@ -114,10 +114,10 @@ def list_once() -> list[tuple[Entry, str]]:
 
 
 def list_part() -> list[tuple[Entry, str]]:
-    """Return a part of it: of each family the first and then every eighth entry, with one loss, in turn."""
+    """Return a part of it: of each family the first and then every 16th entry, with one loss, in turn; the page compares all."""
     part, seen = [], {}
     for entry in ZOO.values():
         count = seen[entry.family] = seen.get(entry.family, -1) + 1
-        if entry.installed and count % 8 == 0:
+        if entry.installed and count % 16 == 0:
             part.append((entry, entry.losses[len(part) % len(entry.losses)]))
     return part
