@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -255,13 +256,23 @@ def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.
 
 def main(words: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 CONTRADICTED (`judge`, or `--strict`), 2 misuse, 70 a bug, 130 interrupted."""
+    from validation.reporting.streams import flush_streams, prepare_streams
+
+    prepare_streams()
+    signal.signal(signal.SIGTERM, _interrupt)      # ended as by Ctrl-C: nothing half-written is left, and no process goes on
     code = run(words)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    if why := flush_streams():
+        code = code or MISUSE
+        print(f"lazyrich: the output could not be written: {why}", file=sys.stderr)
+        flush_streams()
     if code == INTERRUPTED:
         gc.collect()        # release the semaphores of process pools, or their resource tracker warns of a leak
         os._exit(code)      # a kernel may still be running in another thread; nothing on disk depends on it
     sys.exit(code)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def run(words: list[str] | None = None) -> int:
@@ -274,9 +285,11 @@ def run(words: list[str] | None = None) -> int:
         print("lazyrich: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nobody reads what is left to print
-        return DONE
+        return DONE         # nobody reads what is left to print
     except Exception as error:
+        if isinstance(error, OSError) and _is_of_a_stream(error):
+            print(f"lazyrich: the output could not be written: {error.strerror}", file=sys.stderr)
+            return MISUSE
         # recognised by its name, so that `lazyrich --help` need not import the module that defines it
         if type(error).__name__ == "Misuse":
             print(f"lazyrich: {error}", file=sys.stderr)
@@ -290,6 +303,12 @@ def run(words: list[str] | None = None) -> int:
         print("lazyrich: internal error, please report it with the traceback above", file=sys.stderr)
         return BUG
     return result if isinstance(result, int) else DONE
+
+
+def _is_of_a_stream(error: OSError) -> bool:
+    from validation.reporting.streams import is_of_a_stream
+
+    return is_of_a_stream(error)
 
 
 def _missing_library(error: BaseException | None) -> str | None:

@@ -26,6 +26,7 @@ NETWORKS: dict[str, dict[str, int]] = {
     "vit": {"width": 16, "blocks": 2, "heads": 2, "patch": 4},
     "transformer": {"width": 32, "blocks": 2, "heads": 2},
 }
+LARGEST, DEEPEST, FINEST = 2**20, 1000, 1000      # width, dim and batch; depth and blocks; points per decade
 SYNTHETIC: dict[str, tuple[int, ...]] = {"single-index": (2,), "multi-index": (), "teacher": ()}     # the arguments after dim
 FROM_FILES = ("fashion-mnist", "mnist", "mnist-1m", "cifar5m", "cifar10", "tiny-imagenet", "text")
 SCALELESS = ("signsgd", "adam", "adamw", "lion", "muon")      # optimizers whose steps have no scale of the gradient
@@ -133,11 +134,13 @@ class DeepOptions:
                 others = ", ".join(n for n, has in NETWORKS.items() if name in has)
                 raise Misuse(f"{name} is an option of the networks {others}, not of {self.network}")
             if value is not None:
-                whole(name, value)
+                whole(name, value, most=DEEPEST if name in ("depth", "blocks") else LARGEST)
         if self.data is not None and self.task not in FROM_FILES:
             raise Misuse(f"data is for tasks that are read from files ({', '.join(FROM_FILES)}), not for {self.task}")
-        if self.dim is not None and self.task not in SYNTHETIC:
-            raise Misuse(f"dim is for the synthetic tasks ({', '.join(SYNTHETIC)}), not for {self.task}")
+        if self.dim is not None:
+            if self.task not in SYNTHETIC:
+                raise Misuse(f"dim is for the synthetic tasks ({', '.join(SYNTHETIC)}), not for {self.task}")
+            whole("dim", self.dim, most=LARGEST)
         if (self.task == "text") != (self.network == "transformer"):
             raise Misuse(f"the network transformer and the task text need each other; {self.network} with {self.task} was given")
         if self.task == "text" and (self.data is None or self.loss != "cross_entropy"):
@@ -145,7 +148,8 @@ class DeepOptions:
         between("accuracy", self.accuracy, 0, 1)
         if self.tolerance is not None:
             between("tolerance", self.tolerance, 0, np.inf)
-        whole("per_decade", self.per_decade)
+        whole("per_decade", self.per_decade, most=FINEST)
+        whole("batch_size", self.batch_size, most=LARGEST)
         axis("gamma", self.gamma)
         if self.eta is not None:
             axis("eta", self.eta)
@@ -207,7 +211,7 @@ class DeepOptions:
 
         build = getattr(tasks, self.task.replace("-", "_"))
         if self.task in SYNTHETIC:
-            return build(self.dim or 16, *SYNTHETIC[self.task])
+            return build(16 if self.dim is None else self.dim, *SYNTHETIC[self.task])
         return build(self.data) if self.data is not None else build()
 
     def _network(self, task: Any) -> Any:
@@ -250,4 +254,7 @@ def seeds_of(text: str) -> tuple[int, ...]:
         raise Misuse(f"seeds must be how many, such as 3, or which, such as 0,4,7, not {text!r}")
     if text.isdigit() and int(text) > MANY:
         raise Misuse(f"seeds must be at most {MANY} in number, not {text}; for the single seed {text} write {text},")
-    return tuple(range(int(text))) if text.isdigit() else tuple(int(s) for s in text.split(",") if s)
+    chosen = tuple(range(int(text))) if text.isdigit() else tuple(int(s) for s in text.split(",") if s)
+    for seed in chosen:
+        whole("seeds", seed, 0, 2**63 - 1)
+    return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -9,9 +10,10 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+PARENT_DEATH_SIGNAL = 1      # of prctl(2)
 PATIENCE = 1.0      # seconds in which an interrupted child may remove half-written files
 
 
@@ -63,6 +65,7 @@ def _can_fork() -> bool:
 
 def _send_result(pipe: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Send the function's result, or the exception it raised, through the pipe."""
+    _die_with_parent()
     try:
         result: tuple[bool, Any] = (True, function(*arguments))
     except KeyboardInterrupt:
@@ -70,3 +73,11 @@ def _send_result(pipe: Any, function: Callable[..., Any], arguments: tuple[Any, 
     except Exception as error:      # raised again where the parent waits for the result
         result = (False, error)
     pipe.send(result)
+
+
+def _die_with_parent() -> None:
+    """Let the kernel of the operating system kill this process when its parent ends, however it ends; nothing on disk depends on it."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() == 1:       # it has ended already
+        os._exit(1)

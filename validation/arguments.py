@@ -38,10 +38,11 @@ def refuse_subclass(name: str, value: Any, kinds: tuple[type, ...], instead: str
                      f"whose laws are not its own{instead and '; '}{instead}")
 
 
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """Return `value` as an int if it is a whole number of at least `least`; otherwise raise `Misuse`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise Misuse(f"{name} must be a whole number of at least {least}, not {value!r}")
+def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """Return `value` as an int if it is a whole number from `least` to `most` (None: any); otherwise raise `Misuse`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most is not None and value > most):
+        allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise Misuse(f"{name} must be a whole number {allowed}, not {value!r}")
     return int(value)
 
 
@@ -92,6 +93,8 @@ def axis(name: str, values: Any, ndim: int = 1) -> np.ndarray:
 
 def numbers(name: str, values: Any) -> np.ndarray:
     """Return `values` as float64, refusing what is not numbers."""
+    if np.ma.is_masked(values):
+        raise Misuse(f"{name} must be numbers without a mask (numpy.ma's filled(nan) gives NaN in place of masked ones)")
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "iuf":

@@ -34,15 +34,20 @@ def load_or_derive(key: str, derive: Callable[[], str]) -> str:
 
 
 def _load(path: Path, key: str) -> str:
-    """Return the result in a file; ValueError where it is not that of `key`."""
+    """Return the result in a file; ValueError where it is not that of `key`, or where its digest is not its own."""
     entry = json.loads(path.read_text())
-    if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
+    if not isinstance(entry, dict) or not isinstance(entry.get(key), str) or entry.get("digest") != _digest(key, entry[key]):
         raise ValueError(f"{path} holds no result of {key}")
     return str(entry[key])
 
 
 def _save(path: Path, key: str, result: str) -> None:
-    path.write_text(json.dumps({key: result}))
+    path.write_text(json.dumps({key: result, "digest": _digest(key, result)}))
+
+
+def _digest(key: str, result: str) -> str:
+    """Return a digest of an entry: a wrong exponent from a damaged file would change verdicts."""
+    return hashlib.sha256(f"{key} {result}".encode()).hexdigest()
 
 
 @cache

@@ -1,0 +1,181 @@
+"""Bad input at the command line: one sentence, exit code 2, nothing written; streams that cannot be written; signals."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import lazyrich
+import toymodels
+from validation.arguments import Misuse, numbers, whole
+from validation.reporting import streams
+
+TOY = "toy --points 8 --gamma 1e-2 1e2 --quiet --loss mse"
+DEEP = "deep --quiet --gamma 1e-2 1"
+
+# command, and a part of the sentence that refuses it
+REFUSED = [
+    ("toy 2 local 0", "Unused Tokens"),
+    ("deep 2 local 0", "Unused Tokens"),
+    ("toy --gamma 1 2 3", "Unused Tokens"),
+    ("toy --nonsense", "Unknown option"),
+    ("nonsense", "Unknown command"),
+    (f"{TOY} --steps 0", "steps"),
+    (f"{TOY} --steps 2.5", "whole number"),
+    (f"{TOY} --depth 0", "depth"),
+    (f"{TOY} --rho nan", "rho"),
+    (f"{TOY} --rho 1", "rho"),
+    (f"{TOY} --tolerance nan", "tolerance"),
+    (f"{TOY} --tolerance -1", "tolerance"),
+    (f"{TOY} --eta 2 1", "eta must increase"),
+    (f"{TOY} --eta nan 1", "eta"),
+    (f"{TOY} --eta 0 1", "eta"),
+    (f"{TOY} --eta 1e300 1.7e308", "eta"),
+    (f"{TOY} --workers 0", "workers"),
+    (f"{TOY} --cluster nowhere", "cluster"),
+    (f"{TOY} --refine 9", "refine"),
+    ("toy --points 7", "points"),
+    ("toy --points 99999", "points"),
+    ("toy --model two --depth 3", "depth"),
+    (f"{DEEP} --task single-index --dim 0", "dim must be a whole number from 1"),
+    (f"{DEEP} --task single-index --dim 1000000000", "dim"),
+    (f"{DEEP} --dim 3", "dim is for the synthetic tasks"),
+    (f"{DEEP} --width 2147483648", "width"),
+    (f"{DEEP} --width 0", "width"),
+    (f"{DEEP} --depth 100000", "depth"),
+    (f"{DEEP} --per-decade 1000000", "per_decade"),
+    (f"{DEEP} --batch-size 99999999999", "batch_size"),
+    (f"{DEEP} --seeds 0,0", "seeds must differ"),
+    (f"{DEEP} --seeds 4,{10**40}", "seeds"),
+    (f"{DEEP} --seeds 0", "seeds"),
+    (f"{DEEP} --seeds -1", "seeds"),
+    (f"{DEEP} --accuracy 2", "accuracy"),
+    (f"{DEEP} --tolerance 0", "tolerance"),
+    (f"{DEEP} --network mlp --heads 3", "heads"),
+    (f"{DEEP} --task text", "transformer"),
+    ("judge /nowhere/at/all", "/nowhere/at/all"),
+    ("judge .", "portrait"),
+    ("sweep status /nowhere/at/all", "/nowhere/at/all"),
+    ("figure 99", "99"),
+    ("figure --scale huge", "scale"),
+    ("predict --depth 0", "depth"),
+    ("predict --steps 0", "steps"),
+    ("predict --rho 2", "rho"),
+    ("predict --derive", "derive needs a model"),
+    ("campaign --dry-run --minutes nan", "minutes"),
+    ("campaign --dry-run --minutes 0", "minutes"),
+    ("campaign --dry-run --only zzz", "zzz"),
+]
+
+
+@pytest.mark.parametrize(("command", "part"), REFUSED)
+def test_bad_input_is_refused_in_a_sentence_and_writes_nothing(command, part, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert lazyrich.run(command.split()) == 2
+    said = " ".join(capsys.readouterr())
+    assert part in said
+    assert "Traceback" not in said
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_a_number_from_a_range_and_masked_arrays():
+    assert whole("n", 3, 1, 3) == 3
+    with pytest.raises(Misuse, match="n must be a whole number from 1 to 3, not 4"):
+        whole("n", 4, 1, 3)
+    with pytest.raises(Misuse, match="without a mask"):
+        numbers("x", np.ma.masked_array([1.0, 2.0], [False, True]))
+    assert numbers("x", np.ma.masked_array([1.0, 2.0], [False, False])).tolist() == [1.0, 2.0]
+
+
+def command(words, **how):
+    """Start the command in a process of its own."""
+    return subprocess.Popen([sys.executable, "-m", "lazyrich", *words.split()], stdout=how.pop("stdout", subprocess.PIPE),
+                            stderr=how.pop("stderr", subprocess.PIPE), **how)
+
+
+def test_a_closed_pipe_is_no_contradiction(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        with command("predict --format json", stdout=writer, cwd=tmp_path) as process:
+            error = process.stderr.read()
+    finally:
+        os.close(writer)
+    assert (process.returncode, error) == (0, b"")
+
+
+def test_misuse_with_closed_streams_is_still_misuse(tmp_path):
+    words = f"exec {sys.executable} -m lazyrich predict --depth 0 >&- 2>&-"
+    assert subprocess.run(["sh", "-c", words], cwd=tmp_path, env=os.environ).returncode == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_device_is_named(tmp_path):
+    with open("/dev/full", "w") as full, command("predict --format json", stdout=full, cwd=tmp_path) as process:
+        error = process.stderr.read().decode()
+    assert process.returncode == 2
+    assert "could not be written: No space left on device" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_symbols_that_an_encoding_lacks_are_written_in_ascii(encoding, monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    streams.prepare_streams()
+    print("✓ 2 ± 1 η \u2603")
+    sys.stdout.flush()
+    text = written.getvalue().decode(encoding)
+    assert text.strip() == ("✓ 2 ± 1 η \u2603" if encoding == "utf-8" else f"+ 2 {'±' if encoding == 'cp1252' else '+-'} 1 eta ?")
+
+
+def test_a_garbled_cache_of_the_theory_changes_no_exponent(tmp_path, monkeypatch):
+    from toymodels.theory import derivation_cache
+
+    monkeypatch.setenv("LAZYRICH_CACHE", str(tmp_path))
+    for loaded in (False, True):
+        monkeypatch.setattr(derivation_cache, "_LOADED", {})
+        edge = toymodels.predict(toymodels.OneParameter(3))["eta_max"]
+        assert edge.fraction("rich") * 3 == 2
+        if not loaded:
+            for path in tmp_path.rglob("*.json"):
+                entry = json.loads(path.read_text())
+                path.write_text(json.dumps({k: v if k == "digest" else "1/7 0" for k, v in entry.items()}))
+
+
+def test_a_damaged_cache_of_machine_code_is_thrown_away(tmp_path):
+    code = ("import numpy as np, toymodels; "
+            "print(toymodels.ToyExperiment(toymodels.OneParameter(1), steps=20).measure(np.array([1.0]), np.array([0.5])).outcome.item())")
+    run = {"env": os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, "capture_output": True, "text": True}
+    assert subprocess.run([sys.executable, "-c", code], **run).stdout == "2\n"
+    damaged = list(tmp_path.rglob("*.nbi"))
+    assert damaged
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:40])
+    again = subprocess.run([sys.executable, "-c", code], **run)
+    assert (again.returncode, again.stdout) == (0, "2\n"), again.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the child is forked on Linux alone")
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGKILL])
+def test_no_child_trains_on_when_the_command_is_ended(ended_by, tmp_path):
+    with command("toy --steps 3000000 --points 64 --quiet --out out", cwd=tmp_path, start_new_session=True) as process:
+        children = f"/proc/{process.pid}/task/{process.pid}/children"
+        end = time.monotonic() + 60
+        while not (child := open(children).read().split()) and time.monotonic() < end:
+            time.sleep(0.05)
+        os.kill(process.pid, ended_by)
+        process.communicate(timeout=60)
+    assert process.returncode == (130 if ended_by == signal.SIGTERM else -9)
+    end = time.monotonic() + 10
+    while any(os.path.exists(f"/proc/{c}") and "Z" not in open(f"/proc/{c}/stat").read().split()[2] for c in child) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not [c for c in child if os.path.exists(f"/proc/{c}") and open(f"/proc/{c}/stat").read().split()[2] != "Z"]
