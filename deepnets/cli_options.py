@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from validation.arguments import Misuse, axis, between, whole
-from validation.cli_options import Whole
+from validation.arguments import Misuse, between, whole
+from validation.cli_options import Whole, check_range
 from validation.plane import Plane
 
 if TYPE_CHECKING:
@@ -150,9 +150,9 @@ class DeepOptions:
             between("tolerance", self.tolerance, 0, np.inf)
         whole("per_decade", self.per_decade, most=FINEST)
         whole("batch_size", self.batch_size, most=LARGEST)
-        axis("gamma", self.gamma)
+        check_range("gamma", self.gamma)
         if self.eta is not None:
-            axis("eta", self.eta)
+            check_range("eta", self.eta)
         seeds_of(self.seeds)
 
     def experiment(self) -> DeepExperiment:

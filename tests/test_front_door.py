@@ -164,18 +164,27 @@ def test_a_damaged_cache_of_machine_code_is_thrown_away(tmp_path):
     assert (again.returncode, again.stdout) == (0, "2\n"), again.stderr
 
 
+def read(path, missing=""):
+    """A file's text, or `missing` where there is none."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return missing
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the child is forked on Linux alone")
 @pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGKILL])
 def test_no_child_trains_on_when_the_command_is_ended(ended_by, tmp_path):
     with command("toy --steps 3000000 --points 64 --quiet --out out", cwd=tmp_path, start_new_session=True) as process:
         children = f"/proc/{process.pid}/task/{process.pid}/children"
         end = time.monotonic() + 60
-        while not (child := open(children).read().split()) and time.monotonic() < end:
+        while not (child := read(children).split()) and time.monotonic() < end:
             time.sleep(0.05)
         os.kill(process.pid, ended_by)
         process.communicate(timeout=60)
     assert process.returncode == (130 if ended_by == signal.SIGTERM else -9)
     end = time.monotonic() + 10
-    while any(os.path.exists(f"/proc/{c}") and "Z" not in open(f"/proc/{c}/stat").read().split()[2] for c in child) and time.monotonic() < end:
+    while (alive := [c for c in child if "Z" not in read(f"/proc/{c}/stat", "- - Z").split()[2]]) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not [c for c in child if os.path.exists(f"/proc/{c}") and open(f"/proc/{c}/stat").read().split()[2] != "Z"]
+    assert not alive

@@ -14,8 +14,8 @@ from toymodels.background import run_in_child
 from toymodels.models import Model, OneParameter, TwoParameter
 from toymodels.optimizers import HeavyBall
 from toymodels.simulate import ToyExperiment
-from validation.arguments import Misuse, axis, between, whole
-from validation.cli_options import SweepOptions, Whole, report_failed_tiles
+from validation.arguments import Misuse, between, whole
+from validation.cli_options import SweepOptions, Whole, check_range, report_failed_tiles
 from validation.plane import Plane
 
 MOST_POINTS = 10_000      # along an axis
@@ -179,7 +179,7 @@ def _default_steps(model: Model, loss: str) -> int:
 
 def _choose_plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[float, float] | None, points: int) -> Plane:
     """Return the plane to sweep; where no rates are given, it reaches a decade beyond all predicted edges."""
-    low, high = axis("gamma", gamma)
+    low, high = check_range("gamma", gamma)
     if eta is None:
         with np.errstate(all="ignore"):
             gammas = np.geomspace(low, high, 64)
@@ -194,7 +194,7 @@ def _choose_plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tu
         if not (finite.size and 1e-300 < finite.min() < finite.max() < 1e300):
             raise Misuse(f"gamma from {low:g} to {high:g} puts the predicted edges out of the range of numbers; narrow it, or give eta")
         eta = 10.0 ** np.floor(np.log10(finite.min()) - 0.5), 10.0 ** np.ceil(np.log10(finite.max()) + 1)
-    bottom, top = axis("eta", eta)
+    bottom, top = check_range("eta", eta)
     return Plane(np.geomspace(low, high, points), np.geomspace(bottom, top, points))
 
 

@@ -40,7 +40,7 @@ def refuse_subclass(name: str, value: Any, kinds: tuple[type, ...], instead: str
 
 def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
     """Return `value` as an int if it is a whole number from `least` to `most` (None: any); otherwise raise `Misuse`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most is not None and value > most):
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most is not None and int(value) > most):
         allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise Misuse(f"{name} must be a whole number {allowed}, not {value!r}")
     return int(value)

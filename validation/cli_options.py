@@ -13,13 +13,15 @@ from typing import Annotated, Any
 
 import xarray as xr
 
-from validation.arguments import Misuse, whole
+from validation.arguments import Misuse, axis, whole
 from validation.experiment import Experiment, are_of_one_experiment, name_experiment
 from validation.plane import Plane
 from validation.storage.files import check_writable
 from validation.storage.resume import check_experiment
 from validation.storage.zarr_metadata import as_json, read_attrs
 from validation.storage.zarr_store import ZarrStore
+
+SMALLEST, LARGEST = 1e-290, 1e290        # of gamma and eta: figures reach beyond them
 
 
 def _read_whole(kind: Any, tokens: Any) -> int:
@@ -36,6 +38,14 @@ try:
     Whole = Annotated[int, Parameter(converter=_read_whole)]
 except ImportError:      # argparse reads whole numbers as it should
     Whole = int          # type: ignore[misc]
+
+
+def check_range(name: str, ends: tuple[float, float]) -> tuple[float, float]:
+    """Return the first and the last value of an axis of the command line, which figures must be able to show; or raise `Misuse`."""
+    low, high = axis(name, ends)
+    if low < SMALLEST or high > LARGEST:
+        raise Misuse(f"{name} must lie between {SMALLEST:g} and {LARGEST:g}, not between {low:g} and {high:g}")
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)
