@@ -43,7 +43,7 @@ def test_it_writes_a_portrait_figures_and_a_report(written):
     rows = json.loads((written / "verdicts.json").read_text())["sections"][0]["verdicts"]
     found = [(r["edge"], r["regime"], round(r["predicted"], 12)) for r in rows]
     assert found == [(e, "lazy", 2.0) for e in ("eta_min", "eta_crit", "eta_max")]
-    assert all(abs(r["measured"] - 2) < 0.05 and r["outcome"] == "SUPPORTED" for r in rows)
+    assert all(abs(r["measured"] - 2) < 0.05 and r["outcome"] == "IDENTITY" for r in rows)
     assert "data:image/png;base64," in (written / "report.html").read_text()
 
 
@@ -224,7 +224,7 @@ def test_the_default_plane_supports_the_theory(loss):
     edges = trace_edges(experiment, plans, portrait, counted.append)
     assert sum(counted) == edges.attrs["runs"] < portrait["outcome"].size
     assert sum(p.count_runs(1, portrait) for p in plans) == pytest.approx(sum(counted), rel=0.3)
-    found = {(a.edge, a.regime): a.verdict for a in assess(edges, close_triangle(predictions, edges), 0.1)}
+    found = {(a.edge, a.regime): a.verdict for a in assess(edges, close_triangle(predictions, edges))}
     assert list(found) == [("eta_min", "lazy"), ("eta_min", "rich"), ("eta_crit", "lazy"), ("eta_max", "lazy"), ("eta_max", "rich")]
     top = found.pop(("eta_max", "rich"))
     assert {str(v.outcome) for v in found.values()} == {"SUPPORTED"}

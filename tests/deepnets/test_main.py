@@ -38,7 +38,7 @@ def test_on_a_bare_machine(tmp_path):
     result = run(tmp_path, *SMALL, "--seeds", "3,5", "--out", "plane.nc")
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("MLP, L = 3, digits, MSE, SGD, T = 100\nedge ")
-    assert re.search(r"eta_crit +lazy .* 2\.0000 .* ✓ SUPPORTED", result.stdout)
+    assert re.search(r"eta_crit +lazy .* 2\.0000 .* = IDENTITY", result.stdout)
     assert "sweeping: " in result.stderr
     assert "tracing: " in result.stderr
     portrait = open_portrait(tmp_path / "plane.nc")

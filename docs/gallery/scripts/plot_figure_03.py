@@ -59,7 +59,8 @@ both = [measure(3, width, steps, samples, seed, [1e-2, 1e2], 24, [0, *times] if 
 
 # %%
 # The exponents, with seeds for the interval, from three late snapshots. On the line of best rates a rich network ends at the edge of
-# stability, where :math:`N \eta \lambda_1/2` is about 1: sharpness and rate have the same exponent up to the sign.
+# stability, where :math:`N \eta \lambda_1/2` is about 1: sharpness and rate have the same exponent up to the sign. Each is told from the
+# exponents of neighbouring depths.
 
 
 def exponent(runs, low, high):
@@ -72,27 +73,29 @@ def exponent(runs, low, high):
 
 
 law = exponent(ends, 1e-3, 10**-1.5)
-found.add_verdict("3a", "sharpness at the end, lazy", validation.judge(law, -2, tolerance=0.05))
+found.add_verdict("3a", "sharpness at the end, lazy", validation.judge(law, -2))
 for depth in (2, 3, 4):
     runs = ends if depth == 3 else [measure(depth, width, steps, samples, seed, rich.tolist(), 24, late, (1, 1))
                                     for seed in range(seeds)]
-    verdict = validation.judge(exponent(runs, 10, 1e3), -2 / depth, tolerance=0.06)
+    verdict = validation.judge(exponent(runs, 10, 1e3), -2 / depth)
     found.add_verdict("3a", f"sharpness at the end, rich, L = {depth}", verdict)
     stable = [float((run.largest[-3:, :, 0] * run.eta * width / 2).where(run.gamma >= 10).mean()) for run in runs]
     found.check("3a", f"N eta lambda/2 at the end, rich, L = {depth}", stable, 0.5, 1.5)
-    assert verdict.outcome != "CONTRADICTED"
+    assert verdict.outcome == "SUPPORTED"
 assert found.rows[0].verdict == "SUPPORTED"
 
 # %%
 # This exponent therefore reflects the rate as much as the landscape. At half of the best rates a network stays below the edge, and the
 # exponents are flatter than :math:`-2/L`, perhaps because the largest :math:`\gamma` are the last to leave their plateau, and have not
-# settled.
+# settled. They differ from it by about the tolerance, so that the judge decides neither; at :math:`L = 4` the measurement cannot be told
+# from :math:`-2/5`.
 
 for depth in (3, 4):
     runs = [measure(depth, width, steps, samples, seed, rich.tolist(), 12, late, (1, 1)) for seed in range(seeds)]
-    verdict = validation.judge(exponent(runs, 10, 1e3), -2 / depth, tolerance=0.06)
+    verdict = validation.judge(exponent(runs, 10, 1e3), -2 / depth)
     row = found.add_verdict("3a", f"sharpness at the end, rich, L = {depth}, half the best rates", verdict)
     assert row.interval[0] > -2 / depth
+    assert row.verdict == "UNDECIDED"
 
 # %%
 # The largest eigenvalues at the end (the powers :math:`\gamma^2` and :math:`\gamma^{2/3}` beside them), and the largest in time.

@@ -26,8 +26,9 @@ found = Findings()
 
 # %%
 # The critical rate comes from the sharpness at initialization, :math:`N \eta \lambda_1/2 = 1`. The catapulted runs are 0.15 decade above
-# it; one more at :math:`\gamma = 10^{-2}` is 0.1 decade below. The peaks grow as about :math:`\gamma^{-2}`; the sharpness, 1.4 in units of
-# :math:`2/\eta` at the start, is near 1 at the end.
+# it; one more at :math:`\gamma = 10^{-2}` is 0.1 decade below. The peaks grow as about :math:`\gamma^{-2}`: neither :math:`\gamma^{-1}` nor
+# :math:`\gamma^{-4}` is possible, but the peak is one of the steps, between which the loss triples, and over a decade and a half of gamma
+# this leaves the exponent undecided. The sharpness, 1.4 in units of :math:`2/\eta` at the start, is near 1 at the end.
 
 
 def digits():
@@ -66,7 +67,7 @@ for name, of_seeds in runs.items():
     size = (size / np.exp(np.log(size).mean(1, keepdims=True))).ravel()
     edges = validation.edges_from_brackets(np.tile(gammas[:4], seeds), size * 0.99, size * 1.01, "peak", np.repeat(np.arange(seeds), 4))
     law = validation.fit(edges, "peak", window=(1e-3, 1))
-    found.add_verdict("4a", f"{name}: power of the peak", validation.judge(law, -2, tolerance=0.3))
+    found.add_verdict("4a", f"{name}: power of the peak", validation.judge(law, -2))
     found.check("4a", f"{name}: N eta lambda/2 before, gamma = 0.01", [row[1].before for row in records], low=1)
     found.check("4a", f"{name}: N eta lambda/2 after, gamma = 0.01", [row[1].after for row in records], high=1.2)
     found.check("4a", f"{name}: peak below the critical rate", [row[4].peak for row in records], high=1.05)
@@ -151,4 +152,5 @@ label_decades(ax, "x", "y")
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
 scattered = ("CNN: alignment", "power of the peak", "CNN: N eta lambda/2 after")        # intervals end near that of the claim
 assert all(row.verdict == "SUPPORTED" for row in found.rows if not any(part in row.what for part in scattered))
-assert all(row.interval[1] < -1 for row in found.rows if "power of the peak" in row.what)
+assert all(-4 < row.interval[0] < -2 < row.interval[1] < -1 and row.verdict == "UNDECIDED" for row in found.rows
+           if "power of the peak" in row.what)

@@ -91,19 +91,21 @@ for ax, (name, runs) in zip(figure.subplots(1, 2), square.items(), strict=True):
     label_decades(ax, "x", "y")
 
 # %%
-# Under squared error these are catapults of the kernel. Every loss peaks at a height :math:`\sim \gamma^{-2}` (with a wobble: the loss
-# doubles in each step, and the peak is one of the steps). The kernel falls to about 0.8 of its size and the loss falls again; the largest
+# Under squared error these are catapults of the kernel. Every loss peaks at a height :math:`\sim \gamma^{-2}`, with a wobble: the loss
+# doubles in each step, and the peak is one of the steps. The MLP's exponent is therefore undecided, although its interval excludes
+# :math:`-1` and :math:`-4`. The kernel falls to about 0.8 of its size and the loss falls again; the largest
 # loss is still falling at the last step, and the ViT's has a second, lower peak. The linearised network's loss keeps growing.
 
 for name, runs in square.items():
     records = [find_overshoots(run) for run in runs]
     seen = [o for of_seed in records for o in of_seed]
-    found.add_verdict("36", f"{name}: power of the peak", validation.judge(growth(runs), -2, tolerance=0.25))
+    found.add_verdict("36", f"{name}: power of the peak", validation.judge(growth(runs), -2))
     found.check("36", f"{name}: kernel, end over start", [float(np.mean([o.kernel for o in of_seed])) for of_seed in records], high=0.95)
     found.check("36", f"{name}: share of runs that come down tenfold", float(np.mean([o.final < o.peak / 10 for o in seen])), low=1)
     found.check("36", f"{name}: share of linearised runs that end above the run's peak",
                 float(np.mean([o.linear_final > o.peak for o in seen])), low=1)
-assert all(row.verdict == "SUPPORTED" for row in found.rows)
+assert {row.what: row.verdict for row in found.rows if row.verdict != "SUPPORTED"} == {"MLP: power of the peak": "UNDECIDED"}
+assert all(-4 < row.interval[0] < -2 < row.interval[1] < -1 for row in found.rows if "power of the peak" in row.what)
 
 # %%
 # Under cross-entropy the peak goes as :math:`1/\gamma`, and on this line it is not due to the kernel: linearised networks (dashed) have the
@@ -123,7 +125,7 @@ for ax, (name, runs) in zip(second.subplots(1, 3), cross.items(), strict=True):
 for name, runs in cross.items():
     records = [find_overshoots(run) for run in runs]
     seen = [o for of_seed in records for o in of_seed]
-    found.add_verdict("37", f"{name}: power of the peak", validation.judge(growth(runs), -1, tolerance=0.25))
+    found.add_verdict("37", f"{name}: power of the peak", validation.judge(growth(runs), -1))
     found.check("37", f"{name}: peak over the linearised network's",
                 [float(np.mean([o.peak / o.linear_peak for o in of_seed])) for of_seed in records], 0.7, 1.3)
     found.check("37", f"{name}: share of runs that train", float(np.mean([o.final < 0.5 for o in seen])), low=0.9)

@@ -79,7 +79,7 @@ for (name, beta), r in ratio.items():
         theory = toymodels.predict(models[name], "mse")["eta_max"]
         law = validation.fit(edges[name, beta], "eta_max", window=(10, 1e4), curve=theory)
         limit = 2 / models[name].depth if name.startswith("one") else 1
-        verdict = validation.judge(law, theory, tolerance=0.1)
+        verdict = validation.judge(law, theory)
         found.add_verdict("momentum", f"exponent of eta_max, rich ({limit:g}), {name}, beta = {beta:g}", verdict)
         found.check("momentum", f"eta_max over stability, rich, {name}, beta = {beta:g}", r[gamma >= 10], 0, 1)
 assert all(row.verdict == "SUPPORTED" for row in found.rows if "exponent" not in row.what)
