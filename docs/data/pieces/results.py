@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from gallery.campaign_files import read_experiments
 from gallery.findings import Finding, Findings
 from validation import edges_from_brackets, fit, judge
 from validation.judging.assessment import assess
+from validation.judging.rivals import neighbours
 
 RICH, LAZY = (10.0, 1e4), (1e-4, 1e-2)      # windows of quantities other than edges, without the decades around 1
 TRAINED = 0.5
@@ -87,14 +89,14 @@ def _judge_movement(found: Findings, data: xr.Dataset) -> None:
     for norm, word in enumerate(("nuclear", "Frobenius", "operator")):
         size = np.take_along_axis(data["moved"].isel(step=0, moved_0=norm, moved_1=1).values, best, axis=1)
         _judge_power(found, data.attrs["figure"], f"movement of the second matrix, {word} norm, rich", np.where(trained, size, np.nan),
-                     gammas, RICH, 1 / depth)
+                     gammas, RICH, 1 / depth, sorted(neighbours(1, depth)))
 
 
 def _judge_power(found: Findings, figure: str, what: str, values: np.ndarray, gamma: np.ndarray, window: tuple[float, float],
-                 claim: float) -> None:
-    """Judge a power of gamma of values (seed, run), unless fewer than four gammas lie in the window."""
+                 claim: float, rivals: Iterable[Fraction] | None = None) -> None:
+    """Judge a power of gamma of values (seed, run), unless fewer than four gammas lie in the window; `rivals` are those of `judge`."""
     seed, run = np.nonzero(np.isfinite(values) & (values > 0) & (gamma >= window[0]) & (gamma <= window[1]))
     if len(np.unique(gamma[run])) >= 4:
         size = values[seed, run]
         points = edges_from_brackets(gamma[run], size * (1 - POINT), size * (1 + POINT), "value", seed)
-        found.add_verdict(figure, what, judge(fit(points, "value", window=window), claim))
+        found.add_verdict(figure, what, judge(fit(points, "value", window=window), claim, rivals=rivals))
