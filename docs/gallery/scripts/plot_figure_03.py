@@ -59,7 +59,7 @@ both = [measure(3, width, steps, samples, seed, [1e-2, 1e2], 24, [0, *times] if 
 
 # %%
 # The exponents, with seeds for the interval, from three late snapshots. On the line of best rates a rich network ends at the edge of
-# stability, where :math:`N \eta \lambda_1/2` is about 1: sharpness and rate have the same exponent up to the sign. Each is told from the
+# stability, where :math:`N \eta \lambda_1/2` is about 1: sharpness and rate have the same exponent up to the sign. Each excludes the
 # exponents of neighbouring depths.
 
 
@@ -87,8 +87,8 @@ assert found.rows[0].verdict == "SUPPORTED"
 # %%
 # This exponent therefore reflects the rate as much as the landscape. At half of the best rates a network stays below the edge, and the
 # exponents are flatter than :math:`-2/L`, perhaps because the largest :math:`\gamma` are the last to leave their plateau, and have not
-# settled. They differ from it by about the tolerance, so that the judge decides neither; at :math:`L = 4` the measurement cannot be told
-# from :math:`-2/5`.
+# settled. They differ from it by about the tolerance, so that the judge decides neither; at :math:`L = 4` the measurement does not
+# exclude :math:`-2/5`.
 
 for depth in (3, 4):
     runs = [measure(depth, width, steps, samples, seed, rich.tolist(), 12, late, (1, 1)) for seed in range(seeds)]

@@ -72,7 +72,8 @@ for beta, lazy in zip(betas, narrow, strict=True):
 assert all(more.mean() > less.mean() + 0.03 for more, less in pairwise(narrow))      # the more momentum, the fewer catapults
 
 # %%
-# Rich: the exponents of SGD. The levels are below stability; the interval is over gamma.
+# Rich: the exponents of SGD, which exclude those of neighbouring depths. Only the edge of two parameters at :math:`\beta = 0.99` wobbles so
+# much that four decades of gamma decide nothing. The levels are below stability; the interval is over gamma.
 
 for (name, beta), r in ratio.items():
     if beta:
@@ -83,7 +84,8 @@ for (name, beta), r in ratio.items():
         found.add_verdict("momentum", f"exponent of eta_max, rich ({limit:g}), {name}, beta = {beta:g}", verdict)
         found.check("momentum", f"eta_max over stability, rich, {name}, beta = {beta:g}", r[gamma >= 10], 0, 1)
 assert all(row.verdict == "SUPPORTED" for row in found.rows if "exponent" not in row.what)
-assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
+assert {row.what: row.verdict for row in found.rows if "exponent" in row.what and row.verdict != "SUPPORTED"} == {
+    "exponent of eta_max, rich (1), two parameters, beta = 0.99": "UNDECIDED"}
 assert all(row.interval[1] < 0.5 for row in found.rows if "rich, " in row.what and "over stability" in row.what and "0.9" in row.what)
 
 # %%
