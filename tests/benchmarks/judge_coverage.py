@@ -12,6 +12,7 @@ the grid, one has outliers (one row in ten scatters five times as much) and one 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -57,13 +58,17 @@ class Row:
 
 
 def draw_configurations(number: int, seed: int) -> Iterator[Configuration]:
-    """Yield configurations; correlation is 0 in a third of them, and so is the number of seeds 1."""
-    rng = np.random.default_rng(seed)
+    """Yield configurations; one, two or three, and four to six seeds take turns, and so do no correlation, any, and one of 0.5 to 0.8."""
+    rng, turns = np.random.default_rng(seed), Counter[str]()
     for i in range(number):
+        kind = KINDS[i % len(KINDS)]
+        turn = turns[kind]
+        turns[kind] += 1
+        seeds = (1, int(rng.integers(2, 4)), int(rng.integers(4, 7)))[turn % 3]
+        correlation = (0.0, float(rng.uniform(0, 0.8)), float(rng.uniform(0.5, 0.8)))[turn // 3 % 3]
         yield Configuration(int(rng.integers(5, 26)), float(rng.uniform(1.5, 4.0)), float(10 ** rng.uniform(-2, np.log10(0.2))),
-                            float(rng.uniform(0, 0.2)), float(rng.choice([0, rng.uniform(0, 0.8), rng.uniform(0.5, 0.8)])),
-                            int(rng.choice([1, rng.integers(2, 4), rng.integers(4, 7)])), int(rng.integers(2, 9)),
-                            KINDS[i % len(KINDS)], bool(rng.integers(2)))
+                            float(rng.uniform(0, 0.2)), correlation, seeds, int(rng.integers(2, 9)), kind,
+                            bool(rng.integers(2)))
 
 
 def draw_edges(rng: np.random.Generator, c: Configuration) -> xr.Dataset:
