@@ -272,6 +272,8 @@ def edges_from_brackets(gamma: Any, lower: Any, upper: Any, edge: str = "eta_max
     gammas, at = np.unique(g, return_inverse=True)
     first = np.cumsum(np.diff(gammas, prepend=0.0) > 1e-9 * gammas) - 1       # gammas that differ in their last digits are one
     gammas, at = gammas[np.unique(first, return_index=True)[1]], first[at]
+    if s is not None and s.dtype.kind not in "iufU":
+        raise Misuse(f"seed must be numbers or names, one for each row, not {seed!r}")
     seeds, of = (np.array([0]), np.zeros(len(g), int)) if s is None else np.unique(s, return_inverse=True)
     pairs = set(zip(of.tolist(), at.tolist(), strict=True))
     if len(pairs) < len(g):

@@ -42,6 +42,14 @@ class DimensionFit:
         return f"dimension {self.dimension:.3f}, {low:.3f} to {high:.3f} (95%), boxes of 1/{first} to 1/{last} of the side"
 
 
+def _as_array(marked: Any) -> np.ndarray:
+    """Return an array; `Misuse` if the rows have different lengths."""
+    try:
+        return np.asarray(marked)
+    except ValueError:
+        raise Misuse("marked must be a line or a square of bool, whose rows have one length") from None
+
+
 def box_counts(marked: Any, coarsest: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Return how many boxes a border passes through, for boxes of half the size each time.
 
@@ -69,7 +77,7 @@ def box_counts(marked: Any, coarsest: int = 1) -> tuple[np.ndarray, np.ndarray]:
     >>> box_counts(np.linspace(0, 1, 17) > 0.3)[1]
     array([1, 1, 1, 1, 1])
     """
-    marked = np.asarray(marked)
+    marked = _as_array(marked)
     if marked.dtype != bool or marked.ndim not in (1, 2) or len(set(marked.shape)) != 1:
         raise Misuse(f"marked must be a line or a square array of bool, not {marked.dtype} of shape {marked.shape}")
     doublings = np.log2((len(marked) - 1) / whole("coarsest", coarsest)) if len(marked) > 1 else -1.0
@@ -101,7 +109,7 @@ def box_dimension(marked: Any, coarsest: int | None = None) -> DimensionFit:
     >>> round(found.dimension, 1), found.interval[0] < 1 < found.interval[1], found.scales
     (1.0, True, (16, 256))
     """
-    marked = np.asarray(marked)
+    marked = _as_array(marked)
     many, count = box_counts(marked, 1 if coarsest is None else coarsest)
     if coarsest is None:
         fine = (many >= np.sqrt(many[-1])) & (np.cumsum(count < many**marked.ndim) > 0)

@@ -69,6 +69,8 @@ def fit(edges: xr.Dataset, edge: str, window: tuple[float, float] | None = None,
     >>> round(found.exponent, 3), found.interval[0] < 2 < found.interval[1]
     (2.0, True)
     """
+    choose("deterministic", deterministic, (False, True))
+    choose("shared", shared, (False, True))
     everywhere = rows(edges, edge)
     if curve is not None and not isinstance(curve, Prediction):
         raise Misuse(f"curve must be a Prediction, as from toymodels.predict or deepnets.predict, not {curve!r}")

@@ -57,6 +57,7 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
     """
     if tolerance is not None:
         between("tolerance", tolerance, 0, np.inf)
+    check_predictions(predictions)
     edges, steps, rho = _select_horizon(edges)
     gamma = edges["gamma"].values
     done = []
@@ -84,6 +85,13 @@ def assess(edges: xr.Dataset, predictions: Mapping[str, Prediction], tolerance: 
             note = "; ".join(filter(None, (note, prediction.remark)))
             done.append(Assessment(name, regime, limit, law, verdict, note))
     return done
+
+
+def check_predictions(predictions: Any) -> None:
+    """Raise `Misuse` unless predictions are a mapping from edges to `Prediction`."""
+    if not isinstance(predictions, Mapping) or not all(isinstance(p, Prediction) for p in predictions.values()):
+        raise Misuse("predictions must map names of edges to Predictions, as toymodels.predict and deepnets.predict do, "
+                     f"not {predictions!r}")
 
 
 def _with_logarithm(verdict: Verdict, law: PowerLawFit) -> Verdict:
@@ -117,6 +125,7 @@ def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tole
     tolerance : in decades.
     """
     between("tolerance", tolerance, 0, np.inf)
+    check_predictions(predictions)
     edges, steps, rho = _select_horizon(edges)
     done = []
     for name, prediction in predictions.items():

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from validation import Prediction, assess, assess_curves, edges_from_brackets
+from validation import Misuse, Prediction, assess, assess_curves, box_counts, edges_from_brackets, fit
 
 
 class Law(Prediction):
@@ -165,3 +165,21 @@ def test_a_bound_asks_only_that_nothing_lies_below_it():
         assert found.outcome == outcome, factor
         assert "covers all of 33 gammas with an edge" in found.sentence
         assert found.sentence.endswith(f": {outcome}") or "UNDECIDED within 0.05 decades: " in found.sentence
+
+
+@pytest.mark.parametrize("wrong", [[1], {"eta_max": 3}, None, "eta_max"])
+@pytest.mark.parametrize("judged", [assess, assess_curves])
+def test_predictions_of_another_kind_are_refused(judged, wrong):
+    with pytest.raises(Misuse, match="predictions must map names of edges to Predictions"):
+        judged(brackets(2), wrong)
+
+
+def test_seeds_and_flags_of_another_kind_are_refused():
+    for seed in ([0, None], [0, "a"], [[0], [1]]):
+        with pytest.raises(Misuse, match="seed"):
+            edges_from_brackets([1.0, 2.0], [1.0, 1.0], [2.0, 2.0], seed=np.array(seed, dtype=object))
+    for flag in ("deterministic", "shared"):
+        with pytest.raises(Misuse, match=flag):
+            fit(brackets(2), "eta_max", **{flag: "yes"})
+    with pytest.raises(Misuse, match="one length"):
+        box_counts([[True, False], [True]])
