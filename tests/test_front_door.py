@@ -80,9 +80,9 @@ REFUSED = [
 def test_bad_input_is_refused_in_a_sentence_and_writes_nothing(command, part, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert lazyrich.run(command.split()) == 2
-    said = " ".join(capsys.readouterr())
-    assert part in said
-    assert "Traceback" not in said
+    printed = " ".join(capsys.readouterr())
+    assert part in printed
+    assert "Traceback" not in printed
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
