@@ -116,11 +116,6 @@ class Prediction(ABC):
             return float(grid[first]) if first else 0.0, edge
         return edge, float(grid[first]) if first else np.inf
 
-        # the stretch that reaches the regime's end of the axis
-        start = len(good) - int(np.argmin(good[::-1])) if not good.all() else 0
-        edge = float(grid[start] if regime == "rich" else grid[::-1][start])
-        return (edge, np.inf) if regime == "rich" else (0.0, edge)
-
 
 def find_family(exponent: Fraction, depth: int | None) -> tuple[int, int] | None:
     """Return k and L if an exponent is k/L for this depth with k = 1 or 2, else None."""

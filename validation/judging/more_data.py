@@ -51,7 +51,8 @@ def suggest_data(fit: PowerLawFit, needed: float) -> tuple[dict[str, Any], str]:
         if seeds > MOST_SEEDS:
             return {}, "at this measured value, no reasonable number of seeds would decide it"
         seeds = max(seeds, fit.seed_count + 1)
-        return {"seeds_needed": seeds}, f"about {seeds} seeds would decide it" + (" (one was given)" if fit.seed_count == 1 else "")
+        return {"seeds_needed": seeds}, f"about {seeds} seeds would decide it" + (
+            " (one was given; a model without randomness takes a finer grid)" if fit.seed_count == 1 else "")
     factor = _denser(fit, half, needed, cell2)
     if factor is None:
         return {}, "at this measured value, no grid of reasonable density would decide it"
