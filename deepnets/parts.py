@@ -21,8 +21,8 @@ from deepnets.device import describe_device
 from validation.arguments import Misuse
 from validation.experiment import hash_json
 from validation.provenance import collect_provenance
-from validation.storage.atomic import replace_path
 from validation.storage.files import open_portrait, save_portrait
+from validation.storage.netcdf import read_netcdf, write_netcdf
 from validation.storage.observations import rename_variables
 
 
@@ -161,11 +161,10 @@ def write_data(data: xr.Dataset, path: Path) -> None:
     if "outcome" in data:
         save_portrait(data, path, overwrite=True)
     else:
-        with replace_path(path) as draft:
-            data.to_netcdf(draft, engine="scipy")
+        write_netcdf(data, path)
 
 
 def read_data(path: Path) -> xr.Dataset:
     """Return what `write_data` wrote, in memory."""
-    data = xr.load_dataset(path, engine="scipy")
+    data = read_netcdf(path)
     return open_portrait(path) if "outcome" in data else rename_variables(data)

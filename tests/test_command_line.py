@@ -13,6 +13,7 @@ import pytest
 import lazyrich
 from toymodels import ToyExperiment
 from validation import open_portrait
+from validation.experiment import name_experiment
 
 SMALL = ["--points", "64", "--gamma", "1e-4", "1e4"]
 
@@ -101,7 +102,7 @@ def test_judge_exits_with_1_where_a_verdict_is_contradicted(written, tmp_path, c
     # the same outcomes, described as those of depth 2: its rich eta_max would be gamma, not gamma^(2/5)
     description = json.loads(forged.attrs["description"])
     description["model"]["depth"] = 2
-    save_portrait(forged.assign_attrs(description=json.dumps(description)), path, overwrite=True)
+    save_portrait(forged.assign_attrs(name_experiment(description)), path, overwrite=True)
     assert run("judge", path) == 1
     assert "CONTRADICTED" in capsys.readouterr().out
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,11 +13,12 @@ from typing import Annotated, Any
 import xarray as xr
 
 from validation.arguments import Misuse, axis, whole
-from validation.experiment import Experiment, are_of_one_experiment, name_experiment
+from validation.experiment import Experiment, name_experiment
 from validation.plane import Plane
-from validation.storage.files import check_writable
+from validation.storage.attributes import as_json
+from validation.storage.files import check_writable, refuse_other
 from validation.storage.resume import check_experiment
-from validation.storage.zarr_metadata import as_json, read_attrs
+from validation.storage.zarr_metadata import read_attrs
 from validation.storage.zarr_store import ZarrStore
 
 SMALLEST, LARGEST = 1e-290, 1e290        # of gamma and eta: figures reach beyond them
@@ -104,7 +104,9 @@ class SweepOptions:
         if self.cluster in (None, "local") and not target.exists():
             experiment.check()
         check_writable(target.parent)
-        if target.exists() and not self.overwrite:
+        if target.exists() and self.overwrite:
+            refuse_other(target)
+        elif target.exists():
             with name_options():
                 check_experiment(target, read_attrs(target), name_experiment(experiment.describe()))
 
@@ -127,13 +129,11 @@ class SweepOptions:
         from validation.sweeping.refinement import refined_sweep
         from validation.sweeping.run_sweep import TilesFailed, sweep
 
-        if self.overwrite:
-            _clear(target, name_experiment(experiment.describe()), None if self.refine else plane.digest)
-        how: dict[str, Any] = {"store": target, "executor": self.executor(workers), "progress": progress, "retry_failed": self.retry_failed}
-        with warnings.catch_warnings():
+        how: dict[str, Any] = {"store": target, "executor": self.executor(workers), "progress": progress, "retry_failed": self.retry_failed,
+                               "overwrite": self.overwrite}
+        with warnings.catch_warnings(), name_options():
             warnings.simplefilter("ignore", TilesFailed)      # reported by `report_failed_tiles`
-            with name_options():
-                portrait = refined_sweep(experiment, plane, self.refine, **how) if self.refine else sweep(experiment, plane, **how)
+            portrait = refined_sweep(experiment, plane, self.refine, **how) if self.refine else sweep(experiment, plane, **how)
         if attrs and "store_version" in read_attrs(target):
             ZarrStore(target).add(as_json(dict(attrs)))
         return portrait.assign_attrs(attrs or {})
@@ -146,15 +146,6 @@ def report_failed_tiles(portrait: xr.Dataset, target: Path) -> bool:
         print(f"lazyrich: {count} tiles failed; `lazyrich sweep status {target}` prints why, and the same command with --retry-failed "
               "measures them again", file=sys.stderr)
     return bool(count)
-
-
-def _clear(target: Path, experiment: dict[str, Any], plane: str | None) -> None:
-    """Remove a portrait of another experiment or plane; anything that is no portrait is left as it is."""
-    if not target.exists():
-        return
-    stored = read_attrs(target)
-    if not are_of_one_experiment(stored, experiment) or (plane is not None and stored.get("plane") != plane):
-        shutil.rmtree(target)
 
 
 @contextmanager

@@ -165,9 +165,9 @@ class Workers:
         """Submit a piece of work; return its future, with done() and result()."""
         try:
             return self._executor.submit(function, *arguments)
-        except BrokenExecutor as error:         # it broke between two pieces of work
+        except RuntimeError as error:         # it broke between two pieces of work (a BrokenExecutor), or was shut down
             future: Future[Any] = Future()
-            future.set_exception(error)
+            future.set_exception(error if isinstance(error, BrokenExecutor) else BrokenExecutor(str(error)))
             return future
 
     def wait(self, pending: Collection[Any], patience: float) -> list[Any]:

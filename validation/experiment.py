@@ -89,7 +89,8 @@ class AdaptedExperiment(Experiment):
 
     def describe(self) -> dict[str, Any]:
         """Return the original's description."""
-        return dict(self.original.describe())
+        description: dict[str, Any] = self.original.describe()
+        return description
 
     def measure(self, gamma: np.ndarray, eta: np.ndarray) -> Any:
         """Return what the original measures."""
@@ -142,8 +143,29 @@ def digest(description: dict[str, Any]) -> str:
 
 
 def name_experiment(description: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes of a portrait that name its experiment: the description, as text, and its digest."""
-    return {"description": json.dumps(description, sort_keys=True), "digest": digest(description)}
+    """Return the attributes of a portrait that name its experiment: the description, as text, and its digest.
+
+    Raises
+    ------
+    Misuse : it is no JSON object.
+    """
+    try:
+        text = json.dumps(description, sort_keys=True, allow_nan=False)
+        if not isinstance(described := json.loads(text), dict):
+            raise TypeError(f"it is of type {type(description).__name__}")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Misuse(f"describe() must return a dictionary of texts, finite numbers, lists and dictionaries, but: {error}") from None
+    return {"description": text, "digest": digest(described)}
+
+
+def read_description(attrs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the description among a portrait's attributes; None where there is none that can be read."""
+    try:
+        description = json.loads(attrs["description"])
+        json.dumps(description, allow_nan=False)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return description if isinstance(description, dict) else None
 
 
 def are_of_one_experiment(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
@@ -153,10 +175,10 @@ def are_of_one_experiment(first: Mapping[str, Any], second: Mapping[str, Any]) -
     """
     if first.get("digest") == second.get("digest"):
         return True
-    try:
-        one, other = (drop_extensible(json.loads(attrs["description"])) for attrs in (first, second))
-    except (KeyError, ValueError, TypeError, AttributeError):
+    descriptions = [read_description(attrs) for attrs in (first, second)]
+    if None in descriptions:
         return False
+    one, other = (drop_extensible(d) for d in descriptions if d is not None)
     if (FINGERPRINT in one) != (FINGERPRINT in other):
         one, other = ({k: v for k, v in d.items() if k != FINGERPRINT} for d in (one, other))
     return hash_json(one) == hash_json(other)

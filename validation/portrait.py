@@ -7,6 +7,8 @@ dim ``step`` before the last two; no edge is located from them.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ VARIABLES: dict[str, tuple[str, Any, str]] = {
 }
 BOUNDED = [int(o) for o in (Outcome.UNTRAINED, Outcome.PARTIAL, Outcome.CONVERGED, Outcome.CATAPULTED, Outcome.OSCILLATING,
                             Outcome.STUCK)]
+LONGEST = 200       # bytes of a variable's name
 REQUIRED = ("outcome", "final_excess", "tail_excess", "peak_excess", "steps")
 
 
@@ -84,6 +87,25 @@ def rates(portrait: xr.Dataset) -> np.ndarray:
     return np.broadcast_to(portrait["eta"].values, (portrait.sizes["gamma"], portrait.sizes["eta"]))
 
 
+def conform_measured(measured: Any, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
+    """Return what an experiment has measured, with its dims in order.
+
+    Raises
+    ------
+    Misuse : it is no portrait, or one of other gammas or rates than were requested.
+    """
+    portrait = conform(measured)
+    expected = (len(gamma), eta.shape[-1])
+    if (shape := (portrait.sizes["gamma"], portrait.sizes["eta"])) != expected:
+        raise Misuse(f"measure() must return a portrait of the shape {expected} of its arguments, not {shape}")
+    for name, given, found in (("gamma", gamma, portrait["gamma"].values), ("eta", np.broadcast_to(eta, expected), rates(portrait))):
+        if (wrong := given != found).any():
+            at = tuple(np.argwhere(wrong)[0])
+            raise Misuse(f"measure() must return a portrait of the {name} it was given, not of others: {name} {float(given[at])!r} "
+                         f"was requested, and {float(found[at])!r} is in the answer")
+    return portrait
+
+
 def conform(portrait: Any) -> xr.Dataset:
     """Return a portrait with its dims in order.
 
@@ -93,6 +115,7 @@ def conform(portrait: Any) -> xr.Dataset:
     """
     if not isinstance(portrait, xr.Dataset):
         raise Misuse(f"portrait must be an xarray.Dataset, not {type(portrait).__name__}")
+    _check_names(portrait)
     for dim in ("gamma", "eta"):
         if dim not in portrait.dims:
             raise Misuse(f"portrait must have the dim {dim!r}; its dims are {tuple(portrait.dims)}")
@@ -125,6 +148,23 @@ def conform(portrait: Any) -> xr.Dataset:
         if np.isnan(portrait[name].values[bounded]).any():
             raise Misuse(f"portrait's {name} must be a number wherever the outcome is that of a bounded run; it is NaN there")
     return portrait
+
+
+def read_failures(attrs: Mapping[str, Any]) -> list[Any]:
+    """Return the descriptions of the runs that crashed, an attribute of portraits; none where it is no JSON list."""
+    try:
+        failures = json.loads(attrs.get("failures", "[]"))
+    except (TypeError, ValueError, RecursionError):
+        return []
+    return failures if isinstance(failures, list) else []
+
+
+def _check_names(portrait: xr.Dataset) -> None:
+    """Raise `Misuse` for names that cannot be those of a file or folder: every variable is stored as one."""
+    for name in portrait.variables.keys() | portrait.dims:
+        if (not isinstance(name, str) or name in ("", ".", "..") or name.startswith("__") or set(name) & set("/\\\0")
+                or name == "zarr.json" or len(name.encode(errors="replace")) > LONGEST or not name.isprintable()):
+            raise Misuse(f"portrait's variables and dims must have names of files, of at most {LONGEST} bytes, not {name!r}")
 
 
 def fill_value(name: str, dtype: np.dtype) -> Any:

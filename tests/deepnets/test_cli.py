@@ -14,6 +14,7 @@ from deepnets.cli_options import NETWORKS, DeepOptions, seeds_of
 from deepnets.network_edges import close_triangle, plan_tracing, read_edges, trace_edges
 from deepnets.optimizers import SGD, AdamW
 from validation import Misuse, open_portrait, sweep
+from validation.experiment import name_experiment
 
 PATIENT = pytest.mark.skipif(not os.environ.get("LAZYRICH_PATIENT"), reason="a minute; LAZYRICH_PATIENT=1 runs it")
 
@@ -65,7 +66,7 @@ def test_a_portrait_with_a_forged_optimizer_is_contradicted(written, tmp_path, c
     path = shutil.copytree(next(written.glob("*.zarr")), tmp_path / "forged.zarr")
     forged = open_portrait(path)
     description = json.loads(forged.attrs["description"]) | {"optimizer": {"name": "signsgd"}}       # whose lazy eta_max would be gamma
-    save_portrait(forged.assign_attrs(description=json.dumps(description)), path, overwrite=True)
+    save_portrait(forged.assign_attrs(name_experiment(description)), path, overwrite=True)
     assert run("judge", path) == 1
     assert "CONTRADICTED" in capsys.readouterr().out
 

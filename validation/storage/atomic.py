@@ -16,10 +16,56 @@ from pathlib import Path
 from validation.arguments import Misuse
 
 DRAFT = ".partial"
+DRAFT_NAME, FORMER_NAME = "draft", "former"     # in a staging folder: what is written, and what it replaces
+LONGEST = 230       # bytes of a name; the names of drafts are longer
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+def resolve_target(name: str, path: str | bytes | os.PathLike[str]) -> Path:
+    """Return the place of a file or folder that may be written; of a symbolic link, the place to which it points.
+
+    Raises
+    ------
+    Misuse : it cannot be one: it is empty, names no entry of a folder, is too long, or links to itself; the message has `name`.
+    """
+    try:
+        target = Path(os.fsdecode(path))
+        if "\0" in str(target) or not path or target.name in ("", ".."):
+            raise Misuse(f"{name} must be the path of a file or folder, not {path!r}")
+        if len(os.fsencode(target.name)) > LONGEST:
+            raise Misuse(f"{name} must have a name of at most {LONGEST} bytes, not the {len(os.fsencode(target.name))} of "
+                         f"{target.name[:20]!r}...")
+        target.exists()
+        return target.resolve() if target.is_symlink() else target
+    except TypeError:
+        raise Misuse(f"{name} must be the path of a file or folder, not {path!r}") from None
+    except (OSError, RuntimeError) as error:        # pathlib raises RuntimeError for a link to itself
+        text = error.strerror if isinstance(error, OSError) else str(error)
+        raise Misuse(f"{name} cannot be reached: {text}: {str(path)[:80]!r}") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder with its parents.
+
+    Raises
+    ------
+    OSError : it cannot be created.
+    """
+    missing = [folder]      # os.makedirs calls itself for every parent
+    while not missing[-1].exists():
+        missing.append(missing[-1].parent)
+    for one in reversed(missing[:-1]):
+        one.mkdir(exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(20, "Not a directory", str(folder))
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes, sync: bool = False) -> None:
     """Write a file atomically; its folder is created if need be.
+
+    Parameters
+    ----------
+    path, data : the file and its content.
+    sync : whether the content is on the disk before the file gets its name, so that a power cut leaves the old content or the new.
 
     Raises
     ------
@@ -38,6 +84,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
             view = memoryview(data)
             while view:
                 view = view[os.write(handle, view):]
+            if sync:
+                os.fsync(handle)
         finally:
             os.close(handle)
         os.replace(draft, path)
@@ -62,46 +110,79 @@ def publish(path: str | os.PathLike[str], content: bytes) -> Path:
 
 
 @contextlib.contextmanager
-def replace_path(target: Path, staging: Path | None = None) -> Iterator[Path]:
+def replace_path(target: Path, staging: Path | None = None, former: Path | None = None) -> Iterator[Path]:
     """Yield the path of a draft; rename the file or folder that was written there to `target`, in the place of an existing one.
 
     Parameters
     ----------
     target : its folder is created if need be.
-    staging : the folder of the draft, from which `recover` restores what a killed process left; used under `lock`. None: a folder of
-        its own, next to the target.
+    staging : the folder of the draft, from which `recover` restores what a killed process left; used under `lock`, and needed where the
+        target is a folder, which two renames replace. None: a folder of its own, next to the target.
+    former : where the replaced folder is kept; None: it is removed.
 
     Raises
     ------
     Misuse : it cannot be written; what was at `target` is untouched.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         if staging is None:
-            staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+            staging = Path(tempfile.mkdtemp(prefix=f".{target.name[:64]}.", dir=target.parent))
         else:
             recover(target, staging)
             staging.mkdir()
     except OSError as error:
         raise Misuse(f"cannot write to {target.parent}: {error.strerror or error}") from error
     try:
-        yield staging / target.name
+        yield staging / DRAFT_NAME
+        _sync_files(staging / DRAFT_NAME)
         if target.is_dir():
-            os.replace(target, staging / "former")
-        os.replace(staging / target.name, target)
+            os.replace(target, former or staging / FORMER_NAME)
+        os.replace(staging / DRAFT_NAME, target)
+        _sync(target.parent)
     except OSError as error:
         raise Misuse(f"cannot write {target}: {error.strerror or error}; what was there is untouched") from error
     finally:
-        recover(target, staging)
+        with contextlib.suppress(OSError):      # the next one to open the target tries again
+            recover(target, staging)
 
 
 def recover(target: Path, staging: Path) -> None:
-    """Restore the target of a replacement that ended between its two renames, and remove the staging folder."""
+    """Restore the target of a replacement that ended between its two renames, and remove the staging folder.
+
+    Raises
+    ------
+    OSError : it cannot be restored; the staging folder is left as it is.
+    """
     if not staging.exists():
         return
-    if not target.exists() and (staging / "former").exists():
-        os.replace(staging / "former", target)
+    former = staging / FORMER_NAME
+    if os.path.lexists(former) and not os.path.lexists(target):
+        os.replace(former, target)
+    elif os.path.lexists(former):       # under another name a half removed one is never restored
+        os.replace(former, staging / "replaced")
     shutil.rmtree(staging, ignore_errors=True)
+
+
+def staging_folder(path: Path) -> Path:
+    """Return the folder in which a store is written before it replaces the one at `path`."""
+    return path.with_name(f".{path.name}.growing")
+
+
+def _sync_files(path: Path) -> None:
+    """Write a file, or all files of a folder, to the disk."""
+    for file in [path] if path.is_file() else path.rglob("*"):
+        if file.is_file():
+            _sync(file)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):      # a file system that cannot
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def clear_drafts(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -12,9 +13,12 @@ import xarray as xr
 
 from validation.arguments import Misuse
 from validation.portrait import VARIABLES, conform
-from validation.storage.atomic import replace_path
-from validation.storage.zarr_metadata import read_attrs, silence_zarr
-from validation.storage.zarr_store import ZarrStore
+from validation.storage.atomic import lock, make_folder, recover, replace_path, resolve_target, staging_folder
+from validation.storage.attributes import DIGEST, add_digest, are_ours, check_attrs
+from validation.storage.netcdf import is_netcdf, read_netcdf, write_netcdf
+from validation.storage.overwriting import restore
+from validation.storage.zarr_metadata import ARRAYS, find_missing, read_attrs, silence_zarr
+from validation.storage.zarr_store import ZarrStore, has_runs
 
 NETCDF = ".nc"
 COMPLETE = "complete"      # an attribute: every chunk was written, so that a missing one is damage, not "unrun"
@@ -35,22 +39,49 @@ def save_portrait(portrait: xr.Dataset, path: str | os.PathLike[str], overwrite:
     Misuse : something exists at `path` that may not be replaced, or it cannot be written.
     """
     portrait = conform(portrait)
-    target = Path(path)
+    target = resolve_target("path", path)
+    refuse_inside_store("path", target.parent)
     if target.exists() and not overwrite:
         raise Misuse(f"path must be free, but {target} exists; give another path, or overwrite=True to replace a portrait")
-    if target.exists() and not (_is_netcdf(target) if target.suffix == NETCDF else (target / "zarr.json").is_file()):
-        raise Misuse(f"path must be free or a portrait, but {target} is something else; it is left as it is")
+    if target.exists():
+        refuse_other(target)
     if target.suffix == NETCDF:
         plain = {str(name): {"_FillValue": None} for name in portrait.variables}
-        with replace_path(target) as draft:
-            portrait.to_netcdf(draft, engine="scipy", format="NETCDF3_64BIT", encoding=plain)
+        write_netcdf(portrait.assign_attrs(add_digest(portrait.attrs)), target, plain)
         return target
-    with replace_path(target) as draft:
-        portrait.attrs = portrait.attrs | {COMPLETE: 1}
-        with silence_zarr():
-            portrait.to_zarr(draft, mode="w", consolidated=False, zarr_format=3, encoding=_encoding(portrait),
-                             write_empty_chunks=True)
+    portrait.attrs = add_digest(portrait.attrs | {COMPLETE: 1, ARRAYS: sorted(map(str, portrait.variables))})
+    try:
+        make_folder(target.parent)
+    except OSError as error:
+        raise Misuse(f"cannot write to {target.parent}: {error.strerror or error}") from error
+    with lock(target), replace_path(target, staging_folder(target)) as draft, silence_zarr():
+        portrait.to_zarr(draft, mode="w", consolidated=False, zarr_format=3, encoding=_encoding(portrait), write_empty_chunks=True)
     return target
+
+
+def refuse_other(target: Path) -> None:
+    """Raise `Misuse` if what is at `target` is no portrait of an experiment, so that it must not be overwritten."""
+    try:
+        if target.is_file() and is_netcdf(target):
+            attrs = read_netcdf(target).attrs
+        else:
+            attrs = read_attrs(target)
+    except Exception:       # scipy and xarray raise many types of exceptions on other or broken files
+        attrs = {}
+    if not are_ours(attrs):
+        raise Misuse(f"path must be free or a portrait, but {target} is something else; it is left as it is, for it has no "
+                     "description of an experiment with its digest")
+
+
+def refuse_inside_store(name: str, folder: Path) -> None:
+    """Raise `Misuse` if a folder is a zarr store, or lies in one: what is written there would be taken for a part of it."""
+    for place in (folder, *folder.absolute().parents):
+        try:
+            inside = (place / "zarr.json").exists()
+        except OSError:
+            inside = False
+        if inside:
+            raise Misuse(f"{name} must be outside of stores, but {place} is one; nothing is written there")
 
 
 def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -60,20 +91,26 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
     ------
     Misuse : there is none, or it is damaged; the message names the damage and its place.
     """
-    target = Path(path)
+    target = resolve_target("path", path)
+    if not target.exists():
+        with contextlib.suppress(OSError, Misuse), lock(target):       # between two renames, or renamed away by a sweep that was killed
+            recover(target, staging_folder(target))
+            restore(target, has_runs)
     if not target.exists():
         raise Misuse(f"path must be a portrait, but there is nothing at {target}")
-    if target.is_file() and _is_netcdf(target):
+    if target.is_file() and is_netcdf(target):
         try:
-            with xr.open_dataset(target, engine="scipy") as opened:
-                return conform(opened.load())
+            portrait = read_netcdf(target)
+            portrait.attrs = check_attrs(target, portrait.attrs)
+            return conform(portrait)
         except Misuse:
             raise
         except Exception as error:
-            raise Misuse(f"the portrait at {target} cannot be read: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+            raise Misuse(f"the portrait at {target} cannot be read: {type(error).__name__}: {_first_line(error)}") from error
     if not (target / "zarr.json").is_file():
         raise Misuse(f"path must be a portrait (a zarr folder or a netCDF file, as `save_portrait` writes it), but {target} is none")
-    if "store_version" in read_attrs(target):
+    attrs = read_attrs(target)
+    if "store_version" in attrs:
         portrait, damaged = (store := ZarrStore(target)).load()
         if damaged:
             where = "; ".join(f"{store.layout.extent(key)}: {how}" for key, how in damaged.items())
@@ -82,6 +119,9 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
     try:
         import zarr
 
+        if missing := find_missing(target, attrs):
+            raise Misuse(f"the portrait at {target} is damaged: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing, or "
+                         "without metadata (zarr.json)")
         group = zarr.open_group(str(target), mode="r", zarr_format=3)
         if group.attrs.get(COMPLETE):
             for name, array in group.arrays():
@@ -90,28 +130,29 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
                                  f"{array.nchunks} chunks of {name} are missing")
         with silence_zarr(), xr.open_zarr(target, consolidated=False, chunks=None) as opened:
             portrait = opened.load()
+        for name in (DIGEST, ARRAYS):
+            portrait.attrs.pop(name, None)
     except Misuse:
         raise
     except Exception as error:
         # zarr, its codecs and xarray raise many types of exceptions on a broken store
-        raise Misuse(f"the portrait at {target} cannot be read: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+        raise Misuse(f"the portrait at {target} cannot be read: {type(error).__name__}: {_first_line(error)}") from error
     return conform(portrait)
 
 
 def check_writable(folder: Path) -> None:
     """Create `folder` if need be, and raise `Misuse` if nothing can be written to it: a check before long work."""
+    refuse_inside_store("out", folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise Misuse(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
-def _is_netcdf(path: Path) -> bool:
-    """Return whether a file begins with the mark of netCDF's classic format."""
-    with path.open("rb") as file:
-        return file.read(3) == b"CDF"
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _encoding(portrait: xr.Dataset) -> dict[str, dict[str, Any]]:

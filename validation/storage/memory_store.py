@@ -48,7 +48,7 @@ class MemoryStore:
             self.template = empty_like(self.layout.plane, tile, self.layout.seeds)
             self._arrays = _arrays(self.template)
             self.attrs = {k: v for k, v in tile.attrs.items() if k != "failures"} | self.attrs
-        elif difference := describe_difference(self.template.data_vars, tile, self.layout.seeds):
+        elif difference := describe_difference(self.template.data_vars, tile, self.layout.seeds, self.template):
             raise Misuse(f"measure() must return the same variables for every tile, but {difference}")
 
     def allocate(self, coords: xr.Dataset, fields: Mapping[str, Any]) -> None:
@@ -89,8 +89,11 @@ def _arrays(portrait: xr.Dataset) -> dict[str, tuple[tuple[Any, ...], np.ndarray
     return {str(n): (v.dims, v.values) for n, v in portrait.data_vars.items() if n != "eta_value"}
 
 
-def describe_difference(expected: Mapping[Any, Any], tile: xr.Dataset, seeds: tuple[int, ...] | None) -> str:
-    """Return in words how a tile's variables differ from the expected ones (anything with dims, shape, dtype); empty if they do not."""
+def describe_difference(expected: Mapping[Any, Any], tile: xr.Dataset, seeds: tuple[int, ...] | None, coords: xr.Dataset) -> str:
+    """Return in words how a tile's variables differ from the expected ones (anything with dims, shape, dtype); empty if they do not.
+
+    The coordinates of further dims are compared too: without that, runs at other horizons would be stored under the first tile's.
+    """
     own = {str(n): v for n, v in tile.variables.items() if n != "eta_value" and n not in tile.coords}
     names = {str(n) for n in expected if n != "eta_value"}
     if own.keys() != names:
@@ -103,6 +106,9 @@ def describe_difference(expected: Mapping[Any, Any], tile: xr.Dataset, seeds: tu
         for dim, now, then in leading:
             if now != (1 if dim == "seed" and seeds is not None else then):
                 return f"{name} has {now} of {dim}, and had {then}"
+    for dim in {str(d) for v in own.values() for d in v.dims[:-2]}:
+        if dim in coords.coords and not (dim == "seed" and seeds is not None) and not tile[dim].variable.equals(coords[dim].variable):
+            return f"{dim} is {tile[dim].values.tolist()}, and was {coords[dim].values.tolist()}"
     return ""
 
 

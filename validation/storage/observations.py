@@ -11,7 +11,7 @@ import xarray as xr
 
 from validation.arguments import Misuse
 from validation.experiment import are_of_one_experiment, name_experiment
-from validation.storage.atomic import replace_path
+from validation.storage.netcdf import read_netcdf, write_netcdf
 from validation.storage.resume import check_experiment
 
 KIND = "observed"      # the attribute that marks these files; its value is the version of their layout
@@ -26,8 +26,7 @@ def save_observables(observed: xr.Dataset, path: Path) -> Path:
     for name in plain.variables:
         if plain[name].dtype.kind in "iub":
             encoding[str(name)] = {"dtype": "int32"}
-    with replace_path(path) as draft:
-        plain.to_netcdf(draft, engine="scipy", format="NETCDF3_64BIT", encoding=encoding)
+    write_netcdf(plain, path, encoding)
     return path
 
 
@@ -64,10 +63,11 @@ def open_observables(path: Path, description: dict[str, Any], overwrite: bool = 
 
 def _read(path: Path) -> xr.Dataset:
     try:
-        with xr.open_dataset(path, engine="scipy") as opened:
-            observables = rename_variables(opened.load())
+        observables = rename_variables(read_netcdf(path))
         if int(np.asarray(observables.attrs[KIND])) != VERSION or not isinstance(json.loads(observables.attrs["description"]), dict):
             raise KeyError(KIND)
+    except Misuse:
+        raise
     except Exception as error:      # scipy and xarray raise many types of exceptions on other or broken files
         raise Misuse(f"{path} must be free or hold observables, but it cannot be read as such ({type(error).__name__}); "
                      "it is left as it is") from error

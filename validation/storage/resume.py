@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from validation.arguments import Misuse
-from validation.experiment import FINGERPRINT, are_of_one_experiment, drop_extensible
+from validation.experiment import FINGERPRINT, are_of_one_experiment, drop_extensible, read_description
 from validation.outcome import Outcome
 from validation.plane import Plane
-from validation.portrait import empty, empty_like
-from validation.storage.atomic import clear_drafts, lock, recover
-from validation.storage.files import open_portrait
+from validation.portrait import empty, empty_like, read_failures
+from validation.storage.atomic import clear_drafts, lock, make_folder, recover, resolve_target, staging_folder
+from validation.storage.attributes import as_json
+from validation.storage.files import COMPLETE, open_portrait, refuse_inside_store, refuse_other
 from validation.storage.memory_store import MemoryStore
+from validation.storage.overwriting import former_path, restore
 from validation.storage.tiles import Layout, Status, find_absent, locate_points
-from validation.storage.zarr_metadata import as_json, read_attrs, write_attrs
-from validation.storage.zarr_store import ZarrStore, staging_folder, write_store
+from validation.storage.zarr_metadata import read_attrs, write_attrs
+from validation.storage.zarr_store import PROVISIONAL, ZarrStore, has_runs, write_store
 
 
-def open_store(path: Path, layout: Layout, attrs: dict[str, Any]) -> ZarrStore | MemoryStore:
+def open_store(path: Path, layout: Layout, attrs: dict[str, Any], overwrite: bool = False) -> ZarrStore | MemoryStore:
     """Return the store at `path`, created or extended to hold a layout's plane and seeds; its content is preserved.
 
     Parameters
@@ -29,6 +32,7 @@ def open_store(path: Path, layout: Layout, attrs: dict[str, Any]) -> ZarrStore |
     path : a new folder, or one that a sweep or `save_portrait` has written.
     layout : the requested plane, seeds and tiles; a store that is created or extended gets these tiles.
     attrs : of the portrait; ``description`` is compared with the stored one.
+    overwrite : whether a portrait of another experiment or plane is replaced; it is kept next to the store until that has a tile.
 
     Returns
     -------
@@ -38,29 +42,39 @@ def open_store(path: Path, layout: Layout, attrs: dict[str, Any]) -> ZarrStore |
     ------
     Misuse : the store is another experiment's, has a point that the plane lacks, is of another version, or is no store.
     """
+    path = resolve_target("store", path)
+    refuse_inside_store("store", path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     except OSError as error:
         raise Misuse(f"cannot write to {path.parent}: {error.strerror or error}") from error
     with lock(path):
         recover(path, staging_folder(path))
-        if not path.exists():
+        if overwrite or not path.exists():
+            restore(path, has_runs)
+        if not path.exists() or (overwrite and is_other(path, attrs, layout.plane.digest)):
+            former = former_path(path) if path.exists() else None
+            if former is not None:
+                shutil.rmtree(former, ignore_errors=True)       # there only where its removal was cut short
             leading = {} if layout.seeds is None else {"seed": list(layout.seeds)}
-            write_store(path, empty(layout.plane, leading), layout, as_json(attrs | {"provisional": 1}))
+            write_store(path, empty(layout.plane, leading), layout, as_json(attrs | {PROVISIONAL: 1}), former=former)
             return ZarrStore(path)
         if not (path / "zarr.json").is_file():
             raise Misuse(f"store must be free or a portrait, but {path} is something else; it is left as it is")
+        if not are_of_one_experiment(read_attrs(path), attrs):
+            restore(path, has_runs)
         stored = read_attrs(path)
         check_experiment(path, stored, attrs)
         if "store_version" not in stored:
             return _open_portrait(path, layout, attrs)
         store = ZarrStore(path)
         clear_drafts(path)
-        if (store.layout.seeds is None) != (layout.seeds is None) and not store.attrs.get("provisional"):
+        blank = PROVISIONAL in store.attrs and not store.has_runs()
+        if (store.layout.seeds is None) != (layout.seeds is None) and not blank:
             raise Misuse(f"experiment must have seeds that are measured one at a time if and only if the one in {path} has")
         wanted = _join(path, store.layout.plane, store.layout.seeds, layout)
         if wanted is not None:
-            if store.attrs.get("provisional"):
+            if blank:
                 leading = {} if wanted.seeds is None else {"seed": list(wanted.seeds)}
                 write_store(path, empty(wanted.plane, leading), wanted, store.attrs | _describe(attrs, wanted))
             else:
@@ -71,6 +85,18 @@ def open_store(path: Path, layout: Layout, attrs: dict[str, Any]) -> ZarrStore |
             write_attrs(path, store.attrs | _describe(attrs, store.layout))      # written before there were fingerprints
             store = ZarrStore(path)
         return store
+
+
+def is_other(path: Path, attrs: dict[str, Any], plane: str | None) -> bool:
+    """Return whether the portrait at `path` is of another experiment, or of another plane than that of the digest `plane`.
+
+    Raises
+    ------
+    Misuse : it is no portrait, and must not be overwritten.
+    """
+    refuse_other(path)
+    stored = read_attrs(path)
+    return not are_of_one_experiment(stored, attrs) or (plane is not None and stored.get("plane") != plane)
 
 
 def select_points(portrait: xr.Dataset, layout: Layout) -> xr.Dataset:
@@ -102,8 +128,8 @@ def _open_portrait(path: Path, layout: Layout, attrs: dict[str, Any]) -> ZarrSto
             complete.publish(key, complete.blank(key), Status.DONE)
         return complete
     wanted = wanted or Layout(_plane_of(portrait), layout.tile, seeds)
-    own = {k: v for k, v in portrait.attrs.items() if k not in ("complete", "failures")}
-    runs = json.loads(portrait.attrs.get("failures", "[]"))
+    own = {k: v for k, v in portrait.attrs.items() if k not in (COMPLETE, "failures")}
+    runs = read_failures(portrait.attrs)
     write_store(path, extend(portrait, wanted), wanted, as_json(own | _describe(attrs, wanted)), runs)
     return ZarrStore(path)
 
@@ -129,7 +155,7 @@ def _read_good_tiles(store: ZarrStore) -> tuple[xr.Dataset, list[Any]]:
             seed = {} if store.layout.seeds is None else {"seed": [key.seed]}
             block = portrait["outcome"].isel(seed | {"gamma": rows, "eta": columns})
             portrait["outcome"][seed | {"gamma": rows, "eta": columns}] = block.where(block != Outcome.FAILED, Outcome.UNRUN)
-    return portrait, json.loads(portrait.attrs.get("failures", "[]"))
+    return portrait, read_failures(portrait.attrs)
 
 
 def extend(portrait: xr.Dataset, layout: Layout) -> xr.Dataset:
@@ -155,11 +181,10 @@ def check_experiment(path: Path, stored: dict[str, Any], attrs: dict[str, Any]) 
     """Raise `Misuse` if a store is another experiment's, listing the differences key by key."""
     if are_of_one_experiment(stored, attrs):
         return
-    try:
-        before = json.loads(stored["description"])
-        fingerprint = before.pop(FINGERPRINT, None)
-    except (KeyError, ValueError, TypeError, AttributeError):
-        raise Misuse(f"store must be this experiment's, but {path} has no description of one; it is left as it is") from None
+    before = read_description(stored)
+    if before is None:
+        raise Misuse(f"store must be this experiment's, but {path} has no description of one; it is left as it is")
+    fingerprint = before.pop(FINGERPRINT, None)
     now = json.loads(attrs["description"])
     found = now.pop(FINGERPRINT, None)
     old, new = _flatten(drop_extensible(before)), _flatten(drop_extensible(now))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from validation.arguments import Misuse
+from validation.experiment import read_description
 from validation.outcome import Outcome
+from validation.storage.atomic import resolve_target
 from validation.storage.chunks import Damaged
 from validation.storage.files import open_portrait
 from validation.storage.tiles import Status
@@ -50,7 +51,7 @@ class SweepStatus:
                  + (f" ({self.sparse} of them near edges only)" if self.sparse else "")
                  + f", {self.failed} failed, {self.left} left; {self.share:.1%} of the points measured",
                  f"experiment {self.digest}: {json.dumps(self.description, sort_keys=True)}"]
-        lines += [f"failed: {where}: {text.strip().splitlines()[-1]}" for where, text in self.failures.items()]
+        lines += [f"failed: {where}: {(text.strip() or 'no traceback').splitlines()[-1]}" for where, text in self.failures.items()]
         lines += [f"damaged: {where}: {how}" for where, how in self.damaged.items()]
         if self.failed:
             lines.append("To measure the failed tiles again: the same sweep with retry_failed=True.")
@@ -66,7 +67,7 @@ def sweep_status(path: str | os.PathLike[str]) -> SweepStatus:
     ------
     Misuse : there is no portrait at `path`.
     """
-    root = Path(path)
+    root = resolve_target("path", path)
     if not root.exists():
         raise Misuse(f"path must be a sweep's store, but there is nothing at {root}")
     attrs = read_attrs(root) if root.is_dir() else {}
@@ -74,7 +75,7 @@ def sweep_status(path: str | os.PathLike[str]) -> SweepStatus:
         portrait = open_portrait(root)
         ran = float((portrait["outcome"] >= 0).mean())
         return SweepStatus(str(root), int(ran == 1), 0, int(ran < 1), 0, {}, {}, str(portrait.attrs.get("digest", "")),
-                           json.loads(portrait.attrs.get("description", "{}")), ran)
+                           read_description(portrait.attrs) or {}, ran)
     store = ZarrStore(root)
     statuses = store.statuses()
     measured, damaged, failures = 0, {}, {}
@@ -95,4 +96,4 @@ def sweep_status(path: str | os.PathLike[str]) -> SweepStatus:
     left = int((statuses == Status.TODO).sum())
     points = int(np.prod(store.layout.plane.shape)) * store.layout.shape[0]
     return SweepStatus(str(root), tiles - failed - left, failed, left, int((statuses == Status.SPARSE).sum()), failures, damaged,
-                       str(attrs.get("digest", "")), json.loads(attrs.get("description", "{}")), measured / points)
+                       str(attrs.get("digest", "")), read_description(attrs) or {}, measured / points)

@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from validation.arguments import Misuse
 from validation.portrait import fill_value
 from validation.storage.atomic import write_bytes
+from validation.storage.attributes import add_digest, as_json, check_attrs
 from validation.storage.chunks import CODECS
 from validation.storage.tiles import Layout
 
 VERSION = 1
+ARRAYS = "stored_arrays"    # the attribute with the names of all arrays; older portraits have none
 LEDGER = "tiles"            # the group of the tiles' statuses, and of notes on failed runs and tiles
 
 
@@ -30,8 +31,9 @@ def create_store(root: Path, template: xr.Dataset, layout: Layout, attrs: dict[s
 
     codec = (ZstdCodec(**CODECS),)      # type: ignore[arg-type]
     attrs = {k: v for k, v in attrs.items() if k != "coordinates"}      # xarray writes it itself
-    coords = template.coords.to_dataset().assign_attrs(
-        attrs | {"store_version": VERSION, "tile": list(layout.tile), "seeds_apart": int(layout.seeds is not None)})
+    coords = template.coords.to_dataset()
+    coords.attrs = add_digest(as_json(attrs) | {"store_version": VERSION, "tile": list(layout.tile),
+                                                "seeds_apart": int(layout.seeds is not None), ARRAYS: sorted(map(str, template.variables))})
     with silence_zarr():
         coords.to_zarr(root, mode="w", consolidated=False, zarr_format=3, write_empty_chunks=True,
                        encoding={str(n): {"compressors": codec} for n in coords.variables})
@@ -49,33 +51,33 @@ def create_store(root: Path, template: xr.Dataset, layout: Layout, attrs: dict[s
         ledger.create_group("failures")
 
 
-def as_json(attrs: dict[Any, Any]) -> dict[str, Any]:
-    """Return attributes with arrays and numpy numbers as lists and numbers."""
-    def convert(value: Any) -> Any:
-        return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-
-    return {str(k): convert(v) for k, v in attrs.items()}
-
-
 def read_attrs(root: Path) -> dict[str, Any]:
-    """Return the attributes of the store at `root`.
+    """Return the attributes of the store or portrait at `root`.
 
     Raises
     ------
-    Misuse : its metadata cannot be read.
+    Misuse : its metadata cannot be read, or its attributes were altered.
     """
     try:
-        attrs = json.loads((root / "zarr.json").read_text())["attributes"]
-        return dict(attrs)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        attrs = dict(json.loads((root / "zarr.json").read_text())["attributes"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Misuse(f"{root} is no portrait, or a damaged one; it is left as it is ({type(error).__name__}: {error})") from error
+    return check_attrs(root, attrs)
 
 
 def write_attrs(root: Path, attrs: dict[str, Any]) -> None:
     """Replace the attributes of the store at `root`."""
     metadata = json.loads((root / "zarr.json").read_text())
-    metadata["attributes"] = as_json(attrs)
-    write_bytes(root / "zarr.json", json.dumps(metadata, indent=2).encode())
+    metadata["attributes"] = add_digest(as_json(attrs))
+    write_bytes(root / "zarr.json", json.dumps(metadata, indent=2).encode(), sync=True)
+
+
+def find_missing(root: Path, attrs: dict[str, Any]) -> list[str]:
+    """Return the names of arrays that were written and have no metadata; of older portraits, those of which other files remain."""
+    names = attrs.get(ARRAYS)
+    if not isinstance(names, list):
+        names = [folder.name for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
+    return sorted(str(name) for name in names if not (root / str(name) / "zarr.json").is_file())
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,17 @@ import xarray as xr
 from validation.arguments import Misuse
 from validation.outcome import Outcome
 from validation.plane import Plane
-from validation.storage.atomic import lock, replace_path, write_bytes
+from validation.portrait import REQUIRED
+from validation.storage.atomic import lock, replace_path, staging_folder, write_bytes
+from validation.storage.attributes import as_json
 from validation.storage.chunks import Damaged, Field, read_bytes
 from validation.storage.memory_store import MemoryStore, describe_difference
+from validation.storage.overwriting import former_path
 from validation.storage.tiles import Key, Layout, Status
-from validation.storage.zarr_metadata import LEDGER, VERSION, as_json, create_store, read_attrs, silence_zarr, write_attrs
+from validation.storage.zarr_metadata import ARRAYS, LEDGER, VERSION, create_store, find_missing, read_attrs, silence_zarr, write_attrs
 
-OWN = ("store_version", "tile", "seeds_apart", "provisional", "coordinates")     # attributes of the store, not of the portrait
+PROVISIONAL = "provisional"     # an attribute: the variables are those that every portrait has, until the first tile is measured
+OWN = ("store_version", "tile", "seeds_apart", PROVISIONAL, "coordinates", ARRAYS)     # attributes of the store, not of the portrait
 
 
 class StoreReplaced(Exception):
@@ -48,21 +53,38 @@ class ZarrStore:
             raise Misuse(f"{self.path} is a store of version {self.attrs.get('store_version')!r}, and this program reads and writes "
                          f"version {VERSION}; it is left as it is")
         try:
+            if missing := find_missing(self.path, self.attrs):
+                raise Misuse(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing, or without metadata (zarr.json); "
+                             "restore the files, or measure it again in another store")
             with silence_zarr(), xr.open_zarr(self.path, consolidated=False, chunks=None) as opened:
                 self.coords = opened.coords.to_dataset().load()
             metadata = [folder for folder in sorted(self.path.iterdir()) if (folder / "zarr.json").is_file() and folder.name != LEDGER]
             fields = [Field.of(f) for f in metadata if f.name not in self.coords.variables]
             self._generation = self._read_generation()
+            self.fields = {f.name: f for f in fields if f.dims[-2:] == ("gamma", "eta")}
+            rates = self.coords["eta_value"] if "eta_value" in self.coords else self.coords["eta"]
+            seeds = tuple(self.coords["seed"].values.tolist()) if self.attrs["seeds_apart"] else None
+            self.layout = Layout(Plane(self.coords["gamma"].values, rates.values), tuple(self.attrs["tile"]), seeds)
+            self._check_fields()
+        except Misuse as error:
+            raise Misuse(f"the portrait at {self.path} is damaged: {error}") from error
         except Exception as error:
-            raise Misuse(f"the portrait at {self.path} is damaged: {type(error).__name__}: {str(error).splitlines()[0]}") from error
-        self.fields = {f.name: f for f in fields if f.dims[-2:] == ("gamma", "eta")}
-        if "outcome" not in self.fields:
-            raise Misuse(f"the portrait at {self.path} is damaged: outcome is missing")
-        rates = self.coords["eta_value"] if "eta_value" in self.coords else self.coords["eta"]
-        seeds = tuple(self.coords["seed"].values.tolist()) if self.attrs["seeds_apart"] else None
-        self.layout = Layout(Plane(self.coords["gamma"].values, rates.values), tuple(self.attrs["tile"]), seeds)
+            raise Misuse(f"the portrait at {self.path} is damaged: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+        self._published = False
         self._memory: MemoryStore | None = None
         self._versions: dict[Key, tuple[int, int]] = {}       # of the tiles in memory
+
+    def _check_fields(self) -> None:
+        """Raise `Misuse` if the arrays' metadata do not fit the plane, the seeds and the tiles, which may take all memory there is."""
+        if missing := [name for name in REQUIRED if name not in self.fields]:
+            raise Misuse(f"{missing[0]} is missing")
+        for name, field in self.fields.items():
+            leading = [self.coords.sizes[d] for d in field.dims[:-2]]
+            apart = [1 if d == "seed" and self.layout.seeds is not None else self.coords.sizes[d] for d in field.dims[:-2]]
+            shape, chunk = (*leading, *self.layout.plane.shape), (*apart, *self.layout.tile)
+            if field.shape != shape or field.chunk != chunk or field.dtype.kind not in "biuf":
+                raise Misuse(f"{name} must have the shape {shape} in chunks of {chunk}, as plane and tile are, not {field.shape} in "
+                             f"chunks of {field.chunk} (of {field.dtype})")
 
     def statuses(self) -> np.ndarray:
         """Return the current `Status` of every tile: int8 (seeds, rows, columns)."""
@@ -102,15 +124,22 @@ class ZarrStore:
         Misuse : the variables differ from those of the tiles before.
         StoreReplaced : another process has replaced the store.
         """
-        difference = describe_difference(self.fields, tile, self.layout.seeds)
-        if not difference:
+        if LEDGER in tile.variables:
+            raise Misuse(f"measure() must not return a variable with the name {LEDGER!r}: in a store it is that of the tiles' statuses")
+        if PROVISIONAL not in self.attrs:
+            self._compare(tile)
             return
-        if not self.attrs.get("provisional"):
-            raise Misuse(f"measure() must return the same variables for every tile of {self.path}, but {difference}")
         with self._lock():
-            failed = {key: self.note(key) for key in self.layout if self.status(key) == Status.FAILED}
-            attrs = as_json(tile.attrs) | {k: v for k, v in self.attrs.items() if k != "provisional"}
+            self.attrs = read_attrs(self.path)
+            if PROVISIONAL not in self.attrs or self.has_runs():     # another process was first; or runs of an older version
+                self._compare(tile)
+            attrs = as_json(tile.attrs) | {k: v for k, v in self.attrs.items() if k != PROVISIONAL}
             attrs.pop("failures", None)
+            if not describe_difference(self.fields, tile, self.layout.seeds, self.coords):
+                self.attrs = attrs
+                write_attrs(self.path, attrs)
+                return
+            failed = {key: self.note(key) for key in self.layout if self.status(key) == Status.FAILED}
             memory = MemoryStore(self.layout, {})
             memory.prepare(tile)
             assert memory.template is not None
@@ -120,6 +149,21 @@ class ZarrStore:
                 values = self.blank(key)
                 values["outcome"][...] = Outcome.FAILED
                 self.write(key, values, Status.FAILED, note)
+
+    def _compare(self, tile: xr.Dataset) -> None:
+        if difference := describe_difference(self.fields, tile, self.layout.seeds, self.coords):
+            raise Misuse(f"measure() must return the same variables for every tile of {self.path}, but {difference}")
+
+    def has_runs(self) -> bool:
+        """Return whether anything has been measured that did not fail; what is damaged counts, as it may have been."""
+        for key in self.layout:
+            try:
+                values = self.values(key)
+            except Damaged:
+                return True
+            if values is not None and not np.isin(values["outcome"], (Outcome.UNRUN, Outcome.FAILED)).all():
+                return True
+        return False
 
     def publish(self, key: Key, values: dict[str, np.ndarray], status: Status, note: dict[str, Any] | None = None) -> None:
         """Write a tile, unless another process has finished it.
@@ -133,6 +177,9 @@ class ZarrStore:
             if self.status(key) != Status.DONE:
                 self.write(key, values, status, note)
                 self._remember(key, values, status, note, self._version(key))
+                if status != Status.FAILED and not self._published:
+                    self._published = True
+                    shutil.rmtree(former_path(self.path), ignore_errors=True)       # which this store was to overwrite
 
     def verify(self, key: Key) -> None:
         """Read a tile that has a status.
@@ -156,9 +203,11 @@ class ZarrStore:
     def note(self, key: Key) -> dict[str, Any]:
         """Return the notes on a tile: the ``traceback`` with which it failed, or its ``runs`` that crashed."""
         try:
-            return dict(json.loads(read_bytes(self._note_file(key))))
-        except (OSError, ValueError):
+            note = json.loads(read_bytes(self._note_file(key)))
+        except (OSError, ValueError, RecursionError):
             return {}
+        kinds = {"traceback": str, "runs": list}
+        return {k: v for k, v in note.items() if isinstance(v, kinds.get(k, object))} if isinstance(note, dict) else {}
 
     def load(self) -> tuple[xr.Dataset, dict[Key, str]]:
         """Return what has been measured so far as a portrait, and the tiles that are damaged, with the damage.
@@ -184,7 +233,7 @@ class ZarrStore:
     def add(self, attrs: dict[str, Any]) -> None:
         """Add attributes."""
         with self._lock():
-            self.attrs |= attrs
+            self.attrs = read_attrs(self.path) | attrs      # another process may have added some
             write_attrs(self.path, self.attrs)
 
     def write(self, key: Key, values: dict[str, np.ndarray], status: Status, note: dict[str, Any] | None) -> None:
@@ -192,10 +241,10 @@ class ZarrStore:
         for name, field in sorted(self.fields.items(), key=lambda item: item[0] == "outcome"):
             field.write(self.path, self._chunk(field, key), values[name])
         if note:
-            write_bytes(self._note_file(key), json.dumps(note).encode())
+            write_bytes(self._note_file(key), json.dumps(note).encode(), sync=True)
         elif os.path.exists(self._note_file(key)):
             os.unlink(self._note_file(key))
-        write_bytes(self._status_file(key), bytes([status]))
+        write_bytes(self._status_file(key), bytes([status]), sync=True)
 
     def _remember(self, key: Key, values: dict[str, np.ndarray], status: Status, note: dict[str, Any] | None,
                   version: tuple[int, int] | None) -> None:
@@ -249,12 +298,16 @@ class ZarrStore:
         return f"{self.path}/{LEDGER}/failures/{key}.json"
 
 
-def staging_folder(path: Path) -> Path:
-    """Return the folder in which a store is written before it replaces the one at `path`."""
-    return path.with_name(f".{path.name}.growing")
+def has_runs(path: Path) -> bool:
+    """Return whether anything has been measured in the store at `path`; one that cannot be read counts, as it may hold runs."""
+    try:
+        return ZarrStore(path).has_runs()
+    except Misuse:
+        return True
 
 
-def write_store(path: Path, template: xr.Dataset, layout: Layout, attrs: dict[str, Any], runs: Sequence[Any] = ()) -> None:
+def write_store(path: Path, template: xr.Dataset, layout: Layout, attrs: dict[str, Any], runs: Sequence[Any] = (),
+                former: Path | None = None) -> None:
     """Write a store with the runs of a portrait, in the place of an existing one; to be called under `lock`.
 
     Parameters
@@ -262,12 +315,13 @@ def write_store(path: Path, template: xr.Dataset, layout: Layout, attrs: dict[st
     path, layout, attrs : of the store.
     template : the portrait.
     runs : descriptions of the runs that crashed, which are noted with the first tile.
+    former : where the existing one is kept; None: it is removed.
 
     Raises
     ------
     Misuse : it cannot be written; what was there is untouched.
     """
-    with replace_path(path, staging_folder(path)) as draft:
+    with replace_path(path, staging_folder(path), former) as draft:
         create_store(draft, template, layout, attrs)
         store = ZarrStore(draft)
         memory = MemoryStore(layout, {}, template)

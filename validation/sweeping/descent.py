@@ -12,9 +12,10 @@ from validation.arguments import Misuse, axis, between, whole
 from validation.experiment import Experiment, as_experiment, name_experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
-from validation.portrait import conform, empty_like
+from validation.portrait import conform_measured, empty_like, read_failures
 from validation.progress import bar
 from validation.provenance import collect_provenance
+from validation.storage.memory_store import describe_difference
 
 
 def descend(experiment: Experiment, gamma: ArrayLike, eta: tuple[float, float] = (1e-12, 1e12), per_decade: int = 8, below: float = 3,
@@ -63,13 +64,16 @@ def descend(experiment: Experiment, gamma: ArrayLike, eta: tuple[float, float] =
             width = np.clip(position - stop, 0, at_once)
             for wide in np.unique(width[width > 0]):
                 which, rows = np.flatnonzero(width == wide), slice(position - wide, position)
-                tile = conform(experiment.measure(plane.gamma[which], plane.eta[rows]))
+                part, etas = plane.gamma[which], plane.eta[rows]
+                tile = conform_measured(experiment.measure(part, etas), part, etas)
                 if portrait is None:
                     portrait = empty_like(plane, tile).assign_attrs(tile.attrs)
                     threshold = _rho(tile) if rho is None else rho
+                elif difference := describe_difference(portrait.data_vars, tile, None, portrait):
+                    raise Misuse(f"measure() must return the same variables for all rates, but {difference}")
                 for name in portrait.data_vars:
                     portrait[name].values[..., which, rows] = tile[name].values
-                failures += json.loads(tile.attrs.get("failures", "[]"))
+                failures += read_failures(tile.attrs)
                 trained = ((tile["final_excess"] <= threshold) & (tile["outcome"] != Outcome.DIVERGED)).values.reshape(-1, len(which), wide)
                 runs += trained.size
                 if first is None:

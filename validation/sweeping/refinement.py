@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,21 @@ import xarray as xr
 from validation.arguments import between, whole
 from validation.edges import Rules, rows
 from validation.executors import Executor
-from validation.experiment import Experiment
+from validation.experiment import Experiment, name_experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
 from validation.progress import Progress
-from validation.storage.zarr_metadata import as_json
+from validation.storage.atomic import resolve_target
+from validation.storage.attributes import as_json
+from validation.storage.resume import is_other
 from validation.storage.zarr_store import ZarrStore
 from validation.sweeping.run_sweep import sweep
 
 
 def refined_sweep(experiment: Experiment, plane: Plane, levels: int = 2, store: str | os.PathLike[str] | None = None,
                   executor: Executor | Callable[[], Executor] | None = None,
-                  progress: bool | Callable[[Progress], None] = False, retry_failed: bool = False, rho: float | None = None) -> xr.Dataset:
+                  progress: bool | Callable[[Progress], None] = False, retry_failed: bool = False, rho: float | None = None,
+                  overwrite: bool = False) -> xr.Dataset:
     """Sweep a coarse plane, then double its resolution again and again, each time only where an edge passes.
 
     A cell of the plane contains an edge if its four corners do not all train, or diverge, or catapult alike. Such a cell and its
@@ -40,6 +42,7 @@ def refined_sweep(experiment: Experiment, plane: Plane, levels: int = 2, store: 
     plane : the coarse plane.
     levels : the number of times the resolution is doubled.
     rho : the excess in (0, 1) at which a run counts as trained, by which edges are found; None: the experiment's own.
+    overwrite : whether a portrait of another experiment in `store` is replaced, as `validation.sweep` does it.
 
     Returns
     -------
@@ -54,19 +57,22 @@ def refined_sweep(experiment: Experiment, plane: Plane, levels: int = 2, store: 
     whole("levels", levels, least=0)
     if rho is not None:
         between("rho", rho, 0, 1)
+    target = None if store is None else resolve_target("store", store)
+    overwrite = overwrite and target is not None and target.exists() and is_other(target, name_experiment(experiment.describe()), None)
     fine, wanted, portrait = plane, None, None
     for level in range(levels + 1):
         if portrait is not None:
             wanted = _select_near_edges(portrait, rho, None if level == 1 else wanted)
             fine = double(fine)
-        portrait = sweep(experiment, fine, store, executor, progress, retry_failed, wanted, portrait if store is None else None)
+        known = portrait if store is None else None
+        portrait = sweep(experiment, fine, store, executor, progress, retry_failed, wanted, known, overwrite and level == 0)
     assert portrait is not None
     while levels and (gaps := _bisect_jumps(portrait, rho)).any():
         wanted = gaps if wanted is None else wanted | gaps
         portrait = sweep(experiment, fine, store, executor, progress, retry_failed, wanted, portrait if store is None else None)
     attrs = _describe_resolution(plane, fine, levels) | {"share_of_full_grid": float((portrait["outcome"] != Outcome.UNRUN).mean())}
-    if store is not None:
-        existing = ZarrStore(Path(store))
+    if target is not None:
+        existing = ZarrStore(target)
         if existing.attrs | as_json(attrs) != existing.attrs:
             existing.add(as_json(attrs))
     return portrait.assign_attrs(attrs)

@@ -7,23 +7,24 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from validation.arguments import Misuse
+from validation.arguments import Misuse, whole
 from validation.executors import Executor, Workers
 from validation.experiment import Experiment, as_experiment, name_experiment
 from validation.plane import Plane
 from validation.progress import Progress
 from validation.provenance import collect_provenance
+from validation.storage.atomic import lock, resolve_target
+from validation.storage.attributes import as_json
 from validation.storage.memory_store import MemoryStore
+from validation.storage.overwriting import restore
 from validation.storage.resume import extend, open_store, select_points
 from validation.storage.tiles import Layout, Status
-from validation.storage.zarr_metadata import as_json
-from validation.storage.zarr_store import StoreReplaced, ZarrStore
+from validation.storage.zarr_store import StoreReplaced, ZarrStore, has_runs
 from validation.sweeping.scheduler import Round
 from validation.user_warnings import warn_user
 
@@ -34,7 +35,8 @@ class TilesFailed(UserWarning):
 
 def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | None = None,
           executor: Executor | Callable[[], Executor] | None = None, progress: bool | Callable[[Progress], None] = False,
-          retry_failed: bool = False, points: np.ndarray | None = None, known: xr.Dataset | None = None) -> xr.Dataset:
+          retry_failed: bool = False, points: np.ndarray | None = None, known: xr.Dataset | None = None,
+          overwrite: bool = False) -> xr.Dataset:
     """Train an experiment over a plane and return its portrait.
 
     Parameters
@@ -50,6 +52,8 @@ def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | 
     retry_failed : whether tiles that failed earlier are measured again.
     points : bool, of the plane's shape: the points to be measured, the others stay unrun; None: all.
     known : without a store, a portrait of what has been measured, on a part of the plane.
+    overwrite : whether a portrait of another experiment or plane in `store` is replaced. It is renamed, and removed when the first
+        tile is written; it is put back if the sweep ends before.
 
     Returns
     -------
@@ -68,21 +72,24 @@ def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | 
     experiment = as_experiment(experiment)
     if not isinstance(plane, Plane):
         raise Misuse(f"plane must be a validation.Plane, not {plane!r}")
+    layout = Layout(plane, experiment.tile, _check_seeds(experiment.seeds))
+    target_path = None if store is None else resolve_target("store", store)
     workers, pending = Workers(executor), {}        # type: ignore[var-annotated]
     # an existing store is opened first: where it is complete, nothing is trained
     unchecked = workers.here
-    if unchecked and (store is None or not Path(store).exists()):
+    if unchecked and (target_path is None or not target_path.exists()):
         experiment.check()
         unchecked = False
     attrs = name_experiment(experiment.describe()) | {"plane": plane.digest} | collect_provenance()
-    layout = Layout(plane, experiment.tile, None if experiment.seeds is None else tuple(int(s) for s in experiment.seeds))
+    opened = False
     try:
         with terminable():
             while True:
-                if store is None:
+                if target_path is None:
                     target: MemoryStore | ZarrStore = MemoryStore(layout, attrs, None if known is None else extend(known, layout))
                 else:
-                    target = open_store(Path(store), layout, as_json(experiment.rules() | attrs))
+                    target = open_store(target_path, layout, as_json(experiment.rules() | attrs), overwrite and not opened)
+                    opened = True
                 try:
                     Round(experiment, layout, points, target, workers, pending, retry_failed, unchecked).measure(progress)
                     return _finish(target, layout, attrs)
@@ -90,8 +97,26 @@ def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | 
                     for future in pending:
                         future.cancel()
                     pending.clear()
+    except BaseException:
+        if opened and overwrite and target_path is not None:
+            with lock(target_path):
+                restore(target_path, has_runs)
+        raise
     finally:
         workers.close(pending)
+
+
+def _check_seeds(seeds: Any) -> tuple[int, ...] | None:
+    """Return the seeds of an experiment that are measured one at a time."""
+    if seeds is None:
+        return None
+    try:
+        found = tuple(whole("seeds", s, least=0) for s in seeds)
+    except TypeError:
+        found = ()
+    if not found or len(set(found)) < len(found):
+        raise Misuse(f"experiment's seeds must be one or more different whole numbers, not {seeds!r}")
+    return found
 
 
 def _finish(store: MemoryStore | ZarrStore, layout: Layout, attrs: dict[str, Any]) -> xr.Dataset:

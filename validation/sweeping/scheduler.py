@@ -17,6 +17,7 @@ from validation.arguments import Misuse
 from validation.executors import Workers, is_worker_loss
 from validation.experiment import Experiment
 from validation.outcome import Outcome
+from validation.portrait import read_failures
 from validation.progress import Progress, bar
 from validation.provenance import collect_provenance
 from validation.storage.chunks import Damaged
@@ -190,7 +191,7 @@ class Round:
         for piece, portrait in zip(pieces, portraits, strict=True):
             for name in values:
                 values[name][..., piece.rows[:, None], piece.columns] = portrait.variables[name].values
-            runs += json.loads(portrait.attrs.get("failures", "[]"))
+            runs += read_failures(portrait.attrs)
         self.store.publish(key, values, _finished_status(values), {"runs": runs} if runs else None)
         self.finished += 1
         self.advance()
@@ -268,6 +269,9 @@ def _record_provenance(store: ZarrStore) -> None:
     """Record in a store's attributes which other revision and versions resume it."""
     here = {k: v for k, v in collect_provenance().items() if k in ("git_revision", "versions")}
     if any(store.attrs.get(k) != v for k, v in here.items()):
-        recorded = json.loads(store.attrs.get("also_measured_by", "[]"))
+        try:
+            recorded = list(json.loads(store.attrs.get("also_measured_by", "[]")))
+        except (TypeError, ValueError, RecursionError):
+            recorded = []
         if here not in recorded:
             store.add({"also_measured_by": json.dumps([*recorded, here])})

@@ -6,14 +6,14 @@ import pickle
 import traceback
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from validation.arguments import Misuse
 from validation.experiment import Experiment
-from validation.portrait import conform
+from validation.portrait import conform_measured
 
 
 class Request(NamedTuple):
@@ -35,7 +35,7 @@ def measure_tiles(experiment: Experiment, requests: Sequence[Request]) -> list[l
     answers = []
     for seed, pieces in requests:
         one = experiment if seed is None else experiment.with_seeds((seed,))
-        answers.append([_check(one.measure(gamma, eta), gamma, eta) for gamma, eta in pieces])
+        answers.append([_measure(one, seed, gamma, eta) for gamma, eta in pieces])
     return answers
 
 
@@ -91,11 +91,15 @@ def _unpack(packed: bytes) -> Experiment:
     return experiment
 
 
-def _check(answer: Any, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
-    portrait = conform(answer)
-    expected = (len(gamma), eta.shape[-1])
-    if (shape := (portrait.sizes["gamma"], portrait.sizes["eta"])) != expected:
-        raise Misuse(f"measure() must return a portrait of the shape {expected} of its arguments, not {shape}")
+def _measure(experiment: Experiment, seed: int | None, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
+    try:
+        answer = experiment.measure(gamma, eta)
+    except SystemExit as error:         # which would end the sweep, or the worker, as if it had been meant
+        raise RuntimeError(f"measure() called sys.exit({error.code!r})") from error
+    portrait = conform_measured(answer, gamma, eta)
+    if seed is not None and (found := portrait["seed"].values.tolist() if "seed" in portrait.dims else None) not in (None, [seed]):
+        raise Misuse(f"measure() must return a portrait of the seed it was given, not of others: seed {seed} was requested, and {found} "
+                     "are in the answer")
     return portrait
 
 

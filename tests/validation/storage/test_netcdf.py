@@ -6,6 +6,7 @@ import xarray as xr
 
 import validation
 from validation import Misuse, Plane
+from validation.experiment import name_experiment
 from validation.portrait import empty
 
 
@@ -14,7 +15,7 @@ def portrait(stagger=False):
                  ("outcome", "final_excess", "tail_excess", "peak_excess", "steps", "rose", "final_accuracy"))
     made["final_excess"].values[0, 0, :2] = [np.inf, 0.25]
     made["rose"].values[1, 2, 3] = True
-    return made.assign_attrs(rho=0.1, steps=1000, eta_max_of="highest", description="{\"γ\": 1}")
+    return made.assign_attrs(rho=0.1, steps=1000, eta_max_of="highest", **name_experiment({"γ": 1}))
 
 
 @pytest.mark.parametrize("stagger", [False, True])
