@@ -3,6 +3,7 @@
 import asyncio
 import re
 import threading
+import time
 import warnings
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -15,8 +16,9 @@ import xarray as xr
 from tests.validation.sweeping.sleepers import PLANE, Sleeper, lines
 from validation import Misuse, Plane, open_portrait, sweep, sweep_status
 from validation.executors import Workers, dask, processes, slurm
-from validation.sweeping.clusters import DaskCluster, DaskTasks, Job
+from validation.sweeping.clusters import DaskCluster, DaskTasks, Job, JobQueue, _is_lost
 from validation.sweeping.run_sweep import TilesFailed
+from validation.sweeping.scheduler import WorkLost
 
 HALF = Plane(PLANE.gamma[:9], PLANE.eta[:20])      # 3 x 5 tiles
 ILL = (PLANE.gamma[3], PLANE.gamma[3])             # one row of five tiles: those with gammas 3 to 5
@@ -114,6 +116,99 @@ def test_work_that_an_executor_never_finishes_is_done_by_another(whole, tmp_path
         same(sweep(Sleeper(), HALF, executor=lambda: next(executors, pool), store=tmp_path / "p.zarr"), whole)
     with pytest.raises(Misuse, match=r"executor broke \(BrokenExecutor: it has no workers left\)"):
         sweep(Sleeper(), HALF, executor=Silent())
+
+
+class Forgetful(ThreadPoolExecutor):
+    """An executor that never does every third piece of work, as a cluster does that loses it with a worker."""
+
+    apart, in_flight = True, 4
+
+    def __init__(self, forgets=lambda count: count % 3 == 0):
+        super().__init__(1)
+        self.forgets, self.count, self.lost_work = forgets, 0, []
+
+    def submit(self, function, *arguments):
+        self.count += 1
+        if self.forgets(self.count):
+            self.lost_work.append(Future())
+            return self.lost_work[-1]
+        return super().submit(function, *arguments)
+
+    def find_lost(self, pending):
+        return [f for f in pending if f in self.lost_work]
+
+
+class Remote:
+    """The same, of another process: it hides that it is made of threads."""
+
+    def __init__(self, *arguments):
+        self.inner = Forgetful(*arguments)
+
+    apart, in_flight = True, 4
+
+    def submit(self, function, *arguments):
+        return self.inner.submit(function, *arguments)
+
+    def find_lost(self, pending):
+        return self.inner.find_lost(pending)
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Lost work is searched for after a fifth of a second."""
+    monkeypatch.setattr("validation.sweeping.scheduler.SILENCE", 0.2)
+    monkeypatch.setattr("validation.sweeping.scheduler.PATIENCE", 0.05)
+
+
+def test_work_that_a_cluster_loses_is_handed_out_again(whole, tmp_path, hasty):
+    with pytest.warns(WorkLost, match=r"pieces of work .* were lost by the cluster, which runs them nowhere; they are handed out again"):
+        same(sweep(Sleeper(), HALF, executor=Remote(), store=tmp_path / "p.zarr"), whole)
+
+
+def test_work_that_is_lost_again_and_again_fails(tmp_path, hasty):
+    with pytest.warns() as warned:
+        plane = Plane(HALF.gamma[:3], HALF.eta[:8])
+        portrait = sweep(Sleeper(), plane, executor=Remote(lambda count: count != 1), store=tmp_path / "p.zarr")
+    assert (portrait["outcome"] == 8).sum() == 12
+    assert "the cluster lost it 6 times" in str(sweep_status(tmp_path / "p.zarr"))
+    assert {w.category for w in warned} == {WorkLost, TilesFailed}
+
+
+def test_a_dask_task_is_lost_where_nobody_has_it():
+    held = {"a": ["x"], "b": ["y"]}
+    for key, state, worker, lost in (("x", "processing", "a", False), ("x", "processing", "b", True), ("x", "processing", "gone", True),
+                                     ("z", "queued", "", False), ("z", "no-worker", "", False), ("z", "memory", "", True),
+                                     ("z", "absent", "", True)):
+        assert _is_lost(key, state, worker, held) is lost
+    assert _is_lost("z", "queued", "", held | {"b": []})
+    assert not _is_lost("z", "queued", "", {})      # without workers there is nobody to hand it to
+
+
+def test_an_idle_dask_cluster_has_lost_what_it_was_never_given(cluster):
+    import distributed
+
+    with distributed.Client(cluster, set_as_default=False) as client:
+        tasks = DaskTasks(client)
+        held, lost = tasks.submit(time.sleep, 1.0), Future()
+        time.sleep(0.3)
+        tasks._tasks[lost] = SimpleNamespace(key="never")
+        assert tasks.find_lost([held, lost]) == [lost]
+        held.result(timeout=20)
+
+
+@pytest.mark.parametrize(("state", "lost"), [("RUNNING", False), ("PENDING", False), ("UNKNOWN", True), ("CANCELLED by 0", True),
+                                             (RuntimeError("no answer"), False)])
+def test_a_job_that_the_queue_does_not_have_is_lost(state, lost):
+    def get_state(job_id, mode):
+        if isinstance(state, Exception):
+            raise state
+        return state
+
+    job = Job(SimpleNamespace(done=lambda: False, job_id="7", watcher=SimpleNamespace(get_state=get_state)))
+    queue = JobQueue.__new__(JobQueue)
+    assert queue.find_lost([job]) == [job] * lost
+    finished = Job(SimpleNamespace(done=lambda: True, job_id="7", watcher=job._job.watcher))
+    assert queue.find_lost([finished]) == []
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,12 +29,25 @@ def restore(path: Path, has_runs: Callable[[Path], bool]) -> bool:
     bool : whether it was put back.
     """
     former, staging = former_path(path), staging_folder(path)
+    recover(path, staging)
     if not former.exists() or (path.exists() and has_runs(path)):
         return False
-    recover(path, staging)
-    if path.exists():
-        staging.mkdir()
-        os.replace(path, staging / "replaced")
+    _remove(path, staging)
     os.replace(former, path)
     recover(path, staging)
     return True
+
+
+def discard(path: Path) -> None:
+    """Remove the portrait that was renamed away, if there is one; to be called under `lock`. What cannot be removed is left."""
+    with contextlib.suppress(OSError):
+        _remove(former_path(path), staging_folder(path))
+        recover(path, staging_folder(path))
+
+
+def _remove(what: Path, staging: Path) -> None:
+    """Move a folder into the staging folder, from where `recover` removes it: under its own name, a half removed one may be restored."""
+    if what.exists():
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        os.replace(what, staging / "replaced")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from validation.storage.atomic import clear_drafts, lock, make_folder, recover, 
 from validation.storage.attributes import as_json
 from validation.storage.files import COMPLETE, open_portrait, refuse_inside_store, refuse_other
 from validation.storage.memory_store import MemoryStore
-from validation.storage.overwriting import former_path, restore
+from validation.storage.overwriting import discard, former_path, restore
 from validation.storage.tiles import Layout, Status, find_absent, locate_points
 from validation.storage.zarr_metadata import read_attrs, write_attrs
 from validation.storage.zarr_store import PROVISIONAL, ZarrStore, has_runs, write_store
@@ -54,8 +53,7 @@ def open_store(path: Path, layout: Layout, attrs: dict[str, Any], overwrite: boo
             restore(path, has_runs)
         if not path.exists() or (overwrite and is_other(path, attrs, layout.plane.digest)):
             former = former_path(path) if path.exists() else None
-            if former is not None:
-                shutil.rmtree(former, ignore_errors=True)       # there only where its removal was cut short
+            discard(path)        # there only where its removal was cut short
             leading = {} if layout.seeds is None else {"seed": list(layout.seeds)}
             write_store(path, empty(layout.plane, leading), layout, as_json(attrs | {PROVISIONAL: 1}), former=former)
             return ZarrStore(path)

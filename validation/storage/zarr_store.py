@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from validation.storage.atomic import lock, replace_path, staging_folder, write_
 from validation.storage.attributes import as_json
 from validation.storage.chunks import Damaged, Field, read_bytes
 from validation.storage.memory_store import MemoryStore, describe_difference
-from validation.storage.overwriting import former_path
+from validation.storage.overwriting import discard
 from validation.storage.tiles import Key, Layout, Status
 from validation.storage.zarr_metadata import ARRAYS, LEDGER, VERSION, create_store, find_missing, read_attrs, silence_zarr, write_attrs
 
@@ -179,7 +178,7 @@ class ZarrStore:
                 self._remember(key, values, status, note, self._version(key))
                 if status != Status.FAILED and not self._published:
                     self._published = True
-                    shutil.rmtree(former_path(self.path), ignore_errors=True)       # which this store was to overwrite
+                    discard(self.path)      # which this store was to overwrite
 
     def verify(self, key: Key) -> None:
         """Read a tile that has a status.

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ PATIENCE = 20.0     # seconds for a scheduler to answer
 TASK = 0.2          # seconds of work that are worth a Dask task; no more than that is lost with a worker
 MOST = 16           # tiles a task
 CHECK = 5.0         # seconds between two checks of a cluster's workers
+HELD = ("PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "REQUEUE", "RESIZING", "SUSPENDED", "STAGE_OUT", "SIGNALING", "STOPPED", "READY")
 ABSENCE = 60.0      # seconds without any worker after which a cluster of this machine is replaced
 
 
@@ -30,6 +31,7 @@ class DaskTasks:
         self._client = client
         self._checked = -CHECK
         self._threads = 1
+        self._tasks: dict[Future[Any], Any] = {}
         self.batch = 1
 
     @property
@@ -47,7 +49,28 @@ class DaskTasks:
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Submit a task."""
         task = self._client.submit(function, *arguments, pure=False)
-        return asyncio.run_coroutine_threadsafe(self._fetch(task), self._client.loop.asyncio_loop)
+        future = asyncio.run_coroutine_threadsafe(self._fetch(task), self._client.loop.asyncio_loop)
+        self._tasks = {f: t for f, t in self._tasks.items() if not f.done()} | {future: task}
+        return future
+
+    def find_lost(self, pending: Collection[Any]) -> list[Any]:
+        """Return the futures whose tasks nobody runs: the scheduler does not have them, or its workers do not have what it sent them.
+
+        A worker that is killed while it connects, or while a task is on its way, can leave a task that the scheduler takes for
+        running, or that waits in a queue without anything that would empty it.
+        """
+        keys = {self._tasks[f].key: f for f in pending if f in self._tasks}
+        try:
+            query = asyncio.run_coroutine_threadsafe(self._query(list(keys)), self._client.loop.asyncio_loop)
+            states, held = query.result(timeout=PATIENCE)
+        except Exception:       # the cluster is changing, or a worker does not answer: the next query may succeed
+            return []
+        return [future for key, future in keys.items() if _is_lost(key, *states.get(key, ("absent", "")), held)]
+
+    async def _query(self, keys: list[str]) -> tuple[dict[str, tuple[str, str]], dict[str, list[str]]]:
+        """Return where the scheduler takes tasks to be, and what each worker has."""
+        states = await self._client.run_on_scheduler(_find_states, keys=keys)
+        return states, await self._client.run(_list_tasks, on_error="ignore")
 
     async def _fetch(self, task: Any) -> Any:
         """Wait for a task and return its result.
@@ -74,6 +97,28 @@ class DaskTasks:
 
     def _replace_missing(self) -> None:
         """Start workers in the place of missing ones, where that is up to this process."""
+
+
+def _list_tasks(dask_worker: Any) -> list[str]:
+    """Return the keys of the tasks that a worker runs or is to run."""
+    if dask_worker.status.name != "running":
+        return [dask_worker.status.name]        # it takes no tasks, and is not idle
+    return [str(key) for key, task in dask_worker.state.tasks.items() if task.state not in ("memory", "released", "forgotten", "error")]
+
+
+def _find_states(dask_scheduler: Any, keys: list[str]) -> dict[str, tuple[str, str]]:
+    """Return what the scheduler takes the state of tasks to be, and the address of the worker that runs each."""
+    tasks = {key: dask_scheduler.tasks[key] for key in keys if key in dask_scheduler.tasks}
+    return {key: (task.state, task.processing_on.address if task.processing_on else "") for key, task in tasks.items()}
+
+
+def _is_lost(key: str, state: str, worker: str, held: dict[str, list[str]]) -> bool:
+    """Return whether a task is nowhere: absent, done without an answer, with a worker that does not have it, or queued beside idle ones."""
+    if state == "processing":
+        return key not in held.get(worker, [])
+    if state in ("queued", "no-worker", "waiting"):
+        return any(not tasks for tasks in held.values())
+    return True
 
 
 class DaskCluster(DaskTasks):
@@ -162,6 +207,10 @@ class JobQueue:
         self._jobs = [j for j in self._jobs if not j.done()] + [job]
         return job
 
+    def find_lost(self, pending: Collection[Any]) -> list[Any]:
+        """Return the jobs that are not done and that the queue does not have, neither running nor waiting."""
+        return [job for job in pending if isinstance(job, Job) and not job.done() and not job.is_held()]
+
     def close(self) -> None:
         """Cancel the jobs that are not done."""
         for job in self._jobs:
@@ -176,6 +225,14 @@ class Job:
     def __init__(self, job: Any) -> None:
         self._job = job
         self.done: Callable[[], bool] = job.done
+
+    def is_held(self) -> bool:
+        """Return whether the queue has it; a queue that does not answer may."""
+        try:
+            state = str(self._job.watcher.get_state(self._job.job_id, mode="force")).upper()
+        except Exception:
+            return True
+        return state.startswith(HELD)
 
     def cancel(self) -> None:
         """Cancel it."""

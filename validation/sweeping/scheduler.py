@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import time
@@ -30,11 +31,18 @@ from validation.user_warnings import warn_user
 TRIES = 2            # a tile fails when it has raised so often
 DEATHS = 3           # and when so many workers have died of it alone
 VAIN = 10            # deaths of workers before any tile is done, after which the sweep ends
+LOSSES = 5           # and when a cluster has lost it more often than that
+SILENCE = 10.0       # seconds without any result before lost work is searched for, at least,
+MANY = 5             # and so many times the median time of a piece of work; as often in that time it is searched for
 PATIENCE = 1.0       # seconds between two checks of the workers
 
 
 class TilesDamaged(UserWarning):
     """Some tiles of a store are damaged; they are measured again."""
+
+
+class WorkLost(UserWarning):
+    """A cluster has lost pieces of work, without a word; they are handed out again."""
 
 
 class Round:
@@ -53,6 +61,10 @@ class Round:
         self.finished = self.died = 0
         self.retried: set[Key] = set()
         self.submitted: dict[Any, float] = {}
+        self.durations: deque[float] = deque(maxlen=64)      # of pieces of work, in seconds
+        self.arrived = self.queried = time.monotonic()       # the last result, and the last query for lost work
+        self.suspected: set[Any] = set()
+        self.handed_out: Counter[Key] = Counter()
 
     def measure(self, progress: bool | Callable[[Progress], None]) -> None:
         """Measure until nothing is left; on an interrupt, write what is finished."""
@@ -81,6 +93,7 @@ class Round:
                     for future in [f for f in self.pending if f.done() and not _has_result(f)]:
                         if future in self.pending:      # else it was lost with another
                             self._receive(future, self.pending.pop(future))
+                    self._hand_out_lost()
                     if self.pending and self.workers.lost:
                         self._requeue(BrokenExecutor("it has no workers left"), [])
             except KeyboardInterrupt:
@@ -176,7 +189,9 @@ class Round:
                 raise
             self._requeue(error, batch)
             return
-        self.workers.record_time(time.monotonic() - self.submitted.pop(future, time.monotonic()), len(batch))
+        self.arrived = time.monotonic()
+        self.durations.append(self.arrived - self.submitted.pop(future, self.arrived))
+        self.workers.record_time(self.durations[-1], len(batch))
         for (key, pieces), answer in zip(batch, answers, strict=True):
             if isinstance(answer, Raised):
                 self._retry(key, answer)
@@ -195,6 +210,37 @@ class Round:
         self.store.publish(key, values, _finished_status(values), {"runs": runs} if runs else None)
         self.finished += 1
         self.advance()
+
+    def _hand_out_lost(self) -> None:
+        """Hand out again what the executor no longer holds, after nothing has arrived for many times the usual time of a piece of work.
+
+        Two queries in a row must find a piece of work lost: between them it may have gone from one place to another.
+        """
+        now, silence = time.monotonic(), SILENCE
+        if self.durations:
+            silence = max(silence, MANY * sorted(self.durations)[len(self.durations) // 2])
+        if not self.pending or now - self.arrived < silence or now - self.queried < silence / MANY:
+            return
+        found = set(self.workers.find_lost(list(self.pending)))
+        self.queried = time.monotonic()
+        lost, self.suspected = [f for f in self.pending if f in found & self.suspected], found
+        if not lost:
+            return
+        keys = [key for future in lost for key, _ in self.pending[future]]
+        warn_user(f"{len(lost)} pieces of work ({len(keys)} tiles) were lost by the cluster, which runs them nowhere; they are handed out "
+                  "again", WorkLost)
+        for future in lost:
+            self.submitted.pop(future, None)
+            batch = self.pending.pop(future)
+            with contextlib.suppress(Exception):
+                future.cancel()
+            for key, _ in batch:
+                self.handed_out[key] += 1
+                if self.handed_out[key] > LOSSES:
+                    self._fail(key, f"the cluster lost it {self.handed_out[key]} times")
+                else:
+                    self.waiting.append(key)
+        self.arrived = time.monotonic()
 
     def _retry(self, key: Key, raised: Raised) -> None:
         """Put a tile that raised back into the queue, or fail it after `TRIES` attempts."""

@@ -35,6 +35,7 @@ from validation.portrait import REQUIRED
 from validation.storage.observations import open_observables, save_observables
 
 SMALL = Plane(PLANE.gamma[:6], PLANE.eta[:8])           # 2 x 2 tiles
+ONE = Plane(PLANE.gamma[:3], PLANE.eta[:4])             # one
 LARGER = Plane(PLANE.gamma[:9], PLANE.eta[:8])          # 3 x 2
 NAME = "p.zarr"
 
@@ -181,8 +182,8 @@ def replaced(folder: Path) -> Any:
     return save_portrait(portrait_of(2), folder / NAME, overwrite=True)
 
 
-def overwritten(folder: Path, experiment: Any = None, **options: Any) -> Any:
-    return SweepOptions(overwrite=True, **options).run(experiment or Sleeper(scale=2), SMALL, folder / NAME, False)
+def overwritten(folder: Path, experiment: Any = None, plane: Plane = SMALL, **options: Any) -> Any:
+    return SweepOptions(overwrite=True, **options).run(experiment or Sleeper(scale=2), plane, folder / NAME, False)
 
 
 def measured(experiment: Any, name: str | None = NAME, **more: Any) -> Callable[[Path], Any]:
@@ -490,15 +491,15 @@ def test_a_portrait_renamed_away_by_a_killed_sweep_is_put_back(tmp_path, then):
 CALLS = [(os, "replace"), (os, "mkdir"), (shutil, "rmtree"), (os, "unlink"), (os, "rmdir")]
 
 
-@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
-@pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
-@pytest.mark.parametrize("late", [False, True], ids=["before the call", "after the call"])
-@pytest.mark.parametrize("act", [replaced, overwritten, lambda f: sweep(Sleeper(), LARGER, store=f / NAME)],
+@pytest.mark.parametrize(("error", "lasting", "late"), [
+    (OSError(5, "Input/output error"), False, False), (OSError(5, "Input/output error"), True, False), (KeyboardInterrupt(), False, True)],
+    ids=["an error", "an error from then on", "Ctrl-C after the call"])
+@pytest.mark.parametrize("act", [lambda f: save_portrait(portrait_of(2, ONE), f / NAME, overwrite=True),
+                                 lambda f: overwritten(f, plane=ONE), lambda f: sweep(Sleeper(), SMALL, store=f / NAME)],
                          ids=["save_portrait", "overwriting sweep", "growing store"])
 def test_nothing_is_lost_by_an_error_at_any_call(tmp_path, error, lasting, late, act):
     """Every call of the system that renames or removes fails in turn; afterwards the old runs or the new ones can be opened."""
-    old, count = portrait_of(), 0
-    new = [portrait_of(2), portrait_of(plane=LARGER)]
+    old, new = portrait_of(plane=ONE), [portrait_of(2, ONE), portrait_of()]
     for fails in range(200):
         folder = tmp_path / str(fails)
         folder.mkdir()
