@@ -180,11 +180,11 @@ class Workers:
         time.sleep(min(patience, POLL))
         return [f for f in pending if f.done()]
 
-    def find_lost(self, pending: Collection[Any]) -> list[Any]:
+    def find_losses(self, pending: Collection[Any]) -> list[Any]:
         """Return the futures that the executor no longer holds, so that they never end; none where it cannot be queried."""
-        if not hasattr(self._executor, "find_lost"):
+        if not hasattr(self._executor, "find_losses"):
             return []
-        return list(self._executor.find_lost(pending))
+        return list(self._executor.find_losses(pending))
 
     def renew(self) -> bool:
         """Replace an executor that broke; return False if it cannot be replaced."""

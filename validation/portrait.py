@@ -87,7 +87,7 @@ def rates(portrait: xr.Dataset) -> np.ndarray:
     return np.broadcast_to(portrait["eta"].values, (portrait.sizes["gamma"], portrait.sizes["eta"]))
 
 
-def conform_measured(measured: Any, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
+def conform_answer(measured: Any, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
     """Return what an experiment has measured, with its dims in order.
 
     Raises

@@ -9,7 +9,7 @@ from validation.arguments import Misuse
 from validation.edges import Row, Rules, rows
 from validation.experiment import Experiment
 from validation.outcome import Outcome
-from validation.portrait import conform_measured, rates
+from validation.portrait import conform_answer, rates
 
 SAME = 1e-12         # relative distance below which two gammas are one
 _ROUND = 1e-9        # relative: rates that were computed in different ways
@@ -27,7 +27,7 @@ class Runs:
 
     def add(self, which: np.ndarray, eta: np.ndarray) -> None:
         """Measure `eta` (k, m), increasing along m, at the gammas of the indices `which` (k,), increasing."""
-        portrait = conform_measured(self.experiment.measure(self.gamma[which], eta), self.gamma[which], eta)
+        portrait = conform_answer(self.experiment.measure(self.gamma[which], eta), self.gamma[which], eta)
         self.count += eta.size * int(np.prod([portrait.sizes[d] for d in portrait["outcome"].dims[:-2]]) or 1)
         self._insert(which, eta, portrait, np.ones(eta.shape, bool))
 

@@ -16,7 +16,7 @@ import xarray as xr
 from tests.validation.sweeping.sleepers import PLANE, Sleeper, lines
 from validation import Misuse, Plane, open_portrait, sweep, sweep_status
 from validation.executors import Workers, dask, processes, slurm
-from validation.sweeping.clusters import DaskCluster, DaskTasks, Job, JobQueue, _is_lost
+from validation.sweeping.clusters import DaskCluster, DaskTasks, Job, JobQueue, _is_nowhere
 from validation.sweeping.run_sweep import TilesFailed
 from validation.sweeping.scheduler import WorkLost
 
@@ -134,7 +134,7 @@ class Forgetful(ThreadPoolExecutor):
             return self.lost_work[-1]
         return super().submit(function, *arguments)
 
-    def find_lost(self, pending):
+    def find_losses(self, pending):
         return [f for f in pending if f in self.lost_work]
 
 
@@ -149,8 +149,8 @@ class Remote:
     def submit(self, function, *arguments):
         return self.inner.submit(function, *arguments)
 
-    def find_lost(self, pending):
-        return self.inner.find_lost(pending)
+    def find_losses(self, pending):
+        return self.inner.find_losses(pending)
 
 
 @pytest.fixture
@@ -166,8 +166,8 @@ def test_work_that_a_cluster_loses_is_handed_out_again(whole, tmp_path, hasty):
 
 
 def test_work_that_is_lost_again_and_again_fails(tmp_path, hasty):
+    plane = Plane(HALF.gamma[:3], HALF.eta[:8])         # two tiles, the second of which never arrives
     with pytest.warns() as warned:
-        plane = Plane(HALF.gamma[:3], HALF.eta[:8])
         portrait = sweep(Sleeper(), plane, executor=Remote(lambda count: count != 1), store=tmp_path / "p.zarr")
     assert (portrait["outcome"] == 8).sum() == 12
     assert "the cluster lost it 6 times" in str(sweep_status(tmp_path / "p.zarr"))
@@ -179,9 +179,9 @@ def test_a_dask_task_is_lost_where_nobody_has_it():
     for key, state, worker, lost in (("x", "processing", "a", False), ("x", "processing", "b", True), ("x", "processing", "gone", True),
                                      ("z", "queued", "", False), ("z", "no-worker", "", False), ("z", "memory", "", True),
                                      ("z", "absent", "", True)):
-        assert _is_lost(key, state, worker, held) is lost
-    assert _is_lost("z", "queued", "", held | {"b": []})
-    assert not _is_lost("z", "queued", "", {})      # without workers there is nobody to hand it to
+        assert _is_nowhere(key, state, worker, held) is lost
+    assert _is_nowhere("z", "queued", "", held | {"b": []})
+    assert not _is_nowhere("z", "queued", "", {})      # without workers there is nobody to hand it to
 
 
 def test_an_idle_dask_cluster_has_lost_what_it_was_never_given(cluster):
@@ -192,7 +192,7 @@ def test_an_idle_dask_cluster_has_lost_what_it_was_never_given(cluster):
         held, lost = tasks.submit(time.sleep, 1.0), Future()
         time.sleep(0.3)
         tasks._tasks[lost] = SimpleNamespace(key="never")
-        assert tasks.find_lost([held, lost]) == [lost]
+        assert tasks.find_losses([held, lost]) == [lost]
         held.result(timeout=20)
 
 
@@ -206,9 +206,9 @@ def test_a_job_that_the_queue_does_not_have_is_lost(state, lost):
 
     job = Job(SimpleNamespace(done=lambda: False, job_id="7", watcher=SimpleNamespace(get_state=get_state)))
     queue = JobQueue.__new__(JobQueue)
-    assert queue.find_lost([job]) == [job] * lost
+    assert queue.find_losses([job]) == [job] * lost
     finished = Job(SimpleNamespace(done=lambda: True, job_id="7", watcher=job._job.watcher))
-    assert queue.find_lost([finished]) == []
+    assert queue.find_losses([finished]) == []
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ class DaskTasks:
         self._tasks = {f: t for f, t in self._tasks.items() if not f.done()} | {future: task}
         return future
 
-    def find_lost(self, pending: Collection[Any]) -> list[Any]:
+    def find_losses(self, pending: Collection[Any]) -> list[Any]:
         """Return the futures whose tasks nobody runs: the scheduler does not have them, or its workers do not have what it sent them.
 
         A worker that is killed while it connects, or while a task is on its way, can leave a task that the scheduler takes for
@@ -62,10 +62,10 @@ class DaskTasks:
         keys = {self._tasks[f].key: f for f in pending if f in self._tasks}
         try:
             query = asyncio.run_coroutine_threadsafe(self._query(list(keys)), self._client.loop.asyncio_loop)
-            states, held = query.result(timeout=PATIENCE)
+            states, tasks_at = query.result(timeout=PATIENCE)
         except Exception:       # the cluster is changing, or a worker does not answer: the next query may succeed
             return []
-        return [future for key, future in keys.items() if _is_lost(key, *states.get(key, ("absent", "")), held)]
+        return [future for key, future in keys.items() if _is_nowhere(key, *states.get(key, ("absent", "")), tasks_at)]
 
     async def _query(self, keys: list[str]) -> tuple[dict[str, tuple[str, str]], dict[str, list[str]]]:
         """Return where the scheduler takes tasks to be, and what each worker has."""
@@ -112,12 +112,12 @@ def _find_states(dask_scheduler: Any, keys: list[str]) -> dict[str, tuple[str, s
     return {key: (task.state, task.processing_on.address if task.processing_on else "") for key, task in tasks.items()}
 
 
-def _is_lost(key: str, state: str, worker: str, held: dict[str, list[str]]) -> bool:
+def _is_nowhere(key: str, state: str, worker: str, tasks_at: dict[str, list[str]]) -> bool:
     """Return whether a task is nowhere: absent, done without an answer, with a worker that does not have it, or queued beside idle ones."""
     if state == "processing":
-        return key not in held.get(worker, [])
+        return key not in tasks_at.get(worker, [])
     if state in ("queued", "no-worker", "waiting"):
-        return any(not tasks for tasks in held.values())
+        return any(not tasks for tasks in tasks_at.values())
     return True
 
 
@@ -207,9 +207,9 @@ class JobQueue:
         self._jobs = [j for j in self._jobs if not j.done()] + [job]
         return job
 
-    def find_lost(self, pending: Collection[Any]) -> list[Any]:
+    def find_losses(self, pending: Collection[Any]) -> list[Any]:
         """Return the jobs that are not done and that the queue does not have, neither running nor waiting."""
-        return [job for job in pending if isinstance(job, Job) and not job.done() and not job.is_held()]
+        return [job for job in pending if isinstance(job, Job) and not job.done() and not job.is_in_queue()]
 
     def close(self) -> None:
         """Cancel the jobs that are not done."""
@@ -226,7 +226,7 @@ class Job:
         self._job = job
         self.done: Callable[[], bool] = job.done
 
-    def is_held(self) -> bool:
+    def is_in_queue(self) -> bool:
         """Return whether the queue has it; a queue that does not answer may."""
         try:
             state = str(self._job.watcher.get_state(self._job.job_id, mode="force")).upper()

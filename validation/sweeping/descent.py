@@ -12,7 +12,7 @@ from validation.arguments import Misuse, axis, between, whole
 from validation.experiment import Experiment, as_experiment, name_experiment
 from validation.outcome import Outcome
 from validation.plane import Plane
-from validation.portrait import conform_measured, empty_like, read_failures
+from validation.portrait import conform_answer, empty_like, read_failures
 from validation.progress import bar
 from validation.provenance import collect_provenance
 from validation.storage.memory_store import describe_difference
@@ -65,7 +65,7 @@ def descend(experiment: Experiment, gamma: ArrayLike, eta: tuple[float, float] =
             for wide in np.unique(width[width > 0]):
                 which, rows = np.flatnonzero(width == wide), slice(position - wide, position)
                 part, etas = plane.gamma[which], plane.eta[rows]
-                tile = conform_measured(experiment.measure(part, etas), part, etas)
+                tile = conform_answer(experiment.measure(part, etas), part, etas)
                 if portrait is None:
                     portrait = empty_like(plane, tile).assign_attrs(tile.attrs)
                     threshold = _rho(tile) if rho is None else rho

@@ -93,7 +93,7 @@ class Round:
                     for future in [f for f in self.pending if f.done() and not _has_result(f)]:
                         if future in self.pending:      # else it was lost with another
                             self._receive(future, self.pending.pop(future))
-                    self._hand_out_lost()
+                    self._hand_out_again()
                     if self.pending and self.workers.lost:
                         self._requeue(BrokenExecutor("it has no workers left"), [])
             except KeyboardInterrupt:
@@ -211,7 +211,7 @@ class Round:
         self.finished += 1
         self.advance()
 
-    def _hand_out_lost(self) -> None:
+    def _hand_out_again(self) -> None:
         """Hand out again what the executor no longer holds, after nothing has arrived for many times the usual time of a piece of work.
 
         Two queries in a row must find a piece of work lost: between them it may have gone from one place to another.
@@ -221,7 +221,7 @@ class Round:
             silence = max(silence, MANY * sorted(self.durations)[len(self.durations) // 2])
         if not self.pending or now - self.arrived < silence or now - self.queried < silence / MANY:
             return
-        found = set(self.workers.find_lost(list(self.pending)))
+        found = set(self.workers.find_losses(list(self.pending)))
         self.queried = time.monotonic()
         lost, self.suspected = [f for f in self.pending if f in found & self.suspected], found
         if not lost:

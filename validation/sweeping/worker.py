@@ -13,7 +13,7 @@ import xarray as xr
 
 from validation.arguments import Misuse
 from validation.experiment import Experiment
-from validation.portrait import conform_measured
+from validation.portrait import conform_answer
 
 
 class Request(NamedTuple):
@@ -96,7 +96,7 @@ def _measure(experiment: Experiment, seed: int | None, gamma: np.ndarray, eta: n
         answer = experiment.measure(gamma, eta)
     except SystemExit as error:         # which would end the sweep, or the worker, as if it had been meant
         raise RuntimeError(f"measure() called sys.exit({error.code!r})") from error
-    portrait = conform_measured(answer, gamma, eta)
+    portrait = conform_answer(answer, gamma, eta)
     if seed is not None and (found := portrait["seed"].values.tolist() if "seed" in portrait.dims else None) not in (None, [seed]):
         raise Misuse(f"measure() must return a portrait of the seed it was given, not of others: seed {seed} was requested, and {found} "
                      "are in the answer")

@@ -305,7 +305,7 @@ EXPERIMENTS += [
       for where in (NAME, None) for seeds in ((), (1, 1), ("a",), (0.5,), 3)],
     Case("a seed other than the requested one", nothing,
          measured(Altered(seeds=(0, 1), with_seeds=lambda s: Altered(lambda p: p.expand_dims(seed=[9])))),
-         "of the seed it was given, not of others: seed 0 was requested, and .9. are in the answer", blank_store),
+         "of the seed it was given, not of others: seed [01] was requested, and .9. are in the answer", blank_store),
     Case("sys.exit() without a store", nothing, measured(Altered(lambda p: sys.exit(3)), None), r"measure\(\) called sys.exit\(3\)"),
 ]
 

@@ -46,7 +46,7 @@ def test_a_portrait_is_replaced_only_with_overwrite_and_other_files_never(tmp_pa
 def test_a_cut_or_foreign_file_is_refused(tmp_path):
     path = validation.save_portrait(portrait(), tmp_path / "p.nc")
     path.write_bytes(path.read_bytes()[:400])
-    with pytest.raises(Misuse, match="cannot be read"):
+    with pytest.raises(Misuse, match="is damaged: its bytes do not have the checksum"):
         validation.open_portrait(path)
     xr.Dataset({"a": ("b", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="scipy")
     with pytest.raises(Misuse, match="dim 'gamma'"):
