@@ -107,6 +107,15 @@ def test_judge_exits_with_1_where_a_verdict_is_contradicted(written, tmp_path, c
     assert "CONTRADICTED" in capsys.readouterr().out
 
 
+def test_judge_writes_nothing_into_a_store(written, capsys):
+    store = written / "one-L5-mse-sgd-T1000.zarr"
+    before = sorted(store.rglob("*"))
+    for out in (store, store / "judged"):
+        assert run("judge", store, "--out", out) == 2
+        assert "out must be outside of stores" in capsys.readouterr().err
+    assert sorted(store.rglob("*")) == before
+
+
 def test_judge_leaves_no_folder_behind_when_it_refuses(tmp_path, capsys):
     from toymodels import OneParameter
     from validation import Plane, save_portrait, sweep

@@ -32,6 +32,7 @@ from validation.cli_options import SweepOptions
 from validation.experiment import name_experiment
 from validation.outcome import Outcome
 from validation.portrait import REQUIRED
+from validation.storage.files import check_writable
 from validation.storage.observations import open_observables, save_observables
 
 SMALL = Plane(PLANE.gamma[:6], PLANE.eta[:8])           # 2 x 2 tiles
@@ -360,6 +361,8 @@ LINKS = [Case(f"{what} at a link to itself", lambda f: (f / "loop").symlink_to("
               "cannot be reached: |something else|nothing at") for what, act in ACTS.items()]
 
 INSIDE = [
+    Case("results written into a store", stored, lambda f: check_writable(f / NAME), "out must be outside of stores"),
+    Case("results written below a saved portrait", saved, lambda f: check_writable(f / NAME / "a" / "b"), "out must be outside of stores"),
     Case("a portrait saved into a store", stored, lambda f: save_portrait(portrait_of(), f / NAME / "q.nc"), "outside of stores"),
     Case("a sweep into a store", stored, lambda f: sweep(Sleeper(), SMALL, store=f / NAME / "deeper" / "q.zarr"), "outside of stores"),
 ]
