@@ -134,8 +134,8 @@ def measure_pieces(pieces: Sequence[Piece], folder: Path, device: str, minutes: 
 
     A piece that fails does not stop the others; its traceback is printed.
     """
-    if not minutes > 0:
-        raise Misuse(f"minutes must be a number above zero, not {minutes!r}")
+    if not minutes >= 0:
+        raise Misuse(f"minutes must be a number of at least zero, not {minutes!r}")
     end, succeeded = time.monotonic() + 60 * minutes, True
     for number, piece in enumerate(pieces, start=1):
         try:

@@ -71,7 +71,7 @@ REFUSED = [
     ("predict --rho 2", "rho"),
     ("predict --derive", "derive needs a model"),
     ("campaign --dry-run --minutes nan", "minutes"),
-    ("campaign --dry-run --minutes 0", "minutes"),
+    ("campaign --dry-run --minutes -1", "minutes"),
     ("campaign --dry-run --only zzz", "zzz"),
 ]
 

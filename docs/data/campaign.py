@@ -49,8 +49,8 @@ def campaign(scale: str = "full", device: str = "auto", data: Path | None = None
     """Run the campaign or print its estimates; return the exit code. The arguments are those of the command line."""
     from deepnets.device import as_device
 
-    if not minutes > 0:
-        raise Misuse(f"minutes must be a number above zero, not {minutes!r}")
+    if not minutes >= 0:
+        raise Misuse(f"minutes must be a number of at least zero, not {minutes!r}")
     no_gpu = dry_run and device == "auto" and as_device(device) == "cpu"
     device, folder = as_device(device), out or HERE / "campaign"
     try:
