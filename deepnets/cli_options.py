@@ -26,7 +26,7 @@ NETWORKS: dict[str, dict[str, int]] = {
     "vit": {"width": 16, "blocks": 2, "heads": 2, "patch": 4},
     "transformer": {"width": 32, "blocks": 2, "heads": 2},
 }
-LARGEST, DEEPEST, FINEST = 2**20, 1000, 1000      # width, dim and batch; depth and blocks; points per decade
+LARGEST, WIDEST, DEEPEST, FINEST = 2**30, 2**20, 1000, 1000      # width; dim; depth and blocks; points per decade
 SYNTHETIC: dict[str, tuple[int, ...]] = {"single-index": (2,), "multi-index": (), "teacher": ()}     # the arguments after dim
 FROM_FILES = ("fashion-mnist", "mnist", "mnist-1m", "cifar5m", "cifar10", "tiny-imagenet", "text")
 SCALELESS = ("signsgd", "adam", "adamw", "lion", "muon")      # optimizers whose steps have no scale of the gradient
@@ -140,7 +140,7 @@ class DeepOptions:
         if self.dim is not None:
             if self.task not in SYNTHETIC:
                 raise Misuse(f"dim is for the synthetic tasks ({', '.join(SYNTHETIC)}), not for {self.task}")
-            whole("dim", self.dim, most=LARGEST)
+            whole("dim", self.dim, most=WIDEST)
         if (self.task == "text") != (self.network == "transformer"):
             raise Misuse(f"the network transformer and the task text need each other; {self.network} with {self.task} was given")
         if self.task == "text" and (self.data is None or self.loss != "cross_entropy"):
@@ -149,7 +149,6 @@ class DeepOptions:
         if self.tolerance is not None:
             between("tolerance", self.tolerance, 0, np.inf)
         whole("per_decade", self.per_decade, most=FINEST)
-        whole("batch_size", self.batch_size, most=LARGEST)
         check_range("gamma", self.gamma)
         if self.eta is not None:
             check_range("eta", self.eta)

@@ -25,6 +25,8 @@ from validation.storage.files import open_portrait, save_portrait
 from validation.storage.netcdf import read_netcdf, write_netcdf
 from validation.storage.observations import rename_variables
 
+PIECE = "piece_digest"     # the attribute; "digest" is that of a portrait's experiment
+
 
 @dataclass(frozen=True)
 class Part:
@@ -82,7 +84,7 @@ class Piece:
             begin = time.perf_counter()
             data = part.measure()
             seconds = time.perf_counter() - begin
-            attrs = collect_provenance() | describe_device(device) | {"seconds": seconds, "digest": self.digest}
+            attrs = collect_provenance() | describe_device(device) | {"seconds": seconds, PIECE: self.digest}
             write_data(data.assign_attrs(attrs), self._path(folder, part))
             yield f"{self.name}, {part.name}: {seconds:.1f} s"
         if not self.is_complete(folder):
@@ -92,7 +94,7 @@ class Piece:
         paths = [self._path(folder, p) for p in self.parts]
         parts = [read_data(path) for path in paths]
         whole = parts[0] if len(parts) == 1 else xr.concat(parts, self.along, combine_attrs="override", join="outer")
-        whole.attrs |= {**self.attrs, "digest": self.digest, "seconds": sum(p.attrs["seconds"] for p in parts),
+        whole.attrs |= {**self.attrs, PIECE: self.digest, "seconds": sum(p.attrs["seconds"] for p in parts),
                         "peak_memory": max(p.attrs["peak_memory"] for p in parts)}
         write_data(whole, folder / f"{self.name}.nc")
         for path in paths:
@@ -106,7 +108,7 @@ class Piece:
             return False
         try:
             with xr.open_dataset(path, engine="scipy") as data:
-                return bool(data.attrs.get("digest") == self.digest)
+                return self.digest in (data.attrs.get(PIECE), data.attrs.get("digest"))      # the latter in files written before
         except Exception as error:        # scipy and xarray raise many kinds of errors on a broken file
             raise Misuse(f"{path} cannot be read ({type(error).__name__}); move it away to measure it again") from error
 

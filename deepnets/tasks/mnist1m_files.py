@@ -45,8 +45,8 @@ def write_shard(folder: str | os.PathLike[str], number: int, x: np.ndarray, y: n
         raise Misuse(f"x must be uint8 (n, {SIDE}, {SIDE}) and y (n,), n at least 1, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
     y = as_labels(y, CLASSES, "y").astype(np.uint8)
     path = shard_path(folder, number)
-    with replace_path(path) as draft:
-        np.savez(draft, x=x, y=y)
+    with replace_path(path) as draft, draft.open("wb") as file:        # a path without the ending would get it
+        np.savez(file, x=x, y=y)
     return path
 
 

@@ -33,7 +33,7 @@ def test_an_interrupted_piece_resumes_and_a_complete_one_is_not_measured_again(t
     assert list(piece.run(tmp_path, "cpu")) == []
     with xr.open_dataset(tmp_path / "a-counted.nc", engine="scipy") as data:
         assert data.x.values.tolist() == [1.0, 2.0]
-        assert {"device", "driver", "versions", "git_revision", "seconds", "peak_memory", "digest", "figure"} <= set(data.attrs)
+        assert {"device", "driver", "versions", "git_revision", "seconds", "peak_memory", "piece_digest", "figure"} <= set(data.attrs)
     assert not list((tmp_path / ".parts").iterdir())
 
 

@@ -1,5 +1,7 @@
 """The kernels against 50-digit arithmetic and against plain numpy."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -127,7 +129,9 @@ def test_a_kernel_is_compiled_where_numba_finds_no_folder_for_its_cache(monkeypa
 
     for kind in (caching.CacheImpl, *caching.CacheImpl.__subclasses__()):
         monkeypatch.setattr(kind, "_locator_classes", [])
-    assert compile_kernel(lambda x: x + 1.0)(1.0) == 2.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)      # once in a process
+        assert compile_kernel(lambda x: x + 1.0)(1.0) == 2.0
 
 
 def _compile_functions():
