@@ -287,7 +287,9 @@ def run(words: list[str] | None = None) -> int:
     except BrokenPipeError:
         return DONE         # nobody reads what is left to print
     except Exception as error:
-        if isinstance(error, OSError) and _is_of_a_stream(error):
+        from validation.reporting.streams import is_of_a_stream
+
+        if isinstance(error, OSError) and is_of_a_stream(error):
             print(f"lazyrich: the output could not be written: {error.strerror}", file=sys.stderr)
             return MISUSE
         # recognised by its name, so that `lazyrich --help` need not import the module that defines it
@@ -303,12 +305,6 @@ def run(words: list[str] | None = None) -> int:
         print("lazyrich: internal error, please report it with the traceback above", file=sys.stderr)
         return BUG
     return result if isinstance(result, int) else DONE
-
-
-def _is_of_a_stream(error: OSError) -> bool:
-    from validation.reporting.streams import is_of_a_stream
-
-    return is_of_a_stream(error)
 
 
 def _missing_library(error: BaseException | None) -> str | None:

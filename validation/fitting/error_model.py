@@ -76,19 +76,24 @@ class Mixture:
         return abs(2 * self.below(0.0) - 1)
 
 
-@lru_cache(maxsize=256)
-def _correlations(places: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inverse of ``rho^|i-j|`` for every rho, (K, n, n), and the logarithm of its determinant, (K,)."""
+def _correlate(places: tuple[float, ...]) -> np.ndarray:
+    """Return ``rho^|i-j|`` for every rho, (K, n, n)."""
     x = np.array(places)
     apart = np.abs(x[:, None] - x) / np.mean(np.diff(x))
-    matrices = np.stack([rho**apart if rho else np.eye(x.size) for rho in RHO])
+    return np.stack([rho**apart if rho else np.eye(x.size) for rho in RHO])
+
+
+@lru_cache(maxsize=256)
+def _inverses(places: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the inverse of ``rho^|i-j|`` for every rho, (K, n, n), and the logarithm of its determinant, (K,)."""
+    matrices = _correlate(places)
     return np.linalg.inv(matrices), np.linalg.slogdet(matrices)[1]
 
 
 @lru_cache(maxsize=256)
 def _axes(places: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return the eigenvalues of ``rho^|i-j|`` for every rho, (K, n), and its eigenvectors, (K, n, n)."""
-    values, vectors = np.linalg.eigh(np.linalg.inv(_correlations(places)[0]))
+    values, vectors = np.linalg.eigh(_correlate(places))
     return np.maximum(values, 0.0), vectors
 
 
@@ -113,7 +118,7 @@ def average_over_errors(x: np.ndarray, middle: np.ndarray, cell: float, columns:
     """
     n = x.size
     few = slice(None) if shared else slice(1)
-    inverse, log_det = (part[few] for part in _correlations(tuple(x.tolist())))
+    inverse, log_det = (part[few] for part in _inverses(tuple(x.tolist())))
     prior = np.log(PRIOR[few]) if shared else np.zeros(1)
     root = np.ones(n) if weight is None else np.sqrt(weight)
     free = max(1.0, (float(n) if weight is None else float(weight.sum())) - columns.shape[1])

@@ -81,10 +81,10 @@ def fit_line(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, levels: tuple[
     return LineFit(slope, level, centre, scatter, intervals)
 
 
-def fit_slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Return the least-squares slope of points."""
-    dx = x - x.mean()
-    return float(dx @ y / (dx @ dx))
+def fit_straight(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return the slope of the least-squares line through (x, y), and its level at the mean of x."""
+    centred = x - x.mean()
+    return float(centred @ y / (centred @ centred)), float(y.mean())
 
 
 def find_middles(seeds: np.ndarray) -> np.ndarray:
@@ -139,7 +139,7 @@ def _fit_likeliest(x: np.ndarray, seeds: np.ndarray) -> tuple[float, float, floa
 
 def _interval_over_seeds(x: np.ndarray, seeds: np.ndarray, level: float) -> list[float]:
     """Return Student's interval of the mean of the own slopes of the seeds with most of the rows; empty if those are too few."""
-    own = np.array([fit_slope(x[seen], seed[seen].mean(axis=-1)) for seed in seeds
+    own = np.array([fit_straight(x[seen], seed[seen].mean(axis=-1))[0] for seed in seeds
                     if (seen := np.isfinite(seed).all(axis=-1)).sum() >= max(3, x.size / 2)])
     if own.size < SEVERAL:
         return []

@@ -12,7 +12,7 @@ from validation.arguments import Misuse, choose, positive
 from validation.edges import edges_from_brackets
 from validation.fitting.bending import Bend, find_bend
 from validation.fitting.brackets import Rows, conditions, pair, rows
-from validation.fitting.line import feasible_slopes, find_middles, fit_line
+from validation.fitting.line import feasible_slopes, find_middles, fit_line, fit_straight
 from validation.fitting.result import NOTHING, FitOutcome, PowerLawFit, build_undecided_fit, count_points, name_points
 from validation.prediction import REGIMES, RHO, STEPS, Prediction
 
@@ -184,12 +184,6 @@ def _are_copies(straight: Rows, slope: float) -> bool:
     """Return whether all brackets are one cell, moved along a line of this slope: one measurement, not n."""
     rest = straight.shift(slope * straight.x)
     return not rest.censored.any() and max(np.ptp(rest.lower), np.ptp(rest.upper)) < COPIES * float(np.median(rest.width))
-
-
-def fit_straight(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Return the slope of the least-squares line through (x, y), and its level at the mean of x."""
-    centred = x - x.mean()
-    return float(centred @ y / (centred @ centred)), float(y.mean())
 
 
 def _law(slope: float, level: float, centre: float, interval: tuple[float, float], interval90: tuple[float, float],

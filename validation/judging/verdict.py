@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from validation.arguments import Misuse, between
-from validation.fitting.line import SEVERAL
-from validation.fitting.powerlaw import SEEN, fit_straight
+from validation.fitting.line import SEVERAL, fit_straight
+from validation.fitting.powerlaw import SEEN
 from validation.fitting.result import FitOutcome, PowerLawFit, count_points
 from validation.judging.more_data import needed_half_width, suggest_data
 from validation.judging.rivals import MOST, check_rivals, choose_tolerance, find_rivals, read_fraction
@@ -132,8 +132,9 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
     off = fit.exponent - claimed
     most = max(abs(end - claimed) for end in fit.interval90)
     covered = fit.interval[0] <= claimed <= fit.interval[1]
-    withheld = _is_beyond(fit.interval, claimed, tolerance) and not _bent_too(fit, claimed, tolerance)
-    if _is_beyond(fit.interval, claimed, tolerance) and not withheld:
+    beyond = _is_beyond(fit.interval, claimed, tolerance)
+    withheld = beyond and not _bent_too(fit, claimed, tolerance)
+    if beyond and not withheld:
         outcome = VerdictOutcome.CONTRADICTED
     elif not inside and (most <= tolerance or (given is None and covered and most <= MOST)):
         identity = isinstance(claim, Prediction) and limit is not None and claim.holds_by_construction(limit)
