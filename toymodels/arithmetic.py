@@ -104,7 +104,7 @@ _LOG2E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def exp(x):
     """Return ``e**x``, clamped to the normal range (x in [-708, 709]); NaN passes through."""
     x = -708.0 if x < -708.0 else x
@@ -120,7 +120,7 @@ def exp(x):
     return _float(_bits(p) + (_bits(shifted) << 52))
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def sigmoid(x):
     """Return ``1/(1 + e**-x)``."""
     return 1.0 / (1.0 + exp(-x))

@@ -43,7 +43,7 @@ def scale_rate(two: bool, optimizer: int, gamma: Any, eta: Any) -> Any:
     return scaled if two else scaled / gamma
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _output(L, two, u, v, g):
     """Return f and the factors of ``l'(f)`` in the (scaled) gradient; g is gamma, with two parameters 2/gamma."""
     if two:
@@ -56,7 +56,7 @@ def _output(L, two, u, v, g):
     return u * powers, slope, 0.0
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _slope(loss, f):
     """Return ``l'(f)``."""
     if loss == MSE:
@@ -64,12 +64,12 @@ def _slope(loss, f):
     return sigmoid(f) - P1
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _sign(x):
     return 1.0 if x > 0.0 else (-1.0 if x < 0.0 else 0.0 * x)   # 0*x keeps a NaN
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _move(optimizer, x, m, s, slope, e, c1, c2, beta1, beta2, epsilon):
     """Return a parameter and its two moments after one step along the (scaled) gradient `slope`."""
     if optimizer == SGD:
@@ -87,7 +87,7 @@ def _move(optimizer, x, m, s, slope, e, c1, c2, beta1, beta2, epsilon):
     return fma(-e, direction, x), m, s
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _copy(block, pixel, source, target):
     """Copy one lane, its state and its snapshot."""
     for a in range(block.shape[0]):

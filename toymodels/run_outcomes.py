@@ -29,7 +29,7 @@ _CATAPULTED, _OSCILLATING = int(Outcome.CATAPULTED), int(Outcome.OSCILLATING)
 _STUCK, _DIVERGED = int(Outcome.STUCK), int(Outcome.DIVERGED)
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _excess(loss, f):
     """Return ``(l(f) - l(1))/(l(0) - l(1))`` without cancellation or overflow (see losses.py)."""
     d = f - 1.0
@@ -110,7 +110,7 @@ def summarise(loss, L, two, rho, kernel_bound, flow, prior, tail, at, T, high, l
             outcome[a, i] = code
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _classify_bounded_run(loss, two, L, w, top, e_top, e_bottom, went_up):
     """Return stuck, oscillating or partial, for a bounded run that has left its start and not converged."""
     scale, floor = (0.5, 0.0) if loss == MSE else (_AT_START, _LEAST)
