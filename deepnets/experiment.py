@@ -228,7 +228,7 @@ class DeepExperiment(Experiment):
         check_samples("batch_size", self.batch_size, self.task, self.loss)
         check_steps("steps", self.horizons[-1])
         if hasattr(self.network, "scalings"):
-            check_weights(getattr(self.network, "build", self.network), self.seeds[0], DTYPES[self.precision], self.device)
+            check_weights(self.network, DTYPES[self.precision], self.device)
         with torch.random.fork_rng(devices=[self.device] if self.device.startswith("cuda") else []):
             self._count_fitting_runs(self.theta_0(self.seeds[0]))
         self._computed["checked"] = True

@@ -90,6 +90,10 @@ class Living(TorchDispatchMode):
         self.now = self.most = 0
         self.counted: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False      # to skip torch's compiler, torch would load it first: three seconds
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for x in tree_leaves(result):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
 
 import torch
 from torch import nn
@@ -12,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from deepnets.losses import Loss
 from deepnets.memory import GB, usable_memory
+from deepnets.networks.parametrization import Specification
 from deepnets.tasks import Task
 from deepnets.tasks.task import draw_batch
 from validation.arguments import Misuse
@@ -30,16 +30,10 @@ def check_steps(name: str, steps: int) -> None:
     _fits(name, steps, LOSS * steps, "losses of one run")
 
 
-def check_weights(build: Callable[[int], Any], seed: int, dtype: torch.dtype, device: str) -> None:
-    """Raise `Misuse` if a specification's network does not fit into a device's memory; it is built from fake tensors, without data."""
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    try:
-        with torch.random.fork_rng(devices=[]), FakeTensorMode():
-            module = build(seed)
-    except Exception:      # a network that needs data is built later, and its own error appears then
-        return
-    check_size(module, dtype, device)
+def check_weights(network: Specification, dtype: torch.dtype, device: str) -> None:
+    """Raise `Misuse` if a specification's network does not fit into a device's memory; it is not built."""
+    parameters = sum(math.prod(scaling.shape) for scaling in network.scalings())
+    _fits("network", parameters, dtype.itemsize * parameters, "parameters", device)
 
 
 def check_size(module: nn.Module, dtype: torch.dtype, device: str) -> None:

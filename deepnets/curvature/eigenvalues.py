@@ -20,7 +20,7 @@ from deepnets.losses import Loss
 from validation.arguments import Misuse, choose, whole
 
 METHODS = ("auto", "dense", "lanczos")
-DENSE = 1000      # parameters up to which one dense matrix is computed; for P points as long as P n^3 is not larger
+DENSE = 1000      # parameters up to which a dense matrix is small; `method="dense"` allows ten times as many
 SMALL = 50_000_000      # parameters times samples of all points: below, a second thread saves seconds, and loses minutes on busy cores
 UNITS = "loss per u^2; times gamma^-2: loss per theta^2"
 
@@ -50,7 +50,8 @@ def spectrum(centered: Centered, u: Differences | None = None, batch: Batch | No
     seed : of Lanczos' start vectors, and of dropout masks if the module is in training mode.
     precision : "module" measures in the module's dtype, "float64" in a float64 copy: float32 does not suffice for the residual part below
         gamma ~ 1e-3, nor for eigenvalues below 1e-6 of the largest.
-    method : "dense" computes the matrix, "lanczos" products with it; "auto" is dense for up to 1000 parameters.
+    method : "dense" computes the matrix, "lanczos" products with it; "auto" is dense where the matrix has no more rows
+        than Lanczos would take products, about 120 and six for each eigenvalue.
     tolerance : of Lanczos' residuals, over the largest eigenvalue; None: 1e-6 in float64, 1e-4 in float32.
     start : an earlier result with `eigenvectors`, to start from: fewer products if the network has moved little.
     vectors : whether to return `eigenvectors` too.
@@ -128,7 +129,7 @@ def _measure(points: Points, k: int, part: str, which: str, block: str | Sequenc
         raise Misuse(f"tolerance must be between 0 and 1, both excluded, not {tolerance!r}")
     names = select_parameters(list(points.u), block)
     P, n = len(points.gamma), sum(points.u[n][0].numel() for n in names)
-    dense = method == "dense" or (method == "auto" and P * n**3 <= DENSE**3)
+    dense = method == "dense" or (method == "auto" and n <= 2 * basis_size(n, k, which))
     if method == "dense" and n > 10 * DENSE:
         raise Misuse(f"method 'dense' would need a matrix of {n} by {n}, more than {10 * DENSE}; use method 'lanczos'")
     columns = 2 * n if dense else basis_size(n, k, which) + min(n, 2 * k)

@@ -131,7 +131,15 @@ def test_its_parts_are_the_transfer_check_and_recorded_runs():
     np.testing.assert_allclose(found.curves.loss.sel(seed=3, width=12), alone.loss[:, 0], rtol=1e-6)
 
 
+def test_depth_is_a_size_too():
+    of = super_consistency(lambda blocks: ResidualMLP(64, 6, blocks, 10), DIGITS, (1, 2, 3, 4), "blocks", eta=1.0, scan=RATES,
+                           transfer_tolerance=9.0, steps=3, batch_size=8, device="cpu", seeds=(0, 1, 2), at=(0, 3))
+    assert list(of.curves.sharpness.dims) == ["seed", "blocks", "step"]
+    assert "in blocks 1 to 4" in of.sentence
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("LAZYRICH_PATIENT"), reason="a minute; the gallery's page claims and measures the same at every build")
 def test_deeper_is_sharper_where_branches_are_not_scaled_down():
     def residual(parametrization):
         return lambda blocks: ResidualMLP(64, 24, blocks, 10, parametrization=parametrization)
@@ -143,8 +151,6 @@ def test_deeper_is_sharper_where_branches_are_not_scaled_down():
     assert scaled.spread.fired
     assert plain.outcome == "CONTRADICTED"
     assert plain.spread.spread > 0.3
-    assert list(plain.curves.sharpness.dims) == ["seed", "blocks", "step"]
-    assert "in blocks 2 to 8" in plain.sentence
 
 
 def test_diverged_runs_are_undecided_and_a_scan_without_the_best_rate_is_refused():
