@@ -18,6 +18,7 @@ from deepnets.batched.copies_stack import Copies
 from deepnets.batched.stack import Stack, choose_stack
 from deepnets.batched.state import Parameters, RunningStatistics, find_finite, real_parameters, reference_tensor, zero_differences
 from deepnets.centered.functional import refuse_other_parameters
+from deepnets.centered.random_state import seed_torch
 from deepnets.held_out import HeldOut
 from deepnets.losses import Loss
 from deepnets.networks.parametrization import Scaling
@@ -185,7 +186,7 @@ class _Evaluations:
 def _seed_draws(stack: Stack, seed: int, step: int) -> None:
     """Make a stack's random draws (dropout) depend on (seed, step) alone."""
     if stack.draws:
-        torch.manual_seed((seed * 1_000_003 + step) % 2**63)
+        seed_torch((seed * 1_000_003 + step) % 2**63)
 
 
 def batch(recipe: Recipe, seed: int, step: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -19,7 +19,7 @@ from deepnets.batched.stack import Stack
 from deepnets.batched.state import Parameters, reference_tensor, zero_differences
 from deepnets.batched.vmap_stack import VectorisedStack
 from deepnets.centered.functional import trainable
-from deepnets.centered.random_state import save_random_state
+from deepnets.centered.random_state import save_random_state, seed_torch
 from deepnets.tasks.task import Inputs
 
 GAMMAS = (1e-6, 1e-6, 1.0, 1.0)
@@ -120,7 +120,7 @@ def _run(stack: Stack, u: Parameters, batches: list[Inputs], y: torch.Tensor, dt
     u, found = {n: d.to(dtype) for n, d in u.items()}, {}
     for step, x in enumerate(batches):
         x = _cast(x, dtype)
-        torch.manual_seed(step)
+        seed_torch(step)
         value, gradient = stack.gradients(u, gamma, x, y.to(dtype), probe, running)      # type: ignore[arg-type]
         found[f"value {step}"] = value.detach().double()
         found |= {f"gradient {step} {n}": d.detach().double().reshape(len(d), -1) for n, d in gradient.items()}

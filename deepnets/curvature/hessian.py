@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch.autograd import grad
 
+from deepnets.centered.random_state import seed_torch
 from deepnets.curvature.memory_need import Needs, needs
 from deepnets.curvature.points import Points
 from deepnets.memory import GB, SAFE, free_memory
@@ -98,7 +99,7 @@ class Curvature:
         part = self.parts[i]
         share = (part.stop - part.start) / len(self.points.x)
         with torch.random.fork_rng([self.like.device.index] if self.like.is_cuda else []):
-            torch.manual_seed(self.seed * 1_000_003 + i)
+            seed_torch(self.seed * 1_000_003 + i)
             return _Graph(self.points.samples(part), self.names, self.part, share)
 
 

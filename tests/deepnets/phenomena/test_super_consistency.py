@@ -139,7 +139,7 @@ def test_depth_is_a_size_too():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("LAZYRICH_PATIENT"), reason="a minute; the gallery's page claims and measures the same at every build")
+@pytest.mark.skipif(not os.environ.get("LAZYRICH_PATIENT"), reason="a minute; the page on super-consistency claims the same")
 def test_deeper_is_sharper_where_branches_are_not_scaled_down():
     def residual(parametrization):
         return lambda blocks: ResidualMLP(64, 24, blocks, 10, parametrization=parametrization)

@@ -82,7 +82,7 @@ class Copy:
         return [p for p in self.module.parameters() if p.requires_grad]
 
     def __call__(self, x: torch.Tensor, step: int) -> torch.Tensor:
-        torch.manual_seed(step)          # as the package seeds the draws of a step at seed 0
+        torch.default_generator.manual_seed(step)          # as the package seeds the draws of a step at seed 0
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
         try:
