@@ -7,6 +7,7 @@ with code 2.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -48,7 +49,8 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
 
 def between(name: str, value: Any, low: float, high: float) -> float:
     """Return `value` as a float if ``low < value < high``; otherwise raise `Misuse`."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not low < float(value) < high:
+    # compared before it is converted: a whole number may be larger than any float
+    if isinstance(value, bool) or not isinstance(value, Real) or not low < value < high or abs(value) > sys.float_info.max:
         raise Misuse(f"{name} must be a number between {low:g} and {high:g} (both excluded), not {value!r}")
     return float(value)
 

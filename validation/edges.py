@@ -222,6 +222,7 @@ def locate(portrait: xr.Dataset, rho: float | None = None, criterion: str = "exc
     Misuse : a dataset that breaks the contract; a rho, criterion or threshold that is not allowed.
     """
     portrait = conform(portrait)
+    _check_variables(portrait)
     choose("criterion", criterion, ("excess", "accuracy"))
     # the criterion accuracy needs no rho: the excesses are replaced by 0 and infinity
     rules = Rules.of(portrait.attrs, 0.5 if criterion == "accuracy" and rho is None else rho)
@@ -236,6 +237,20 @@ def locate(portrait: xr.Dataset, rho: float | None = None, criterion: str = "exc
     found = [[[measure_edge(row, edge, rules) for row in line] for line in rows(portrait, rules)] for edge in names]
     attrs = {k: v for k, v in portrait.attrs.items()} | {"rho": rules.rho, "criterion": criterion, "method": "grid"}
     return assemble(found, names, portrait, attrs)
+
+
+def _check_variables(portrait: xr.Dataset) -> None:
+    """Raise `Misuse` if a dim has a name that edges need, or a variable that edges are read from is not over the dims of the outcome."""
+    dims = portrait["outcome"].dims
+    if reserved := [d for d in ("edge", "bound") if d in dims]:
+        raise Misuse(f"portrait's dims must not have the name {reserved[0]!r}, which is that of a dim of edges; they are {dims}")
+    for name in ("kernel_ratio", "rose", "final_accuracy"):
+        if name not in portrait:
+            continue
+        if set(portrait[name].dims) != set(dims):
+            raise Misuse(f"portrait's {name} must have dims {dims}, not {portrait[name].dims}")
+        if portrait[name].dtype.kind not in "biuf":
+            raise Misuse(f"portrait's {name} must hold numbers, not {portrait[name].dtype}")
 
 
 def edges_from_brackets(gamma: Any, lower: Any, upper: Any, edge: str = "eta_max", seed: Any = None,

@@ -168,6 +168,22 @@ def test_a_broken_portrait_is_refused(change, words):
         locate(change(portrait("./##~X")))
 
 
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda p: p.expand_dims(edge=2), "must not have the name 'edge'"),
+    (lambda p: p.expand_dims(bound=["a"]), "must not have the name 'bound'"),
+    (lambda p: p.assign(rose=p["rose"].isel(eta=0)), "portrait's rose must have dims"),
+    (lambda p: p.assign(kernel_ratio=1.0), "portrait's kernel_ratio must have dims"),
+    (lambda p: p.assign(kernel_ratio=p["final_excess"].expand_dims(other=2)), "portrait's kernel_ratio must have dims"),
+    (lambda p: p.assign(kernel_ratio=p["final_excess"].astype(str)), "portrait's kernel_ratio must hold numbers, not <U"),
+    (lambda p: p.assign(final_accuracy=p["final_excess"].isel(gamma=0)), "portrait's final_accuracy must have dims"),
+    (lambda p: p.assign_attrs(rho=10**400), "rho must be a number between 0 and 1"),
+    (lambda p: p.assign_attrs(catapult_peak=10**400), "catapult_peak must be a number"),
+])
+def test_what_edges_cannot_be_read_from_is_refused(change, words):
+    with pytest.raises(Misuse, match=re.escape(words)):
+        locate(change(portrait("..//####XX")))
+
+
 def test_a_portrait_without_rho_needs_one():
     made = portrait("./##~X", attrs={})
     with pytest.raises(Misuse, match="rho must be given"):
