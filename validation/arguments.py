@@ -7,7 +7,6 @@ with code 2.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -49,10 +48,13 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
 
 def between(name: str, value: Any, low: float, high: float) -> float:
     """Return `value` as a float if ``low < value < high``; otherwise raise `Misuse`."""
-    # compared before it is converted: a whole number may be larger than any float
-    if isinstance(value, bool) or not isinstance(value, Real) or not low < value < high or abs(value) > sys.float_info.max:
+    try:
+        number = np.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:       # a whole number beyond all floats
+        number = np.nan
+    if not low < number < high:
         raise Misuse(f"{name} must be a number between {low:g} and {high:g} (both excluded), not {value!r}")
-    return float(value)
+    return number
 
 
 def positive(name: str, values: Any) -> np.ndarray:
