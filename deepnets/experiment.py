@@ -19,8 +19,9 @@ from deepnets.bound_copies import refuse_bound_copies
 from deepnets.centered.functional import trainable
 from deepnets.centered.pair import Operand
 from deepnets.centered.source_line import name_source_line
-from deepnets.device import as_device, threads_for
+from deepnets.device import SMALL, as_device, threads_for
 from deepnets.failed_runs import Failure
+from deepnets.fused.engine import choose_engine
 from deepnets.memory import count_fitting_runs, estimate, split_held_out, train_in_pieces
 from deepnets.module_state import find_difference, read_state
 from deepnets.network_check import METHODS, choose_method, place_module, try_out
@@ -88,6 +89,9 @@ class DeepExperiment(Experiment):
         chosen. The portrait's attribute ``method`` is the one that ran, for a callable.
     centred : False trains f/gamma in place of f~. At gamma = 1 that is ordinary training, in float64 up to rounding of 1e-16 a step; at
         small gamma f(theta_0)/gamma is large. No theory is compared with it.
+
+    The portrait's attribute ``engine`` is what trained the runs: "fused", compiled kernels on a CPU (see `deepnets.fused.engine`), or
+    "stack", torch. Results of the two differ by rounding only.
 
     A run that raises (other than `Misuse` and lack of memory) is trained again by itself; if it raises again, its outcome is ``failed``,
     and its traceback is in the portrait's attribute ``failures``, a JSON list.
@@ -208,10 +212,12 @@ class DeepExperiment(Experiment):
     def rules(self) -> dict[str, Any]:
         """Return the attributes by which `validation.locate` reads the edges of networks."""
         ran = self._computed.get("method")
+        engine = {"engine": self._computed["engine"]} if "engine" in self._computed else {}      # once it has been checked
         copies = {"dtype": "float64", "tf32": 0} if ran == "copies" else {}
         return {"rho": self.rho, "steps": self._list_steps(), "catapult_peak": CATAPULT_PEAK,
                 "eta_max_of": "lowest" if self.optimizer.name == "signsgd" else "highest",
-                "device": self.device, **precision.describe(self.precision, self.device)} | copies | ({"method": ran} if ran else {})
+                "device": self.device, **precision.describe(self.precision, self.device), **copies, **engine,
+                **({"method": ran} if ran else {})}
 
     def check(self) -> None:
         """Refuse what cannot be trained, before anything is trained or written; it takes time only when it is first called.
@@ -287,13 +293,14 @@ class DeepExperiment(Experiment):
         held_out(recipe, reference_tensor(module))
 
         parameters = sum(p.numel() for p in module.parameters())
+        small = 0 if self._computed["engine"] == "fused" else SMALL      # its threads train runs of their own
 
         def train_runs(which: np.ndarray) -> dict[str, np.ndarray]:
             nonlocal module, stack
             if own and find_difference(state, read_state(module, (Operand,))):      # what runs before have left
                 module = copy_module(untouched)
                 stack = recipe.choose_stack(module, self.compile)
-            with arithmetic(self.precision, self.device), threads_for(parameters, self.batch_size, self.device), name_source_line():
+            with arithmetic(self.precision, self.device), threads_for(parameters, self.batch_size, self.device, small), name_source_line():
                 result = train(module, stack, recipe, gammas[which], etas[which], seed)
             return compute_variables(result, self.loss, self.horizons, self.curves, self.task.classes is not None, self.rho)
         return train_runs, len(gammas), most
@@ -303,11 +310,12 @@ class DeepExperiment(Experiment):
         recipe = self.recipe(module)
         with arithmetic(self.precision, self.device), name_source_line():
             if "need" not in self._computed:      # the same for all seeds and tiles
+                self._computed["engine"] = choose_engine(module, recipe.choose_stack(module), recipe)
                 self._computed["need"] = estimate(module, recipe)
             recipe, need = split_held_out(module, recipe, self.device, self._computed["need"])
             self._computed.update(need=need, held_out_samples=recipe.held_out_samples)
             fit = count_fitting_runs(module, recipe, self.device, need)
-        return min(fit, ON_A_CORE) if self.device == "cpu" else fit
+        return min(fit, ON_A_CORE) if self.device == "cpu" and self._computed["engine"] == "stack" else fit
 
     def recipe(self, module: nn.Module) -> Recipe:
         """Return how a stack of a network is trained."""

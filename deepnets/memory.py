@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from deepnets.batched.state import reference_tensor, zero_differences
 from deepnets.failed_runs import Failure, isolate_failures
+from deepnets.fused.engine import choose_engine
 from deepnets.network_factory import copy_module
 from deepnets.training import Recipe, batch, held_out
 from validation.arguments import Misuse
@@ -48,8 +49,12 @@ def estimate(module: nn.Module, recipe: Recipe, evaluated: bool = True) -> Need:
 
     A training step, a drop of runs and an evaluation on held-out samples are run on meta tensors, which have no data, with four runs and
     with eight, and the bytes alive at once are counted. A module that needs data is run on the CPU. With `evaluated` False, the evaluation
-    is left out.
+    is left out. Of the fused kernels the arrays' sizes are counted.
     """
+    if choose_engine(module, recipe.choose_stack(module), recipe) == "fused":
+        from deepnets.fused.need import count_bytes
+
+        return Need(*count_bytes(module, recipe, evaluated))      # type: ignore[arg-type]
     try:
         few, more = (_peak(module, recipe, runs, "meta", evaluated) for runs in (4, 8))
     except Misuse:

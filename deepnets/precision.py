@@ -61,6 +61,11 @@ def _tensor_cores(products: str, convolutions: bool) -> None:
     torch.backends.cudnn.allow_tf32 = convolutions
 
 
+def has_narrow_operands() -> bool:
+    """Return whether operands of products are rounded in this context."""
+    return _narrow.get()
+
+
 def contracting(multiply: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Return `multiply(a, b)`, a sum of products, with operands of this context's precision, also in the backward pass."""
     if not _narrow.get():

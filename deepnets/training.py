@@ -7,7 +7,7 @@ all inactive is kept: a later batch may activate them.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from deepnets.batched.stack import Stack, choose_stack
 from deepnets.batched.state import Parameters, RunningStatistics, find_finite, real_parameters, reference_tensor, zero_differences
 from deepnets.centered.functional import refuse_other_parameters
 from deepnets.centered.random_state import seed_torch
+from deepnets.fused.engine import choose_engine
 from deepnets.held_out import HeldOut
 from deepnets.losses import Loss
 from deepnets.networks.parametrization import Scaling
@@ -65,6 +66,7 @@ class Recipe:
     curves : increasing numbers of steps, at most T, after which the loss on held-out samples is recorded.
     held_out_samples : how many are evaluated at once; None: see `deepnets.held_out.HeldOut`.
     method, centred, drawn : of the stack, as of `deepnets.batched.stack.choose_stack`.
+    engine : "auto", or "stack" if the fused kernels are not to be used, see `deepnets.fused.engine`.
     """
 
     task: Task
@@ -79,6 +81,7 @@ class Recipe:
     method: str = "pairs"
     centred: bool = True
     drawn: torch.dtype = torch.float64
+    engine: str = "auto"
 
     def choose_stack(self, module: nn.Module, compile: bool | str = False) -> Stack:
         """Return the stack that trains runs of a module, as of `deepnets.batched.stack.choose_stack`."""
@@ -95,8 +98,8 @@ Watcher = Callable[[int, Parameters, torch.Tensor, RunningStatistics, np.ndarray
 
 @torch.no_grad()
 def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, eta: np.ndarray, seed: int,
-          watcher: Watcher | None = None) -> TrainingResult:
-    """Train P runs and return their results.
+          watcher: Watcher | None = None, watched: Collection[int] | None = None) -> TrainingResult:
+    """Train P runs and return their results; by the fused kernels where `deepnets.fused.engine.choose_engine` finds that they apply.
 
     Parameters
     ----------
@@ -106,7 +109,12 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
     seed : of the stream of batches.
     watcher : called before every step and after the last, with the number of steps taken, u, gamma and running statistics of the runs
         in the stack, and their indices; it must change none of them, nor the state of the random number generators.
+    watched : the steps before which the watcher needs to be called; None: all.
     """
+    if choose_engine(module, stack, recipe) == "fused":
+        from deepnets.fused.trainer import train_by_kernels
+
+        return train_by_kernels(module, stack, recipe, gamma, eta, seed, watcher, watched)      # type: ignore[arg-type]
     # one of the user's may keep numbers of its own: every stack begins with those that it was given with
     steps, runs, optimizer = len(recipe.factors), len(gamma), copy.deepcopy(recipe.optimizer)
     reference = reference_tensor(module)
@@ -127,7 +135,7 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
         if watcher is not None:
             watcher(step, u, g, running, alive)
         x, y = batch(recipe, seed, step, reference)
-        recent_zero.append(_zero_output_loss(recipe, y, reference))
+        recent_zero.append(compute_zero_output_loss(recipe, y, reference))
         _seed_draws(stack, seed, step)
         value, gradient = stack.gradients(u, g, x, y, recipe.loss, running)
         recent.append(value)
@@ -221,7 +229,7 @@ def _target(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor
     return place_like(recipe.loss.target(y, recipe.task.out_features, like.dtype), like)
 
 
-def _zero_output_loss(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def compute_zero_output_loss(recipe: Recipe, y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return the loss of the zero output."""
     shape = y.shape if y.is_floating_point() else (*y.shape, recipe.task.out_features)
     if recipe.loss.outputs is not None:

@@ -171,7 +171,7 @@ def record(experiment: DeepExperiment, gamma: np.ndarray, eta: np.ndarray, steps
 
     with (torch.random.fork_rng(devices=[like.device] if like.is_cuda else []), arithmetic(experiment.precision, experiment.device),
           threads_for(sum(p.numel() for p in module.parameters()), experiment.batch_size, experiment.device)):
-        trained = train(module, stack, recipe, gamma, eta, seed, take_snapshot)
+        trained = train(module, stack, recipe, gamma, eta, seed, take_snapshot, steps)
     losses = {"loss": (("time", "run"), trained.losses), "zero_output_loss": ("time", trained.zero_output_loss)}
     return xr.Dataset(losses, {"step": list(steps), "gamma": ("run", gamma), "eta": ("run", eta)},
                       {"seed": seed, "loss": experiment.loss.name, "optimizer": experiment.optimizer.name,

@@ -280,8 +280,8 @@ def test_small_networks_take_one_thread(monkeypatch):
     monkeypatch.setattr(experiment, "train", lambda *a: seen.append(torch.get_num_threads()) or ours(*a))
     torch.set_num_threads(2)
     try:
-        dataclasses.replace(SMALL, seeds=(0,), steps=2).measure(GAMMA[:1], ETA[:1])
-        dataclasses.replace(SMALL, seeds=(0,), steps=2, network=MLP(64, 128, 3, 10)).measure(GAMMA[:1], ETA[:1])
+        for network in (SMALL.network, MLP(64, 128, 3, 10)):
+            dataclasses.replace(SMALL, seeds=(0,), steps=2, precision="float64", network=network).measure(GAMMA[:1], ETA[:1])
         assert seen == [1, 2]
         assert torch.get_num_threads() == 2
     finally:

@@ -29,19 +29,20 @@ def setting(made):
     return module, made.recipe(module)
 
 
-# network, optimizer, batch size, runs; large enough to stand out of what a process takes anyway
+# network, optimizer, batch size, runs, precision; large enough to stand out of what a process takes anyway
 CASES = {
-    "mlp": ("MLP(64, 256, 3, 10)", "sgd", 256, 96),
-    "adam": ("MLP(64, 512, 3, 10)", "adam", 32, 48),
+    "mlp": ("MLP(64, 256, 3, 10)", "sgd", 256, 48, "float64"),
+    "fused": ("MLP(64, 512, 3, 10)", "adam", 32, 48, "float32"),
+    "adam": ("MLP(64, 512, 3, 10)", "adam", 32, 24, "float64"),
     "cnn": ("lambda seed: nn.Sequential(nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten(), "
-            "nn.Linear(1152, 10))", "momentum", 64, 48),
+            "nn.Linear(1152, 10))", "momentum", 64, 48, "float32"),
 }
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the peak of a process like this")
-@pytest.mark.parametrize("name", [n if n == "mlp" else pytest.param(n, marks=pytest.mark.slow) for n in CASES])
+@pytest.mark.parametrize("name", [n if n in ("mlp", "fused") else pytest.param(n, marks=pytest.mark.slow) for n in CASES])
 def test_the_estimate_is_what_a_process_uses(name):
-    network, optimizer, size, runs = CASES[name]
+    network, optimizer, size, runs, precision = CASES[name]
     code = f"""
         import re, numpy as np, torch
         from torch import nn
@@ -49,7 +50,8 @@ def test_the_estimate_is_what_a_process_uses(name):
         from deepnets.batched.stack import choose_stack
         from deepnets.training import train
         torch.set_num_threads(1)
-        made = DeepExperiment({network}, tasks.digits(), optimizer="{optimizer}", steps=2, batch_size={size}, device="cpu")
+        made = DeepExperiment({network}, tasks.digits(), optimizer="{optimizer}", steps=2, batch_size={size}, device="cpu",
+                              precision="{precision}")
         module = made.theta_0(0)
         recipe = made.recipe(module)
 

@@ -1,0 +1,175 @@
+"""Passes over the numbers of matrices: units, residuals, masks and the steps of optimizers, vector by vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from deepnets.fused.vectors import (
+    ADDRESS,
+    I32,
+    I64,
+    NUMBER,
+    VECTOR,
+    WHOLE,
+    V,
+    call,
+    call_own,
+    constant,
+    fma,
+    load,
+    locate,
+    pick,
+    splat,
+    whole,
+)
+
+ZERO = constant(0)
+
+
+def _make_pass(count: int, scalars: int, expression: Callable[[Any, list[Any], list[Any]], dict[int, Any]]) -> Any:
+    """Return a pass over the vectors of `count` matrices, rows x columns each, columns padded up to whole vectors.
+
+    It stores what ``expression(builder, loaded vectors, scalars)`` gives: new vectors by the index of their matrix.
+    """
+    def write(B: Any, *arguments: Any) -> None:
+        addresses, leads, (rows, columns) = arguments[:count], arguments[count:2 * count], arguments[2 * count:2 * count + 2]
+        scale = [splat(B, s) for s in arguments[2 * count + 2:]]
+        vectors = B.ashr(B.add(columns, I64(V - 1)), I64(4))
+        with cgutils.for_range(B, rows) as r, cgutils.for_range(B, vectors) as v:
+            at = [B.add(B.mul(r.index, lead), B.shl(v.index, I64(4))) for lead in leads]
+            loaded = [load(B, address, i) for address, i in zip(addresses, at, strict=True)]
+            for n, value in expression(B, loaded, scale).items():
+                B.store(value, locate(B, addresses[n], at[n]), align=4)
+
+    @intrinsic
+    def run_pass(typing: Any, addresses: Any, leads: Any, rows: Any, columns: Any, numbers: Any) -> Any:
+        def generate(context: Any, B: Any, signature: Any, arguments: Any) -> Any:
+            addresses, leads, rows, columns, numbers = arguments
+            flat = [B.extract_value(several, n) for several in (addresses, leads) for n in range(count)] + [rows, columns]
+            call_own(expression.__name__, flat + [B.extract_value(numbers, n) for n in range(scalars)], B, write)
+            return context.get_dummy_value()
+        several = types.UniTuple(ADDRESS, count)
+        return types.void(several, several, ADDRESS, ADDRESS, types.UniTuple(NUMBER, scalars)), generate
+    return run_pass
+
+
+def _rectify_pair(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(d, z_0, _), (gamma, 1/gamma, m) -> ReLU's difference, _, m times its moved value.
+
+    As `deepnets.centered.rules_nn.relu`: on, d + min(r, 0); off, -max(r, 0), with r = z_0/gamma; that is the larger of the two.
+    """
+    d, z = p[:2]
+    gamma, inverse, m = s
+    r = B.fmul(z, inverse)
+    below = B.fadd(d, pick(B, r, "<", ZERO, r, ZERO))
+    floor = B.fsub(ZERO, pick(B, r, ">", ZERO, r, ZERO))
+    off = B.fcmp_ordered("<=", below, floor)      # what is not a number stays on, and so stays
+    return {0: B.select(off, floor, below), 2: B.select(off, ZERO, B.fmul(m, fma(B, gamma, d, z)))}
+
+
+def _keep_pair(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(d, z_0, _), (gamma, 1/gamma, m) -> d, _, m times the moved value, of a linear unit."""
+    return {2: B.fmul(s[2], fma(B, s[0], p[0], p[1]))}
+
+
+def _rectify(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(_, z), (m,) -> m ReLU(z)."""
+    return {0: B.fmul(s[0], pick(B, p[1], "<=", ZERO, ZERO, p[1]))}
+
+
+def _scale(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(_, z), (m,) -> m z."""
+    return {0: B.fmul(s[0], p[1])}
+
+
+def _mask(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(slope, activation) -> the slope where the activation is not 0."""
+    return {0: pick(B, p[1], "==", ZERO, ZERO, p[0])}
+
+
+def _subtract(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(f, y, sum), (scale,) -> scale (f - y), _, sum + (f - y)**2."""
+    residual = B.fsub(p[0], p[1])
+    return {0: B.fmul(residual, s[0]), 2: fma(B, residual, residual, p[2])}
+
+
+def _exponentiate(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(x,), x <= 0 -> e**x, to 1e-7; below -87 as at -87."""
+    x = pick(B, p[0], "<", constant(-87), constant(-87), p[0])
+    n = call(B, "rint", B.fmul(x, constant(1.44269504)))
+    r = fma(B, n, constant(2.12194440e-4), fma(B, n, constant(-0.693359375), x))
+    e = constant(1.9875691500e-4)
+    for c in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5, 1, 1):
+        e = fma(B, e, r, constant(c))
+    finite = pick(B, n, "ord", n, n, ZERO)
+    power = B.shl(B.add(B.fptosi(finite, WHOLE), whole(127)), ir.Constant(WHOLE, [I32(23)] * V))
+    return {0: B.fmul(e, B.bitcast(power, VECTOR))}
+
+
+def _combine(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(_, w_0, u), (c,) -> w_0 + c u."""
+    return {0: fma(B, s[0], p[2], p[1])}
+
+
+def _decay(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(u, w_0), (keep, c) -> keep u - c w_0."""
+    return {0: B.fsub(B.fmul(p[0], s[0]), B.fmul(s[1], p[1]))}
+
+
+def _sign(B: Any, x: Any) -> Any:
+    """Return the sign; of 0 it is 0, and what is not a number stays."""
+    return pick(B, x, ">", ZERO, constant(1), pick(B, x, "<", ZERO, constant(-1), B.fmul(x, ZERO)))
+
+
+def _step(B: Any, u: Any, rate: Any, direction: Any) -> Any:
+    return B.fsub(u, B.fmul(rate, direction))
+
+
+def _step_sign(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(u, g), (rate,)."""
+    return {0: _step(B, p[0], s[0], _sign(B, p[1]))}
+
+
+def _step_momentum(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(u, g, m), (rate, beta): ``m <- beta m + g``."""
+    m = fma(B, s[1], p[2], p[1])
+    return {0: _step(B, p[0], s[0], m), 2: m}
+
+
+def _step_nesterov(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(u, g, m), (rate, beta): along ``g + beta m``."""
+    m = fma(B, s[1], p[2], p[1])
+    return {0: _step(B, p[0], s[0], fma(B, s[1], m, p[1])), 2: m}
+
+
+def _step_adam(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(u, g, first, second), (rate, 1 - beta1, beta2, 1 - beta2, 1/(1 - beta1**t), 1/(1 - beta2**t), epsilon)."""
+    u, g, first, second = p
+    rate, new1, old2, new2, correct1, correct2, epsilon = s
+    first = fma(B, new1, B.fsub(g, first), first)
+    second = fma(B, B.fmul(new2, g), g, B.fmul(old2, second))
+    root = B.fadd(call(B, "sqrt", B.fmul(second, correct2)), epsilon)
+    # 0/0, with epsilon 0, counts as 0
+    quotient = pick(B, root, "==", ZERO, ZERO, B.fdiv(B.fmul(first, correct1), root))
+    return {0: _step(B, u, rate, quotient), 2: first, 3: second}
+
+
+def _step_lion(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
+    """(u, g, m), (rate, 1 - beta1, 1 - beta2)."""
+    u, g, m = p
+    change = B.fsub(g, m)
+    return {0: _step(B, u, s[0], _sign(B, fma(B, s[1], change, m))), 2: fma(B, s[2], change, m)}
+
+
+rectify_pairs, keep_pairs = _make_pass(3, 3, _rectify_pair), _make_pass(3, 3, _keep_pair)
+rectify, scale, mask = _make_pass(2, 1, _rectify), _make_pass(2, 1, _scale), _make_pass(2, 1, _mask)
+subtract, exponentiate, combine, decay = _make_pass(3, 1, _subtract), _make_pass(1, 1, _exponentiate), _make_pass(3, 1, _combine), \
+    _make_pass(2, 2, _decay)
+step_sign, step_momentum, step_nesterov = _make_pass(2, 1, _step_sign), _make_pass(3, 2, _step_momentum), _make_pass(3, 2, _step_nesterov)
+step_adam, step_lion = _make_pass(4, 7, _step_adam), _make_pass(3, 3, _step_lion)
