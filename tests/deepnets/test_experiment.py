@@ -52,7 +52,7 @@ def test_portrait_keeps_the_contract():
     assert dict(portrait.sizes) == {"seed": 2, "gamma": 2, "eta": 9}
     assert portrait["seed"].values.tolist() == [0, 3]
     assert portrait.attrs == {"rho": 0.5, "steps": 150, "catapult_peak": 1.05, "eta_max_of": "highest", "dtype": "float32", "device": "cpu",
-                              "precision": "auto", "tf32": 0}
+                              "precision": "auto", "tf32": 0, "engine": "fused"}
     assert {Outcome.UNTRAINED, Outcome.CONVERGED, Outcome.DIVERGED} <= {Outcome(c) for c in np.unique(portrait["outcome"])}
     ran = portrait["outcome"].values != Outcome.DIVERGED
     assert np.isfinite(portrait["final_excess"].values[ran]).all()
