@@ -86,9 +86,11 @@ def test_the_estimate_is_what_a_gpu_uses(network):
 
 def test_an_estimate_takes_no_memory_and_grows_as_it_should():
     module, recipe = setting(SMALL)
+    kernels, recipe = memory.estimate(module, recipe), dataclasses.replace(recipe, engine="stack")
     need = memory.estimate(module, recipe)
     parameters = 4 * sum(p.numel() for p in module.parameters())
     assert need.run >= 3 * parameters                                              # u, the last gradient, the next
+    assert parameters <= kernels.run < need.run                                    # the fused kernels keep no gradient
     adam = memory.estimate(module, dataclasses.replace(recipe, optimizer=experiment.optimizers.Adam()))
     assert 2 * parameters <= adam.run - need.run <= 6 * parameters
     wide = DeepExperiment(MLP(64, 30_000, 3, 10), tasks.digits(), batch_size=256, device="cpu")
