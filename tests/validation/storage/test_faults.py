@@ -34,6 +34,7 @@ from validation.outcome import Outcome
 from validation.portrait import REQUIRED
 from validation.storage.files import check_writable
 from validation.storage.observations import open_observables, save_observables
+from validation.sweeping import clusters
 
 SMALL = Plane(PLANE.gamma[:6], PLANE.eta[:8])           # 2 x 2 tiles
 ONE = Plane(PLANE.gamma[:3], PLANE.eta[:4])             # one
@@ -187,6 +188,13 @@ def overwritten(folder: Path, experiment: Any = None, plane: Plane = SMALL, **op
     return SweepOptions(overwrite=True, **options).run(experiment or Sleeper(scale=2), plane, folder / NAME, False)
 
 
+def without_a_cluster(folder: Path) -> Any:
+    """An overwriting sweep whose scheduler does not answer; half a second is waited for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clusters, "PATIENCE", 0.5)
+        return overwritten(folder, cluster="tcp://127.0.0.1:9")
+
+
 def measured(experiment: Any, name: str | None = NAME, **more: Any) -> Callable[[Path], Any]:
     return lambda folder: sweep(experiment, SMALL, store=None if name is None else folder / name, **more)
 
@@ -225,7 +233,7 @@ OVERWRITE = [
     Case("a sweep over another project's group", foreign, overwritten, "something else; it is left as it is"),
     Case("a check of a sweep over another project's group", foreign,
          lambda f: SweepOptions(overwrite=True).check(Sleeper(), f / NAME), "something else; it is left as it is"),
-    Case("overwriting by a sweep that finds no cluster", stored, lambda f: overwritten(f, cluster="tcp://127.0.0.1:9"),
+    Case("overwriting by a sweep that finds no cluster", stored, without_a_cluster,
          r"running Dask scheduler|needs the extra cluster"),
     Case("overwriting by a sweep whose first tile is misused", stored,
          lambda f: overwritten(f, Sleeper(scale=2, ill=(0, 1e9), how="misuse")), "the sleeper is misused"),
@@ -503,10 +511,9 @@ CALLS = [(os, "replace"), (os, "mkdir"), (shutil, "rmtree"), (os, "unlink"), (os
 def test_nothing_is_lost_by_an_error_at_any_call(tmp_path, error, lasting, late, act):
     """Every call of the system that renames or removes fails in turn; afterwards the old runs or the new ones can be opened."""
     old, new = portrait_of(plane=ONE), [portrait_of(2, ONE), portrait_of()]
+    begin = save_portrait(old, tmp_path / "begin" / NAME).parent
     for fails in range(200):
-        folder = tmp_path / str(fails)
-        folder.mkdir()
-        save_portrait(old, folder / NAME)
+        folder = shutil.copytree(begin, tmp_path / str(fails))
         with pytest.MonkeyPatch.context() as patch:
             count = inject(patch, folder, fails, error, lasting, late)
             with contextlib.suppress(Misuse, OSError, KeyboardInterrupt):

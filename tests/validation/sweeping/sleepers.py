@@ -99,7 +99,7 @@ def executor(name, folder):
     if name == "dask":
         return executors.dask(workers=2)
     if name == "submitit":
-        return executors.slurm(Path(folder) / "jobs", tiles_per_job=20, jobs=4, cluster="local", timeout_min=5)
+        return executors.slurm(Path(folder) / "jobs", tiles_per_job=39, jobs=2, cluster="local", timeout_min=5)
     return None
 
 
