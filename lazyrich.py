@@ -13,7 +13,12 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+DONE, CONTRADICTED, MISUSE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
+try:
+    from cyclopts import App, CycloptsError, Parameter
+except KeyboardInterrupt:       # `main` is not there yet
+    print("lazyrich: interrupted", file=sys.stderr)
+    os._exit(INTERRUPTED)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +26,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from validation.prediction import Prediction
-
-DONE, CONTRADICTED, MISUSE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
 
 def _version() -> str:
@@ -96,6 +99,7 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     from validation.judging.verdict import VerdictOutcome
     from validation.reporting.html import refuse_foreign
     from validation.reporting.summary import print_curves, print_table, write
+    from validation.storage.atomic import expand_home
     from validation.storage.files import check_writable, open_portrait
 
     portrait = open_portrait(path)
@@ -104,6 +108,7 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
         raise Misuse(f"the theory predicts no edge for the portrait at {path} ({title}): there is nothing to judge")
     assessments, curves = assess(edges, predictions, tolerance), assess_curves(edges, predictions)
     if out is not None:
+        out = expand_home("out", out)
         refuse_foreign(out)
         check_writable(out)
     print_table(title, assessments)
@@ -177,8 +182,7 @@ def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small
             print(f"{', '.join(n for n, p in pages.names().items() if p == path):>24}  {pages.title(path)}")
         return DONE
     pages.script(name)
-    folder = out or Path("lazyrich-figures")
-    check_writable(folder)
+    folder = check_writable(out or Path("lazyrich-figures"))
     page = pages.run_page(name, scale)
     written = [publish(folder / f"{page.name}-{n}.png", image(f)).name for n, f in enumerate(page.figures, start=1)]
     print(f"Written to {folder}: {', '.join(written)}")

@@ -28,7 +28,7 @@ from deepnets.network_check import METHODS, choose_method, place_module, try_out
 from deepnets.network_factory import FINGERPRINT_SEED, build_network, compute_fingerprint, copy_module
 from deepnets.own_loss import describe_own_loss
 from deepnets.precision import DTYPES, arithmetic, as_precision
-from deepnets.preflight import check_samples, check_size, check_steps, check_weights
+from deepnets.preflight import check_samples, check_size, check_steps, check_weights, count_recorded_runs
 from deepnets.run_arguments import as_seeds, as_steps, check_together
 from deepnets.run_outcomes import CATAPULT_PEAK, choose_curve_steps
 from deepnets.run_variables import compute_variables, make_blank
@@ -315,6 +315,7 @@ class DeepExperiment(Experiment):
             recipe, need = split_held_out(module, recipe, self.device, self._computed["need"])
             self._computed.update(need=need, held_out_samples=recipe.held_out_samples)
             fit = count_fitting_runs(module, recipe, self.device, need)
+        fit = min(fit, count_recorded_runs(self.horizons[-1]))
         return min(fit, ON_A_CORE) if self.device == "cpu" and self._computed["engine"] == "stack" else fit
 
     def recipe(self, module: nn.Module) -> Recipe:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,13 +18,14 @@ from deepnets.failed_runs import Failure, isolate_failures
 from deepnets.fused.engine import choose_engine
 from deepnets.network_factory import copy_module
 from deepnets.training import Recipe, batch, held_out
+from validation import estimates
 from validation.arguments import Misuse
 from validation.user_warnings import warn_user
 
 T = TypeVar("T")
-# The share of the free memory that is used. A GPU's products need workspace; the C library's allocator may hold twice what is in use.
-SAFE = {"cuda": 0.9, "cpu": 0.5}
-GB = 1e9
+# The share of the free memory that is used. A GPU's products need workspace.
+SAFE = {"cuda": 0.9, "cpu": estimates.SHARE}
+GB = estimates.GB
 
 
 class Halved(UserWarning):
@@ -122,11 +122,7 @@ def free_memory(device: str) -> int:
     if device.startswith("cuda"):
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)      # by torch, for this process
         return int(torch.cuda.mem_get_info(device)[0]) + cached
-    try:
-        with open("/proc/meminfo") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return estimates.free_memory()
 
 
 def usable_memory(device: str) -> int:

@@ -21,7 +21,7 @@ from deepnets.device import describe_device
 from validation.arguments import Misuse
 from validation.experiment import hash_json
 from validation.provenance import collect_provenance
-from validation.storage.files import open_portrait, save_portrait
+from validation.storage.files import check_writable, open_portrait, save_portrait
 from validation.storage.netcdf import read_netcdf, write_netcdf
 from validation.storage.observations import rename_variables
 
@@ -138,6 +138,7 @@ def measure_pieces(pieces: Sequence[Piece], folder: Path, device: str, minutes: 
     """
     if not minutes >= 0:
         raise Misuse(f"minutes must be a number of at least zero, not {minutes!r}")
+    folder = check_writable(folder)
     end, succeeded = time.monotonic() + 60 * minutes, True
     for number, piece in enumerate(pieces, start=1):
         try:

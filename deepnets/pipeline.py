@@ -19,12 +19,14 @@ from deepnets.theory import Exponents, explain_silence, predict
 from deepnets.titles import as_file_name, as_title
 from validation.arguments import Misuse
 from validation.cli_options import SweepOptions, report_failed_tiles
+from validation.estimates import announce
 from validation.executors import count_cores
 from validation.judging.assessment import Assessment, assess
 from validation.plane import Plane
 from validation.progress import bar
 from validation.reporting.html import Picture, refuse_foreign, write_report, write_verdicts
 from validation.reporting.summary import build_section, draw, draw_observables, print_table, provenance_of
+from validation.storage.atomic import expand_home
 from validation.storage.files import check_writable
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class Place:
 
         In a folder the portrait is a zarr store; it is a netCDF file if zarr is not installed, or if an earlier sweep has begun one.
         """
+        if out is not None:
+            out = expand_home("out", out)
         if out is not None and out.suffix == NETCDF:
             return cls(out, None)
         folder = Path("lazyrich-deep") / name if out is None else out
@@ -127,7 +131,10 @@ def sweep_plane(experiment: DeepExperiment, plane: Plane, target: Path, sweep_op
     workers = count_cores() if experiment.device == "cpu" else 1      # one process for each GPU
     attrs = {"accuracy": accuracy}
     if target.suffix != NETCDF:
+        fresh = not target.exists()
         sweep_options.check(experiment, target)
+        if fresh:
+            announce_time(experiment, plane)
         return sweep_options.run(experiment, plane, target, progress, workers, attrs)
     for name in ("refine", "retry_failed"):
         if getattr(sweep_options, name):
@@ -135,10 +142,19 @@ def sweep_plane(experiment: DeepExperiment, plane: Plane, target: Path, sweep_op
                          "(pip install zarr, and a folder for --out)")
     executor = sweep_options.executor(workers)
     before = open_earlier(target, experiment, plane, sweep_options.overwrite)
+    check_writable(target.parent)
     if before is None:
         experiment.check()
-    check_writable(target.parent)
+        announce_time(experiment, plane)
     return sweep_into_netcdf(experiment, plane, target, before, attrs, executor, progress)
+
+
+def announce_time(experiment: DeepExperiment, plane: Plane) -> None:
+    """Say on standard error how long a sweep takes, if that is more than a minute; an experiment that has been checked."""
+    from deepnets.cost import estimate_training, find_machine
+
+    runs = plane.shape[0] * plane.shape[1]
+    announce("the sweep", estimate_training(find_machine(experiment.device), experiment, runs, len(experiment.seeds)).seconds)
 
 
 def find_edges(experiment: DeepExperiment, portrait: xr.Dataset, predictions: Mapping[str, Exponents], options: DeepOptions,

@@ -27,7 +27,12 @@ def check_samples(name: str, samples: int, task: Task, loss: Loss | None = None)
 
 def check_steps(name: str, steps: int) -> None:
     """Raise `Misuse` if the losses of one run, one a step, do not fit into memory."""
-    _fits(name, steps, LOSS * steps, "losses of one run")
+    _fits(name, steps, 3 * LOSS * steps, "losses of one run")      # its own, the zero output's, and the schedule's factors
+
+
+def count_recorded_runs(steps: int) -> int:
+    """Return how many runs of so many steps may be trained at once for their losses to fit into memory; at least one."""
+    return max(1, usable_memory("cpu") // (LOSS * (steps + 1)) - 2)
 
 
 def check_weights(network: Specification, dtype: torch.dtype, device: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,11 +13,15 @@ import time
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import lazyrich
 import toymodels
+from validation import Plane, open_portrait, save_portrait, sweep, sweep_status
 from validation.arguments import Misuse, numbers, whole
+from validation.estimates import announce
 from validation.reporting import streams
+from validation.storage.atomic import publish
 
 TOY = "toy --points 8 --gamma 1e-2 1e2 --quiet --loss mse"
 DEEP = "deep --quiet --gamma 1e-2 1"
@@ -30,6 +35,8 @@ REFUSED = [
     ("nonsense", "Unknown command"),
     (f"{TOY} --steps 0", "steps"),
     (f"{TOY} --steps 2.5", "whole number"),
+    (f"{TOY} --steps 100000000000000", "steps must fit into memory"),
+    (f"{TOY} --steps {10**22}", "steps must be a whole number from 1 to"),
     (f"{TOY} --depth 0", "depth"),
     (f"{TOY} --rho nan", "rho"),
     (f"{TOY} --rho 1", "rho"),
@@ -53,6 +60,8 @@ REFUSED = [
     (f"{DEEP} --depth 100000", "depth"),
     (f"{DEEP} --per-decade 1000000", "per_decade"),
     (f"{DEEP} --batch-size 99999999999", "99999999999 samples need"),
+    (f"{DEEP} --steps 100000000000000", "steps must fit into memory"),
+    (f"{DEEP} --steps {10**22}", "steps must be a whole number from 1 to"),
     (f"{DEEP} --seeds 0,0", "seeds must differ"),
     (f"{DEEP} --seeds 4,{10**40}", "seeds"),
     (f"{DEEP} --seeds 0", "seeds"),
@@ -68,6 +77,15 @@ REFUSED = [
     ("figure --scale huge", "scale"),
     ("predict --depth 0", "depth"),
     ("predict --steps 0", "steps"),
+    (f"predict --steps {10**30}", "steps must be a whole number from 1 to"),
+    (f"{TOY} --out ~nobody-of-this-name/out", "out cannot be reached"),
+    ("judge ~nobody-of-this-name/p.zarr", "path cannot be reached"),
+    ("make-mnist1m --digits --count 100 --drawing-steps 1000000000000 --out o", "drawing_steps must fit into memory"),
+    (f"make-mnist1m --digits --count 100 --steps {10**22} --out o", "steps must be a whole number from 1 to"),
+    (f"make-mnist1m --digits --count 100 --seed {10**40} --out o", "seed must be a whole number from 0 to"),
+    ("make-mnist1m --digits --count 100 --width 80000000000 --out o", "width must be a whole number from 1 to"),
+    ("make-mnist1m --digits --count 100 --width 1048576 --out o", "out of memory"),
+    (f"make-mnist1m --digits --count {10**27} --out o", "count must be smaller"),
     ("predict --rho 2", "rho"),
     ("predict --derive", "derive needs a model"),
     ("campaign --dry-run --minutes nan", "minutes"),
@@ -84,6 +102,82 @@ def test_bad_input_is_refused_in_a_sentence_and_writes_nothing(command, part, tm
     assert part in printed
     assert "Traceback" not in printed
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+OUT = ["toy --points 8 --quiet --loss mse", "deep --quiet --gamma 1e-2 1", "figure 6", "make-mnist1m --digits --count 100",
+       "campaign --scale tiny --device cpu", "judge p.nc"]
+
+
+@pytest.mark.parametrize("command", OUT)
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_where_nothing_can_be_written_is_found_before_any_work(command, out, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    experiment = toymodels.ToyExperiment(toymodels.OneParameter(3), steps=20)
+    save_portrait(sweep(experiment, Plane.log((1e-2, 1e-1), (1e-4, 1e1), 2)), "p.nc")
+    for place in ("toymodels.ToyExperiment.measure", "deepnets.DeepExperiment.measure", "deepnets.diffusion.generation.train",
+                  "deepnets.parts.Piece.run", "validation.judging.assessment.fit"):
+        monkeypatch.setattr(place, None)
+    assert lazyrich.run([*command.split(), "--out", out]) == 2
+    assert re.search("cannot write to file|it is not a folder|file is not a folder", capsys.readouterr().err)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_home_in_a_path_is_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    plane = Plane.log((1e-2, 1e-1), (1e-4, 1e1), 2)
+    experiment = toymodels.ToyExperiment(toymodels.OneParameter(3), steps=20)
+    portrait = sweep(experiment, plane, store="~/swept.zarr")
+    save_portrait(portrait, "~/saved.nc")
+    assert sweep_status("~/swept.zarr").done
+    xr.testing.assert_identical(open_portrait("~/saved.nc")["outcome"], open_portrait("~/swept.zarr")["outcome"])
+    assert lazyrich.run(["judge", "~/saved.nc", "--out=~/judged"]) == 0
+    assert lazyrich.run([*TOY.split(), "--steps", "20", "--out=~/toy"]) == 0
+    assert lazyrich.run(["sweep", "status", "~/swept.zarr"]) == 0
+    assert sorted(p.name for p in (tmp_path / "home").glob("[!.]*")) == ["judged", "saved.nc", "swept.zarr", "toy"]
+    assert [p.name for p in tmp_path.iterdir()] == ["home"]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(59, ""), (61, "the sweep takes about 1 min 1 s"), (7300, "about 2 h 1 min"),
+                                                (1e6, "about 12 days"), (1e12, "about 3.17e+04 years")])
+def test_work_of_more_than_a_minute_is_announced(seconds, words, capsys):
+    announce("the sweep", seconds)
+    out, error = capsys.readouterr()
+    assert (out, words in error, bool(error)) == ("", True, bool(words))
+
+
+def test_a_long_sweep_is_announced_at_both_doors(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("validation.cli_options.SweepOptions.run", interrupt)
+    for command in ("toy --points 512 --steps 1000000 --quiet --loss mse", f"{DEEP} --steps 1000000"):
+        assert lazyrich.run(command.split()) == 130
+        assert re.search("the sweep takes about .*(min|h|days)", capsys.readouterr().err), command
+
+
+def test_a_trajectory_beyond_memory_is_refused():
+    with pytest.raises(Misuse, match="steps must fit into memory"):
+        toymodels.trajectory(toymodels.OneParameter(2), steps=10**13)
+
+
+def test_the_drafts_of_killed_processes_go_when_the_file_is_written_again(tmp_path):
+    old, new, others = (tmp_path / f".{name}.{c * 32}.partial" for name, c in (("a.png", "0"), ("a.png", "1"), ("b.png", "0")))
+    folder, young = (tmp_path / f".p.nc.{c * 8}.staging" for c in "ab")
+    for draft in (old, new, others):
+        draft.write_text("half")
+    for draft in (folder, young):
+        draft.mkdir()
+        (draft / "draft").write_text("half")
+    for draft in (old, others, folder):
+        os.utime(draft, (0, 0))
+    publish(tmp_path / "a.png", b"whole")
+    save_portrait(sweep(toymodels.ToyExperiment(toymodels.OneParameter(3), steps=20), Plane.log((1e-2, 1e-1), (1e-4, 1e1), 2)),
+                  tmp_path / "p.nc")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["a.png", "p.nc", new.name, others.name, young.name])
 
 
 def test_a_number_from_a_range_and_masked_arrays():

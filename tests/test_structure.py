@@ -24,7 +24,7 @@ ARROWS = {"lazyrich": {"toymodels", "deepnets", "validation"}, "toymodels": {"va
 # within a package, from the top down: what stands in a line may import what stands in it and below it
 LAYERS = {
     "validation": ["cli_options", "reporting", "plotting", "judging", "fitting", "tracing", "executors sweeping", "storage",
-                   "traced_runs", "edges", "portrait", "experiment outcome plane prediction progress provenance",
+                   "traced_runs", "edges", "portrait", "estimates experiment outcome plane prediction progress provenance",
                    "arguments lazy_names user_warnings"],
     "deepnets": ["__main__ cli", "pipeline netcdf_sweep parts", "diffusion", "cli_options", "observation", "phenomena", "checks",
                  "cost", "experiment preflight network_check bound_copies", "run_variables", "own_loss", "network_edges", "theory titles",

@@ -16,6 +16,7 @@ from toymodels.optimizers import HeavyBall
 from toymodels.simulate import ToyExperiment
 from validation.arguments import Misuse, between, whole
 from validation.cli_options import SweepOptions, Whole, check_range, report_failed_tiles
+from validation.estimates import announce
 from validation.plane import Plane
 
 MOST_POINTS = 10_000      # along an axis
@@ -80,6 +81,7 @@ def toy(
     from validation.plotting import figures
     from validation.reporting.html import refuse_foreign, write_report, write_verdicts
     from validation.reporting.summary import print_curves, print_table
+    from validation.storage.atomic import expand_home
 
     if model == "two" and depth not in (None, 2):
         raise Misuse(f"depth must be 2, or left out, for the two-parameter model, not {depth!r}")
@@ -87,17 +89,20 @@ def toy(
     names = ["mse", "cross_entropy"] if loss == "both" else [loss]
     experiments = [ToyExperiment(chosen, name, optimizer, _default_steps(chosen, name) if steps is None else steps, schedule, rho)
                    for name in names]
+    for experiment in experiments:
+        experiment.check()
     whole("points", points, least=8)
     if points > MOST_POINTS:
         raise Misuse(f"points must be at most {MOST_POINTS} (a portrait of that many squared takes 5 GB of memory), not {points}")
     if tolerance is not None:
         between("tolerance", tolerance, 0, np.inf)
     planes = [_choose_plane(experiment, gamma, eta, points) for experiment in experiments]
-    folder = out or Path("lazyrich-toy") / _slug(experiments[0], with_loss=False)
+    folder = expand_home("out", out or Path("lazyrich-toy") / _slug(experiments[0], with_loss=False))
     targets = [folder / f"{_slug(e)}.zarr" for e in experiments]
     for experiment, target in zip(experiments, targets, strict=True):
         sweeping.check(experiment, target)
     refuse_foreign(folder)
+    announce("the sweep", sum(e.estimate_time(points**2) for e, t in zip(experiments, targets, strict=True) if not t.exists()))
     work = list(zip(experiments, planes, targets, strict=True))
     if len(work) == 1 or sweeping.uses_other_processes:
         results = [_run_one_loss(*w, sweeping, tolerance, not quiet) for w in work]

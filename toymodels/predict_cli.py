@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from toymodels.models import Model, OneParameter, TwoParameter
 from validation.arguments import Misuse, between, choose, whole
 from validation.cli_options import Whole
+from validation.estimates import MOST_STEPS
 
 if TYPE_CHECKING:
     from toymodels.theory.table import Cell, Row
@@ -48,7 +49,7 @@ def predict(
     derive
         Print the derivation, step by step (of one model).
     """
-    whole("steps", steps)
+    whole("steps", steps, most=MOST_STEPS)
     between("rho", rho, 0, 1)
     choose("format", format, ("table", "latex", "json"))
     choose("model", model, (None, "one", "two"))

@@ -13,11 +13,14 @@ import xarray as xr
 
 from toymodels import losses, models, optimizers, schedules
 from validation.arguments import Misuse, axis, between, positive, refuse_subclass, whole
+from validation.estimates import MOST_STEPS, check_memory
 from validation.experiment import Experiment
 from validation.plane import Plane
 from validation.portrait import empty
 
 WORK = 5e7       # pixel-steps a task: under 0.1 s, so that an interrupt takes effect soon
+RATE = 5e8       # pixel-steps a second on one core, about
+FACTORS, RECORD = 56, 200        # bytes a step: of the factors of a training, their temporary arrays included; and of a trajectory
 CATAPULT_KERNEL = 0.9       # a catapult with cross-entropy leaves the kernel below this share of gradient flow's
 VARIABLES = ("outcome", "final_excess", "tail_excess", "peak_excess", "steps", "kernel_ratio", "rose")
 
@@ -61,7 +64,7 @@ class ToyExperiment(Experiment):
         object.__setattr__(self, "schedule", schedules.as_schedule(self.schedule))
         object.__setattr__(self, "rho", between("rho", self.rho, 0, 1))
         if np.ndim(self.steps) == 0:
-            object.__setattr__(self, "steps", whole("steps", self.steps))
+            object.__setattr__(self, "steps", whole("steps", self.steps, most=MOST_STEPS))
         else:
             if np.asarray(self.steps).dtype.kind not in "iu":
                 raise Misuse(f"steps must be a whole number, or an increasing sequence of them, not {self.steps!r}")
@@ -72,6 +75,14 @@ class ToyExperiment(Experiment):
     def horizons(self) -> tuple[int, ...]:
         """The numbers of steps after which the runs are judged."""
         return self.steps if isinstance(self.steps, tuple) else (int(self.steps),)  # type: ignore[arg-type]
+
+    def check(self) -> None:
+        """Raise `Misuse` if the factors of so many steps do not fit into memory."""
+        check_memory("steps", self.horizons[-1], FACTORS * self.horizons[-1])
+
+    def estimate_time(self, runs: int) -> float:
+        """Return about how many seconds so many runs take on this machine's cores, if none diverges."""
+        return runs * self.horizons[-1] / RATE / min(_count_cores(), runs)
 
     @property
     def scan_per_decade(self) -> int:      # type: ignore[override]
@@ -135,7 +146,7 @@ class ToyExperiment(Experiment):
         train = _Trainer(self)
         tasks = list(_split_plane(plane.shape, self.horizons[-1]))
         workers = min(len(tasks), _count_cores())
-        if workers == 1:
+        if workers == 1 and plane.shape[0] * plane.shape[1] * self.horizons[-1] <= WORK:
             for task in tasks:
                 train(plane, *task, written)
         else:
@@ -143,8 +154,10 @@ class ToyExperiment(Experiment):
             try:
                 for future in [pool.submit(train, plane, *task, written) for task in tasks]:
                     future.result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+            except BaseException:        # nobody waits for a long run that was interrupted
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            pool.shutdown()
         portrait.attrs.update(self.rules())
         return portrait
 
@@ -178,6 +191,7 @@ class _Trainer:
         self.key = (model.depth, self.loss, self.optimizer, self.two, recurs)
         self.rate = kernels.scale_rate
         self.train = kernels.compile_trainer(*self.key)
+        experiment.check()
         self.factors, self.numbers = _build_factors(experiment)
         horizons = experiment.horizons
         self.tails = [tail_start(T) for T in horizons]
@@ -280,7 +294,8 @@ def trajectory(model: models.Model, loss: str | losses.Loss = "mse", optimizer: 
     ------
     Misuse : naming the argument, its value and what is allowed.
     """
-    experiment = ToyExperiment(model, loss, optimizer, whole("steps", steps), schedule)
+    experiment = ToyExperiment(model, loss, optimizer, whole("steps", steps, most=MOST_STEPS), schedule)
+    check_memory("steps", steps, RECORD * steps)
     g, rate = (float(positive(name, x)) if np.ndim(x) == 0 else _refuse(name, x) for name, x in (("gamma", gamma), ("eta", eta)))
     from toymodels import kernels
 

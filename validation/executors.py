@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent import futures
 from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Protocol
 
 from validation.arguments import Misuse, whole
+from validation.storage.atomic import expand_home
 from validation.sweeping.process_pool import Processes
 
 # what Dask and submitit raise for work that was lost with its worker, by name, so that they need not be imported
@@ -98,7 +98,7 @@ def slurm(folder: str | os.PathLike[str], tiles_per_job: int = 16, jobs: int = 6
     def open_queue() -> Executor:
         from validation.sweeping.clusters import JobQueue
 
-        return JobQueue(Path(folder), tiles_per_job, jobs, cluster, parameters)
+        return JobQueue(expand_home("folder", folder), tiles_per_job, jobs, cluster, parameters)
 
     return open_queue
 

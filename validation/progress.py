@@ -108,16 +108,18 @@ def _print_lines(what: str, unit: str) -> Callable[[Progress], None]:
         if state.done == last[1] or (early and state.done < state.total):
             return
         last[:] = time.monotonic(), state.done
-        print(f"{what}: {state.done}/{state.total} {unit} ({share:.0%}), {state.rate:.3g} a second, {_in_words(state.left)} left"
+        print(f"{what}: {state.done}/{state.total} {unit} ({share:.0%}), {state.rate:.3g} a second, {in_words(state.left)} left"
               f"{state.describe_failures()}", file=sys.stderr, flush=True)
 
     return show
 
 
-def _in_words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     """Return a time in words."""
     if seconds == float("inf"):
         return "unknown time"
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
+    if hours >= 48:
+        return f"{hours / 24:,.0f} days" if hours < 24 * 730 else f"{hours / (24 * 365.25):,.3g} years"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

@@ -67,22 +67,27 @@ def make_mnist1m(
     whole("count", count)
     try:
         from deepnets.device import as_device
-        from deepnets.diffusion.generation import IMAGE, estimate_needs, generate, load_sheet
+        from deepnets.diffusion.generation import IMAGE, check_resources, estimate_needs, estimate_time, generate, load_sheet
         from deepnets.diffusion.sampling import Drawing
         from deepnets.diffusion.training import Training
         from deepnets.diffusion.training_images import from_digits, from_idx
         from deepnets.memory import GB
     except ImportError as error:
         raise Misuse(f"{EXTRA} ({error})") from None
+    from validation.estimates import announce
     from validation.plotting.figures import image
     from validation.plotting.image_sheet import plot_sheet
     from validation.storage.atomic import publish
     from validation.storage.files import check_writable
 
+    out = check_writable(out)
     device = as_device(device)
     training, drawing = Training(steps, batch_size, width, rate, seed), Drawing(drawing_steps, guidance, seed, shard, at_once)
     images = from_digits() if data is None else from_idx(data)
-    check_writable(out)
+    check_resources(out, count, training, drawing, images.side, device)
+    learning_time, drawing_time = estimate_time(training, drawing, images.side, device)
+    announce("training", learning_time)
+    announce("drawing", count * drawing_time)
     if not quiet:
         parameters, learning, drawn = estimate_needs(training, drawing, images.side)
         print(f"{len(images.x)} images of {images.name}; a denoiser of {parameters} parameters on {device}. Needed: about "

@@ -17,8 +17,10 @@ from deepnets.memory import GB, Living, usable_memory
 from deepnets.tasks.mnist1m_files import CLASSES, SIDE, shard_path
 from deepnets.tasks.npz_shards import open_member
 from validation.arguments import Misuse
+from validation.estimates import check_memory
 
 STATE = "denoiser.pt"
+ANGLE = 48                  # bytes of a drawing step, whose angles are listed
 IMAGE = SIDE**2 + 1         # bytes of an image and its label
 
 
@@ -54,7 +56,8 @@ def generate(images: TrainingImages, folder: Path, count: int, training: Trainin
 
 def estimate_needs(training: Training, drawing: Drawing, side: int) -> tuple[int, int, int]:
     """Return the number of parameters, and the peak memory of training and of drawing in bytes, from a run without data."""
-    denoiser = training.build_denoiser(side).to("meta")
+    with torch.device("meta"):
+        denoiser = training.build_denoiser(side)
     parameters = sum(p.numel() for p in denoiser.parameters())
     peaks = []
     for n, learnt in ((training.batch_size, True), (drawing.at_once, False)):
@@ -68,8 +71,25 @@ def estimate_needs(training: Training, drawing: Drawing, side: int) -> tuple[int
     return parameters, peaks[0], peaks[1]
 
 
+def estimate_time(training: Training, drawing: Drawing, side: int, device: str) -> tuple[float, float]:
+    """Return about how many seconds the training takes on a device, and the drawing of one image, from operations counted without data."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from deepnets.cost import find_machine
+
+    n = 8
+    with torch.device("meta"):
+        denoiser = training.build_denoiser(side)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        denoiser(torch.empty(n, 1, side, side, device="meta"), torch.empty(n, device="meta"),
+                 torch.empty(n, dtype=torch.int64, device="meta"))
+    image = counter.get_total_flops() / n / find_machine(device).rates["tf32"]
+    return 3 * image * training.batch_size * training.steps, image * drawing.steps * (2 if drawing.guidance else 1)
+
+
 def check_resources(folder: Path, count: int, training: Training, drawing: Drawing, side: int, device: str) -> None:
     """Raise `Misuse` if there is not enough memory on the device or space on the disk."""
+    check_memory("drawing_steps", drawing.steps, ANGLE * drawing.steps)
     _, learning, drawn = estimate_needs(training, drawing, side)
     usable = usable_memory(device)
     for what, need, name in (("training", learning, "batch_size"), ("drawing", drawn, "at_once")):

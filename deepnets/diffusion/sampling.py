@@ -16,10 +16,12 @@ from deepnets.diffusion.noise import guide, remove_noise
 from deepnets.diffusion.training import ProgressDisplay, describe_difference
 from deepnets.diffusion.training_images import BLACK, WHITE, as_bytes
 from deepnets.precision import arithmetic
+from deepnets.run_arguments import MOST_SEED
 from deepnets.tasks.mnist1m_files import CLASSES, INDEX, SIDE, shard_path, write_index, write_shard
 from deepnets.tasks.npz_shards import open_member
 from deepnets.tasks.task import generator, place_like
 from validation.arguments import Misuse, numbers, whole
+from validation.estimates import MOST_STEPS
 from validation.progress import bar
 from validation.storage.atomic import publish
 
@@ -53,8 +55,8 @@ class Drawing:
 
     def __post_init__(self) -> None:
         for name in ("steps", "shard", "at_once"):
-            whole(name, getattr(self, name))
-        whole("seed", self.seed, 0)
+            whole(name, getattr(self, name), most=MOST_STEPS)
+        whole("seed", self.seed, 0, MOST_SEED)
         if not (numbers("guidance", self.guidance).ndim == 0 and 0 <= self.guidance < np.inf):
             raise Misuse(f"guidance must be a number of at least 0, not {self.guidance!r}")
 

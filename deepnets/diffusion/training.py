@@ -17,8 +17,10 @@ from deepnets.diffusion.denoiser import Denoiser
 from deepnets.diffusion.noise import TURN, add_noise
 from deepnets.diffusion.training_images import CLASSES, TrainingImages, as_numbers
 from deepnets.precision import arithmetic
+from deepnets.run_arguments import MOST_SEED
 from deepnets.tasks.task import generator, place_like
 from validation.arguments import Misuse, between, whole
+from validation.estimates import MOST_STEPS
 from validation.progress import Progress, bar
 from validation.storage.atomic import publish
 
@@ -29,6 +31,7 @@ UNTOLD = 0.1            # share of samples without their class, so that guidance
 DECAY = 0.999           # of the running mean of the weights
 WARM_UP = 100           # steps over which the rate rises linearly
 EVERY = 30.0            # seconds between saved states
+MOST_WIDTH = 2**20
 _BATCH = 61             # first word of the keys: independent streams
 
 ProgressDisplay = bool | Callable[[Progress], None]
@@ -59,10 +62,12 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size"):
-            whole(name, getattr(self, name))
-        whole("seed", self.seed, 0)
+            whole(name, getattr(self, name), most=MOST_STEPS)
+        whole("seed", self.seed, 0, MOST_SEED)
+        whole("width", self.width, most=MOST_WIDTH)
         between("rate", self.rate, 0, 1)
-        Denoiser(4, self.width)      # checks the width
+        with torch.device("meta"):
+            Denoiser(4, self.width)      # checks the width
 
     def build_denoiser(self, side: int) -> Denoiser:
         """Return the denoiser at initialization, the same on every machine; `side` is the images'."""

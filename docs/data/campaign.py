@@ -20,6 +20,8 @@ sys.path[:0] = [str(p) for p in (HERE, HERE.parent, HERE.parent.parent) if str(p
 from deepnets.cost import H200, find_machine
 from deepnets.parts import Piece, list_costs, measure_pieces
 from validation.arguments import Misuse
+from validation.storage.atomic import expand_home
+from validation.storage.files import check_writable
 
 DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
 
@@ -52,7 +54,9 @@ def campaign(scale: str = "full", device: str = "auto", data: Path | None = None
     if not minutes >= 0:
         raise Misuse(f"minutes must be a number of at least zero, not {minutes!r}")
     no_gpu = dry_run and device == "auto" and as_device(device) == "cpu"
-    device, folder = as_device(device), out or HERE / "campaign"
+    device, folder = as_device(device), expand_home("out", out or HERE / "campaign")
+    if not dry_run:
+        check_writable(folder)
     try:
         pieces = select(list(list_pieces(scale, device, None if data is None else str(data))), only)
     except Misuse:

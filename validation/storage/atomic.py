@@ -6,9 +6,11 @@ Everything is written to a temporary neighbour first and then renamed. A reader 
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +18,23 @@ from pathlib import Path
 from validation.arguments import Misuse
 
 DRAFT = ".partial"
+STALE = 3600.0      # seconds after which nobody writes a draft any more
 DRAFT_NAME, FORMER_NAME = "draft", "former"     # in a staging folder: what is written, and what it replaces
+STAGING = ".staging"
 LONGEST = 230       # bytes of a name; the names of drafts are longer
+
+
+def expand_home(name: str, path: str | os.PathLike[str]) -> Path:
+    """Return a path with its "~" or "~user" replaced by that home.
+
+    Raises
+    ------
+    Misuse : there is no such home; the message has `name`.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise Misuse(f"{name} cannot be reached: {error}: {str(path)[:80]!r}") from None
 
 
 def resolve_target(name: str, path: str | bytes | os.PathLike[str]) -> Path:
@@ -28,7 +45,7 @@ def resolve_target(name: str, path: str | bytes | os.PathLike[str]) -> Path:
     Misuse : it cannot be one: it is empty, names no entry of a folder, is too long, or links to itself; the message has `name`.
     """
     try:
-        target = Path(os.fsdecode(path))
+        target = expand_home(name, os.fsdecode(path))
         if "\0" in str(target) or not path or target.name in ("", ".."):
             raise Misuse(f"{name} must be the path of a file or folder, not {path!r}")
         if len(os.fsencode(target.name)) > LONGEST:
@@ -106,7 +123,17 @@ def publish(path: str | os.PathLike[str], content: bytes) -> Path:
         write_bytes(path, content)
     except OSError as error:
         raise Misuse(f"{path} cannot be written: {error.strerror}") from None
-    return Path(path)
+    written = Path(path)
+    _clear_stale(written.parent, f".{glob.escape(written.name)}.{'[0-9a-f]' * 32}{DRAFT}")
+    return written
+
+
+def _clear_stale(folder: Path, pattern: str) -> None:
+    """Remove the drafts that processes which were killed have left of a file."""
+    with contextlib.suppress(OSError):
+        for draft in folder.glob(pattern):
+            if time.time() - draft.stat().st_mtime > STALE:
+                shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
 
 @contextlib.contextmanager
@@ -127,7 +154,9 @@ def replace_path(target: Path, staging: Path | None = None, former: Path | None 
     try:
         make_folder(target.parent)
         if staging is None:
-            staging = Path(tempfile.mkdtemp(prefix=f".{target.name[:64]}.", dir=target.parent))
+            own = f".{target.name[:64]}."
+            _clear_stale(target.parent, f"{glob.escape(own)}????????{STAGING}")
+            staging = Path(tempfile.mkdtemp(suffix=STAGING, prefix=own, dir=target.parent))
         else:
             recover(target, staging)
             staging.mkdir()

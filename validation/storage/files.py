@@ -13,7 +13,7 @@ import xarray as xr
 
 from validation.arguments import Misuse
 from validation.portrait import VARIABLES, conform
-from validation.storage.atomic import lock, make_folder, recover, replace_path, resolve_target, staging_folder
+from validation.storage.atomic import expand_home, lock, make_folder, recover, replace_path, resolve_target, staging_folder
 from validation.storage.attributes import DIGEST, add_digest, are_ours, check_attrs
 from validation.storage.netcdf import is_netcdf, read_netcdf, write_netcdf
 from validation.storage.overwriting import restore
@@ -140,8 +140,9 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
     return conform(portrait)
 
 
-def check_writable(folder: Path) -> None:
-    """Create `folder` if need be, and raise `Misuse` if nothing can be written to it: a check before long work."""
+def check_writable(folder: Path) -> Path:
+    """Create `folder` if need be, and raise `Misuse` if nothing can be written to it: a check before long work. Return it."""
+    folder = expand_home("out", folder)
     refuse_inside_store("out", folder)
     try:
         make_folder(folder)
@@ -149,6 +150,7 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise Misuse(f"cannot write to {folder}: {error.strerror or error}") from error
+    return folder
 
 
 def _first_line(error: Exception) -> str:

@@ -78,7 +78,7 @@ class Seeded(Sleeper):
     def measure(self, gamma, eta):
         one = replace(self, seeds=())
         Sleeper.measure(one, gamma, eta)
-        portrait = xr.concat([self._portrait(Plane(gamma, eta), s) for s in self.seeds], dim="seed", data_vars=None, coords="minimal",
+        portrait = xr.concat([self._portrait(Plane(gamma, eta), s) for s in self.seeds], dim="seed", data_vars="all", coords="minimal",
                              compat="override", join="exact", combine_attrs="override")
         portrait = portrait.assign_coords(seed=list(self.seeds))
         curve = np.stack([portrait["final_excess"].values * k for k in (3.0, 2.0, 1.0)], axis=1)
