@@ -244,6 +244,8 @@ def _check_variables(portrait: xr.Dataset) -> None:
     dims = portrait["outcome"].dims
     if reserved := [d for d in ("edge", "bound") if d in dims]:
         raise Misuse(f"portrait's dims must not have the name {reserved[0]!r}, which is that of a dim of edges; they are {dims}")
+    if blank := [d for d in dims if not portrait.sizes[d]]:
+        raise Misuse(f"portrait's dim {blank[0]!r} must have at least one entry; it is empty")
     for name in ("kernel_ratio", "rose", "final_accuracy"):
         if name not in portrait:
             continue

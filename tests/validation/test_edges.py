@@ -171,6 +171,7 @@ def test_a_broken_portrait_is_refused(change, words):
 @pytest.mark.parametrize(("change", "words"), [
     (lambda p: p.expand_dims(edge=2), "must not have the name 'edge'"),
     (lambda p: p.expand_dims(bound=["a"]), "must not have the name 'bound'"),
+    (lambda p: p.expand_dims(horizon=1).isel(horizon=slice(0)), "dim 'horizon' must have at least one entry"),
     (lambda p: p.assign(rose=p["rose"].isel(eta=0)), "portrait's rose must have dims"),
     (lambda p: p.assign(kernel_ratio=1.0), "portrait's kernel_ratio must have dims"),
     (lambda p: p.assign(kernel_ratio=p["final_excess"].expand_dims(other=2)), "portrait's kernel_ratio must have dims"),
