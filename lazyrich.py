@@ -5,20 +5,19 @@ Commands are registered by their import path, so that `lazyrich --help` imports 
 
 from __future__ import annotations
 
-import gc
 import os
-import signal
+import re
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-DONE, CONTRADICTED, MISUSE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
 try:
     from cyclopts import App, CycloptsError, Parameter
+
+    from validation.reporting.streams import CONTRADICTED, DONE, MISUSE, catch_errors, run_program
 except KeyboardInterrupt:       # `main` is not there yet
     print("lazyrich: interrupted", file=sys.stderr)
-    os._exit(INTERRUPTED)
+    os._exit(130)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,29 +96,31 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     from validation.arguments import Misuse
     from validation.judging.assessment import assess, assess_curves
     from validation.judging.verdict import VerdictOutcome
-    from validation.reporting.html import refuse_foreign
+    from validation.printable import print_text
+    from validation.reporting.folder import identify, refuse_foreign, refuse_namesake
     from validation.reporting.summary import print_curves, print_table, write
     from validation.storage.atomic import expand_home
     from validation.storage.files import check_writable, open_portrait
 
-    portrait = open_portrait(path)
+    portrait, name = open_portrait(path), f"{path.stem}-judged"
     title, edges, predictions, silence = _read_with_theory(portrait, rho)
     if not predictions and silence is None:
         raise Misuse(f"the theory predicts no edge for the portrait at {path} ({title}): there is nothing to judge")
     assessments, curves = assess(edges, predictions, tolerance), assess_curves(edges, predictions)
     if out is not None:
         out = expand_home("out", out)
-        refuse_foreign(out)
+        refuse_foreign(out, [name])
+        refuse_namesake(out, name, identify(path, portrait))
         check_writable(out)
     print_table(title, assessments)
     print_curves(curves)
     if silence is not None:
-        print(silence)
+        print_text(silence)
     if not (assessments or curves):
         print("Nothing was judged.")
     if out is not None:
-        write(out, title, portrait, edges, predictions, assessments, curves, [silence] if silence else [])
-        print(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
+        write(out / name, path, title, portrait, edges, predictions, assessments, curves, [silence] if silence else [])
+        print_text(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
     verdicts = [*(a.verdict for a in assessments), *curves]
     return CONTRADICTED if any(v.outcome is VerdictOutcome.CONTRADICTED for v in verdicts) else DONE
 
@@ -141,10 +142,11 @@ def status(path: Path) -> int:
     path
         The store, a zarr folder.
     """
+    from validation.printable import print_text
     from validation.storage.status import sweep_status
 
     state = sweep_status(path)
-    print(state)
+    print_text(state)
     return CONTRADICTED if state.failed or state.damaged else DONE
 
 
@@ -170,7 +172,8 @@ def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small
     from importlib import import_module
 
     from validation.plotting.figures import image
-    from validation.storage.atomic import publish
+    from validation.printable import print_text
+    from validation.reporting.folder import publish_picture, refuse_picture
     from validation.storage.files import check_writable
 
     place = next(p for p in (Path(__file__).parent / "docs", Path(__file__).parent / "lazyrich_gallery") if (p / "gallery").is_dir())
@@ -181,11 +184,14 @@ def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small
         for path in dict.fromkeys(pages.names().values()):
             print(f"{', '.join(n for n, p in pages.names().items() if p == path):>24}  {pages.title(path)}")
         return DONE
-    pages.script(name)
+    stem = pages.script(name).stem
     folder = check_writable(out or Path("lazyrich-figures"))
+    for path in folder.glob("*.png"):
+        if re.fullmatch(rf"{re.escape(stem)}-\d+\.png", path.name):
+            refuse_picture(path)
     page = pages.run_page(name, scale)
-    written = [publish(folder / f"{page.name}-{n}.png", image(f)).name for n, f in enumerate(page.figures, start=1)]
-    print(f"Written to {folder}: {', '.join(written)}")
+    written = [publish_picture(folder / f"{page.name}-{n}.png", image(f)).name for n, f in enumerate(page.figures, start=1)]
+    print_text(f"Written to {folder}: {', '.join(written)}")
     if page.broken:
         print(f"lazyrich: {page.broken}", file=sys.stderr)
     return CONTRADICTED if page.broken else DONE
@@ -232,17 +238,12 @@ def campaign(*, scale: Literal["full", "tiny"] = "full", device: str = "auto", d
 
 def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.Dataset, Mapping[str, Prediction], str | None]:
     """Return a portrait's title and edges, the predictions for its model, and why there are none, if so."""
-    import json
-
     from validation.arguments import Misuse
     from validation.edges import locate
+    from validation.experiment import require_description
 
-    try:
-        description = json.loads(portrait.attrs["description"])
-        kind = description["witness"]
-    except (KeyError, TypeError, ValueError):
-        raise Misuse("the portrait's attributes must hold the JSON description of its experiment, with the key 'witness'; "
-                     f"they hold {', '.join(map(str, portrait.attrs)) or 'nothing'}") from None
+    description = require_description(portrait.attrs)
+    kind = description["witness"]
     if kind == "toy":
         from toymodels import cli
 
@@ -260,55 +261,28 @@ def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.
 
 def main(words: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 CONTRADICTED (`judge`, or `--strict`), 2 misuse, 70 a bug, 130 interrupted."""
-    from validation.reporting.streams import flush_streams, prepare_streams
-
-    prepare_streams()
-    signal.signal(signal.SIGTERM, _interrupt)      # ended as by Ctrl-C: nothing half-written is left, and no process goes on
-    code = run(words)
-    if why := flush_streams():
-        code = code or MISUSE
-        print(f"lazyrich: the output could not be written: {why}", file=sys.stderr)
-        flush_streams()
-    if code == INTERRUPTED:
-        gc.collect()        # release the semaphores of process pools, or their resource tracker warns of a leak
-        os._exit(code)      # a kernel may still be running in another thread; nothing on disk depends on it
-    sys.exit(code)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+    run_program("lazyrich", lambda: run(words))
 
 
 def run(words: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    try:
-        result: Any = app(words, exit_on_error=False, print_error=True)
-    except CycloptsError:
-        return MISUSE       # cyclopts has printed the error
-    except KeyboardInterrupt:
-        print("lazyrich: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        return DONE         # nobody reads what is left to print
-    except Exception as error:
-        from validation.reporting.streams import is_of_a_stream
+    def call() -> Any:
+        try:
+            return app(words, exit_on_error=False, print_error=True)
+        except CycloptsError:
+            return MISUSE       # cyclopts has printed the error
 
-        if isinstance(error, OSError) and is_of_a_stream(error):
-            print(f"lazyrich: the output could not be written: {error.strerror}", file=sys.stderr)
-            return MISUSE
-        # recognised by its name, so that `lazyrich --help` need not import the module that defines it
-        if type(error).__name__ == "Misuse":
-            print(f"lazyrich: {error}", file=sys.stderr)
-            return MISUSE
-        if missing := _missing_library(error):
-            from deepnets.cli_options import EXTRA
+    return catch_errors("lazyrich", call, _explain_missing)
 
-            print(f"lazyrich: {EXTRA} (no module named {missing!r})", file=sys.stderr)
-            return MISUSE
-        traceback.print_exc()
-        print("lazyrich: internal error, please report it with the traceback above", file=sys.stderr)
-        return BUG
-    return result if isinstance(result, int) else DONE
+
+def _explain_missing(error: Exception) -> str | None:
+    """Return how to install the library whose absence is the cause of an error, or None."""
+    missing = _missing_library(error)
+    if missing is None:
+        return None
+    from deepnets.cli_options import EXTRA
+
+    return f"{EXTRA} (no module named {missing!r})"
 
 
 def _missing_library(error: BaseException | None) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from dataclasses import fields
 from pathlib import Path
 from types import UnionType
@@ -13,10 +12,9 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from deepnets.cli_options import DeepOptions
 from deepnets.observation.selection import ObserveOptions
 from deepnets.pipeline import run_pipeline
-from validation.arguments import Misuse
 from validation.cli_options import SweepOptions
+from validation.reporting.streams import catch_errors, run_program
 
-MISUSE, INTERRUPTED = 2, 130
 T = TypeVar("T")
 RECORDS = (DeepOptions, SweepOptions, ObserveOptions)
 
@@ -24,14 +22,8 @@ RECORDS = (DeepOptions, SweepOptions, ObserveOptions)
 def main(words: list[str] | None = None) -> int:
     """Run the pipeline and return the exit code: 0 done, 1 tiles failed (or, with --strict, CONTRADICTED), 2 misuse, 130 interrupted."""
     given = vars(_build_parser().parse_args(words))
-    try:
-        return run_pipeline(_build(DeepOptions, given), _build(SweepOptions, given), _build(ObserveOptions, given), **given)
-    except Misuse as error:
-        print(f"deepnets: {error}", file=sys.stderr)
-        return MISUSE
-    except KeyboardInterrupt:
-        print("deepnets: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return catch_errors("deepnets", lambda: run_pipeline(_build(DeepOptions, given), _build(SweepOptions, given),
+                                                         _build(ObserveOptions, given), **given))
 
 
 def _build(record: type[T], given: dict[str, Any]) -> T:
@@ -56,14 +48,15 @@ def _build_parser() -> argparse.ArgumentParser:
 
 def _add_options(parser: argparse.ArgumentParser, record: type) -> None:
     """Add an option for each field of a record, with the text of its docstring."""
+    # python -OO has no docstrings
     texts = dict(re.findall(r"^    (\w+)\n        (.+)$", record.__doc__ or "", re.MULTILINE))
     hints = get_type_hints(record)
     for field in fields(record):
-        option, how = f"--{field.name.replace('_', '-')}", {"default": field.default, "help": texts[field.name].replace("%", "%%")}
+        option, how = f"--{field.name.replace('_', '-')}", {"default": field.default, "help": texts.get(field.name, "").replace("%", "%%")}
         union = get_origin(hints[field.name]) in (Union, UnionType)
         kind = next(k for k in (get_args(hints[field.name]) if union else (hints[field.name],)) if k is not type(None))
         if kind is bool:
-            parser.add_argument(option, action="store_true", help=texts[field.name])
+            parser.add_argument(option, action="store_true", help=texts.get(field.name))
         elif get_origin(kind) is Literal:
             parser.add_argument(option, choices=get_args(kind), **how)
         elif get_origin(kind) is tuple:
@@ -73,4 +66,4 @@ def _add_options(parser: argparse.ArgumentParser, record: type) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program("deepnets", main)

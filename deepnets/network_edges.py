@@ -41,7 +41,7 @@ def read_edges(portrait: xr.Dataset, predictions: Mapping[str, Exponents], rho: 
     """
     edges = locate(portrait, rho=rho)
     if uses_accuracy(predictions) and "final_accuracy" in portrait:
-        by_accuracy = locate(portrait, rho, "accuracy", float(portrait.attrs.get("accuracy", THRESHOLD)))
+        by_accuracy = locate(portrait, rho, "accuracy", portrait.attrs.get("accuracy", THRESHOLD))
         edges = replace_lazy(edges, by_accuracy, "eta_max", predictions["eta_max"].unit)
     return edges
 

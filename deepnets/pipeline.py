@@ -23,8 +23,10 @@ from validation.estimates import announce
 from validation.executors import count_cores
 from validation.judging.assessment import Assessment, assess
 from validation.plane import Plane
+from validation.printable import print_text
 from validation.progress import bar
-from validation.reporting.html import Picture, refuse_foreign, write_report, write_verdicts
+from validation.reporting.folder import identify, name_section, refuse_foreign, write_folder
+from validation.reporting.html import Picture
 from validation.reporting.summary import build_section, draw, draw_observables, print_table, provenance_of
 from validation.storage.atomic import expand_home
 from validation.storage.files import check_writable
@@ -98,7 +100,7 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
 
         check_request(experiment, observe_options, place.observables, sweep_options.overwrite)
     if place.folder is not None:
-        refuse_foreign(place.folder)
+        refuse_foreign(place.folder, [place.stem.name])
 
     portrait = sweep_plane(experiment, plane, place.portrait, sweep_options, options.accuracy, not quiet)
     edges, predictions = find_edges(experiment, portrait, predictions, options, not quiet)
@@ -118,7 +120,7 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
     written = report(place, title, portrait, edges, predictions, assessments, notes, observed, predict_laws(experiment))
     if not quiet:
         print_table(title, assessments)
-        print("\n".join([*notes, written]))
+        print_text("\n".join([*notes, written]))
     if refusal is not None:
         raise refusal
     failed = report_failed_tiles(portrait, place.portrait)
@@ -181,11 +183,9 @@ def report(place: Place, title: str, portrait: xr.Dataset, edges: xr.Dataset, pr
         pictures += draw(place.stem, title, portrait, edges, predictions, assessments, [v for v in DRAWN if v in portrait])
         if observed is not None:
             pictures += draw_observables(place.stem, title, observed, laws)
-    parts, provenance = [build_section(title, portrait, pictures, assessments, notes=notes)], provenance_of(portrait)
-    heading = f"lazyrich deep: {title}"
-    if "report.html" not in missing:
-        write_report(place.folder / "report.html", heading, parts, provenance)
-    write_verdicts(place.folder / "verdicts.json", heading, parts, provenance)
+    part = name_section(build_section(title, portrait, pictures, assessments, notes=notes), place.stem.name,
+                        identify(place.portrait, portrait))
+    write_folder(place.folder, f"lazyrich deep: {title}", [part], provenance_of(portrait), "report.html" not in missing)
     lacking = [f"No {what}: {library} is not installed" for what, library in missing.items()]
     files = ", ".join(sorted(p.name for p in place.folder.iterdir() if p.name[0] != "."))
     return "\n".join([*lacking, f"Written to {place.folder}: {files}"])

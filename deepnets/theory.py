@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from deepnets.stored_description import check_description, check_name, check_network
 from deepnets.titles import as_title
 from validation.arguments import Misuse, choose, whole
 from validation.prediction import REGIMES, Prediction, find_family
@@ -187,7 +188,9 @@ def _exclude_loss(loss: Any) -> str | None:
     if isinstance(loss, str):
         choose("loss", loss, LOSSES)
         return None
-    name = loss.get("name") if isinstance(loss, Mapping) else getattr(loss, "name", getattr(loss, "__qualname__", type(loss).__name__))
+    if isinstance(loss, Mapping):
+        check_name("loss", loss)
+    name = loss["name"] if isinstance(loss, Mapping) else getattr(loss, "name", getattr(loss, "__qualname__", type(loss).__name__))
     return None if getattr(loss, "closed_form", False) else f"the loss {name!r}"
 
 
@@ -197,6 +200,7 @@ def _exclude_optimizer(optimizer: Any) -> str | None:
         choose("optimizer", optimizer, (*OPTIMIZERS, *SILENT))
         settings: Mapping[str, Any] = {}
     elif isinstance(optimizer, Mapping):
+        check_name("optimizer", optimizer)
         settings, optimizer = optimizer, optimizer["name"]
     else:
         settings, optimizer = {n: getattr(optimizer, n, None) for n in ("weight_decay", "clip")}, getattr(optimizer, "name", None)
@@ -209,12 +213,13 @@ def _exclude_optimizer(optimizer: Any) -> str | None:
 
 
 def explain_silence_of(description: Mapping[str, Any]) -> str | None:
-    """Return `explain_silence` of a stored portrait, from the description of its experiment."""
+    """Return `explain_silence` of a stored portrait, from the description of its experiment, or raise `Misuse` if it is none."""
+    check_description(description)
     return explain_silence(description["loss"], description["optimizer"], description.get("centred", True))
 
 
 def theory_of(description: Mapping[str, Any]) -> tuple[str, dict[str, Exponents]]:
-    """Return the title and the predictions of a stored portrait, from the description of its experiment."""
+    """Return the title and the predictions of a stored portrait, from its experiment's description, or raise `Misuse` if it is none."""
     if explain_silence_of(description):
         return as_title(description), {}
     shapes = description.get("fingerprint", {}).get("parameters", {})      # of a network of one's own
@@ -235,6 +240,7 @@ def _depth(network: Any) -> int | None:
     if isinstance(network, Integral):
         return whole("network", network, 2)
     if isinstance(network, Mapping):
+        check_network(network)
         return plain_depth(network)
     if not isinstance(network, type) and callable(getattr(network, "describe", None)):
         return plain_depth(network.describe())

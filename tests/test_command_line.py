@@ -89,7 +89,7 @@ def test_a_schedule_has_a_portrait_but_no_prediction(tmp_path, capsys):
 def test_judge_reads_a_stored_portrait(written, tmp_path, capsys):
     assert run("judge", written / "one-L5-mse-sgd-T1000.zarr", "--out", tmp_path / "judged") == 0
     assert "eta_max" in capsys.readouterr().out
-    assert {"report.html", "verdicts.json", "portrait.png"} <= {p.name for p in (tmp_path / "judged").iterdir()}
+    assert {"report.html", "verdicts.json", "one-L5-mse-sgd-T1000-judged.png"} <= {p.name for p in (tmp_path / "judged").iterdir()}
 
 
 def test_judge_exits_with_1_where_a_verdict_is_contradicted(written, tmp_path, capsys):

@@ -79,7 +79,8 @@ def toy(
         Print no progress bar and no table.
     """
     from validation.plotting import figures
-    from validation.reporting.html import refuse_foreign, write_report, write_verdicts
+    from validation.printable import print_text
+    from validation.reporting.folder import refuse_foreign, write_folder
     from validation.reporting.summary import print_curves, print_table
     from validation.storage.atomic import expand_home
 
@@ -101,7 +102,7 @@ def toy(
     targets = [folder / f"{_slug(e)}.zarr" for e in experiments]
     for experiment, target in zip(experiments, targets, strict=True):
         sweeping.check(experiment, target)
-    refuse_foreign(folder)
+    refuse_foreign(folder, [target.stem for target in targets])
     announce("the sweep", sum(e.estimate_time(points**2) for e, t in zip(experiments, targets, strict=True) if not t.exists()))
     work = list(zip(experiments, planes, targets, strict=True))
     if len(work) == 1 or sweeping.uses_other_processes:
@@ -121,10 +122,9 @@ def toy(
     sections = [result.section for result in results]
     provenance = results[-1].provenance
     title = f"lazyrich toy: {words(experiments[0])}"
-    write_report(folder / "report.html", title, sections, provenance)
-    write_verdicts(folder / "verdicts.json", title, sections, provenance)
+    write_folder(folder, title, sections, provenance)
     if not quiet:
-        print(f"Written to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))))
+        print_text(f"Written to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))))
     contradicted = any(v.outcome == "CONTRADICTED" for r in results for v in (*(a.verdict for a in r.assessments), *r.curves))
     return 1 if (strict and contradicted) or any(r.failed for r in results) else 0
 
@@ -145,6 +145,7 @@ def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweepin
                   progress: bool) -> _Result:
     """Sweep, trace, judge and draw one experiment."""
     from validation.judging.assessment import assess, assess_curves
+    from validation.reporting.folder import identify, name_section
     from validation.reporting.summary import build_section, draw, provenance_of
     from validation.tracing import nearest_gammas, trace
 
@@ -159,7 +160,7 @@ def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweepin
     variables = ("outcome", "final_excess", "peak_excess") if isinstance(experiment.model, TwoParameter) else ("outcome",)
     pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables)
     notes = [] if predicted else ["The theory predicts no edges for this optimizer and schedule, so nothing is judged."]
-    part = build_section(title, portrait, pictures, assessments, curves, notes)
+    part = name_section(build_section(title, portrait, pictures, assessments, curves, notes), target.stem, identify(target, portrait))
     return _Result(title, assessments, curves, part, provenance_of(portrait), report_failed_tiles(portrait, target))
 
 
@@ -196,7 +197,10 @@ def _choose_plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tu
             if edges and isinstance(experiment.optimizer, HeavyBall):
                 curves += [(1 - experiment.optimizer.beta) * c for c in curves]
         finite = np.concatenate([c[np.isfinite(c)] for c in curves]) if curves else np.array([1e-10, 1e4])
-        if not (finite.size and 1e-300 < finite.min() < finite.max() < 1e300):
+        if not finite.size:
+            raise Misuse(f"the theory predicts no edge for gamma from {low:g} to {high:g}, so that it chooses no rates; give eta, or other "
+                         "gammas")
+        if not 1e-300 < finite.min() < finite.max() < 1e300:
             raise Misuse(f"gamma from {low:g} to {high:g} puts the predicted edges out of the range of numbers; narrow it, or give eta")
         eta = 10.0 ** np.floor(np.log10(finite.min()) - 0.5), 10.0 ** np.ceil(np.log10(finite.max()) + 1)
     bottom, top = check_range("eta", eta)

@@ -17,6 +17,7 @@ from validation.estimates import MOST_STEPS, check_memory
 from validation.experiment import Experiment
 from validation.plane import Plane
 from validation.portrait import empty
+from validation.printable import shorten
 
 WORK = 5e7       # pixel-steps a task: under 0.1 s, so that an interrupt takes effect soon
 RATE = 5e8       # pixel-steps a second on one core, about
@@ -124,8 +125,11 @@ class ToyExperiment(Experiment):
             return cls(model, description["loss"], optimizers.OPTIMIZERS[optimizer.pop("name")](**optimizer),
                        tuple(steps) if isinstance(steps, list) else steps,
                        schedules.SCHEDULES[schedule.pop("name")](**schedule), description["rho"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise Misuse(f"description must be that of a ToyExperiment, not {description!r}") from error
+        except Misuse:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            what = shorten(repr(description), 500) if not isinstance(error, RecursionError) else "one that is nested so deeply"
+            raise Misuse(f"description must be that of a ToyExperiment, not {what}") from error
 
     def measure(self, gamma: np.ndarray, eta: np.ndarray) -> xr.Dataset:
         """Train at every (gamma, eta) and return the portrait.

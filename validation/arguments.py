@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from validation.printable import escape_controls, shorten
+
 
 class Misuse(ValueError):
     """An argument, a file or a dataset that cannot be used; the message says which, and what is allowed, in one line."""
 
     def __init__(self, *args: object) -> None:
-        # the repr of a value that was given may have several lines
-        super().__init__(*(re.sub(r"\s*\n\s*", " ", a) if isinstance(a, str) else a for a in args))
+        # a value that was given, or that a file holds, may have several lines, control characters and any length
+        super().__init__(*(shorten(escape_controls(re.sub(r"\s*\n\s*", " ", a))) if isinstance(a, str) else a for a in args))
 
 
 def choose(name: str, value: Any, allowed: Iterable[Any]) -> Any:

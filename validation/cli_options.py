@@ -15,6 +15,7 @@ import xarray as xr
 from validation.arguments import Misuse, axis, whole
 from validation.experiment import Experiment, name_experiment
 from validation.plane import Plane
+from validation.printable import print_text
 from validation.storage.attributes import as_json
 from validation.storage.files import check_writable, refuse_other
 from validation.storage.resume import check_experiment
@@ -143,8 +144,8 @@ def report_failed_tiles(portrait: xr.Dataset, target: Path) -> bool:
     """Print how many tiles of a sweep failed, and how to measure them again; return whether any did."""
     count = int(portrait.attrs.get("tiles_failed", 0))
     if count:
-        print(f"lazyrich: {count} tiles failed; `lazyrich sweep status {target}` prints why, and the same command with --retry-failed "
-              "measures them again", file=sys.stderr)
+        print_text(f"lazyrich: {count} tiles failed; `lazyrich sweep status {target}` prints why, and the same command with "
+                   "--retry-failed measures them again", sys.stderr)
     return bool(count)
 
 

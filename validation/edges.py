@@ -49,7 +49,7 @@ class Rules:
             raise Misuse("rho must be given: the portrait's attributes have none")
         rules = {f.name: attrs[f.name] for f in fields(cls) if f.name in attrs} | {"rho": attrs["rho"] if rho is None else rho}
         for name in rules.keys() - {"eta_max_of"}:
-            if name != "catapult_kernel_ratio" or rules[name] != np.inf:
+            if not (name == "catapult_kernel_ratio" and isinstance(rules[name], float) and rules[name] == np.inf):
                 between(name, rules[name], 0, 1 if name == "rho" else np.inf)
         choose("eta_max_of", rules.get("eta_max_of", "highest"), ("highest", "lowest"))
         return cls(**rules)

@@ -14,6 +14,7 @@ import xarray as xr
 
 from validation.arguments import Misuse
 
+DEEPEST = 100       # nested dictionaries and lists in a description that is judged
 FINGERPRINT = "fingerprint"      # an entry of descriptions, which older portraits lack
 
 
@@ -156,6 +157,25 @@ def name_experiment(description: dict[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError) as error:
         raise Misuse(f"describe() must return a dictionary of texts, finite numbers, lists and dictionaries, but: {error}") from None
     return {"description": text, "digest": digest(described)}
+
+
+def require_description(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description among a portrait's attributes, with its ``witness``, the kind of its model.
+
+    Raises
+    ------
+    Misuse : there is none, it cannot be read, or it is nested more than `DEEPEST` times.
+    """
+    description = read_description(attrs)
+    if description is None or "witness" not in description:
+        raise Misuse("the portrait's attributes must hold the JSON description of its experiment, with the key 'witness'; "
+                     f"they hold {', '.join(map(str, attrs)) or 'nothing'}")
+    level: list[Any] = [description]
+    for _ in range(DEEPEST):
+        level = [v for part in level for v in (part.values() if isinstance(part, dict) else part) if isinstance(v, dict | list)]
+    if level:
+        raise Misuse(f"the portrait's description must be nested at most {DEEPEST} times")
+    return description
 
 
 def read_description(attrs: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -6,6 +6,8 @@ import sys
 import warnings
 from types import FrameType
 
+from validation.printable import escape_controls, shorten
+
 # whose frames are passed over; torch and contextlib wrap functions of ours
 INSIDE = ("validation", "toymodels", "deepnets", "lazyrich", "torch", "contextlib")
 
@@ -16,4 +18,4 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     level = 2
     while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in INSIDE:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=2 if frame is None else level)
+    warnings.warn(shorten(escape_controls(message, "\n")), category, stacklevel=2 if frame is None else level)

@@ -8,6 +8,8 @@ from deepnets.cli_options import EXTRA
 from validation.arguments import Misuse, whole
 from validation.cli_options import Whole
 
+SHEET = "samples.png"
+
 
 def make_mnist1m(
     data: Path | None = None,
@@ -77,13 +79,15 @@ def make_mnist1m(
     from validation.estimates import announce
     from validation.plotting.figures import image
     from validation.plotting.image_sheet import plot_sheet
-    from validation.storage.atomic import publish
+    from validation.printable import print_text
+    from validation.reporting.folder import publish_picture, refuse_picture
     from validation.storage.files import check_writable
 
     out = check_writable(out)
     device = as_device(device)
     training, drawing = Training(steps, batch_size, width, rate, seed), Drawing(drawing_steps, guidance, seed, shard, at_once)
     images = from_digits() if data is None else from_idx(data)
+    refuse_picture(out / SHEET)
     check_resources(out, count, training, drawing, images.side, device)
     learning_time, drawing_time = estimate_time(training, drawing, images.side, device)
     announce("training", learning_time)
@@ -94,7 +98,7 @@ def make_mnist1m(
               f"{learning / GB:.2g} GB to train, {drawn / GB:.2g} GB to draw, {count * IMAGE / GB:.2g} GB of disk.", flush=True)
     index = generate(images, out, count, training, drawing, device, not quiet)
     if (pictures := load_sheet(out)).size:
-        publish(out / "samples.png", image(plot_sheet(pictures, range(10), f"diffusion model of {images.name}")))
+        publish_picture(out / SHEET, image(plot_sheet(pictures, range(10), f"diffusion model of {images.name}")))
     if not quiet:
-        print(f"Written to {out}: {index.name}, its files, samples.png, denoiser.pt. Use: lazyrich deep --task mnist-1m --data {out}")
+        print_text(f"Written to {out}: {index.name}, its files, {SHEET}, denoiser.pt. Use: lazyrich deep --task mnist-1m --data {out}")
     return 0

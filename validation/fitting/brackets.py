@@ -153,7 +153,16 @@ def measured_axis(edges: xr.Dataset) -> str:
 
 
 def conditions(edges: xr.Dataset) -> tuple[int | None, float | None]:
-    """Return the horizon T and the threshold rho at which edges were measured; None if the dataset does not give exactly one."""
+    """Return the horizon T and the threshold rho at which edges were measured; None if the dataset does not give exactly one.
+
+    Raises
+    ------
+    Misuse : the attribute ``steps`` is no whole number above zero, and no list of them.
+    """
+    if "steps" in edges.attrs:
+        given = np.asarray(edges.attrs["steps"])
+        if given.dtype.kind not in "iuf" or not (np.isfinite(given) & (given >= 1) & (given % 1 == 0)).all():
+            raise Misuse(f"the attribute steps must be a whole number of at least 1, or a list of them, not {edges.attrs['steps']!r}")
 
     def one(*places: Any) -> Any:
         values = [np.asarray(place) for place in places if place is not None]

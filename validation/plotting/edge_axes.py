@@ -9,6 +9,7 @@ import numpy as np
 from validation.fitting.brackets import conditions, measured_axis
 from validation.outcome import Outcome
 from validation.plotting.style import COLOURS, INK, SYMBOLS, label_decades
+from validation.printable import escape_math
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,7 +45,7 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
     base = reference(gamma)
     with np.errstate(all="ignore"):
         residual = np.log10(low / base), np.log10(high / base)
-    top.set(xscale="log", yscale="log", title=SYMBOLS.get(edge, edge), ylabel="learning rate  η")
+    top.set(xscale="log", yscale="log", title=SYMBOLS.get(edge) or escape_math(edge), ylabel="learning rate  η")
     top.margins(y=0.16)   # space for the exponents
     _draw_brackets(top, gamma, low, high)
     _draw_brackets(bottom, gamma, *residual)
@@ -74,7 +75,7 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
     top.tick_params(labelbottom=False)
     label_decades(top, "x", "y")
     name = measured_axis(edges)
-    bottom.set(xlabel="richness  γ" if name == "gamma" else name,
+    bottom.set(xlabel="richness  γ" if name == "gamma" else escape_math(name),
                ylabel="decades from\n" + ("prediction" if prediction is not None else "fit" if fits else "η = 1"))
 
 
@@ -95,8 +96,9 @@ def _write_exponent(ax: Axes, gamma: np.ndarray, line: np.ndarray, fit: Any, ver
     word = str(getattr(verdict.outcome, "name", verdict.outcome)) if verdict is not None else ""
     factor = r"\,|\ln\gamma|" if getattr(fit, "logarithm", False) else ""
     axis = getattr(fit, "axis", "gamma")
-    name = r"\gamma" if axis == "gamma" else axis if len(axis) == 1 else rf"\mathrm{{{axis}}}"
-    text = f"${name}^{{\\,{fit.exponent:.3f}}}{factor}$  [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]"
+    name = r"\gamma" if axis == "gamma" else axis if len(axis) == 1 and axis.isalpha() else ""
+    power = f"{'' if name else escape_math(axis)}${name}^{{\\,{fit.exponent:.3f}}}{factor}$"
+    text = f"{power}  [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]"
     middle = gamma.size // 2
     left = ax.transAxes.inverted().transform(ax.transData.transform((gamma[middle], line[middle])))[0] < 0.5
     below = left == (line[-1] >= line[0])   # towards the middle of the axes, and away from the line

@@ -17,6 +17,7 @@ from validation.fitting.brackets import conditions
 from validation.outcome import Outcome
 from validation.plotting.style import COLOURS, DASHES, SYMBOLS, label_decades
 from validation.prediction import Prediction
+from validation.printable import escape_math, shorten
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CEILING = {"final_excess": 0, "tail_excess": 0}   # log10: the bar's arrow marks runs that ended worse than they began
+
+LONGEST_TITLE = 200      # characters
+MARK = b"Software\0lazyrich"       # in every PNG file, by which it is known again
 
 # inches: a panel's width, its height and that of its residuals; the margin for labels on its left; a block of both with title and label
 PANEL, MARGIN, BLOCK = (3.55, 2.9, 1.15), 1.1, 5.2
@@ -68,7 +72,7 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
            xlim=(mesh[0].min(), mesh[0].max()), ylim=(mesh[1].min(), mesh[1].max()))
     label_decades(ax, "x", "y")
     handles = _draw_outcomes(ax, picture, mesh) if name == "outcome" else _draw_variable(ax, picture, mesh, name)
-    ax.set_title(", ".join(f"{dim} {value}" for dim, value in chosen.items()), fontsize="medium")
+    ax.set_title(", ".join(f"{escape_math(dim)} {escape_math(value)}" for dim, value in chosen.items()), fontsize="medium")
     steps, rho = conditions(picture)
     handles += _draw_predictions(ax, predictions or {}, steps or 1000, 0.01 if rho is None else rho,
                                  width=1.5 if name == "outcome" else 0.8)
@@ -85,7 +89,7 @@ def portrait_figure(portrait: xr.Dataset, predictions: Mapping[str, Any] | None 
     figure = blank(7.6, 4.8)
     ax = plot_portrait(portrait, predictions, variable, figure.add_subplot())
     if title:
-        ax.set_title("\n".join(filter(None, [title, ax.get_title()])), fontsize="medium")
+        ax.set_title("\n".join(filter(None, [escape_math(shorten(title, LONGEST_TITLE)), ax.get_title()])), fontsize="medium")
     return figure
 
 
@@ -162,7 +166,7 @@ def image(figure: Figure, kind: str = "png", dpi: int = 150) -> bytes:
     import matplotlib
 
     stream = io.BytesIO()
-    undated: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    undated: dict[str, Any] = {"png": {"Software": "lazyrich"}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     if kind not in undated:
         raise Misuse(f"kind must be one of 'png', 'svg', 'pdf', not {kind!r}")
     with matplotlib.rc_context({"svg.hashsalt": "lazyrich"}):
@@ -253,7 +257,8 @@ def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.nda
     if diverged.any():
         _paint(ax, mesh, np.ma.masked_array(np.zeros(diverged.shape), ~diverged), cmap=ListedColormap([COLOURS[Outcome.DIVERGED]]))
     extend = {(0, 0): "neither", (1, 0): "max", (0, 1): "min", (1, 1): "both"}[over, under]
-    ax.figure.colorbar(painted, ax=ax, label=picture[name].attrs.get("long_name", name), extend=extend)
+    label = shorten(str(picture[name].attrs.get("long_name", name)), LONGEST_TITLE)
+    ax.figure.colorbar(painted, ax=ax, label=escape_math(label), extend=extend)
     return [Patch(facecolor=COLOURS[Outcome.DIVERGED], edgecolor="0.35", label="diverged")] if diverged.any() else []
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from validation.plotting.figures import blank, shades
 from validation.plotting.style import label_decades
+from validation.printable import escape_math
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,7 +43,7 @@ def draw_over_gamma(ax: Axes, observed: xr.Dataset, values: xr.DataArray, lines:
                     laws: Iterable[tuple[float, float, float]] = ()) -> None:
     """Draw values (seed, run, `lines`) over gamma: each seed as marks, the median as a line, the laws above the first line."""
     values = values.transpose("seed", "run", lines)
-    gamma, names = observed["gamma"].values, [str(n) for n in values[lines].values]
+    gamma, names = observed["gamma"].values, [escape_math(n) for n in values[lines].values]
     colours = shades(np.arange(len(names)))[0]
     shown = values.where(values > 0).values                            # (seed, run, line)
     few = len(names) <= NARROW and not names[0].isdigit()

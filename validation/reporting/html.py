@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from validation.arguments import Misuse, choose
+from validation.printable import escape_controls, shorten
 from validation.storage.atomic import publish
 
 OUTCOMES = ("SUPPORTED", "CONTRADICTED", "UNDECIDED", "IDENTITY")
@@ -34,11 +35,13 @@ class Picture:
     image : the bytes of a PNG or SVG file, as from `validation.plotting.figures.image`.
     alt : a description for readers who cannot see it.
     caption : a line beneath it.
+    file : the name of its file, next to the report.
     """
 
     image: bytes
     alt: str
     caption: str = ""
+    file: str = ""
 
     def __post_init__(self) -> None:
         if not any(self.image.startswith(start) for start in KINDS.values()):
@@ -82,6 +85,9 @@ class Section:
     title : its heading.
     description : name -> value: model, loss, optimizer, T, rho, plane, ...
     figures, rows, notes : its content, in this order; rows as from `tabulate`.
+    portrait : the portrait's name among those of the folder.
+    identity : by what the portrait is known again, see `validation.reporting.folder`.
+    provenance : its own, where that of the whole report is another's.
     """
 
     title: str
@@ -89,6 +95,9 @@ class Section:
     figures: tuple[Picture, ...] = ()
     rows: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    portrait: str = ""
+    identity: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_report(path: str | os.PathLike[str], title: str, sections: Iterable[Section],
@@ -109,7 +118,7 @@ def write_report(path: str | os.PathLike[str], title: str, sections: Iterable[Se
     import jinja2
 
     sections = tuple(sections)
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=escape_controls,
                                loader=jinja2.PackageLoader("validation.reporting", "."))
     environment.filters.update(plain=_plain, number=_number, interval=_interval, window=_window)
     counts = Counter(row["outcome"] for section in sections for row in section.rows)
@@ -123,26 +132,13 @@ def write_verdicts(path: str | os.PathLike[str], title: str, sections: Iterable[
                   provenance: Mapping[str, Any] | None = None) -> Path:
     """Write the verdicts as JSON, numbers in full precision and null for what is not finite, and return the path."""
     content = {"generator": "lazyrich", "title": title, "provenance": dict(provenance or {}), "sections": [
-        {"title": s.title, "description": dict(s.description), "verdicts": [dict(r) for r in s.rows],
-         "notes": list(s.notes)} for s in sections]}
+        {"title": s.title, "description": dict(s.description), "verdicts": [dict(r) for r in s.rows], "notes": list(s.notes),
+         "portrait": s.portrait, "identity": s.identity, "provenance": dict(s.provenance),
+         "pictures": [{"file": p.file, "alt": p.alt, "caption": p.caption} for p in s.figures if p.file]} for s in sections]}
     text = json.dumps(_jsonable(content), indent=1, allow_nan=False, ensure_ascii=False)
+    # control characters and lone surrogates stand in texts alone, where JSON can escape them
+    text = "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
     return publish(path, f"{text}\n".encode())
-
-
-def refuse_foreign(folder: str | os.PathLike[str]) -> None:
-    """Raise `Misuse` if `folder` holds a report that lazyrich did not write and must not overwrite."""
-    for name, mark in (("report.html", b'content="lazyrich"'), ("verdicts.json", b'"generator": "lazyrich"')):
-        path = Path(folder) / name
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            continue
-        except NotADirectoryError:
-            raise Misuse(f"cannot write to {folder}: it is not a folder") from None
-        except OSError as error:
-            raise Misuse(f"{path} cannot be read: {error.strerror}") from None
-        if mark not in content:
-            raise Misuse(f"{path} was not written by lazyrich and is not overwritten; choose another folder")
 
 
 def _number(value: Any, interval: Any = None) -> str:
@@ -172,7 +168,7 @@ def _plain(value: Any) -> str:
         return "–"
     if isinstance(value, float | np.floating):
         return f"{value:.10g}"
-    return value if isinstance(value, str) else json.dumps(_jsonable(value), ensure_ascii=False)
+    return shorten(value if isinstance(value, str) else json.dumps(_jsonable(value), ensure_ascii=False))
 
 
 def _jsonable(value: Any) -> Any:

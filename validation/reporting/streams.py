@@ -1,17 +1,82 @@
-"""Make the standard streams safe to write to: one that is closed, one that is a broken pipe, one whose encoding lacks our symbols."""
+"""Run a command line to its exit code, on standard streams that are safe to write to.
+
+A stream may be closed, be a broken pipe or a full device, or have an encoding that lacks our symbols.
+"""
 
 from __future__ import annotations
 
 import codecs
 import errno
+import gc
 import os
+import signal
 import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from validation.printable import print_text
+
+DONE, CONTRADICTED, MISUSE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
 ASCII = {
     "✓": "+", "✗": "x", "±": "+-", "…": "...", "–": "-", "—": "-", "─": "-", "━": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+",
     "╺": "-", "╸": "-", "█": "#", "▏": "|", "•": "*", "·": ".", "×": "x", "η": "eta", "γ": "gamma", "ρ": "rho", "≥": ">=", "≤": "<=",
     "→": "->", "’": "'", "‘": "'", "“": '"', "”": '"'}
 UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT)
+
+
+def run_program(name: str, run: Callable[[], int]) -> NoReturn:
+    """Run a command line on prepared streams and exit with its code, which `run` returns."""
+    prepare_streams()
+    signal.signal(signal.SIGTERM, _interrupt)      # ended as by Ctrl-C: nothing half-written is left, and no process goes on
+    try:
+        code = run()
+    except SystemExit as end:       # of argparse, which has printed
+        code = end.code if isinstance(end.code, int) else DONE
+    if why := flush_streams():
+        code = code or MISUSE
+        print(f"{name}: the output could not be written: {why}", file=sys.stderr)
+        flush_streams()
+    if code == INTERRUPTED:
+        gc.collect()        # release the semaphores of process pools, or their resource tracker warns of a leak
+        os._exit(code)      # a kernel may still be running in another thread; nothing on disk depends on it
+    sys.exit(code)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def catch_errors(name: str, call: Callable[[], Any], explain: Callable[[Exception], str | None] = lambda error: None) -> int:
+    """Call a command and return its exit code, which is that of its error if it raises one; the error is printed in a sentence.
+
+    Parameters
+    ----------
+    name : the program's, before its messages.
+    call : returns an exit code, or anything else for 0.
+    explain : returns the sentence for a misuse that is no `Misuse`, or None for a bug.
+    """
+    try:
+        result = call()
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return DONE         # nobody reads what is left to print
+    except Exception as error:
+        if isinstance(error, OSError) and is_of_a_stream(error):
+            print(f"{name}: the output could not be written: {error.strerror}", file=sys.stderr)
+            return MISUSE
+        # recognised by its name, so that `lazyrich --help` need not import the module that defines it
+        sentence = str(error) if type(error).__name__ == "Misuse" else explain(error)
+        if sentence is not None:
+            print_text(f"{name}: {sentence}", sys.stderr)
+            return MISUSE
+        print_text(traceback.format_exc().rstrip(), sys.stderr)
+        print(f"{name}: internal error, please report it with the traceback above", file=sys.stderr)
+        return BUG
+    return result if isinstance(result, int) else DONE
 
 
 def prepare_streams() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from validation.experiment import read_description
 from validation.judging.assessment import Assessment
 from validation.judging.verdict import Verdict
 from validation.plotting.anchored_laws import anchor_laws
-from validation.reporting.html import MARKS, Picture, Section, tabulate, write_report, write_verdicts
-from validation.storage.atomic import publish
+from validation.printable import escape_controls, print_text
+from validation.reporting.folder import identify, name_section, publish_picture, write_folder
+from validation.reporting.html import MARKS, Picture, Section, tabulate
 
 WHOLE = "whole curve, decades off"
 NOTHING = "no regime with a predicted exponent has four gammas in this plane"
@@ -39,21 +40,21 @@ def print_table(title: str, assessments: Iterable[Assessment]) -> None:
         from rich.table import Table
         from rich.text import Text
     except ImportError:
-        print("\n".join([_plain_table(title, lines), *describe_rivals(assessments)]))
+        print_text("\n".join([_plain_table(title, lines), *describe_rivals(assessments)]))
         return
-    console = Console()
+    console, title = Console(), escape_controls(title)
     if not lines:
-        console.print(f"{title}: {NOTHING}")
+        console.print(f"{title}: {NOTHING}", markup=False)
         return
     # narrow enough, with its numbers, for 80 columns
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for heading in HEADINGS:
         table.add_column(heading, justify="right" if heading in RIGHT else "left", no_wrap=True)
     for *cells, word in lines:
-        table.add_row(*cells, Text(f"{MARKS[word]} {word}", style=COLOURS[word]))
+        table.add_row(*(Text(escape_controls(cell)) for cell in cells), Text(f"{MARKS[word]} {word}", style=COLOURS[word]))
     console.print(table)
     for line in describe_rivals(assessments):
-        console.print(line, highlight=False)
+        console.print(escape_controls(line), highlight=False, markup=False)
     console.print(LEGEND, style="dim")
 
 
@@ -90,7 +91,7 @@ def print_curves(curves: Iterable[Verdict]) -> None:
     console = Console()
     for verdict in curves:
         word = str(verdict.outcome)
-        line = Text.assemble((f"{MARKS[word]} ", COLOURS[word]), verdict.sentence)
+        line = Text.assemble((f"{MARKS[word]} ", COLOURS[word]), escape_controls(verdict.sentence))
         console.print(line, highlight=False)
 
 
@@ -125,14 +126,14 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
         what = SHOWN.get(variable, variable.replace("_", " "))
         suffix = "" if variable == "outcome" else "-" + variable.removesuffix("_excess")
         image = figures.image(figures.portrait_figure(portrait, predictions, variable, title))
-        publish(stem.with_name(stem.name + suffix + ".png"), image)
-        pictures.append(Picture(image, f"{title}: {what} over gamma and eta, with the predicted edges", what.capitalize()))
+        file = publish_picture(stem.with_name(stem.name + suffix + ".png"), image).name
+        pictures.append(Picture(image, f"{title}: {what} over gamma and eta, with the predicted edges", what.capitalize(), file))
     if edges is not None and assessments and np.isfinite(edges["eta"]).any():
         figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
         image = figures.image(figure)
-        publish(stem.with_name(stem.name + "-edges.png"), image)
+        file = publish_picture(stem.with_name(stem.name + "-edges.png"), image).name
         pictures.append(Picture(image, f"{title}: edges, fits and predictions over gamma, with residuals in decades",
-                                "Measured edges, fitted power laws and predictions"))
+                                "Measured edges, fitted power laws and predictions", file))
     return pictures
 
 
@@ -143,18 +144,17 @@ def draw_observables(stem: Path, title: str, observed: xr.Dataset, laws: Mapping
     pictures = []
     for name, (figure, words) in observables.draw_observables(observed, laws).items():
         image = figures.image(figure)
-        publish(stem.with_name(f"{stem.name}-{name}.png"), image)
-        pictures.append(Picture(image, f"{title}: {words}", words[0].upper() + words[1:]))
+        file = publish_picture(stem.with_name(f"{stem.name}-{name}.png"), image).name
+        pictures.append(Picture(image, f"{title}: {words}", words[0].upper() + words[1:], file))
     return pictures
 
 
-def write(folder: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset, predictions: Mapping[str, Any],
+def write(stem: Path, origin: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset, predictions: Mapping[str, Any],
           assessments: Sequence[Assessment], curves: Sequence[Verdict] = (), notes: Sequence[str] = ()) -> None:
-    """Write one portrait's figures, report.html and verdicts.json to a folder."""
-    pictures = draw(folder / "portrait", title, portrait, edges, predictions, assessments)
-    parts = [build_section(title, portrait, pictures, assessments, curves, notes)]
-    write_report(folder / "report.html", title, parts, provenance_of(portrait))
-    write_verdicts(folder / "verdicts.json", title, parts, provenance_of(portrait))
+    """Write the figures of the portrait at `origin`, ``stem.png``, ..., and its part of the folder's report.html and verdicts.json."""
+    pictures = draw(stem, title, portrait, edges, predictions, assessments)
+    part = name_section(build_section(title, portrait, pictures, assessments, curves, notes), stem.name, identify(origin, portrait))
+    write_folder(stem.parent, title, [part], provenance_of(portrait))
 
 
 def build_section(title: str, portrait: xr.Dataset, pictures: Iterable[Picture], assessments: Iterable[Assessment],
@@ -171,12 +171,8 @@ def build_section(title: str, portrait: xr.Dataset, pictures: Iterable[Picture],
 
 def describe_portrait(portrait: xr.Dataset) -> Mapping[str, Any]:
     """Return the experiment's description from a portrait's attributes, flattened, and the plane it was measured on."""
-    try:
-        description = json.loads(portrait.attrs.get("description", "{}"))
-    except (TypeError, ValueError):
-        description = {}
     facts: dict[str, Any] = {}
-    for name, value in description.items():
+    for name, value in (read_description(portrait.attrs) or {}).items():
         if isinstance(value, Mapping):
             value = ", ".join(f"{v}" if k == "name" else f"{k} {v}" for k, v in value.items())
         facts[str(name)] = value

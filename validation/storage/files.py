@@ -17,10 +17,11 @@ from validation.storage.atomic import expand_home, lock, make_folder, recover, r
 from validation.storage.attributes import DIGEST, add_digest, are_ours, check_attrs
 from validation.storage.netcdf import is_netcdf, read_netcdf, write_netcdf
 from validation.storage.overwriting import restore
-from validation.storage.zarr_metadata import ARRAYS, find_missing, read_attrs, silence_zarr
+from validation.storage.zarr_metadata import ARRAYS, find_missing, read_attrs, refuse_without_assertions, silence_zarr
 from validation.storage.zarr_store import ZarrStore, has_runs
 
 NETCDF = ".nc"
+METADATA = ("zarr.json", ".zgroup", ".zarray")      # of stores of zarr's third format and of its second
 COMPLETE = "complete"      # an attribute: every chunk was written, so that a missing one is damage, not "unrun"
 
 
@@ -49,6 +50,7 @@ def save_portrait(portrait: xr.Dataset, path: str | os.PathLike[str], overwrite:
         plain = {str(name): {"_FillValue": None} for name in portrait.variables}
         write_netcdf(portrait.assign_attrs(add_digest(portrait.attrs)), target, plain)
         return target
+    refuse_without_assertions(target)
     portrait.attrs = add_digest(portrait.attrs | {COMPLETE: 1, ARRAYS: sorted(map(str, portrait.variables))})
     try:
         make_folder(target.parent)
@@ -75,9 +77,13 @@ def refuse_other(target: Path) -> None:
 
 def refuse_inside_store(name: str, folder: Path) -> None:
     """Raise `Misuse` if a folder is a zarr store, or lies in one: what is written there would be taken for a part of it."""
-    for place in (folder, *folder.absolute().parents):
+    try:
+        real = folder.resolve()       # of a link, the place to which it points; without ".."
+    except (OSError, RuntimeError):
+        real = folder.absolute()
+    for place in (real, *real.parents):
         try:
-            inside = (place / "zarr.json").exists()
+            inside = any((place / metadata).exists() for metadata in METADATA)
         except OSError:
             inside = False
         if inside:
@@ -109,6 +115,7 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
             raise Misuse(f"the portrait at {target} cannot be read: {type(error).__name__}: {_first_line(error)}") from error
     if not (target / "zarr.json").is_file():
         raise Misuse(f"path must be a portrait (a zarr folder or a netCDF file, as `save_portrait` writes it), but {target} is none")
+    refuse_without_assertions(target)
     attrs = read_attrs(target)
     if "store_version" in attrs:
         portrait, damaged = (store := ZarrStore(target)).load()

@@ -24,8 +24,15 @@ ARRAYS = "stored_arrays"    # the attribute with the names of all arrays; older 
 LEDGER = "tiles"            # the group of the tiles' statuses, and of notes on failed runs and tiles
 
 
+def refuse_without_assertions(root: Path) -> None:
+    """Raise `Misuse` under ``python -O``: zarr's assertions do a part of its work, and it fails on every store."""
+    if not __debug__:
+        raise Misuse(f"{root} is a zarr store, and zarr cannot be used under python -O or PYTHONOPTIMIZE: start python without it")
+
+
 def create_store(root: Path, template: xr.Dataset, layout: Layout, attrs: dict[str, Any]) -> None:
     """Write a store in which nothing has been measured: metadata and coordinates, but no chunk of a variable."""
+    refuse_without_assertions(root)
     import zarr
     from zarr.codecs import BytesCodec, ZstdCodec
 

@@ -26,7 +26,17 @@ from validation.storage.chunks import Damaged, Field, read_bytes
 from validation.storage.memory_store import MemoryStore, describe_difference
 from validation.storage.overwriting import discard
 from validation.storage.tiles import Key, Layout, Status
-from validation.storage.zarr_metadata import ARRAYS, LEDGER, VERSION, create_store, find_missing, read_attrs, silence_zarr, write_attrs
+from validation.storage.zarr_metadata import (
+    ARRAYS,
+    LEDGER,
+    VERSION,
+    create_store,
+    find_missing,
+    read_attrs,
+    refuse_without_assertions,
+    silence_zarr,
+    write_attrs,
+)
 
 PROVISIONAL = "provisional"     # an attribute: the variables are those that every portrait has, until the first tile is measured
 OWN = ("store_version", "tile", "seeds_apart", PROVISIONAL, "coordinates", ARRAYS)     # attributes of the store, not of the portrait
@@ -47,6 +57,7 @@ class ZarrStore:
         self._read_metadata()
 
     def _read_metadata(self) -> None:
+        refuse_without_assertions(self.path)
         self.attrs = read_attrs(self.path)
         if self.attrs.get("store_version") != VERSION:
             raise Misuse(f"{self.path} is a store of version {self.attrs.get('store_version')!r}, and this program reads and writes "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from validation.arguments import Misuse
+from validation.printable import print_text
 
 PATIENCE = 20.0     # seconds for a scheduler to answer
 TASK = 0.2          # seconds of work that are worth a Dask task; no more than that is lost with a worker
@@ -142,6 +144,8 @@ class DaskCluster(DaskTasks):
             # the dashboard would need a port of its own, and bokeh
             self._cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
                                          silence_logs=logging.CRITICAL)
+        else:
+            print_text(f"connecting to {address} (for at most {PATIENCE:g} s)", sys.stderr, flush=True)
         try:
             super().__init__(Client(self._cluster or address, timeout=PATIENCE, set_as_default=False))
         except (OSError, ValueError) as error:
