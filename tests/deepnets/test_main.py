@@ -123,7 +123,7 @@ def test_an_interrupted_sweep_is_resumed(tmp_path):
     words = [*SMALL, "--no-trace", "--out", "plane.nc"]
     straight = run(tmp_path, *words[:-1], "straight.nc")
     assert straight.returncode == 0, straight.stderr
-    process = subprocess.Popen([sys.executable, "-m", "deepnets", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    process = subprocess.Popen([sys.executable, "-c", BARE, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), env=os.environ)
     for _ in range(12000):
         if (tmp_path / "plane.nc").exists() or process.poll() is not None:
