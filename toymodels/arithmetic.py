@@ -7,10 +7,8 @@ kept, and scalar and vector code give the same bits.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -18,48 +16,15 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from validation.user_warnings import warn_user
-
-DAMAGED = (pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, AttributeError, ImportError)      # of a cache's entry
-
+from validation.machine_code import cache_machine_code
 
 def compile_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function compiled by numba, its machine code cached on disk where numba finds a folder that can be written.
-
-    A damaged cache is thrown away and written anew; where there is no folder for it, every process compiles, with one warning.
-    """
-    compiled = _compile(function)
-
-    def call(*arguments: Any) -> Any:
-        nonlocal compiled
-        try:
-            return compiled(*arguments)
-        except DAMAGED:
-            # the kernels themselves raise nothing: an entry of the cache cannot be read
-            if getattr(compiled, "_cache", None) is None:
-                raise
-            with suppress(OSError):
-                compiled._cache.flush()
-            compiled = _compile(function)
-            return compiled(*arguments)
-
-    return call
+    """Return the function compiled by numba, its machine code cached on disk (see `validation.machine_code`)."""
+    return cache_machine_code(partial(_compile, function))
 
 
-def _compile(function: Callable[..., Any]) -> Any:
-    options = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:      # no folder for the cache: a read-only installation and no home
-        _warn_of_no_cache()
-        return njit(**options)(function)
-
-
-@cache
-def _warn_of_no_cache() -> None:
-    """Warn once in a process."""
-    warn_user("numba finds no folder for its cache, so that kernels are compiled in every process; the environment variable "
-              "NUMBA_CACHE_DIR names one", RuntimeWarning)
+def _compile(function: Callable[..., Any], cache: bool) -> Any:
+    return njit(cache=cache, nogil=True, error_model="numpy", boundscheck=False)(function)
 
 
 @intrinsic

@@ -1,15 +1,15 @@
-"""Compile kernels with numba, their machine code cached on disk."""
+"""Compile kernels and their parts with numba."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from numba import njit
 
-DAMAGED = (pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, AttributeError, ImportError)      # of a cache's entry
+from validation.machine_code import cache_machine_code
+
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 
 
@@ -19,30 +19,9 @@ def part_of_kernel(function: Callable[..., Any]) -> Any:
 
 
 def compile_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function compiled by numba, its machine code cached on disk where numba finds a folder that can be written.
-
-    A damaged cache is thrown away and written anew; where there is no folder for it, every process compiles.
-    """
-    compiled = _compile(function)
-
-    def call(*arguments: Any) -> Any:
-        nonlocal compiled
-        try:
-            return compiled(*arguments)
-        except DAMAGED:
-            # the kernels themselves raise nothing: an entry of the cache cannot be read
-            if getattr(compiled, "_cache", None) is None:
-                raise
-            with suppress(OSError):
-                compiled._cache.flush()
-            compiled = _compile(function)
-            return compiled(*arguments)
-
-    return call
+    """Return the function compiled by numba, its machine code cached on disk (see `validation.machine_code`)."""
+    return cache_machine_code(partial(_compile, function))
 
 
-def _compile(function: Callable[..., Any]) -> Any:
-    try:
-        return njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:      # no folder for the cache: a read-only installation and no home
-        return njit(**OPTIONS)(function)
+def _compile(function: Callable[..., Any], cache: bool) -> Any:
+    return njit(cache=cache, **OPTIONS)(function)

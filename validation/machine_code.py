@@ -1,0 +1,55 @@
+"""Call functions that are compiled when they are first called, their machine code cached on disk (by numba, which this package lacks)."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from validation.user_warnings import warn_user
+
+DAMAGED = (pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, AttributeError, ImportError)      # of a cache's entry
+
+
+def cache_machine_code(compile_with: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a compiled function whose machine code is cached on disk where numba finds a folder that can be written.
+
+    A damaged cache is thrown away and written anew; where there is no folder for it, every process compiles, with one warning.
+
+    Parameters
+    ----------
+    compile_with : called with ``cache=True`` or ``cache=False``, it returns numba's dispatcher. The function itself raises nothing.
+    """
+    compiled = _compile(compile_with)
+
+    def call(*arguments: Any) -> Any:
+        nonlocal compiled
+        try:
+            return compiled(*arguments)
+        except DAMAGED:
+            # an entry of the cache cannot be read
+            if getattr(compiled, "_cache", None) is None:
+                raise
+            with suppress(OSError):
+                compiled._cache.flush()
+            compiled = _compile(compile_with)
+            return compiled(*arguments)
+
+    return call
+
+
+def _compile(compile_with: Callable[..., Any]) -> Any:
+    try:
+        return compile_with(cache=True)
+    except RuntimeError:      # no folder for the cache: a read-only installation and no home
+        _warn_of_no_cache()
+        return compile_with(cache=False)
+
+
+@cache
+def _warn_of_no_cache() -> None:
+    """Warn once in a process."""
+    warn_user("numba finds no folder for its cache, so that kernels are compiled in every process; the environment variable "
+              "NUMBA_CACHE_DIR names one", RuntimeWarning)
