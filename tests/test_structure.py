@@ -23,9 +23,9 @@ ARROWS = {"lazyrich": {"toymodels", "deepnets", "validation"}, "toymodels": {"va
           "validation": set()}
 # within a package, from the top down: what stands in a line may import what stands in it and below it
 LAYERS = {
-    "validation": ["cli_options", "reporting", "plotting", "judging", "fitting", "tracing", "executors sweeping", "storage",
+    "validation": ["cli_options", "reporting", "plotting", "judging", "fitting", "tracing", "executors sweeping machine_code", "storage",
                    "traced_runs", "edges", "portrait", "estimates experiment outcome plane prediction progress provenance",
-                   "machine_code", "arguments lazy_names user_warnings printable"],
+                   "arguments lazy_names user_warnings printable"],
     "deepnets": ["__main__ cli", "pipeline netcdf_sweep parts", "diffusion", "cli_options", "observation", "phenomena", "checks",
                  "cost", "experiment preflight network_check bound_copies", "run_variables", "own_loss", "network_edges", "theory titles",
                  "stored_description", "kernels", "curvature", "memory failed_runs", "training fused", "run_outcomes held_out", "batched",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, wraps
+from pathlib import Path
 from typing import Any
 
+from validation.storage.atomic import lock
 from validation.user_warnings import warn_user
 
 DAMAGED = (pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, AttributeError, ImportError)      # of a cache's entry
@@ -42,10 +44,28 @@ def cache_machine_code(compile_with: Callable[..., Any]) -> Callable[..., Any]:
 
 def _compile(compile_with: Callable[..., Any]) -> Any:
     try:
-        return compile_with(cache=True)
+        compiled = compile_with(cache=True)
     except RuntimeError:      # no folder for the cache: a read-only installation and no home
         _warn_of_no_cache()
         return compile_with(cache=False)
+    _guard(compiled._cache._cache_file)
+    return compiled
+
+
+def _guard(file: Any) -> None:
+    """Let one process at a time read or write the entries of a function's cache.
+
+    All closures of a function share an index of entries. Two processes that wrote at once could give their entries one name, and one that
+    read meanwhile could take another closure's machine code for its own.
+    """
+    def alone(call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        def locked(*arguments: Any) -> Any:
+            with lock(Path(file._index_path)):
+                return call(*arguments)
+        return locked
+
+    file.save, file.load = alone(file.save), alone(file.load)
 
 
 @cache

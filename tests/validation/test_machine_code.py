@@ -1,0 +1,43 @@
+"""Machine code on disk: several processes that compile closures of one function at the same time."""
+
+import multiprocessing
+import time
+from functools import partial
+
+import pytest
+
+from validation.machine_code import cache_machine_code
+
+numba = pytest.importorskip("numba")
+
+
+def closure(n):
+    """A function that adds n, of which numba keeps an entry in the cache of this file."""
+    def add(x):
+        return x + n
+
+    return cache_machine_code(partial(numba.njit, add))
+
+
+def test_closures_that_are_compiled_at_once_keep_their_own_code(tmp_path, monkeypatch):
+    from numba.core import caching, config
+
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    write_index = caching.IndexDataCacheFile._save_index
+
+    def write_late(self, overloads):
+        """The first process writes its entry into the index before the second, and its code after it."""
+        before, after = {"first": (0.4, 1.2), "second": (0.8, 0.2)}[multiprocessing.current_process().name]
+        time.sleep(before)
+        write_index(self, overloads)
+        time.sleep(after)
+
+    with monkeypatch.context() as late:
+        late.setattr(caching.IndexDataCacheFile, "_save_index", write_late)
+        processes = [multiprocessing.get_context("fork").Process(target=closure(n), args=(1,), name=name)
+                     for n, name in ((1, "first"), (10, "second"))]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+    assert [closure(n)(1) for n in (1, 10)] == [2, 11]
