@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 
 from validation.machine_code import cache_machine_code
 
+
 def compile_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function compiled by numba, its machine code cached on disk (see `validation.machine_code`)."""
     return cache_machine_code(partial(_compile, function))

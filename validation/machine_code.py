@@ -58,14 +58,14 @@ def _guard(file: Any) -> None:
     All closures of a function share an index of entries. Two processes that wrote at once could give their entries one name, and one that
     read meanwhile could take another closure's machine code for its own.
     """
-    def alone(call: Callable[..., Any]) -> Callable[..., Any]:
+    def let_one(call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
-        def locked(*arguments: Any) -> Any:
+        def call_alone(*arguments: Any) -> Any:
             with lock(Path(file._index_path)):
                 return call(*arguments)
-        return locked
+        return call_alone
 
-    file.save, file.load = alone(file.save), alone(file.load)
+    file.save, file.load = let_one(file.save), let_one(file.load)
 
 
 @cache
