@@ -11,7 +11,7 @@ from validation.arguments import Misuse, axis, between, choose, whole
 LONGEST, LARGEST = 500, 2**40      # characters of a name; sizes
 STAGES = 20
 # sizes that theory reads of networks by name; a number, or a list of them
-SIZES: dict[str, dict[str, int]] = {"mlp": {"depth": 2, "width": 1}, "cnn": {"convolutions": 0, "dense": 0, "width": 1},
+SIZES: dict[str, dict[str, int]] = {"mlp": {"depth": 2}, "cnn": {"convolutions": 0, "dense": 0},
                                     "resnet": {"width": 1}}
 PARAMETRIZATIONS = ("mup", "depth_mup", "ntk", "standard")
 
@@ -52,10 +52,9 @@ def check_network(network: Any) -> None:
     """Raise `Misuse` if the description of a network lacks a size that belongs to its name, or has one that cannot be."""
     check_name("the description's network", network)
     sizes = SIZES.get(network["name"], {})
-    for size in ("depth", "convolutions", "dense", "width"):
-        if size not in sizes and network.get(size) is None:
-            continue
-        whole(f"the network's {size}", network.get(size), sizes.get(size, 0), LARGEST)
+    for size, least in {"depth": 0, "convolutions": 0, "dense": 0, "width": 1}.items():
+        if size in sizes or size in network:
+            whole(f"the network's {size}", network.get(size), sizes.get(size, least), LARGEST)
     if "parametrization" in network:
         choose("the network's parametrization", network["parametrization"], PARAMETRIZATIONS)
     if network.get("parametrization") in ("ntk", "standard"):

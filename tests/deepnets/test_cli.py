@@ -216,7 +216,7 @@ def test_the_default_plane_supports_the_theory(loss):
     """Every prediction, on digits, from a portrait and traced edges; tracing must not cost more than the portrait."""
     from validation import assess
 
-    options = DeepOptions(loss=loss, device="cpu", per_decade=3)
+    options = DeepOptions(loss=loss, device="cpu", per_decade=3, seeds="3")      # one seed leaves the rich exponent open
     experiment, plane = options.experiment(), options.plane()
     predictions = deepnets.predict(experiment.network, loss)
     portrait = sweep(experiment, plane)
@@ -224,7 +224,7 @@ def test_the_default_plane_supports_the_theory(loss):
     plans = plan_tracing(read_edges(portrait, predictions), predictions)
     edges = trace_edges(experiment, plans, portrait, counted.append)
     assert sum(counted) == edges.attrs["runs"] < portrait["outcome"].size
-    assert sum(p.count_runs(1, portrait) for p in plans) == pytest.approx(sum(counted), rel=0.3)
+    assert sum(p.count_runs(3, portrait) for p in plans) == pytest.approx(sum(counted), rel=0.3)
     found = {(a.edge, a.regime): a.verdict for a in assess(edges, close_triangle(predictions, edges))}
     assert list(found) == [("eta_min", "lazy"), ("eta_min", "rich"), ("eta_crit", "lazy"), ("eta_max", "lazy"), ("eta_max", "rich")]
     top, floor = found.pop(("eta_max", "rich")), found.pop(("eta_min", "rich"))
