@@ -64,7 +64,7 @@ ODD_NETWORKS = [("steps", s) for s in ODD_STEPS] + [("steps", None)] + [
     (part, value) for part in ("network", "task", "optimizer", "schedule")
     for value in (None, 3, "text", [], {}, {"name": 3}, {"name": LONG}, NESTED)] + [
     ("network.depth", d) for d in (None, 1, 2.0, True, "3", [3], 10**40)] + [
-    ("network.width", w) for w in (None, 0, "16", 10**40)] + [
+    ("network.width", w) for w in (0, "16", 10**40)] + [
     ("network.parametrization", "odd"), ("network.parametrization", ["mup"]), ("network", {"name": "cnn", "nonlinearity": "relu"}),
     ("network", {"name": "resnet", "width": 8}), ("network", {"name": "resnet", "width": 8, "blocks": "2222"}),
     ("network", {"name": "resnet", "width": 8, "blocks": [2] * 1000}), ("network", {"name": "own", "parametrization": "ntk"}),
