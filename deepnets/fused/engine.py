@@ -7,6 +7,7 @@ package's optimizers but Muon, without clipping of gradients.
 from __future__ import annotations
 
 import importlib
+import os
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -35,9 +36,10 @@ def choose_engine(module: nn.Module, stack: Stack, recipe: Recipe) -> str:
     ----------
     module : holds theta_0.
     stack : that trains it otherwise.
-    recipe : how; its `engine` "stack" excludes the fused one.
+    recipe : how; its `engine` "stack" excludes the fused one, and so does the environment variable LAZYRICH_ENGINE, if that is "stack".
     """
-    fits = (recipe.engine == "auto" and type(stack) is MLPStack and stack.centred and _is_plain(module)
+    allowed = recipe.engine == "auto" and os.environ.get("LAZYRICH_ENGINE") != "stack"
+    fits = (allowed and type(stack) is MLPStack and stack.centred and _is_plain(module)
             and type(recipe.loss) in (MSE, CrossEntropy) and type(recipe.optimizer) in (SGD, HeavyBall, SignSGD, Adam, AdamW, Lion)
             and recipe.optimizer.clip is None and not has_narrow_operands())
     return "fused" if fits and compiles() else "stack"

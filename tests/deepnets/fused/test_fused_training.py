@@ -160,6 +160,13 @@ def test_what_the_kernels_do_not_serve_is_left_to_the_stack(change):
     assert choose_engine(module, recipe.choose_stack(module), recipe) == "stack"
 
 
+def test_the_environment_excludes_the_kernels(monkeypatch):
+    module, recipe = setting()
+    assert choose_engine(module, recipe.choose_stack(module), recipe) == "fused"
+    monkeypatch.setenv("LAZYRICH_ENGINE", "stack")
+    assert choose_engine(module, recipe.choose_stack(module), recipe) == "stack"
+
+
 def test_a_machine_without_the_kernels_is_reported(monkeypatch):
     from deepnets.fused import trial
 
