@@ -184,7 +184,7 @@ def figure(name: str | None = None, *, scale: Literal["small", "paper"] = "small
         for path in dict.fromkeys(pages.names().values()):
             print(f"{', '.join(n for n, p in pages.names().items() if p == path):>24}  {pages.title(path)}")
         return DONE
-    stem = pages.script(name).stem
+    stem = pages.page_name(pages.script(name))
     folder = check_writable(out or Path("lazyrich-figures"))
     for path in folder.glob("*.png"):
         if re.fullmatch(rf"{re.escape(stem)}-\d+\.png", path.name):

@@ -390,3 +390,12 @@ def test_cached_functions_depend_on_their_arguments_alone(path):
 def test_a_variable_of_the_page_is_noticed(scripts):
     assert not page_variables(write_script(scripts, "good", CACHED))
     assert page_variables(write_script(scripts, "bad", CACHED.replace("return 2 * x", "return [LENGTH * y for y in x]"))) == {"LENGTH"}
+
+
+def test_another_s_picture_is_refused_before_the_page_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pages, "run_page", None)
+    foreign = tmp_path / "figure-10-1.png"
+    foreign.write_bytes(b"another's")
+    assert lazyrich.run(["figure", "10", "--out", str(tmp_path)]) == 2
+    assert "figure-10-1.png was not written by lazyrich" in capsys.readouterr().err
+    assert foreign.read_bytes() == b"another's"

@@ -44,6 +44,11 @@ def sort_by_cost(file: str) -> tuple[bool, str]:
     return file not in LONGEST, file
 
 
+def page_name(path: Path) -> str:
+    """Return the name of a script's page, with which the names of its pictures begin."""
+    return path.stem.removeprefix("plot_").replace("_", "-")
+
+
 def title(path: Path) -> str:
     """Return the title of a script's page."""
     return re.search(r'^r?"""\n?(.+)$', path.read_text(), re.MULTILINE)[1]     # type: ignore[index]
@@ -70,7 +75,7 @@ def run_page(name: str, scale: str = "small") -> Page:
     path = script(name)
     if scale not in SCALES:
         raise Misuse(f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
-    page = Page(path.stem.removeprefix("plot_").replace("_", "-"))
+    page = Page(page_name(path))
     space: dict[str, Any] = {"__name__": "__main__", "__file__": str(path), "scale": scale}
     line = 0
     for block in re.split(r"^(?=# %%)", path.read_text(), flags=re.MULTILINE):
