@@ -144,8 +144,8 @@ class DeepExperiment(Experiment):
 
     @property
     def tile(self) -> tuple[int, int]:     # type: ignore[override]
-        """The rows and columns of a plane to be measured at once; a GPU trains as many runs of a tile together as fit."""
-        return (4, 16) if self.device == "cpu" else (32, 32)
+        """The rows and columns of a plane to be measured at once; a GPU trains whole rows together, or as many of their runs as fit."""
+        return (4, 16) if self.device == "cpu" else (32, 4096)
 
     @property
     def rate_width(self) -> int:

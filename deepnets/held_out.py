@@ -61,16 +61,29 @@ class HeldOut:
 
     @torch.no_grad()
     def find_dead(self, module: nn.Module, u: Parameters, gamma: torch.Tensor, running: RunningStatistics) -> torch.Tensor:
-        """Return which networks (not their differences) have the same output for every input, bool (P,) on the CPU."""
-        return torch.tensor([self._is_constant(network) for network in running.moved_networks(module, u, gamma)])
+        """Return which networks (not their differences) have the same output for every input, bool (P,) on the CPU.
 
-    def _is_constant(self, network: Callable[[torch.Tensor], torch.Tensor]) -> bool:
-        """Return whether all samples have the output of the first; for most networks the first part shows that they do not."""
-        first = None
-        for x, _ in self.parts:
-            f = network(copy_inputs(x))      # a module may write into its inputs
-            first = f[:1] if first is None else first
-            largest = f.abs().amax()      # not finite: the output has overflowed, and differs from sample to sample
-            if not bool(torch.isfinite(largest) & ((f - first).abs().amax() <= CONSTANT * largest)):
-                return False
-        return True
+        For most networks the first part of the samples shows that they do not; the device is waited for once, and once more for each
+        network that needs the others.
+        """
+        first = self.parts[:1]
+        constant = torch.stack([_is_constant(network, first) for network in running.moved_networks(module, u, gamma)]).cpu()
+        if len(self.parts) > 1 and constant.any():
+            for i, network in enumerate(running.moved_networks(module, u, gamma)):
+                if constant[i]:
+                    constant[i] = bool(_is_constant(network, self.parts))
+        return constant
+
+
+def _is_constant(network: Callable[[torch.Tensor], torch.Tensor], parts: list[tuple[Inputs, torch.Tensor]]) -> torch.Tensor:
+    """Return whether all samples have the output of the first, as a tensor without dimensions."""
+    constant: torch.Tensor | None = None
+    first = None
+    for x, _ in parts:
+        f = network(copy_inputs(x))      # a module may write into its inputs
+        first = f[:1] if first is None else first
+        largest = f.abs().amax()      # not finite: the output has overflowed, and differs from sample to sample
+        same = torch.isfinite(largest) & ((f - first).abs().amax() <= CONSTANT * largest)
+        constant = same if constant is None else constant & same
+    assert constant is not None
+    return constant

@@ -5,6 +5,7 @@ For measurements longer than a machine can be had at a time. The file is netCDF 
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 import traceback
@@ -16,15 +17,17 @@ from typing import Any
 import torch
 import xarray as xr
 
-from deepnets.cost import Cost, Machine
+from deepnets.cost import Cost, Machine, find_machine
 from deepnets.device import describe_device
 from validation.arguments import Misuse
 from validation.experiment import hash_json
+from validation.outcome import Outcome
 from validation.provenance import collect_provenance
 from validation.storage.files import check_writable, open_portrait, save_portrait
 from validation.storage.netcdf import read_netcdf, write_netcdf
 from validation.storage.observations import rename_variables
 
+MOST_FAILED = 0.1          # share of failed runs; a part with more is not stored
 PIECE = "piece_digest"     # the attribute; "digest" is that of a portrait's experiment
 
 
@@ -69,25 +72,34 @@ class Piece:
         """Return the parts that are not measured yet."""
         return [] if self.is_complete(folder) else [p for p in self.parts if not self._matches(self._path(folder, p))]
 
-    def run(self, folder: Path, device: str) -> Iterator[str]:
+    def run(self, folder: Path, device: str, skip: Callable[[Part], bool] | None = None,
+            report: Callable[[Part, float], None] | None = None) -> Iterator[str]:
         """Measure the missing parts and yield a line for each; join them when all are stored.
+
+        `skip` chooses parts that are left for another time, and `report` receives each measured part and its seconds.
 
         Each part's attributes give the versions, the device, the seconds that it took and its peak memory.
 
         Raises
         ------
         Misuse : a stored part or piece cannot be read, or nothing can be written.
+        RuntimeError : more than a tenth of a part's runs failed; it is not stored.
         """
         for part in self.missing(folder):
+            if skip is not None and skip(part):
+                continue
             if device.startswith("cuda"):
                 torch.cuda.reset_peak_memory_stats(device)
             begin = time.perf_counter()
             data = part.measure()
             seconds = time.perf_counter() - begin
+            _refuse_failed(data)
+            if report is not None:
+                report(part, seconds)
             attrs = collect_provenance() | describe_device(device) | {"seconds": seconds, PIECE: self.digest}
             write_data(data.assign_attrs(attrs), self._path(folder, part))
             yield f"{self.name}, {part.name}: {seconds:.1f} s"
-        if not self.is_complete(folder):
+        if not self.is_complete(folder) and not self.missing(folder):
             self._join(folder)
 
     def _join(self, folder: Path) -> None:
@@ -113,6 +125,35 @@ class Piece:
             raise Misuse(f"{path} cannot be read ({type(error).__name__}); move it away to measure it again") from error
 
 
+def _refuse_failed(data: xr.Dataset) -> None:
+    """Raise RuntimeError if more than a tenth of a portrait's runs failed."""
+    if "outcome" in data:
+        share = float((data["outcome"] == Outcome.FAILED).mean())
+        if share > MOST_FAILED:
+            raise RuntimeError(f"{share:.0%} of the runs failed: {data.attrs.get('failures', '')[:1000]}")
+
+
+class _Pace:
+    """Whether a part fits into the time that is left: its estimate times what was measured over what was estimated so far."""
+
+    def __init__(self, machine: Callable[[], Machine], end: float) -> None:
+        self.machine, self.end = functools.cache(machine), end
+        self.estimated = self.measured = 0.0
+
+    def exceeds(self, part: Part) -> bool:
+        """Return whether a part would take longer than there is time."""
+        if self.end == float("inf"):
+            return False
+        ratio = self.measured / self.estimated if self.estimated else 1.0
+        return time.monotonic() + part.cost(self.machine()).seconds * ratio > self.end
+
+    def record(self, part: Part, seconds: float) -> None:
+        """Add a measured part."""
+        if self.end < float("inf"):
+            self.estimated += part.cost(self.machine()).seconds
+            self.measured += seconds
+
+
 def list_costs(pieces: Iterable[Piece], folder: Path, on: Machine) -> str:
     """Return the table of pieces with the estimated costs of their missing parts on a machine, in markdown.
 
@@ -134,15 +175,17 @@ def list_costs(pieces: Iterable[Piece], folder: Path, on: Machine) -> str:
 def measure_pieces(pieces: Sequence[Piece], folder: Path, device: str, minutes: float = float("inf")) -> bool:
     """Measure the missing parts until the time is up, print a line for each, and return whether none failed.
 
-    A piece that fails does not stop the others; its traceback is printed.
+    A piece that fails does not stop the others; its traceback is printed. A part that does not fit into the time left is skipped: its
+    estimate is corrected by how long the parts before it took. The first part is measured whatever its estimate.
     """
     if not minutes >= 0:
         raise Misuse(f"minutes must be a number of at least zero, not {minutes!r}")
     folder = check_writable(folder)
     end, succeeded = time.monotonic() + 60 * minutes, True
+    pace = _Pace(lambda: find_machine(device), end)
     for number, piece in enumerate(pieces, start=1):
         try:
-            for line in piece.run(folder, device):
+            for line in piece.run(folder, device, lambda part: pace.measured > 0 and pace.exceeds(part), pace.record):
                 print(f"[{number}/{len(pieces)}] {line}", flush=True)
                 if time.monotonic() > end and piece.missing(folder):
                     break
@@ -152,7 +195,8 @@ def measure_pieces(pieces: Sequence[Piece], folder: Path, device: str, minutes: 
             traceback.print_exc()
             print(f"[{number}/{len(pieces)}] {piece.name} failed; the other pieces continue", file=sys.stderr, flush=True)
             succeeded = False
-        if time.monotonic() > end:
+        if time.monotonic() > end or (piece is pieces[-1] and any(not p.is_complete(folder) for p in pieces) and succeeded
+                                      and end < float("inf")):
             left = sum(not p.is_complete(folder) for p in pieces)
             print(f"{minutes:g} minutes are up; {left} pieces are left: rerun the same command to resume")
             break

@@ -70,7 +70,7 @@ def eigenpairs(apply: Map, like: torch.Tensor, k: int, which: str = "largest", t
     n = like.shape[1]
     wanted = _count_pairs(n, k, which)
     tolerance = TOLERANCE.get(like.dtype, 1e-2) if tolerance is None else tolerance
-    basis = _Basis(apply, like, basis_size(n, k, which), torch.Generator().manual_seed(seed), start)
+    basis = _Basis(apply, like, basis_size(n, k, which), torch.Generator(like.device).manual_seed(seed), start)
     most = 40 * wanted + 400 if most is None else most
     afresh, before, retained = 0, None, 0
     while True:
@@ -141,7 +141,7 @@ class _Basis:
         self.largest = np.zeros((self.P, 1))
         self.next = self._random()
         if start is not None:
-            signs = torch.randint(0, 2, (1, start.shape[1], 1), generator=source).to(like) * 2 - 1
+            signs = torch.randint(0, 2, (1, start.shape[1], 1), generator=source, device=source.device).to(like) * 2 - 1
             mixed = (signs * start).sum(1)
             self.next = RESTARTED * self.next + mixed / mixed.norm(dim=1, keepdim=True).clamp_min(torch.finfo(like.dtype).tiny)
             self.next = self.next / self.next.norm(dim=1, keepdim=True)
@@ -159,8 +159,8 @@ class _Basis:
         w, h = self._orthogonalise(w)
         self.projected[:, j, :j + 1] = self.projected[:, :j + 1, j] = h
         self.beta = w.norm(dim=1).double()
-        if not torch.isfinite(self.beta).all():
-            raise Misuse("products must be finite: the loss or its derivatives overflow at this point, so its curvature is undefined")
+        if not w.is_cuda:      # a GPU is queried only where the Ritz values are read
+            _refuse_overflow(self.beta)
         self._set_next(w)
 
     def _orthogonalise(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -172,7 +172,8 @@ class _Basis:
             h = torch.bmm(V, w[:, :, None])
             w = w - torch.bmm(V.mT, h)[:, :, 0]
             total += h[:, :, 0].double()
-            if (w.norm(dim=1) > LITTLE * before).all():      # at most 1/LITTLE times rounding is left in the basis
+            # at most 1/LITTLE times rounding is left in the basis; on a GPU a second pass costs less than waiting for the answer
+            if not w.is_cuda and (w.norm(dim=1) > LITTLE * before).all():
                 break
         return w, total
 
@@ -184,21 +185,23 @@ class _Basis:
         largest = self.projected[:, :self.size, :self.size].abs().amax((1, 2))
         lost = self.beta <= BROKEN / 2.2e-16 * torch.finfo(w.dtype).eps * largest
         self.next = w / self.beta.clamp_min(torch.finfo(w.dtype).tiny).to(w)[:, None]
-        if lost.any():
+        if w.is_cuda or lost.any():      # a GPU draws a vector at every step rather than wait
             self.beta = torch.where(lost, 0.0, self.beta)
             self.next = torch.where(lost[:, None], self._random(), self.next)
 
     def _random(self) -> torch.Tensor:
         """Return unit vectors orthogonal to the basis."""
-        w = torch.randn((self.P, self.n), generator=self.source, dtype=torch.float64).to(self.vectors)
+        w = torch.randn((self.P, self.n), generator=self.source, dtype=torch.float64, device=self.source.device).to(self.vectors)
         if self.size:
             w, _ = self._orthogonalise(w)
         return w / w.norm(dim=1, keepdim=True)
 
     def ritz(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return Ritz values (P, j), ascending, their coordinates (P, j, j), residuals (P, j), and the largest |value| so far (P, 1)."""
+        projected = self.projected[:, :self.size, :self.size].cpu()
+        _refuse_overflow(projected)
         # torch's: numpy's has threads of its own, which wait for each other on busy cores
-        values, mixed = (x.numpy() for x in torch.linalg.eigh(self.projected[:, :self.size, :self.size].cpu()))
+        values, mixed = (x.numpy() for x in torch.linalg.eigh(projected))
         residual = self.beta.cpu().numpy()[:, None] * np.abs(mixed[:, -1, :])
         self.largest = np.maximum(self.largest, np.abs(values).max(1, keepdims=True))
         return values, mixed, residual, self.largest
@@ -213,6 +216,11 @@ class _Basis:
         if random:
             self.next = self._random()
         self.beta = torch.zeros_like(self.beta)
+
+
+def _refuse_overflow(x: torch.Tensor) -> None:
+    if not torch.isfinite(x).all():
+        raise Misuse("products must be finite: the loss or its derivatives overflow at this point, so its curvature is undefined")
 
 
 def _measure_pairs(apply: Map, vectors: torch.Tensor, products: int, tolerance: float, fine: np.ndarray, scale: np.ndarray) -> Eigenpairs:
@@ -248,7 +256,7 @@ def quadrature(apply: Map, starts: torch.Tensor, steps: int) -> tuple[np.ndarray
     """
     steps = min(steps, starts.shape[1])
     norms = starts.norm(dim=1)
-    basis = _Basis(apply, starts, steps, torch.Generator().manual_seed(0))
+    basis = _Basis(apply, starts, steps, torch.Generator(starts.device).manual_seed(0))
     basis.next = starts / norms[:, None]
     for _ in range(steps):
         basis.extend()

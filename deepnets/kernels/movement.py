@@ -60,8 +60,9 @@ def weight_movement(network: Centered | Runs, u: Mapping[str, torch.Tensor] | No
 
 def _norms(weights: torch.Tensor) -> np.ndarray:
     """Return the norms of matrices (P, out, ...), (norm, P), in the order of `NORMS`."""
-    matrices = weights.double().reshape(len(weights), weights.shape[1] if weights.ndim > 1 else 1, -1)
-    sizes = torch.linalg.svdvals(matrices).cpu().numpy()
+    # on the CPU, where its threads share the matrices: a GPU decomposes one after the other
+    matrices = weights.detach().cpu().double().reshape(len(weights), weights.shape[1] if weights.ndim > 1 else 1, -1)
+    sizes = torch.linalg.svdvals(matrices).numpy()
     return np.stack([sizes.sum(-1), np.sqrt(np.square(sizes).sum(-1)), sizes.max(-1)])
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deepnets import MLP, DeepExperiment, experiment, tasks
-from deepnets.failed_runs import Failure, isolate_failures
+from deepnets.failed_runs import BrokenDevice, Failure, isolate_failures
 from validation import Misuse, Outcome, Plane, conform, locate, sweep
 
 DEEP = DeepExperiment(MLP(64, 8, 2, 10), tasks.digits(), steps=40, batch_size=8, device="cpu", precision="float64", curves=3)
@@ -38,6 +38,31 @@ def test_what_is_no_fault_of_a_run_is_raised(error):
         raise error("no")
 
     with pytest.raises(error):
+        list(isolate_failures(train, np.arange(3)))
+
+
+@pytest.mark.parametrize("text", ["CUDA error: an illegal memory access was encountered", "CUDA error: device-side assert triggered",
+                                  "CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"])
+def test_an_error_of_the_accelerator_is_no_failed_run(text):
+    calls = []
+
+    def train(which):
+        calls.append(which)
+        raise RuntimeError(text)
+
+    with pytest.raises(BrokenDevice, match="this process must end"):
+        list(isolate_failures(train, np.arange(3)))
+    assert len(calls) == 1
+    assert not issubclass(BrokenDevice, Exception)      # whoever records exceptions does not record this one
+
+
+@pytest.mark.parametrize("text", ["CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+                                  "cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory"])
+def test_an_allocation_that_fails_in_a_library_is_a_lack_of_memory(text):
+    def train(which):
+        raise RuntimeError(text)
+
+    with pytest.raises(torch.OutOfMemoryError):
         list(isolate_failures(train, np.arange(3)))
 
 

@@ -1,11 +1,12 @@
 """Measurements in parts: resumed after an interruption, joined to one file, measured again when their description changes."""
 
+import numpy as np
 import pytest
 import xarray as xr
 
 from deepnets.cost import H200, Cost
 from deepnets.parts import Part, Piece, list_costs, measure_pieces
-from validation import Misuse
+from validation import Misuse, Outcome
 
 
 def counting(calls, name="a-counted", values=(1.0, 2.0), description=None):
@@ -63,6 +64,35 @@ def test_a_failed_piece_does_not_stop_the_others_and_the_time_limit_ends_the_run
     assert measure_pieces([counting(calls, "a-late")], tmp_path, "cpu", minutes=0.0)
     assert calls == [0, 1, 0]
     assert "1 pieces are left" in capsys.readouterr().out
+
+
+def test_a_part_that_does_not_fit_into_the_time_left_is_skipped(tmp_path, monkeypatch):
+    """Estimates of 1 s for parts that take 10 s: of 25 s, the first two parts use 20, and a third would end after 30."""
+    clock, calls = [0.0], []
+    monkeypatch.setattr("deepnets.parts.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("deepnets.parts.time.perf_counter", lambda: clock[0])
+
+    def measure(i):
+        calls.append(i)
+        clock[0] += 10
+        return xr.Dataset({"x": ("seed", [1.0])}, {"seed": [i]})
+
+    parts = tuple(Part(str(i), lambda i=i: measure(i), lambda on: Cost(1, 1, 1)) for i in range(3))
+    piece = Piece("a-slow", {"figure": "1", "what": "slow"}, {}, parts)
+    assert measure_pieces([piece], tmp_path, "cpu", minutes=25 / 60)
+    assert calls == [0, 1]
+    assert [p.name for p in piece.missing(tmp_path)] == ["2"]
+
+
+def test_a_part_whose_runs_failed_is_not_stored(tmp_path):
+    def portrait(failed):
+        outcome = np.zeros(10, np.int8)
+        outcome[:failed] = Outcome.FAILED
+        return xr.Dataset({"outcome": ("seed", outcome)}, {"seed": np.arange(10)})
+
+    with pytest.raises(RuntimeError, match="20% of the runs failed"):
+        list(Piece("a-failed", {}, {}, (Part("0", lambda: portrait(2), lambda on: Cost(1, 1, 1)),)).run(tmp_path, "cpu"))
+    assert not list(tmp_path.glob("**/*.nc"))
 
 
 def test_costs_of_what_is_missing(tmp_path):

@@ -1,0 +1,1 @@
+"""Tests: one package, so that no other distribution can shadow it."""

@@ -1,0 +1,38 @@
+"""Run a group of cases and print a line of JSON for each: python -m tests.pretended_device planes; the library must be preloaded."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+import warnings
+
+from tests.pretended_device.install import install
+
+
+def main(group: str, *names: str) -> None:
+    """Run the cases of a group, or those whose names begin with one of `names`."""
+    install()
+    from deepnets import experiment
+    from tests.pretended_device.cases import GROUPS
+    from tests.pretended_device.steps import without_waits
+    from tests.pretended_device.tensors import COUNTS
+
+    experiment.train = without_waits(experiment.train)
+    warnings.simplefilter("ignore")
+    for name, case in GROUPS[group]():
+        if names and not name.startswith(names):
+            continue
+        COUNTS.clear()
+        begin, error = time.perf_counter(), None
+        try:
+            case()
+        except Exception:
+            error = traceback.format_exc()
+        print(json.dumps({"case": name, "seconds": round(time.perf_counter() - begin, 2), "error": error,
+                          "kernels": COUNTS.kernels.total(), "waits": COUNTS.waits.total()}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
