@@ -141,7 +141,7 @@ class _Basis:
         self.largest = np.zeros((self.P, 1))
         self.next = self._random()
         if start is not None:
-            signs = torch.randint(0, 2, (1, start.shape[1], 1), generator=source, device=source.device).to(like) * 2 - 1
+            signs = torch.randint(0, 2, (1, start.shape[1], 1), generator=source, device=start.device).to(like) * 2 - 1
             mixed = (signs * start).sum(1)
             self.next = RESTARTED * self.next + mixed / mixed.norm(dim=1, keepdim=True).clamp_min(torch.finfo(like.dtype).tiny)
             self.next = self.next / self.next.norm(dim=1, keepdim=True)
@@ -191,7 +191,7 @@ class _Basis:
 
     def _random(self) -> torch.Tensor:
         """Return unit vectors orthogonal to the basis."""
-        w = torch.randn((self.P, self.n), generator=self.source, dtype=torch.float64, device=self.source.device).to(self.vectors)
+        w = torch.randn((self.P, self.n), generator=self.source, dtype=torch.float64, device=self.vectors.device).to(self.vectors)
         if self.size:
             w, _ = self._orthogonalise(w)
         return w / w.norm(dim=1, keepdim=True)
