@@ -93,7 +93,7 @@ class Piece:
             begin = time.perf_counter()
             data = part.measure()
             seconds = time.perf_counter() - begin
-            _refuse_failed(data)
+            _refuse_failures(data)
             if report is not None:
                 report(part, seconds)
             attrs = collect_provenance() | describe_device(device) | {"seconds": seconds, PIECE: self.digest}
@@ -125,7 +125,7 @@ class Piece:
             raise Misuse(f"{path} cannot be read ({type(error).__name__}); move it away to measure it again") from error
 
 
-def _refuse_failed(data: xr.Dataset) -> None:
+def _refuse_failures(data: xr.Dataset) -> None:
     """Raise RuntimeError if more than a tenth of a portrait's runs failed."""
     if "outcome" in data:
         share = float((data["outcome"] == Outcome.FAILED).mean())

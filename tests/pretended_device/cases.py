@@ -142,7 +142,7 @@ def measure_one() -> None:
     loss.backward()
     deepnets.spectrum(centered, None, (x, y), "mse", k=2, vectors=True, method="dense")
     deepnets.trace(centered, None, (x, y), "mse", probes=6)
-    deepnets.density(centered, None, (x, y), "mse", probes=1, steps=4)
+    deepnets.density(centered, None, (x, y), "mse", probes=2, steps=4)
     deepnets.ntk(centered, x)
     deepnets.ntk_spectrum(centered, x, k=2)
     deepnets.layer_kernels(centered, x)
