@@ -1,4 +1,4 @@
-"""Run a group of cases and print a line of JSON for each: python -m tests.pretended_device planes; the library must be preloaded."""
+"""Run groups of cases and print a line of JSON for each: python -m tests.pretended_device planes,mistakes; the library must be preloaded."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import warnings
 from tests.pretended_device.install import install
 
 
-def main(group: str, *names: str) -> None:
-    """Run the cases of a group, or those whose names begin with one of `names`."""
+def main(groups: str, *names: str) -> None:
+    """Run the cases of some groups, or those whose names begin with one of `names`."""
     install()
     from deepnets import experiment
     from tests.pretended_device.cases import GROUPS
@@ -21,7 +21,7 @@ def main(group: str, *names: str) -> None:
 
     experiment.train = without_waits(experiment.train)
     warnings.simplefilter("ignore")
-    for name, case in GROUPS[group]():
+    for group, name, case in ((group, *case) for group in groups.split(",") for case in GROUPS[group]()):
         if names and not name.startswith(names):
             continue
         COUNTS.clear()
@@ -30,7 +30,7 @@ def main(group: str, *names: str) -> None:
             case()
         except Exception:
             error = traceback.format_exc()
-        print(json.dumps({"case": name, "seconds": round(time.perf_counter() - begin, 2), "error": error,
+        print(json.dumps({"group": group, "case": name, "seconds": round(time.perf_counter() - begin, 2), "error": error,
                           "kernels": COUNTS.kernels.total(), "waits": COUNTS.waits.total()}), flush=True)
 
 

@@ -199,6 +199,10 @@ def _count_waits(name: str, args: Any, kwargs: dict[str, Any], on_cuda: bool, ta
 class Operations(TorchDispatchMode):
     """Compute on the pretended device what has a tensor there, or is requested there."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False      # to skip torch's compiler, torch would load it first: three seconds
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         target = kwargs.get("device")
