@@ -1,4 +1,4 @@
-"""Run groups of cases and print a line of JSON for each: python -m tests.pretended_device planes,mistakes; the library must be preloaded."""
+"""Run groups of cases, with a line of JSON for each: python -m tests.pretended_device planes,mistakes; the library must be preloaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main(groups: str, *names: str) -> None:
 
     experiment.train = without_waits(experiment.train)
     warnings.simplefilter("ignore")
-    for group, name, case in ((group, *case) for group in groups.split(",") for case in GROUPS[group]()):
+    for group, name, case in ((g, *case) for g in groups.split(",") for case in GROUPS[g]()):
         if names and not name.startswith(names):
             continue
         COUNTS.clear()
