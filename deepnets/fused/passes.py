@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,9 @@ def _make_pass(count: int, scalars: int, expression: Callable[[Any, list[Any], l
         addresses, leads, (rows, columns) = arguments[:count], arguments[count:2 * count], arguments[2 * count:2 * count + 2]
         scale = [splat(B, s) for s in arguments[2 * count + 2:]]
         vectors = B.ashr(B.add(columns, I64(V - 1)), I64(4))
+        # rows that lie one behind the other are one long row
+        dense = functools.reduce(B.and_, [B.icmp_signed("==", lead, B.shl(vectors, I64(4))) for lead in leads])
+        vectors, rows = B.select(dense, B.mul(rows, vectors), vectors), B.select(dense, I64(1), rows)
         with cgutils.for_range(B, rows) as r, cgutils.for_range(B, vectors) as v:
             at = [B.add(B.mul(r.index, lead), B.shl(v.index, I64(4))) for lead in leads]
             loaded = [load(B, address, i) for address, i in zip(addresses, at, strict=True)]
@@ -91,12 +95,6 @@ def _scale(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
 def _mask(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
     """(slope, activation) -> the slope where the activation is not 0."""
     return {0: pick(B, p[1], "==", ZERO, ZERO, p[0])}
-
-
-def _subtract(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
-    """(f, y, sum), (scale,) -> scale (f - y), _, sum + (f - y)**2."""
-    residual = B.fsub(p[0], p[1])
-    return {0: B.fmul(residual, s[0]), 2: fma(B, residual, residual, p[2])}
 
 
 def _exponentiate(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
@@ -169,7 +167,28 @@ def _step_lion(B: Any, p: list[Any], s: list[Any]) -> dict[int, Any]:
 
 rectify_pairs, keep_pairs = _make_pass(3, 3, _rectify_pair), _make_pass(3, 3, _keep_pair)
 rectify, scale, mask = _make_pass(2, 1, _rectify), _make_pass(2, 1, _scale), _make_pass(2, 1, _mask)
-subtract, exponentiate, combine, decay = _make_pass(3, 1, _subtract), _make_pass(1, 1, _exponentiate), _make_pass(3, 1, _combine), \
-    _make_pass(2, 2, _decay)
+exponentiate, combine, decay = _make_pass(1, 1, _exponentiate), _make_pass(3, 1, _combine), _make_pass(2, 2, _decay)
 step_sign, step_momentum, step_nesterov = _make_pass(2, 1, _step_sign), _make_pass(3, 2, _step_momentum), _make_pass(3, 2, _step_nesterov)
 step_adam, step_lion = _make_pass(4, 7, _step_adam), _make_pass(3, 3, _step_lion)
+
+
+def _write_residuals(B: Any, f: Any, y: Any, sums: Any, ld: Any, rows: Any, by: Any) -> None:
+    by = splat(B, by)
+    total = cgutils.alloca_once(B, VECTOR)
+    with cgutils.for_range_slice(B, I64(0), ld, I64(V), inc=True) as (column, _):
+        B.store(ZERO, total)
+        with cgutils.for_range(B, rows) as r:
+            at = B.add(B.mul(r.index, ld), column)
+            residual = B.fsub(load(B, f, at), load(B, y, at))
+            B.store(B.fmul(residual, by), locate(B, f, at), align=4)
+            B.store(fma(B, residual, residual, B.load(total)), total)
+        B.store(B.load(total), locate(B, sums, column), align=4)
+
+
+@intrinsic
+def subtract(typing: Any, f: Any, y: Any, sums: Any, ld: Any, rows: Any, by: Any) -> Any:
+    """``f <- by (f - y)``, of rows x ld numbers, and the sums of (f - y)**2 over rows."""
+    def generate(context: Any, B: Any, signature: Any, arguments: Any) -> Any:
+        call_own("subtract", arguments, B, _write_residuals)
+        return context.get_dummy_value()
+    return types.void(*[ADDRESS] * 5, NUMBER), generate

@@ -25,7 +25,7 @@ from deepnets.fused.passes import (
     step_sign,
     subtract,
 )
-from deepnets.fused.products import multiply, transpose
+from deepnets.fused.products import multiply, multiply_two, transpose
 
 ONE, NONE, LEAST_EXPONENT = np.float32(1), np.float32(0), np.float32(-87)
 SGD, SIGN, MOMENTUM, NESTEROV, ADAM, LION = range(6)      # kinds of steps
@@ -39,9 +39,10 @@ def propagate(shape, m, w0_at, u_at, x_at, ldx, z0_at, h_at, d_at, B, gamma, rec
     for l in range(L):
         rows, k, out, ld, off, act = shape[l]
         d, h = d_at + 4 * B * act, h_at + 4 * B * act
-        multiply(d, ld, a, lda, 1, u_at + 4 * off, ld, B, out, k, ONE, False)
-        if l > 0:
-            multiply(d, ld, d_at + 4 * B * shape[l - 1, 5], lda, 1, w0_at + 4 * off, ld, B, out, rows, ONE, True)
+        if l == 0:
+            multiply(d, ld, a, lda, 1, u_at + 4 * off, ld, B, out, k, ONE, False)
+        else:
+            multiply_two(d, ld, a, d_at + 4 * B * shape[l - 1, 5], lda, u_at + 4 * off, w0_at + 4 * off, B, out, k, rows)
         if l < L - 1:
             if rectified:
                 rectify_pairs((d, z0_at + 4 * B * act, h), (ld, ld, ld), B, out, (gamma, inverse, m[l + 1]))
@@ -135,9 +136,7 @@ def step_back(shape, m, w0_at, u_at, x_at, ldx, h_at, d_at, w_at, g_at, first, s
 @part_of_kernel
 def differentiate_squares(f_at, f, y_at, sums_at, sums, B, K, entries):
     """Return half the squared errors' mean over `entries` numbers; f (B, padded) becomes its slope."""
-    sums[:] = 0
-    ld = f.shape[1]
-    subtract((f_at, y_at, sums_at), (ld, ld, 0), B, K, (ONE / np.float32(entries),))
+    subtract(f_at, y_at, sums_at, f.shape[1], B, ONE / np.float32(entries))
     total = 0.0
     for j in range(len(sums)):
         total += sums[j]

@@ -24,9 +24,9 @@ def constant(x: float) -> Any:
     return ir.Constant(VECTOR, [float(x)] * V)
 
 
-def whole(n: int) -> Any:
+def whole(n: int, size: int = V) -> Any:
     """Return a vector of equal whole numbers."""
-    return ir.Constant(WHOLE, [n] * V)
+    return ir.Constant(ir.VectorType(I32, size), [n] * size)
 
 
 def splat(b: Any, x: Any) -> Any:
@@ -42,6 +42,11 @@ def locate(b: Any, address: Any, i: Any, of: Any = VECTOR) -> Any:
 def load(b: Any, address: Any, i: Any, of: Any = VECTOR) -> Any:
     """Return the vector, or the number, that lies i numbers behind an address."""
     return b.load(locate(b, address, i, of), align=4)
+
+
+def hide(b: Any, x: Any) -> Any:
+    """Return a whole number that LLVM keeps in a register: it is not made again from those that it was made of."""
+    return b.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [x], side_effect=False)
 
 
 def call(b: Any, name: str, *x: Any) -> Any:
