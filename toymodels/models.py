@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 from validation.arguments import Misuse, whole
 
+MOST_DEPTH = 1000       # a step takes L multiplications, and f loses the last log10(L) of its 16 digits
+
 
 @dataclass(frozen=True)
 class OneParameter:
@@ -20,7 +22,7 @@ class OneParameter:
 
     Attributes
     ----------
-    depth : L >= 1, the number of weight matrices.
+    depth : L, the number of weight matrices, from 1 to `MOST_DEPTH`.
     """
 
     depth: int
@@ -30,7 +32,7 @@ class OneParameter:
     name: ClassVar[str] = "one"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", whole("depth", self.depth))
+        object.__setattr__(self, "depth", whole("depth", self.depth, most=MOST_DEPTH))
 
     def output(self, w: Any, gamma: Any) -> Any:
         """Return the centred, rescaled output ``f`` at the weight `w` (eq. 4)."""

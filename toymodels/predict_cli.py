@@ -62,8 +62,8 @@ def predict(
         raise Misuse("derive prints text or LaTeX: format must be one of 'table', 'latex', not 'json'")
     if model is None and optimizer != "sgd":
         raise Misuse(f"optimizer belongs to a model, one of 'one', 'two'; none was given, but optimizer {optimizer!r}")
-    length = whole("depth", 5 if depth is None else depth)
-    toy: Model = TwoParameter() if model == "two" else OneParameter(length)
+    one = OneParameter(5 if depth is None else depth)
+    toy: Model = TwoParameter() if model == "two" else one
     losses = ("mse", "cross_entropy") if loss == "both" else (loss,)
     if derive:
         for name in losses:
@@ -72,9 +72,9 @@ def predict(
     from toymodels.theory.table import list_paper_tables, list_rows, to_json, to_latex
 
     if model is None:
-        tables = {title: [r for r in found if r.loss in losses] for title, found in list_paper_tables(length, steps, rho).items()}
+        tables = {title: [r for r in found if r.loss in losses] for title, found in list_paper_tables(one.depth, steps, rho).items()}
     else:
-        title = f"{'Two parameters' if model == 'two' else f'One parameter, L = {length}'}, {optimizer}"
+        title = f"{'Two parameters' if model == 'two' else f'One parameter, L = {one.depth}'}, {optimizer}"
         tables = {title: [row for name in losses for row in list_rows(toy, name, optimizer, steps, rho)]}
     if format == "json":
         print(to_json([row for found in tables.values() for row in found], steps, rho))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from validation.plane import Plane
 from validation.portrait import empty
 from validation.printable import shorten
 
-WORK = 5e7       # pixel-steps a task: under 0.1 s, so that an interrupt takes effect soon
+WORK = 5e7       # pixel-steps a task: about 0.1 s, so that an interrupt takes effect soon; one at depth L counts as L/5 from L = 5 on
 RATE = 5e8       # pixel-steps a second on one core, about
 FACTORS, RECORD = 56, 200        # bytes a step: of the factors of a training, their temporary arrays included; and of a trajectory
 CATAPULT_KERNEL = 0.9       # a catapult with cross-entropy leaves the kernel below this share of gradient flow's
@@ -83,7 +84,12 @@ class ToyExperiment(Experiment):
 
     def estimate_time(self, runs: int) -> float:
         """Return about how many seconds so many runs take on this machine's cores, if none diverges."""
-        return runs * self.horizons[-1] / RATE / min(_count_cores(), runs)
+        return runs * self._work / RATE / min(_count_cores(), runs)
+
+    @property
+    def _work(self) -> float:
+        """The pixel-steps of one run, at the depths up to 5; deeper ones count as more, since a step takes L multiplications."""
+        return self.horizons[-1] * max(1.0, self.model.depth / 5)
 
     @property
     def scan_per_decade(self) -> int:      # type: ignore[override]
@@ -119,7 +125,9 @@ class ToyExperiment(Experiment):
             if description["witness"] != "toy":
                 raise KeyError("witness")
             kind, depth = description["model"]["name"], description["model"]["depth"]
-            model: models.Model = {"one": models.OneParameter(depth), "two": models.TwoParameter()}[kind]  # type: ignore[assignment]
+            if kind == "two" and depth != 2:
+                raise Misuse(f"model must be of depth 2 where it is 'two', not of {depth!r}")
+            model: models.Model = {"one": partial(models.OneParameter, depth), "two": models.TwoParameter}[kind]()
             optimizer, schedule = dict(description["optimizer"]), dict(description["schedule"])
             steps = description["steps"]
             return cls(model, description["loss"], optimizers.OPTIMIZERS[optimizer.pop("name")](**optimizer),
@@ -148,9 +156,9 @@ class ToyExperiment(Experiment):
         portrait = empty(plane, leading, VARIABLES)
         written = {name: np.asarray(portrait[name].values).reshape(-1, *plane.shape) for name in VARIABLES}
         train = _Trainer(self)
-        tasks = list(_split_plane(plane.shape, self.horizons[-1]))
+        tasks = list(_split_plane(plane.shape, self._work))
         workers = min(len(tasks), _count_cores())
-        if workers == 1 and plane.shape[0] * plane.shape[1] * self.horizons[-1] <= WORK:
+        if workers == 1 and plane.shape[0] * plane.shape[1] * self._work <= WORK:
             for task in tasks:
                 train(plane, *task, written)
         else:
@@ -260,13 +268,13 @@ def _build_factors(experiment: ToyExperiment) -> tuple[np.ndarray, np.ndarray]:
     return factors, numbers
 
 
-def _split_plane(shape: tuple[int, int], steps: int) -> Iterator[tuple[slice, slice]]:
-    """Yield the plane in blocks of about `WORK` pixel-steps: whole rows, or parts of a row where one is longer."""
+def _split_plane(shape: tuple[int, int], work: float) -> Iterator[tuple[slice, slice]]:
+    """Yield the plane in blocks of about `WORK`, a run taking `work`: whole rows, or parts of a row where one is longer."""
     from toymodels.kernels import LANES
 
     n, m = shape
-    columns = m if m * steps <= WORK else max(LANES, int(WORK / steps) // LANES * LANES)
-    rows = max(1, int(WORK / (min(columns, m) * steps)))
+    columns = m if m * work <= WORK else max(LANES, int(WORK / work) // LANES * LANES)
+    rows = max(1, int(WORK / (min(columns, m) * work)))
     for a in range(0, n, rows):
         for b in range(0, m, columns):
             yield slice(a, min(a + rows, n)), slice(b, min(b + columns, m))

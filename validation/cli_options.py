@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import xarray as xr
 
 from validation.arguments import Misuse, axis, whole
+from validation.executors import check_workers, dask, processes
 from validation.experiment import Experiment, name_experiment
 from validation.plane import Plane
 from validation.printable import print_text
@@ -75,7 +76,7 @@ class SweepOptions:
 
     def __post_init__(self) -> None:
         if self.workers is not None:
-            whole("workers", self.workers)
+            check_workers("workers", self.workers)
             if self.cluster not in (None, "local"):
                 raise Misuse(f"workers must be left out where cluster is an address: {self.cluster} has its own")
         if whole("refine", self.refine, 0) > 6:
@@ -85,8 +86,6 @@ class SweepOptions:
 
     def executor(self, workers: int = 1) -> Callable[[], Any] | None:
         """Return the executor of `validation.sweep`; `workers` is the number of processes if the command line gives none."""
-        from validation.executors import dask, processes
-
         if self.cluster is not None:
             return dask(None if self.cluster == "local" else self.cluster, self.workers)
         count = workers if self.workers is None else self.workers

@@ -11,11 +11,14 @@ from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoo
 from typing import Any, Protocol
 
 from validation.arguments import Misuse, whole
+from validation.estimates import check_memory
 from validation.storage.atomic import expand_home
 from validation.sweeping.process_pool import Processes
 
 # what Dask and submitit raise for work that was lost with its worker, by name, so that they need not be imported
 LOST = {"KilledWorker", "CommClosedError", "FutureCancelledError", "FuturesCancelledError", "UncompletedJobError", "FailedJobError"}
+MOST_WORKERS = 10**6
+WORKER = 1e8    # bytes of memory that a worker process takes, at least
 POLL = 0.2      # seconds between two checks of jobs that do not notify
 
 
@@ -36,11 +39,11 @@ def processes(workers: int | None = None, gpus: int | None = None) -> Callable[[
 
     Raises
     ------
-    Misuse : `workers` or `gpus` is no whole number above zero.
+    Misuse : `workers` or `gpus` is no whole number above zero, or so many processes do not fit into memory.
     """
     if gpus is not None:
-        whole("gpus", gpus)
-    count = whole("workers", workers) if workers is not None else gpus or count_cores()
+        check_workers("gpus", gpus)
+    count = check_workers("workers", workers) if workers is not None else gpus or count_cores()
     return lambda: Processes(count, gpus)
 
 
@@ -54,11 +57,11 @@ def dask(address: str | None = None, workers: int | None = None) -> Callable[[],
 
     Raises
     ------
-    Misuse : Dask is not installed, or (from the factory) no scheduler answers at the address.
+    Misuse : Dask is not installed, so many workers do not fit into memory, or (from the factory) no scheduler answers at the address.
     """
     if address is not None and workers is not None:
         raise Misuse("workers must be left out where an address is given: that cluster has its own")
-    count = whole("workers", workers) if workers is not None else count_cores()
+    count = check_workers("workers", workers) if workers is not None else count_cores()
     try:
         import distributed  # noqa: F401
     except ImportError:
@@ -241,6 +244,13 @@ def _adapt(executor: Any) -> Any:
 def is_worker_loss(error: BaseException) -> bool:
     """Return whether an error means that a worker was lost, and not that its work failed."""
     return isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ in LOST
+
+
+def check_workers(name: str, count: Any) -> int:
+    """Return a number of worker processes on this machine, or raise `Misuse` if it is no whole number above zero or memory is too small."""
+    number = whole(name, count, most=MOST_WORKERS)
+    check_memory(name, number, WORKER * number)
+    return number
 
 
 def count_cores() -> int:

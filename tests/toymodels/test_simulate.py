@@ -91,6 +91,19 @@ def test_splitting_a_plane_changes_nothing(log_gamma, log_eta, depth, loss, step
         xr.testing.assert_identical(whole.isel(eta=[j]), experiment.measure(gamma, eta[j:j + 1]))
 
 
+def test_a_deep_model_is_trained_in_blocks_of_less_steps(monkeypatch):
+    """A step takes L multiplications; at L = 1000 a plane of what is one block at L = 5 is two hundred."""
+    blocks = []
+    monkeypatch.setattr("toymodels.simulate._Trainer.__call__", lambda self, plane, rows, columns, written: blocks.append((rows, columns)))
+    gamma, eta = np.geomspace(1e-3, 1e3, 200), np.geomspace(1e-8, 1e3, 250)
+    for depth, count in ((1, 1), (5, 1), (1000, 200)):
+        blocks.clear()
+        experiment = ToyExperiment(OneParameter(depth))
+        experiment.measure(gamma, eta)
+        assert len(blocks) == count
+        assert experiment.estimate_time(50_000) == pytest.approx(count * ToyExperiment(OneParameter(5)).estimate_time(50_000))
+
+
 def test_several_horizons_equal_several_experiments():
     gamma, eta = np.geomspace(1e-3, 1e3, 7), np.geomspace(1e-8, 1e3, 90)
     horizons = (7, 100, 105, 1000)
@@ -143,7 +156,8 @@ def test_trajectory_has_the_contract():
 
 
 @pytest.mark.parametrize(("call", "words"), [
-    (lambda: OneParameter(0), "depth must be a whole number of at least 1, not 0"),
+    (lambda: OneParameter(0), "depth must be a whole number from 1 to 1000, not 0"),
+    (lambda: OneParameter(10**30), "depth must be a whole number from 1 to 1000"),
     (lambda: OneParameter(2.0), "depth must be a whole number"),
     (lambda: OneParameter(True), "depth must be a whole number"),
     (lambda: ToyExperiment(OneParameter(2), loss="hinge"), "loss must be one of 'mse', 'cross_entropy', not 'hinge'"),

@@ -351,8 +351,10 @@ def test_what_cannot_be_sent_is_refused(tmp_path):
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: sweep(Sleeper(), HALF, executor=3), "executor must have submit()"),
     (lambda: sweep(Sleeper(), HALF, executor=lambda: 3), "returned 3"),
-    (lambda: processes(0), "workers must be a whole number of at least 1, not 0"),
-    (lambda: processes(gpus=-1), "gpus must be a whole number of at least 1, not -1"),
+    (lambda: processes(0), "workers must be a whole number from 1 to 1000000, not 0"),
+    (lambda: processes(10**6), "workers must fit into memory, and 1000000 needs 1e+05 GB"),
+    (lambda: dask(None, 10**6), "workers must fit into memory"),
+    (lambda: processes(gpus=-1), "gpus must be a whole number from 1 to 1000000, not -1"),
     (lambda: dask("tcp://127.0.0.1:1", 2), "workers must be left out"),
     (lambda: slurm("jobs", tiles_per_job=0), "tiles_per_job must be"),
     (lambda: slurm("jobs")(), "slurm: "),

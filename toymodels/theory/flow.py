@@ -136,11 +136,13 @@ def derive_escape(depth: Any) -> Any:
 
     s = letters()
     time = sympy.integrate(s.x ** (1 - sympy.sympify(depth)), (s.x, 1, s.w)) / depth        # a t as a function of w
-    tau = sympy.Symbol("tau", positive=True)
-    solutions = sympy.solve(sympy.Eq(sympy.powsimp(time), tau), s.w)
-    (w,) = [sympy.simplify(x.subs(tau, s.a * s.t)) for x in solutions if x.subs(tau, 0) == 1]
-    power = sympy.Rational(2 - depth)
-    return w if power == 0 else sympy.expand(sympy.simplify(w**power)) ** (1 / power)
+    if depth == 2:
+        (w,) = sympy.solve(sympy.Eq(time, s.a * s.t), s.w)
+        return w
+    # linear in this power of w, whose many roots sympy would otherwise find and check one by one
+    power, small = sympy.Rational(2 - depth), sympy.Symbol("p", positive=True)
+    (solution,) = sympy.solve(sympy.Eq(time.subs(s.w, small ** (1 / power)), s.a * s.t), small)
+    return sympy.expand(solution) ** (1 / power)
 
 
 def derive_silent_period(depth: int) -> Any:

@@ -139,7 +139,7 @@ def test_l2_diverges_at_four():
     assert sympy.simplify(stability.derive_divergence_one(2, CrossEntropy()) - (1 + sympy.E) * s.gamma) == 0
 
 
-@pytest.mark.parametrize("depth", [2, 3, 4, 6])
+@pytest.mark.parametrize("depth", [2, 3, 4, 6, 1000])
 def test_the_escape_solves_its_equation(depth):
     w = flow.derive_escape(depth)
     assert sympy.simplify(w.subs(s.t, 0)) == 1
