@@ -6,12 +6,13 @@ Commands are registered by their import path, so that `lazyrich --help` imports 
 from __future__ import annotations
 
 import os
-import re
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
 try:
+    import re
+    from pathlib import Path
+    from typing import TYPE_CHECKING, Any, Literal
+
     from cyclopts import App, CycloptsError, Parameter
 
     from validation.reporting.streams import CONTRADICTED, DONE, MISUSE, catch_errors, run_program

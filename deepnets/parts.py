@@ -22,6 +22,7 @@ from deepnets.device import describe_device
 from validation.arguments import Misuse
 from validation.experiment import hash_json
 from validation.outcome import Outcome
+from validation.printable import print_text
 from validation.provenance import collect_provenance
 from validation.storage.files import check_writable, open_portrait, save_portrait
 from validation.storage.netcdf import read_netcdf, write_netcdf
@@ -192,7 +193,7 @@ def measure_pieces(pieces: Sequence[Piece], folder: Path, device: str, minutes: 
         except Misuse:
             raise
         except Exception:
-            traceback.print_exc()
+            print_text(traceback.format_exc().rstrip(), sys.stderr)
             print(f"[{number}/{len(pieces)}] {piece.name} failed; the other pieces continue", file=sys.stderr, flush=True)
             succeeded = False
         if time.monotonic() > end or (piece is pieces[-1] and any(not p.is_complete(folder) for p in pieces) and succeeded

@@ -35,6 +35,18 @@ def test_an_unknown_piece_is_refused_with_the_list(capsys):
     assert "b-mlp-L3-mse-seed0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("error", "code", "words"), [
+    (KeyboardInterrupt(), 130, "campaign: interrupted"), (ZeroDivisionError("odd"), 70, "campaign: internal error"),
+    (OSError(28, "No space left on device"), 2, "campaign: the output could not be written: No space left on device")])
+def test_the_script_ends_as_every_command_does(error, code, words, monkeypatch, capsys):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(campaign, "list_pieces", fail)
+    assert campaign.main(["--dry-run", "--device", "cpu"]) == code
+    assert words in capsys.readouterr().err
+
+
 def test_the_command_line_runs_a_piece_and_reports_it_as_done(capsys, tmp_path):
     assert lazyrich.run(["campaign", "--scale", "tiny", "--only", "b-mlp-L3-mse-seed0", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "b-mlp-L3-mse-seed0.nc").exists()

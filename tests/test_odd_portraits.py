@@ -56,7 +56,8 @@ ODD_STEPS = [0, -1, 2.5, 1e9, True, "many", [], [0], [5, 5], [9, 3], [1.5], [Tru
 ODD_TOYS = [("steps", s) for s in ODD_STEPS if s != 10**40] + [
     ("model", None), ("model", "one"), ("model.name", "three"), ("model.name", LONG), ("model.name", ["one"]), ("model.depth", 0),
     ("model.depth", 2.5), ("model.depth", True), ("model.depth", "3"), ("model.depth", None), ("model.depth", 1001),
-    ("model.depth", 10**30), ("model", {"name": "two", "depth": 10**30}), ("model", {"name": "two", "depth": 3}), ("loss", None), ("loss", "hinge"),
+    ("model.depth", 10**30), ("model", {"name": "two", "depth": 10**30}), ("model", {"name": "two", "depth": 3}),
+    ("loss", None), ("loss", "hinge"),
     ("loss", LONG), ("loss", ["mse"]), ("loss", {"name": "mse"}), ("optimizer", None), ("optimizer", "sgd"), ("optimizer.name", "lion"),
     ("optimizer.name", None), ("optimizer.beta", 0.9), ("optimizer", NESTED), ("schedule", 3), ("schedule.name", "odd"), ("schedule", None),
     ("rho", None), ("rho", "low"), ("rho", 2), ("rho", True), ("rho", NESTED), ("witness", None), ("witness", "third"), ("witness", LONG),

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -127,7 +126,7 @@ class ToyExperiment(Experiment):
             kind, depth = description["model"]["name"], description["model"]["depth"]
             if kind == "two" and depth != 2:
                 raise Misuse(f"model must be of depth 2 where it is 'two', not of {depth!r}")
-            model: models.Model = {"one": partial(models.OneParameter, depth), "two": models.TwoParameter}[kind]()
+            model: models.Model = models.TwoParameter() if kind == "two" else {"one": models.OneParameter}[kind](depth)
             optimizer, schedule = dict(description["optimizer"]), dict(description["schedule"])
             steps = description["steps"]
             return cls(model, description["loss"], optimizers.OPTIMIZERS[optimizer.pop("name")](**optimizer),

@@ -9,21 +9,30 @@ Needs only torch, numpy, scipy, xarray, h5py and matplotlib. Results go to docs/
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(p) for p in (HERE, HERE.parent, HERE.parent.parent) if str(p) not in sys.path]
+try:
+    import argparse
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-from deepnets.cost import H200, find_machine
-from deepnets.parts import Piece, list_costs, measure_pieces
-from validation.arguments import Misuse
-from validation.storage.atomic import expand_home
-from validation.storage.files import check_writable
+    HERE = Path(__file__).resolve().parent
+    sys.path[:0] = [str(p) for p in (HERE, HERE.parent, HERE.parent.parent) if str(p) not in sys.path]
 
-DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
+    from deepnets.cost import H200, find_machine
+    from deepnets.parts import Piece, list_costs, measure_pieces
+    from validation.arguments import Misuse
+    from validation.reporting.streams import DONE, catch_errors, run_program
+    from validation.storage.atomic import expand_home
+    from validation.storage.files import check_writable
+except KeyboardInterrupt:       # `main` is not there yet
+    if __name__ != "__main__":
+        raise
+    print("campaign: interrupted", file=sys.stderr)
+    os._exit(130)
+
+FAILED = 1
 
 
 def list_pieces(scale: str, device: str, data: str | None = None, shapes: bool = False) -> Iterator[Piece]:
@@ -71,7 +80,7 @@ def campaign(scale: str = "full", device: str = "auto", data: Path | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
+    """Run the command line and return the exit code: 0 done, 1 a piece failed, 2 misuse, 130 interrupted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", choices=("full", "tiny"), default="full")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda or cuda:1")
@@ -80,15 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="pieces whose names begin so, such as b or b-mlp-L3")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no part after so many minutes")
     parser.add_argument("--dry-run", action="store_true", help="estimate costs, run nothing; for an H200 unless a device is given or found")
-    try:
-        return campaign(**vars(parser.parse_args(arguments)))
-    except Misuse as error:
-        print(f"campaign: {error}", file=sys.stderr)
-        return MISUSE
-    except KeyboardInterrupt:
-        print("campaign: interrupted; rerun the same command to resume", file=sys.stderr)
-        return INTERRUPTED
+    given = vars(parser.parse_args(arguments))
+    return catch_errors("campaign", lambda: campaign(**given))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program("campaign", main)
