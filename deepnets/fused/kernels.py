@@ -96,9 +96,9 @@ def evaluate_runs(start, by, which, shape, m, w0, x, z0, y, labels, K, rectified
                         best = j
                 right += labels[part, i] == best
             if entropy:
-                total += differentiate_entropy(F, f, y[part], n, K, 1)
+                total += n * differentiate_entropy(F, f, y[part], n, K, n)
             else:
-                total += differentiate_squares(F, f, y[part].ctypes.data, S, sums, n, K, K)
+                total += n * differentiate_squares(F, f, y[part].ctypes.data, S, sums, n, K, n * K)
         loss[p], hits[p] = total, right
         dead[p] = judges
         part = 0

@@ -27,7 +27,7 @@ from deepnets.fused.passes import (
 )
 from deepnets.fused.products import multiply, multiply_two, transpose
 
-ONE, NONE, LEAST_EXPONENT = np.float32(1), np.float32(0), np.float32(-87)
+ONE, NONE, INFINITE, LEAST_EXPONENT = np.float32(1), np.float32(0), np.float32(np.inf), np.float32(-87)
 SGD, SIGN, MOMENTUM, NESTEROV, ADAM, LION = range(6)      # kinds of steps
 
 
@@ -155,7 +155,8 @@ def differentiate_entropy(f_at, f, y, B, K, samples):
             f[i, j] -= top
             if y[i, j] != 0:
                 linear += y[i, j] * f[i, j]
-        f[i, K:] = LEAST_EXPONENT
+        for j in range(K, ld):
+            f[i, j] = LEAST_EXPONENT
         total -= linear
     exponentiate((f_at,), (ld,), B, ld, (ONE,))
     for i in range(B):
@@ -165,7 +166,8 @@ def differentiate_entropy(f_at, f, y, B, K, samples):
         total += np.log(np.float64(mass))
         for j in range(K):
             f[i, j] = (f[i, j] / mass - y[i, j]) / np.float32(samples)
-        f[i, K:] = 0
+        for j in range(K, ld):
+            f[i, j] = NONE
     return total / samples
 
 
@@ -175,7 +177,11 @@ def is_constant(f, first, B, K):
     largest = apart = NONE
     for i in range(B):
         for j in range(K):
-            if not np.isfinite(f[i, j]):
+            size, distance = abs(f[i, j]), abs(f[i, j] - first[j])
+            if not size < INFINITE:
                 return False
-            largest, apart = max(largest, abs(f[i, j])), max(apart, abs(f[i, j] - first[j]))
+            if size > largest:
+                largest = size
+            if distance > apart:
+                apart = distance
     return apart <= np.float32(1e-6) * largest
