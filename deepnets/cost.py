@@ -14,6 +14,7 @@ from deepnets.batched.mlp_stack import MLPStack
 from deepnets.batched.stack import choose_stack
 from deepnets.batched.state import zero_differences
 from deepnets.experiment import ON_A_CORE, DeepExperiment
+from deepnets.fused.duration import estimate_seconds
 from deepnets.training import batch
 
 
@@ -100,13 +101,15 @@ def count_step(experiment: DeepExperiment) -> Step:
 def estimate_training(on: Machine, experiment: DeepExperiment, runs: int, seeds: int = 1) -> Cost:
     """Return the cost of training `runs` runs for each seed, in as few stacks as fit into memory."""
     step, T = count_step(experiment), experiment.horizons[-1]
-    at_once = max(1, min(runs, ON_A_CORE if on.kind == "cpu" else runs, int((on.available - step.need.shared) // step.need.run)))
+    fused = estimate_seconds(experiment, runs) if on.kind == "cpu" else None
+    together = ON_A_CORE if on.kind == "cpu" and fused is None else runs
+    at_once = max(1, min(runs, together, int((on.available - step.need.shared) // step.need.run)))
     stacks = -(-runs // at_once)
     operations = T * (runs * step.run + stacks * step.shared)
     rate = on.rates["float32" if experiment.precision == "auto" else experiment.precision]
     # kernel launches overlap with the products: the longer of the two counts
     seconds = max(T * stacks * on.overhead[not step.written_out], operations / rate)
-    return Cost(seeds * operations, seeds * seconds, step.need.of(at_once))
+    return Cost(seeds * operations, seeds * (seconds if fused is None else fused), step.need.of(at_once))
 
 
 def estimate_products(on: Machine, experiment: DeepExperiment, points: int, count: int, samples: int) -> Cost:

@@ -8,6 +8,7 @@ import torch
 
 import deepnets
 from deepnets.cost import H200, Cost, estimate_products, estimate_training, find_machine
+from deepnets.fused import duration
 
 
 def test_operations_are_those_of_the_matrix_products():
@@ -46,3 +47,12 @@ def test_a_hessian_product_costs_three_training_steps_of_the_run():
     once, twice = (estimate_training(H200, experiment, runs).operations for runs in (5, 10))
     step = (twice - once) / 5       # of one run, without what is computed once for all
     assert estimate_products(H200, experiment, points=2, count=4, samples=32).operations == pytest.approx(3 * step * 2 * 4 * 2)
+
+
+def test_an_estimate_for_the_fused_kernels_goes_by_the_operations_of_their_products(monkeypatch):
+    experiment = deepnets.DeepExperiment(deepnets.MLP(64, 128, 3, 10), deepnets.tasks.digits(), steps=7, batch_size=64, device="cpu")
+    few, many = (estimate_training(find_machine("cpu"), experiment, runs) for runs in (64, 6400))
+    rate = (many.operations - few.operations) / (many.seconds - few.seconds) / torch.get_num_threads()
+    assert 0.8 * duration.PRODUCTS < rate < duration.PRODUCTS      # padding, and what is not a product
+    monkeypatch.setenv("LAZYRICH_ENGINE", "stack")
+    assert estimate_training(find_machine("cpu"), experiment, 6400).seconds > 1.5 * many.seconds
