@@ -1,4 +1,4 @@
-"""Estimate the cost of a training before it runs: operations counted on tensors without data, seconds on a device, memory at the peak."""
+"""Estimate the cost of a training before it runs: its work counted on tensors without data, seconds on a device, memory at the peak."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import copy
 from dataclasses import dataclass, replace
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode, bmm_flop
 
 from deepnets import memory
 from deepnets.batched.cnn_stack import CNNStack
+from deepnets.batched.graph import RECORD_AFTER
 from deepnets.batched.mlp_stack import MLPStack
-from deepnets.batched.stack import choose_stack
 from deepnets.batched.state import zero_differences
 from deepnets.experiment import ON_A_CORE, DeepExperiment
 from deepnets.fused.duration import estimate_seconds
 from deepnets.training import batch
+from deepnets.work import Work, count_work
 
 
 @dataclass(frozen=True)
@@ -40,37 +40,50 @@ class Machine:
     kind : "cuda" or "cpu".
     available : bytes.
     rates : operations per second that training reaches, by precision.
-    overhead : seconds of a step outside of its matrix products, for a written-out stack and for one by vmap.
+    bandwidth : bytes per second that pointwise kernels read and write.
+    launch : seconds that the host takes for a kernel, and for one within a function under vmap that is not recorded yet.
     """
 
     kind: str
     available: float
     rates: dict[str, float]
-    overhead: tuple[float, float]
+    bandwidth: float
+    launch: tuple[float, float]
+
+    def time(self, work: Work, precision: str, launch: float) -> float:
+        """Return the seconds that some work takes: a GPU launches, computes and moves at the same time; a CPU does one after the other."""
+        parts = (launch * work.kernels, work.operations / self.rates[precision], work.moved / self.bandwidth)
+        return max(parts) if self.kind == "cuda" else sum(parts)
 
 
-# Half of the datasheet's rate in float32 and float64, a quarter with tensor cores, whose operands must come from memory.
-H200 = Machine("cuda", 0.9 * 141e9, {"float32": 33e12, "tf32": 120e12, "bf16": 240e12, "float64": 33e12}, (1.5e-3, 15e-3))
+# Half of the datasheet's rate in float32 and float64, a quarter with tensor cores, whose operands must come from memory; 0.8 of the memory's.
+H200 = Machine("cuda", 0.9 * 141e9, {"float32": 33e12, "tf32": 120e12, "bf16": 240e12, "float64": 33e12}, 3.8e12, (8e-6, 4e-5))
 
 
 def find_machine(device: str) -> Machine:
-    """Return the assumptions for a device: of a GPU, an H200 with this one's free memory; of a CPU, cores of 30 GFLOP/s."""
+    """Return the assumptions for a device: of a GPU, an H200 with this one's free memory; of a CPU, cores of 30 GFLOP/s and 8 GB/s."""
     kind, available = torch.device(device).type, memory.usable_memory(device)
     if kind == "cuda":
         return replace(H200, available=available)
     cores = torch.get_num_threads()
     return Machine("cpu", available, {"float32": 3e10 * cores, "tf32": 3e10 * cores, "bf16": 1e10 * cores, "float64": 1.5e10 * cores},
-                   (3e-4, 5e-3))
+                   8e9 * cores, (1e-5, 5e-5))
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of training: operations per run and once for all runs, whether the stack's products are written out, the memory need."""
+    """One step of training: the work of a stack of two runs, what each further run adds, whether it is written out, the memory need."""
 
-    run: float
-    shared: float
+    two: Work
+    run: Work
     written_out: bool
     need: memory.Need
+
+    def of(self, runs: int) -> Work:
+        """Return the work of so many runs."""
+        more = runs - 2
+        return Work(max(0.0, self.two.operations + more * self.run.operations), max(0.0, self.two.moved + more * self.run.moved),
+                    self.two.kernels)
 
 
 _STEPS: dict[str, Step] = {}
@@ -82,19 +95,26 @@ def count_step(experiment: DeepExperiment) -> Step:
     if name not in _STEPS:
         module = experiment.theta_0(experiment.seeds[0]).cpu()
         recipe = experiment.recipe(module)
-        x, y = batch(recipe, 0, 0, next(module.parameters()))
-        blank = copy.deepcopy(module).to("meta")
-        stack = choose_stack(blank)
+        x, y = (t.to("meta") for t in batch(recipe, 0, 0, next(module.parameters())))
+        blank, optimizer = copy.deepcopy(module).to("meta"), copy.deepcopy(recipe.optimizer)
+        stack = recipe.choose_stack(blank)
 
-        def count(runs: int) -> float:
-            in_place = {torch.ops.aten.baddbmm_: lambda c, a, b, **rest: bmm_flop(a, b)}
-            with FlopCounterMode(display=False, custom_mapping=in_place) as counter, torch.no_grad(), torch.random.fork_rng(devices=[]):
-                stack.gradients(zero_differences(blank, runs), torch.ones(runs, device="meta"), x.to("meta"), y.to("meta"), recipe.loss)
-            return float(counter.get_total_flops())
+        def count(runs: int) -> Work:
+            gamma, u, running = torch.ones(runs, device="meta"), zero_differences(blank, runs), stack.start(runs)
+            memories = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
 
-        few = count(2)
-        run = (count(4) - few) / 2
-        _STEPS[name] = Step(run, max(0.0, few - 2 * run), isinstance(stack, MLPStack | CNNStack), memory.estimate(module, recipe))
+            def step() -> None:
+                _, gradient = stack.gradients(u, gamma, x, y, recipe.loss, running)
+                for n, d in u.items():
+                    moved = optimizer.direction(gradient.pop(n), memories[n], 0)
+                    d.addcmul_(moved, gamma.reshape(-1, *[1] * (d.ndim - 1)).to(d.dtype), value=-1)
+
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                return count_work(step)
+
+        two, four = count(2), count(4)
+        run = Work((four.operations - two.operations) / 2, (four.moved - two.moved) / 2, 0)
+        _STEPS[name] = Step(two, run, isinstance(stack, MLPStack | CNNStack), memory.estimate(module, recipe))
     return _STEPS[name]
 
 
@@ -104,17 +124,21 @@ def estimate_training(on: Machine, experiment: DeepExperiment, runs: int, seeds:
     fused = estimate_seconds(experiment, runs) if on.kind == "cpu" else None
     together = ON_A_CORE if on.kind == "cpu" and fused is None else runs
     at_once = max(1, min(runs, together, int((on.available - step.need.shared) // step.need.run)))
-    stacks = -(-runs // at_once)
-    operations = T * (runs * step.run + stacks * step.shared)
-    rate = on.rates["float32" if experiment.precision == "auto" else experiment.precision]
-    # kernel launches overlap with the products: the longer of the two counts
-    seconds = max(T * stacks * on.overhead[not step.written_out], operations / rate)
+    full, rest = divmod(runs, at_once)
+    precision = "float32" if experiment.precision == "auto" else experiment.precision
+    slow = 0 if step.written_out else T if experiment.compile is False else min(T, RECORD_AFTER)      # steps before the record
+    operations = seconds = 0.0
+    for stacks, size in ((full, at_once), (1, rest)):
+        if stacks and size:
+            work = step.of(size)
+            operations += stacks * T * work.operations
+            seconds += stacks * sum(n * on.time(work, precision, launch) for n, launch in ((T - slow, on.launch[0]), (slow, on.launch[1])))
     return Cost(seeds * operations, seeds * (seconds if fused is None else fused), step.need.of(at_once))
 
 
 def estimate_products(on: Machine, experiment: DeepExperiment, points: int, count: int, samples: int) -> Cost:
     """Return the cost of `count` Hessian products at each point, in float64: about three training steps per sample each."""
-    step = count_step(experiment)
-    operations = 3 * step.run * samples / experiment.batch_size * points * count
-    return Cost(operations, max(3 * count * on.overhead[1], operations / on.rates["float64"]),
-                6 * points * step.need.run * samples / experiment.batch_size)
+    step, share = count_step(experiment).run, samples / experiment.batch_size * points
+    kernels = 3 * count_step(experiment).two.kernels
+    one = Work(3 * step.operations * share, 2 * 3 * step.moved * share, kernels)      # numbers of eight bytes, not four
+    return Cost(count * one.operations, count * on.time(one, "float64", on.launch[1]), 6 * share * count_step(experiment).need.run)

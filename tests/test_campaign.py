@@ -73,12 +73,16 @@ TWINS = () if os.environ.get("LAZYRICH_PATIENT") else (
     "g-mlp-width-mup", "g-residual-cnn-width-ntk", "g-vit-width-ntk", "g-transformer-width-ntk", "g-residual-mlp-depth-mup")
 
 
+# one gamma of ResNets, spectra of residual networks and comparisons of sizes are not cut further
+LONG = ("e-resnet18", "f-residual", "g-")
+
+
 @pytest.mark.slow
-def test_every_part_is_estimated_to_fit_into_eight_minutes_and_the_memory_of_an_h200():
+def test_every_part_is_estimated_to_fit_into_twenty_seconds_and_the_memory_of_an_h200():
     for piece in campaign.list_pieces("full", "cpu", shapes=True):
         for part in () if piece.name in TWINS else piece.parts:
             cost = part.cost(H200)
-            assert 0 < cost.seconds < 480, (piece.name, part.name)
+            assert 0 < cost.seconds < (180 if piece.name.startswith(LONG) else 20), (piece.name, part.name)
             assert 0 < cost.memory < H200.available, (piece.name, part.name)
 
 

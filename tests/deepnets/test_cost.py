@@ -1,6 +1,8 @@
 """Estimates of a training's cost: operations against a count by hand, seconds against a measured time."""
 
+import abc
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 import deepnets
 from deepnets.cost import H200, Cost, estimate_products, estimate_training, find_machine
 from deepnets.fused import duration
+from deepnets.work import Work, count_work
 
 
 def test_operations_are_those_of_the_matrix_products():
@@ -21,16 +24,46 @@ def test_operations_are_those_of_the_matrix_products():
     assert estimate_training(H200, experiment, runs).operations == pytest.approx(expected)
 
 
-@pytest.mark.slow
-def test_an_estimate_on_this_cpu_is_within_a_factor_of_ten_of_the_measured_time():
-    network = deepnets.MLP(64, 256, 3, 10)
-    experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(), steps=30, batch_size=256, device="cpu")
-    gamma, eta = np.logspace(-2, 2, 4), np.logspace(-3, 0, 4)
-    experiment.measure(gamma[:1], eta[:1])
-    begin = time.process_time()       # of all threads: other processes do not count
-    experiment.measure(gamma, eta)
-    measured = (time.process_time() - begin) / torch.get_num_threads()
-    assert 0.1 < estimate_training(find_machine("cpu"), experiment, 16).seconds / measured < 10
+def test_operations_of_convolutions_are_those_of_each_run():
+    """Of a 3 x 3 kernel, 18 operations for each output and input channel at each place: once with the kernels at theta_0, for each run with
+    u's and its gradient; in the second layer also the kernels at theta_0 times the difference, and the gradient in the inputs."""
+    network, batch = deepnets.CNN((1, 8, 8), 4, out_features=10), 6
+    experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(), steps=1, batch_size=batch, device="cpu")
+    spatial = [(s.shape[0] * s.shape[1] * 9, 64 // 4**i) for i, s in enumerate(s for s in network.scalings() if len(s.shape) == 4)]
+    dense = [s.shape[0] * s.shape[1] for s in network.scalings() if len(s.shape) == 2]
+    first, others = spatial[0][0] * spatial[0][1], sum(w * places for w, places in spatial[1:]) + sum(dense)
+    one, five = (estimate_training(H200, experiment, runs).operations for runs in (1, 5))
+    assert (five - one) / 4 == pytest.approx(2 * batch * (2 * first + 4 * others))
+
+
+def test_seconds_on_a_gpu_are_those_of_launches_operations_or_bytes():
+    work = Work(33e12, 3.8e12, 1000)
+    assert H200.time(work, "float32", 1e-5) == pytest.approx(1)
+    assert H200.time(replace(work, moved=7.6e12), "float32", 1e-5) == pytest.approx(2)
+    assert H200.time(replace(work, kernels=400_000), "float32", 1e-5) == pytest.approx(4)
+    x = torch.empty(5, 1, device="meta").expand(5, 7)       # whose rows are read once
+    assert count_work(lambda: (x + torch.empty(7, device="meta")).T.mul_(2)) == Work(0, 4 * (5 + 7 + 35 + 35 + 35), 2)
+
+
+@pytest.mark.parametrize("network", [
+    deepnets.MLP(64, 200, 4, 10), deepnets.CNN((1, 8, 8), 8, out_features=10), deepnets.ResidualMLP(64, 48, 2, 10),
+    deepnets.Transformer(256, 4, 8, blocks=1, heads=2)], ids=lambda n: type(n).__name__)
+def test_an_estimate_on_this_cpu_is_within_a_factor_of_five_of_the_measured_time(network, monkeypatch):
+    monkeypatch.setenv("LAZYRICH_ENGINE", "stack")
+    text = isinstance(network, deepnets.Transformer)
+    task = deepnets.tasks.text(abc.__file__, context=4) if text else deepnets.tasks.digits()
+
+    def measure(steps):
+        experiment = deepnets.DeepExperiment(network, task, "cross_entropy", steps=steps, batch_size=32, device="cpu", compile=False)
+        experiment.check()
+        begin = time.process_time()       # of all threads: other processes do not count
+        experiment.measure(np.logspace(-1, 1, 4), np.logspace(-4, -3, 2))
+        return experiment, time.process_time() - begin
+
+    measure(1)
+    (few, short), (more, long) = measure(1), measure(11)
+    expected = [estimate_training(find_machine("cpu"), experiment, 8).seconds for experiment in (few, more)]
+    assert 1 / 5 < (long - short) / torch.get_num_threads() / (expected[1] - expected[0]) < 5
 
 
 def test_costs_add_up():

@@ -49,27 +49,32 @@ def list_portraits(scale: Scale, device: str) -> Iterator[Piece]:
     cnn = deepnets.CNN(scale.shape, channels, out_features=K)
     vit = deepnets.ViT(scale.shape, channels, out_features=K, patch=scale.patch, blocks=blocks, heads=1)
     resnet = deepnets.ResNet(scale.shape, max(4, channels // 4), out_features=K, blocks=scale.stages)
-    # item, name, figure, what, network, training, seeds, how many times coarser the plane is
+    # item, name, figure, what, network, training, seeds, how many times coarser the plane is, parts of at most 20 s on an H200
     of_mlp = [("b", f"mlp-L{depth}-{loss}", figure, f"MLP of width {scale.width}, L = {depth}, {LOSSES[loss]}",
-               deepnets.MLP(scale.inputs, scale.width, depth, K), {"loss": loss}, scale.seeds, 1)
-              for depth, loss, figure in ((3, "mse", "1c, 23"), (2, "mse", "23"), (4, "mse", "23"), (3, "cross_entropy", "23"))]
+               deepnets.MLP(scale.inputs, scale.width, depth, K), {"loss": loss}, scale.seeds, 1, parts)
+              for depth, loss, figure, parts in ((3, "mse", "1c, 23", 5), (2, "mse", "23", 3), (4, "mse", "23", 8),
+                                                 (3, "cross_entropy", "23", 5))]
     of_cnn = f"CNN of {channels} channels"
     cross_entropy = {"loss": "cross_entropy"}
-    for item, name, figure, what, network, training, seeds, coarser in (
+    for item, name, figure, what, network, training, seeds, coarser, parts in (
             *of_mlp[:3],
-            ("c", "cnn-cross-entropy", "1d", f"{of_cnn}, cross-entropy; stands in for CIFAR-5M", cnn, cross_entropy, scale.seeds, 2),
+            ("c", "cnn-cross-entropy", "1d", f"{of_cnn}, cross-entropy; stands in for CIFAR-5M", cnn, cross_entropy, scale.seeds, 2,
+             11),
             of_mlp[3],
-            ("d", "cnn-warmup-cosine", "10", f"{of_cnn}, MSE, warm-up and cosine decay", cnn, {"schedule": "warmup_cosine"}, 1, 2),
-            ("d", "cnn-adam", "12", f"{of_cnn}, MSE, Adam", cnn, {"optimizer": "adam"}, 1, 2),
-            ("e", "vit", "14", f"ViT of {blocks} blocks, cross-entropy; stands in for TinyImageNet", vit, cross_entropy, 1, 4),
+            ("d", "cnn-warmup-cosine", "10", f"{of_cnn}, MSE, warm-up and cosine decay", cnn, {"schedule": "warmup_cosine"}, 1, 2,
+             11),
+            ("d", "cnn-adam", "12", f"{of_cnn}, MSE, Adam", cnn, {"optimizer": "adam"}, 1, 2, 11),
+            ("e", "vit", "14", f"ViT of {blocks} blocks, cross-entropy; stands in for TinyImageNet", vit, cross_entropy, 1, 4,
+             11),
             ("e", "resnet18", "25, 26", f"ResNet, blocks {scale.stages}, cross-entropy; stands in for CIFAR-5M", resnet, cross_entropy,
-             1, 4)):
+             1, 4, 11)):       # a row of ResNets takes 33 s
         gamma = np.logspace(-5, 5, 10 * max(1, scale.gammas // coarser) + 1)
         for seed in range(seeds):
             experiment = DeepExperiment(network, scale.task, seeds=(seed,), **scale.training(device, **training))
             plane = Plane.around(follow_middle(experiment, gamma), gamma, scale.decades, max(1, scale.rates // coarser))
             yield Piece(f"{item}-{name}-seed{seed}", {"item": item, "figure": figure, "what": f"{what}, {scale.data}"},
-                        {"experiment": experiment.describe(), "plane": plane.digest}, split_plane(experiment, plane, scale.parts), "gamma")
+                        {"experiment": experiment.describe(), "plane": plane.digest}, split_plane(experiment, plane, scale.parts or parts),
+                        "gamma")
 
 
 def follow_middle(experiment: DeepExperiment, gamma: np.ndarray) -> np.ndarray:

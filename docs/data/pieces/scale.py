@@ -23,7 +23,7 @@ class Scale:
     width, channels, wide : of MLPs, of convolutions and attention, and of the MLPs whose alignment and movement are measured.
     batch, steps, seeds, compile : of trainings.
     gammas, rates, decades, parts : of a plane, points per decade of gamma and of eta, decades of eta on each side of the theory's line,
-        and parts into which the plane is cut.
+        and parts into which the plane is cut; None: parts of at most 20 s on an H200, or of one gamma.
     curvature, gammas_of_curvature, top, probe : steps of the spectra, number of gammas, of eigenvalues and of samples.
     widths, channel_widths, depths, scan, at : whose consistency is compared, rates scanned for the best, and steps of the snapshots;
         None: the defaults of `super_consistency`.
@@ -43,7 +43,7 @@ class Scale:
     gammas: int = 4
     rates: int = 10
     decades: float = 3
-    parts: int = 4
+    parts: int | None = None
     curvature: tuple[int, ...] = (0, 10, 30, 100, 300, 1000)
     gammas_of_curvature: int = 17
     top: int = 20
