@@ -56,7 +56,7 @@ class Machine:
         return max(parts) if self.kind == "cuda" else sum(parts)
 
 
-# Half of the datasheet's rate in float32 and float64, a quarter with tensor cores, whose operands must come from memory; 0.8 of the memory's.
+# Half of the datasheet's rate in float32 and float64, a quarter with tensor cores, whose operands must come from memory; 0.8 of memory's.
 H200 = Machine("cuda", 0.9 * 141e9, {"float32": 33e12, "tf32": 120e12, "bf16": 240e12, "float64": 33e12}, 3.8e12, (8e-6, 4e-5))
 
 

@@ -14,7 +14,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, bmm_flop
 
 # no kernel, though the schema does not say that the result is a view, or that it has no values yet
-WITHOUT_KERNEL = ("empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "_unsafe_view", "reshape", "_reshape_alias", "lift_fresh")
+WITHOUT_KERNEL = ("empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "_unsafe_view", "reshape", "_reshape_alias",
+                  "lift_fresh")
 
 
 @dataclass(frozen=True)

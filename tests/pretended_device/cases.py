@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -28,8 +29,9 @@ NETWORKS = {"mlp": MLP(64, 8, 3, 10), "mlp-tanh": MLP(64, 8, 2, 10, nonlinearity
             "cnn": CNN(SHAPE, 4, out_features=10), "vit": ViT(SHAPE, 4, out_features=10, patch=4, blocks=1, heads=2),
             "resnet": ResNet(SHAPE, 2, out_features=10, blocks=(1, 1)), "residual-cnn": ResidualCNN(SHAPE, 2, out_features=10, blocks=1),
             "residual-mlp": ResidualMLP(64, 8, 1, 10), "transformer": Transformer(256, 4, 4, blocks=1, heads=2)}
-# pieces that are left out: those that differ from another by the depth alone, and the comparisons of sizes, which train hundreds of runs
-LEFT_OUT = ("g-", "h-alignment-L3", "h-alignment-L4", "h-movement-L3", "h-movement-L4")
+# pieces that are left out: those that differ from another by depth or loss alone, and all comparisons of sizes but one
+LEFT_OUT = ("g-mlp-width-ntk", "g-residual", "g-vit", "g-transformer", "f-mlp-cross-entropy", "f-residual", "d-cnn-adam",
+            "h-alignment-L3", "h-alignment-L4", "h-movement-L3", "h-movement-L4")
 SMALL = MLP(64, 1, 2, 10)      # whose Hessian is a small matrix
 LOSSES: tuple[Any, ...] = ("mse", "cross_entropy", torch.nn.HuberLoss(), torch.nn.CrossEntropyLoss(label_smoothing=0.1))
 
@@ -157,6 +159,7 @@ def measure_one() -> None:
 def list_campaign() -> Iterator[tuple[str, Case]]:
     """Yield the command line and the pieces of the campaign, with few steps."""
     yield "python -m deepnets", run_command
+    yield "the first run on a GPU", rehearse
     for piece in _list_pieces():
         if not piece.name.startswith(LEFT_OUT):
             yield piece.name, partial(run_piece, piece)
@@ -170,6 +173,24 @@ def run_command() -> None:
         options = ("--device cuda --width 8 --steps 4 --batch-size 8 --seeds 1 --no-trace --gamma 0.1 10 --per-decade 1 "
                    "--observe weights,alignment --observe-at 0,T --observe-samples 8")
         assert main([*options.split(), "--out", f"{folder}/p.nc"]) == 0
+
+
+def rehearse() -> None:
+    """Run the script for the first minutes on a GPU."""
+    from tests.benchmarks import first_gpu_run
+
+    compiled, torch.compile = torch.compile, lambda f, **_: f      # type: ignore[assignment]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            assert first_gpu_run.main(["--tiny", "--out", folder]) == 0
+            files = {path.name: path for path in Path(folder).iterdir()}
+            assert set(files) == {"card.json", "correctness.json", "speed.json", "verdicts.json", "L2.nc"}
+            assert sum(path.stat().st_size for path in files.values()) < 1e5
+            for path in files.values():
+                found = json.loads(path.read_text()) if path.suffix == ".json" else {}
+                assert not [entry for entry in found.values() if isinstance(entry, dict) and {"error", "skipped"} & set(entry)], found
+    finally:
+        torch.compile = compiled      # type: ignore[assignment]
 
 
 def _list_pieces() -> Iterator[Any]:

@@ -6,9 +6,7 @@ from typing import Any
 
 import torch
 
-from tests.pretended_device.tensors import Functions, Generator, Operations
-
-BYTES = 141_000_000_000      # of an H200
+from tests.pretended_device.tensors import BYTES, Functions, Generator, Operations
 
 
 class _State:

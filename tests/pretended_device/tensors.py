@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections import Counter
@@ -16,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = str(Path(__file__).resolve().parents[2]) + os.sep
 HERE = str(Path(__file__).resolve().parent)
+BYTES = 141_000_000_000      # of an H200
 CUDA, CPU = torch.device("cuda:0"), torch.device("cpu")
 
 # operations after which the host waits for the device
@@ -156,6 +158,8 @@ def compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         kwargs["device"] = CPU
     if kwargs.get("pin_memory"):
         kwargs["pin_memory"] = False
+    if result_on_cuda and name == "empty" and math.prod(args[0]) > BYTES:
+        raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {math.prod(args[0])} numbers")
     if operation.out_dtype:      # bfloat16 operands with sums in float32, which only CUDA has
         *operands, dtype = args
         value = getattr(torch, name)(*(x.cpu_tensor.to(dtype) for x in operands))
