@@ -53,7 +53,8 @@ class Sizes:
 
 FULL = Sizes()
 TINY = Sizes(width=8, batch=4, steps=2, points=2, timed=3, small=2, product=8, copied=64, runs=2, channels=2, channels_of_vit=2,
-             blocks_of_vit=1, patch=4, stages=(), kinds=("mlp", "residual-mlp"), blocks=2, gammas=1, rates=1, decades=(1, 1), depths=(2,), seeds=(0,))
+             blocks_of_vit=1, patch=4, stages=(), kinds=("mlp", "residual-mlp"), blocks=2, gammas=1, rates=1, decades=(1, 1),
+             depths=(2,), seeds=(0,))
 SHAPE = (1, 8, 8)
 
 
