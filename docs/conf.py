@@ -1,6 +1,5 @@
 """Configuration of the site: built offline, warnings as errors."""
 
-import os
 import re
 import sys
 from importlib.metadata import version as installed
@@ -32,8 +31,6 @@ autosummary_ignore_module_all = False
 autosummary_imported_members = True
 napoleon_google_docstring = napoleon_use_param = napoleon_use_rtype = False
 
-# The findings of the pages were measured with torch: near an edge, the last digits of the kernels give other runs.
-os.environ["LAZYRICH_ENGINE"] = "stack"
 # All pages are made again when the packages, the gallery's modules or the campaign's files change; their runs are cached besides.
 digest = digest_sources() + hash_sources(HERE.glob("data/**/*.nc"))
 digest_of_last_build = HERE / "gallery" / "generated" / "sources.digest"

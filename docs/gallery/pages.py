@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,8 +77,7 @@ def run_page(name: str, scale: str = "small") -> Page:
     line = 0
     for block in re.split(r"^(?=# %%)", path.read_text(), flags=re.MULTILINE):
         try:
-            with _train_by_torch():
-                exec(compile("\n" * line + block, str(path), "exec", dont_inherit=True), space)      # line numbers stay those of the file
+            exec(compile("\n" * line + block, str(path), "exec", dont_inherit=True), space)      # line numbers stay those of the file
         except AssertionError as error:
             at = next(frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame.filename == str(path))
             page.broken = f"{path.name}, line {at.lineno}: {at.line} does not hold"
@@ -91,17 +87,3 @@ def run_page(name: str, scale: str = "small") -> Page:
         line += block.count("\n")
     page.findings = [row for value in space.values() if isinstance(value, Findings) for row in value.rows]
     return page
-
-
-@contextmanager
-def _train_by_torch() -> Iterator[None]:
-    """Let torch train MLPs, as when the pages' findings were measured: near an edge, the last digits of the kernels give other runs."""
-    before = os.environ.get("LAZYRICH_ENGINE")
-    os.environ["LAZYRICH_ENGINE"] = "stack"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["LAZYRICH_ENGINE"]
-        else:
-            os.environ["LAZYRICH_ENGINE"] = before
