@@ -26,6 +26,7 @@ T = TypeVar("T")
 # The share of the free memory that is used. A GPU's products need workspace.
 SAFE = {"cuda": 0.9, "cpu": estimates.SHARE}
 GB = estimates.GB
+SMALL = 1 << 26      # bytes up to which a step is tried on the CPU: torch's operations on meta tensors are Python, ten times slower
 
 
 class Halved(UserWarning):
@@ -47,29 +48,46 @@ class Need:
 def estimate(module: nn.Module, recipe: Recipe, evaluated: bool = True) -> Need:
     """Return the need of training: u, its gradient, the optimizer's memories, moved weights, activations, held-out samples.
 
-    A training step, a drop of runs and an evaluation on held-out samples are run on meta tensors, which have no data, with four runs and
-    with eight, and the bytes alive at once are counted. A module that needs data is run on the CPU. With `evaluated` False, the evaluation
-    is left out. Of the fused kernels the arrays' sizes are counted.
+    A training step, a drop of runs and an evaluation on held-out samples are run with four runs and with eight, and the bytes alive at
+    once are counted: on the CPU if these are few, else on meta tensors, which have no data. A module that needs data is run on the CPU.
+    With `evaluated` False, the evaluation is left out. Of the fused kernels the arrays' sizes are counted.
     """
     if choose_engine(module, recipe.choose_stack(module), recipe) == "fused":
         from deepnets.fused.need import count_bytes
 
         return Need(*count_bytes(module, recipe, evaluated))      # type: ignore[arg-type]
-    try:
-        few, more = (_peak(module, recipe, runs, "meta", evaluated) for runs in (4, 8))
-    except Misuse:
-        raise
-    except Exception:      # the module makes tensors on a device of its own choice
-        few, more = (_peak(module, recipe, runs, "cpu", evaluated) for runs in (4, 8))
+    few, more = count_cheaply(lambda device, limit: [_peak(module, recipe, runs, device, limit, evaluated) for runs in (4, 8)])
     run = max(1, (more - few) // 4)      # of two runs, evaluation may be the larger part
     return Need(run, max(0, few - 4 * run))
 
 
-def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str, evaluated: bool) -> int:
+def count_cheaply(count: Callable[[str, int | None], T]) -> T:
+    """Return ``count(device, limit)``, the bytes that some work has alive at once, in the cheapest way in which they can be counted.
+
+    Parameters
+    ----------
+    count : works on the device, "cpu" or "meta", inside of `Living` with that limit.
+    """
+    try:
+        return count("cpu", SMALL)
+    except Misuse:
+        raise
+    except Exception:      # too large, or modules and tensors cannot be moved to the CPU
+        pass
+    try:
+        return count("meta", None)
+    except Misuse:
+        raise
+    except Exception:      # the module makes tensors on a device of its own choice
+        return count("cpu", None)
+
+
+def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str, limit: int | None, evaluated: bool) -> int:
     """Return the largest number of bytes alive at once."""
     module = copy_module(module).to(device)
     stack, like, optimizer = recipe.choose_stack(module), reference_tensor(module), recipe.optimizer
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), Living(device) as living:
+    recipe.task.batch(0, 0, recipe.batch_size), recipe.task.held_out()      # what a task loads and keeps is not counted
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), Living(device, limit) as living:
         u, running = zero_differences(module, runs), stack.start(runs)
         gamma = torch.ones(runs, dtype=like.dtype, device=device)
         memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
@@ -86,12 +104,21 @@ def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str, evaluated: 
     return living.most
 
 
-class Living(TorchDispatchMode):
-    """A context that counts the bytes of a device's tensors that are alive (`now`), and their maximum (`most`)."""
+class TooLarge(Exception):
+    """More bytes are alive at once than a count allows."""
 
-    def __init__(self, device: str) -> None:
+
+class Living(TorchDispatchMode):
+    """A context that counts the bytes of a device's tensors that are alive (`now`), and their maximum (`most`).
+
+    Raises
+    ------
+    TooLarge : an operation has taken the bytes above `limit`.
+    """
+
+    def __init__(self, device: str, limit: int | None = None) -> None:
         super().__init__()
-        self.device = device
+        self.device, self.limit = device, limit
         self.now = self.most = 0
         self.counted: set[int] = set()
 
@@ -110,6 +137,8 @@ class Living(TorchDispatchMode):
                     self.now += size
                     self.most = max(self.most, self.now)
                     weakref.finalize(storage, self._forget, key, size)
+        if self.limit is not None and self.most > self.limit:
+            raise TooLarge
         return result
 
     def _forget(self, key: int, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Memory of products with a Hessian, counted on meta tensors before any product is computed."""
+"""Count the memory of products with a Hessian before they are computed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from deepnets.curvature.points import Points
-from deepnets.memory import Living
+from deepnets.memory import Living, count_cheaply
 
-FEW, MANY = 2, 32      # samples of the two counts; the second is the whole batch on meta tensors
+FEW, MANY = 2, 32      # samples of two counts; the second is of the whole batch, unless its tensors would be too large
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ def needs(products: Callable[[Points], Callable[..., Any]], points: Points, size
     sizes, shapes : of the parameters.
     """
     B = len(points.x)
-    few, many = min(FEW, B), B
-    try:
-        least, most = (_peak(products, points, sizes, shapes, samples, "meta") for samples in (few, many))
-    except Exception:      # a module that cannot be evaluated on meta tensors
-        many = min(B, MANY)
-        least, most = (_peak(products, points, sizes, shapes, samples, "cpu") for samples in (few, many))
+
+    def count(device: str, limit: int | None) -> list[tuple[int, int]]:
+        many = min(B, MANY) if device == "cpu" and limit is None else B
+        return [(n, _peak(products, points, sizes, shapes, n, device, limit)) for n in (min(FEW, B), many)]
+
+    (few, least), (many, most) = count_cheaply(count)
     if many == few:
         return Needs(-(-most // many), 0)
     # the peak is the maximum over stages, each linear in the samples: it is convex, and below this line in between
@@ -51,7 +51,7 @@ def needs(products: Callable[[Points], Callable[..., Any]], points: Points, size
 
 
 def _peak(products: Callable[[Points], Callable[..., Any]], points: Points, sizes: Sequence[int], shapes: Sequence[torch.Size],
-          samples: int, device: str) -> int:
+          samples: int, device: str, limit: int | None) -> int:
     def like(x: torch.Tensor, n: int | None = None) -> torch.Tensor:
         shape = x.shape if n is None else (n, *x.shape[1:])
         if device == "meta":
@@ -62,7 +62,7 @@ def _peak(products: Callable[[Points], Callable[..., Any]], points: Points, size
                     y=like(points.y, samples), u={n: like(d) for n, d in points.u.items()},
                     drift={n: like(e) for n, e in points.drift.items()})
     P, dtype = len(points.gamma), next(iter(points.u.values())).dtype
-    with torch.enable_grad(), torch.random.fork_rng(devices=[]), Living(device) as living:
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]), Living(device, limit) as living:
         product = products(small)
         product([torch.zeros(P, n, dtype=dtype, device=device) for n in sizes], shapes)
     return living.most
