@@ -27,7 +27,7 @@ from validation.arguments import Misuse
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
 
-from gallery import Findings, over_seeds, pages, shades  # noqa: E402
+from gallery import Findings, kept_data, over_seeds, pages, shades  # noqa: E402
 from gallery.findings import format_interval  # noqa: E402
 from gallery.network_exponents import measured_exponents  # noqa: E402
 
@@ -138,8 +138,49 @@ def test_without_a_name_the_pages_are_listed(capsys):
 
 
 def test_an_unknown_scale_is_refused():
-    with pytest.raises(Misuse, match="scale must be one of small, paper, not 'large'"):
+    with pytest.raises(Misuse, match="scale must be one of small, measured, paper, not 'large'"):
         pages.run_page("6", "large")
+
+
+KEPT = '''\
+"""
+Figure 99: a page
+=================
+"""
+import xarray as xr
+
+from gallery import keep
+
+
+@keep
+def measure(x):
+    """Return its argument, and note the call."""
+    with open(COUNTED, "a") as file:
+        file.write("!")
+    return xr.Dataset({"x": x})
+
+
+assert int(measure(ARGUMENT).x) == ARGUMENT
+'''
+
+
+def test_what_is_kept_is_measured_on_demand_alone(scripts, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(kept_data, "FOLDER", tmp_path / "kept")
+    counted = tmp_path / "counted"
+
+    def run(argument, *options):
+        write_script(scripts, "figure_99", KEPT.replace("COUNTED", repr(str(counted))).replace("ARGUMENT", str(argument)))
+        return lazyrich.run(["figure", "99", *options, "--out", str(tmp_path / "out")])
+    assert run(3) == 2
+    assert re.search(r"figure_99-measure-\w+.nc is not measured: lazyrich figure 99 --scale measured", capsys.readouterr().err)
+    assert run(3, "--scale", "measured") == run(3) == 0
+    assert run(4) == 2
+    assert counted.read_text() == "!"
+    [path] = (tmp_path / "kept").iterdir()
+    stored = xr.load_dataset(path, engine="scipy")
+    assert json.loads(stored.arguments) == {"x": "3"}
+    assert stored.seconds >= 0
+    assert stored.created
 
 
 # Findings

@@ -3,5 +3,6 @@
 from gallery.colours import shades
 from gallery.disk_cache import cache_on_disk
 from gallery.findings import Findings, over_seeds
+from gallery.kept_data import keep
 
-__all__ = ["Findings", "cache_on_disk", "over_seeds", "shades"]
+__all__ = ["Findings", "cache_on_disk", "keep", "over_seeds", "shades"]

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gallery.findings import Finding, Findings
+from gallery.kept_data import measure_again
 from validation.arguments import Misuse
 
 SCRIPTS = Path(__file__).parent / "scripts"
-SCALES = ("small", "paper")
+SCALES = ("small", "measured", "paper")
 LONGEST = ("plot_super_consistency.py", "plot_figure_14_15.py")       # minutes each: one of them must not be left alone at the end
 
 
@@ -67,11 +68,15 @@ def script(name: str) -> Path:
 def run_page(name: str, scale: str = "small") -> Page:
     """Run a page block by block, as sphinx-gallery does, at a scale that its script reads as `scale`.
 
+    "measured" is the small scale, where what is kept in the repository is measured again (`gallery.kept_data`).
     A failed assertion ends the page and stands in `broken`; the figures made until then are returned.
     """
     path = script(name)
     if scale not in SCALES:
         raise Misuse(f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
+    if scale == "measured":
+        with measure_again():
+            return run_page(name)
     page = Page(page_name(path))
     space: dict[str, Any] = {"__name__": "__main__", "__file__": str(path), "scale": scale}
     line = 0

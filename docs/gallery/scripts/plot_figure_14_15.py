@@ -17,7 +17,7 @@ import xarray as xr
 
 import deepnets
 import validation
-from gallery import Findings, cache_on_disk, shades
+from gallery import Findings, cache_on_disk, keep, shades
 from gallery.campaign_files import draw_campaign
 from validation.plotting import figures
 from validation.plotting.style import label_decades
@@ -32,23 +32,24 @@ vit = deepnets.ViT(width=width, patch=patch, **sizes)
 found = Findings()
 
 
-@cache_on_disk
 def portrait(network, task, steps, batch, gamma, eta):
     """Return the portrait of a network."""
     return deepnets.DeepExperiment(network, task, "cross_entropy", steps=steps, batch_size=batch).measure(gamma, eta)
 
 
 # %%
-# Accuracy over the plane after the last step, for illustration. The ConvNet learns slowly and gets twice as many steps.
+# Accuracy over the plane after the last step, for illustration; kept in ``docs/data/kept`` (``lazyrich figure 14 --scale measured``). The
+# ConvNet learns slowly and gets twice as many steps.
 
 networks = {"(a) ConvNet": (deepnets.CNN(width=width // 2, **sizes), 2 * steps),
             "(b) ViT, QK-norm": (deepnets.ViT(width=width, patch=patch, qk="norm", **sizes), steps),
             "(c) ViT, no LayerNorm": (deepnets.ViT(width=width, patch=patch, norm="none", **sizes), steps)}
+measure = keep(portrait) if scale == "small" else cache_on_disk(portrait)
 gamma, rates = np.logspace(-2, 1, 4), np.logspace(-4, 2, 6 * per_decade + 1)
 figure = figures.blank(13, 4)
 figure.set_label("Accuracy over richness and rate for a ConvNet and two transformers: bands of high accuracy beneath grey, diverged runs")
 for ax, (name, (network, taken)) in zip(figure.subplots(1, 3), networks.items(), strict=True):
-    run = portrait(network, task, taken, batch, gamma.tolist(), rates.tolist())
+    run = measure(network, task, taken, batch, gamma.tolist(), rates.tolist())
     validation.plot_portrait(run, variable="final_accuracy", ax=ax)
     ax.set_title(f"{name}, $T = {taken}$")
 

@@ -282,7 +282,8 @@ def test_memory_on_meta_tensors_is_that_on_the_cpu():
 
     def build_product(some):
         return products._Graph(some, curvature.names, "hessian", 1.0).product
-    meta, cpu = ([_peak(build_product, points, curvature.sizes, curvature.shapes, n, d, None) for n in (2, 10, 40)] for d in ("meta", "cpu"))
+    meta, cpu = ([_peak(build_product, points, curvature.sizes, curvature.shapes, n, device, None) for n in (2, 10, 40)]
+                 for device in ("meta", "cpu"))
     assert meta == pytest.approx(cpu, rel=0.02)
     small = points_from_stack(module, stacked, [1e-3, 1.0, 2.0], (x.repeat(7, 1)[:40], y.repeat(7)[:40]), "mse", "module")
     need = needs(build_product, small, curvature.sizes, curvature.shapes)
