@@ -81,8 +81,8 @@ class DeepExperiment(Experiment):
         curves. `train_loss` is the mean over the ten steps up to a point, `held_out_loss` the loss on the held-out samples, both infinite
         once a run has diverged.
     compile : "auto" records the training step of a network that is propagated under `vmap` as a graph and replays it, on a GPU compiled
-        after 2000 steps; True compiles at once (a minute or more for each size of a stack); False does neither. Results differ by
-        rounding only.
+        where the steps left take so long that it pays; True compiles at once (a minute or more for each size of a stack); False does
+        neither. Results differ by rounding only.
     method : how a callable's network is trained. "auto" propagates differences ("pairs") if that passes a comparison with float64 copies,
         in value and gradient; otherwise it trains float64 copies ("copies"), whatever the precision, with a `FellBack` warning. "pairs"
         refuses instead. "copies" trains whatever torch trains, one run after the other. A specification has pairs unless copies are

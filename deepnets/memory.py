@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -84,10 +85,11 @@ def count_cheaply(count: Callable[[str, int | None], T]) -> T:
 
 def _peak(module: nn.Module, recipe: Recipe, runs: int, device: str, limit: int | None, evaluated: bool) -> int:
     """Return the largest number of bytes alive at once."""
+    workspace = reference_tensor(module).is_cuda
     module = copy_module(module).to(device)
     stack, like, optimizer = recipe.choose_stack(module), reference_tensor(module), recipe.optimizer
     recipe.task.batch(0, 0, recipe.batch_size), recipe.task.held_out()      # what a task loads and keeps is not counted
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), Living(device, limit) as living:
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), Living(device, limit, workspace) as living:
         u, running = zero_differences(module, runs), stack.start(runs)
         gamma = torch.ones(runs, dtype=like.dtype, device=device)
         memory = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
@@ -111,14 +113,16 @@ class TooLarge(Exception):
 class Living(TorchDispatchMode):
     """A context that counts the bytes of a device's tensors that are alive (`now`), and their maximum (`most`).
 
+    With `workspace`, a convolution needs the bytes of its inputs' patches more, as the largest of cuDNN's algorithms do.
+
     Raises
     ------
     TooLarge : an operation has taken the bytes above `limit`.
     """
 
-    def __init__(self, device: str, limit: int | None = None) -> None:
+    def __init__(self, device: str, limit: int | None = None, workspace: bool = False) -> None:
         super().__init__()
-        self.device, self.limit = device, limit
+        self.device, self.limit, self.workspace = device, limit, workspace
         self.now = self.most = 0
         self.counted: set[int] = set()
 
@@ -137,6 +141,9 @@ class Living(TorchDispatchMode):
                     self.now += size
                     self.most = max(self.most, self.now)
                     weakref.finalize(storage, self._forget, key, size)
+        if self.workspace and "convolution" in func._schema.name:
+            x, kernels = args[1:3] if "backward" in func._schema.name else args[:2]
+            self.most = max(self.most, self.now + x.numel() * x.element_size() * math.prod(kernels.shape[2:]))
         if self.limit is not None and self.most > self.limit:
             raise TooLarge
         return result

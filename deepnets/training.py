@@ -85,7 +85,7 @@ class Recipe:
 
     def choose_stack(self, module: nn.Module, compile: bool | str = False) -> Stack:
         """Return the stack that trains runs of a module, as of `deepnets.batched.stack.choose_stack`."""
-        return choose_stack(module, compile, self.method, self.centred, self.drawn)
+        return choose_stack(module, compile, self.method, self.centred, self.drawn, len(self.factors) + 1)
 
     @property
     def judged_at(self) -> tuple[int, ...]:

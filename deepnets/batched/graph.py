@@ -7,6 +7,7 @@ halves that once more, but takes a minute for each set of shapes, which only lon
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,9 @@ from validation.arguments import Misuse
 from validation.user_warnings import warn_user
 
 RECORD_AFTER = 100       # calls with the same shapes: diverged runs are dropped mostly before that, and recording takes about a second
-COMPILE_AFTER = 2000     # calls on a GPU with compile="auto"
+COMPILE_SECONDS = 60.0   # that compiling takes for a set of shapes
+SAVED = 0.5              # of a record's time, by compiling it
+TIMED = 10               # calls of a record that are timed before it is compiled or not
 ALLOWED = 1e-4           # relative error of the record's first results: a number that was frozen into the record is off by order one
 _recording = threading.Lock()      # torch records in one thread at a time
 
@@ -44,11 +47,14 @@ class RecordedFunction:
     Parameters
     ----------
     function : from nested tensors to nested tensors, whose first dim is of runs or none; it must not write into its arguments.
-    compile : True compiles the record at once, "auto" on a GPU after 2000 calls; False never records.
+    compile : True compiles the record at once; "auto" on a GPU where the calls still expected take so long that it pays; False never
+        records.
+    expected : calls with the same shapes; None: unknown, and "auto" does not compile.
     """
 
-    def __init__(self, function: Callable[..., Any], compile: bool | str = "auto") -> None:
-        self.function, self.compile = function, compile
+    def __init__(self, function: Callable[..., Any], compile: bool | str = "auto", expected: int | None = None) -> None:
+        self.function, self.compile, self.expected = function, compile, expected
+        self.begun: dict[Any, float] = {}
         self.calls: dict[Any, int] = {}
         self.records: dict[Any, Callable[..., Any]] = {}
         self.untested: dict[Any, Callable[..., Any]] = {}
@@ -69,9 +75,21 @@ class RecordedFunction:
             return self.function(*arguments)
         if key in self.untested:
             return self._test(key, arguments)
-        if calls == (first + 2 if self.compile is True else COMPILE_AFTER) and (self.compile is True or leaves[0].is_cuda):
+        replayed = calls - first - 2
+        if replayed == 0 if self.compile is True else leaves[0].is_cuda and self._pays(key, replayed, calls):
             self._compile(key, arguments)
         return self.records[key](*arguments)
+
+    def _pays(self, key: Any, replayed: int, calls: int) -> bool:
+        """Return whether compiling a record saves more than it takes, once as many calls as are timed have been replayed."""
+        if self.expected is None or replayed not in (0, TIMED):
+            return False
+        torch.cuda.synchronize()
+        if replayed == 0:
+            self.begun[key] = time.perf_counter()
+            return False
+        seconds = (time.perf_counter() - self.begun[key]) / TIMED
+        return SAVED * seconds * (self.expected - calls) > COMPILE_SECONDS
 
     def _record(self, key: Any, arguments: Any) -> None:
         from torch.fx.experimental.proxy_tensor import make_fx

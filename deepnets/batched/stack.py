@@ -63,7 +63,7 @@ class Stack(Protocol):
 
 
 def choose_stack(module: nn.Module, compile: bool | str = False, method: str = "pairs", centred: bool = True,
-                 drawn: torch.dtype = torch.float64) -> Stack:
+                 drawn: torch.dtype = torch.float64, steps: int | None = None) -> Stack:
     """Return the fastest stack that the module allows: `MLPStack` or `CNNStack` with ReLU or no nonlinearity, else `VectorisedStack`.
 
     Parameters
@@ -73,6 +73,7 @@ def choose_stack(module: nn.Module, compile: bool | str = False, method: str = "
     method : "pairs", or "copies" for `CopiesStack`.
     centred : False: the outputs are f/gamma.
     drawn : the dtype in which copies draw random numbers.
+    steps : of a training, by which "auto" decides whether compiling pays; None: unknown.
     """
     if method == "copies":
         return CopiesStack(module, centred, drawn)
@@ -80,4 +81,4 @@ def choose_stack(module: nn.Module, compile: bool | str = False, method: str = "
         return MLPStack(module, centred)
     if isinstance(module, ConvolutionsThenDense) and isinstance(module.activation, nn.ReLU | nn.Identity):
         return CNNStack(module, centred)
-    return VectorisedStack(module, compile, centred)
+    return VectorisedStack(module, compile, centred, steps)

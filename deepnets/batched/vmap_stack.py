@@ -24,12 +24,13 @@ class VectorisedStack:
     module : holds theta_0, in the mode (training or evaluation) in which it is to be trained.
     compile : whether the training step is compiled, as of `deepnets.batched.graph.RecordedFunction`.
     centred : False: the outputs are f/gamma.
+    steps : of a training; None: unknown.
     """
 
     draws = True
 
-    def __init__(self, module: nn.Module, compile: bool | str = False, centred: bool = True) -> None:
-        self.module, self.compile, self.centred = module, compile, centred
+    def __init__(self, module: nn.Module, compile: bool | str = False, centred: bool = True, steps: int | None = None) -> None:
+        self.module, self.compile, self.centred, self.steps = module, compile, centred, steps
         self._steps: dict[Any, RecordedFunction] = {}
 
     def start(self, runs: int) -> RunningStatistics:
@@ -49,7 +50,7 @@ class VectorisedStack:
         running = running or RunningStatistics.of_module(self.module, len(gamma))
         key = (id(loss), self.module.training)      # a loss of one's own may have no hash; the step refers to it, so that the id stays its
         if key not in self._steps:
-            self._steps[key] = RecordedFunction(self._build_step(loss), self.compile)
+            self._steps[key] = RecordedFunction(self._build_step(loss), self.compile, self.steps)
         value, gradient, frozen, drift = self._steps[key](u, gamma, copy_inputs(x), y, running.frozen, running.drift)
         if self.module.training:
             running.update(frozen, drift)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 import deepnets
-from deepnets import CNN, MLP, DeepExperiment, ResidualCNN, ResidualMLP, ResNet, Transformer, ViT, experiment, tasks
+from deepnets import CNN, MLP, DeepExperiment, ResidualCNN, ResidualMLP, ResNet, Transformer, ViT, experiment, memory, tasks
 from deepnets.batched import graph
 from deepnets.observation.selection import NAMES
 from deepnets.optimizers import OPTIMIZERS
@@ -69,18 +70,26 @@ def list_planes() -> Iterator[tuple[str, Case]]:
         torch.nn.Linear(4, 10)))
     yield "own module, copies", partial(measure, lambda seed: torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(64, 4), torch.nn.ReLU(), torch.nn.Linear(4, 10)), method="copies", steps=2)
-    yield "residual-mlp, recorded", record
+    yield "residual-mlp, not recorded", record
+    yield "cnn, workspace", need_workspace
     yield "out of memory", halve
     yield "traced edge", trace_edge
 
 
 def record() -> None:
-    """Record a step's operations and replay them."""
-    patient, graph.RECORD_AFTER = graph.RECORD_AFTER, 2
-    try:
-        measure(NETWORKS["residual-mlp"], steps=6, compile="auto", precision="float64")
-    finally:
-        graph.RECORD_AFTER = patient
+    """Train on where a step cannot be recorded: a record would hold the pretended tensors of theta_0 as constants."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph, "RECORD_AFTER", 2)
+        with pytest.warns(graph.NotRecorded, match="depend on the values"):
+            measure(NETWORKS["residual-mlp"], steps=6, compile="auto", precision="float64")
+
+
+def need_workspace() -> None:
+    """Count the workspace of convolutions on a GPU alone."""
+    experiment = DeepExperiment(NETWORKS["cnn"], DIGITS, steps=4, batch_size=8, device="cuda")
+    module = experiment.theta_0(0)
+    here, there = (memory.estimate(m, experiment.recipe(m)) for m in (copy.deepcopy(module).cpu(), module))
+    assert here.run < there.run < 4 * here.run
 
 
 def halve() -> None:

@@ -124,6 +124,16 @@ def test_training_continues_without_a_compiler_that_fails(monkeypatch):
     assert all(torch.equal(v, values[0]) for v in values)
 
 
+@pytest.mark.parametrize(("expected", "pays"), [(None, False), (1100, False), (5000, True)])
+def test_a_record_is_compiled_on_a_gpu_where_the_calls_left_take_so_long_that_it_pays(monkeypatch, expected, pays):
+    """Ten calls took 0.5 s: of the 1000 or 4900 left, compiling saves half of 50 s or of 245 s, and takes 60 s."""
+    clock = iter((7.0, 7.5))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(graph.time, "perf_counter", lambda: next(clock))
+    recorded = RecordedFunction(torch.sin, "auto", expected)
+    assert [recorded._pays("key", replayed, 100 + replayed) for replayed in range(14)] == [i == 10 and pays for i in range(14)]
+
+
 @pytest.mark.parametrize("bad", ["yes", 1, None])
 def test_misuse(bad):
     with pytest.raises(ValueError, match="compile must be True, False or 'auto'"):
