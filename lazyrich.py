@@ -5,20 +5,18 @@ Commands are registered by their import path, so that `lazyrich --help` imports 
 
 from __future__ import annotations
 
-import os
+from validation.interrupts import end_when_interrupted
+
+let_go = end_when_interrupted("lazyrich")
+
+import re
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-try:
-    import re
-    from pathlib import Path
-    from typing import TYPE_CHECKING, Any, Literal
+from cyclopts import App, CycloptsError, Parameter
 
-    from cyclopts import App, CycloptsError, Parameter
-
-    from validation.reporting.streams import CONTRADICTED, DONE, MISUSE, catch_errors, run_program
-except KeyboardInterrupt:       # `main` is not there yet
-    print("lazyrich: interrupted", file=sys.stderr)
-    os._exit(130)
+from validation.reporting.streams import CONTRADICTED, DONE, MISUSE, catch_errors, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -297,3 +295,4 @@ def _missing_library(error: BaseException | None) -> str | None:
 
 if __name__ == "__main__":
     main()
+let_go()

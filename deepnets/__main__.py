@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import sys
+from validation.interrupts import end_when_interrupted
 
-try:
-    import argparse
-    import re
-    from dataclasses import fields
-    from pathlib import Path
-    from types import UnionType
-    from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+if __name__ == "__main__":
+    end_when_interrupted("deepnets")
 
-    from deepnets.cli_options import DeepOptions
-    from deepnets.observation.selection import ObserveOptions
-    from deepnets.pipeline import run_pipeline
-    from validation.cli_options import SweepOptions
-    from validation.reporting.streams import catch_errors, run_program
-except KeyboardInterrupt:       # `main` is not there yet
-    if __name__ != "__main__":
-        raise
-    print("deepnets: interrupted", file=sys.stderr)
-    os._exit(130)
+import argparse
+import re
+from dataclasses import fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from deepnets.cli_options import DeepOptions
+from deepnets.observation.selection import ObserveOptions
+from deepnets.pipeline import run_pipeline
+from validation.cli_options import SweepOptions
+from validation.reporting.streams import catch_errors, run_program
 
 T = TypeVar("T")
 RECORDS = (DeepOptions, SweepOptions, ObserveOptions)

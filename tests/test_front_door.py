@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from validation.estimates import announce
 from validation.reporting import streams
 from validation.storage.atomic import publish
 
+ROOT = Path(lazyrich.__file__).parent
 TOY = "toy --points 8 --gamma 1e-2 1e2 --quiet --loss mse"
 DEEP = "deep --quiet --gamma 1e-2 1"
 
@@ -264,6 +266,39 @@ def test_a_damaged_cache_of_machine_code_is_thrown_away(tmp_path):
         path.write_bytes(path.read_bytes()[:40])
     again = subprocess.run([sys.executable, "-c", code], **run)
     assert (again.returncode, again.stdout) == (0, "2\n"), again.stderr
+
+
+@pytest.mark.parametrize(("start", "module", "name"), [
+    ("-m lazyrich --help", "cyclopts", "lazyrich"), ("-m lazyrich --help", "pathlib", "lazyrich"),
+    ("-m deepnets --help", "xarray", "deepnets"),
+    (f"{ROOT / 'docs' / 'data' / 'campaign.py'} --help", "xarray", "campaign")])
+def test_an_interrupt_while_modules_are_imported_ends_the_program(start, module, name, tmp_path):
+    (tmp_path / f"{module}.py").write_text("raise KeyboardInterrupt")
+    if module == "pathlib":     # Python itself may have imported it
+        (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules.pop('pathlib', None)")
+    run = subprocess.run([sys.executable, *start.split()], env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+                         capture_output=True, text=True, cwd=ROOT)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", f"{name}: interrupted\n")
+
+
+@pytest.mark.parametrize("place", ["prepare_streams", "flush_streams", "run"])
+def test_an_interrupt_before_or_after_the_command_ends_the_program(place, monkeypatch, capsys):
+    class Ended(Exception):
+        """The process would be ended."""
+
+    def end(code):
+        raise Ended(code)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    if place != "run":
+        monkeypatch.setattr(streams, place, interrupt)
+    with pytest.raises(Ended, match="130"):
+        streams.run_program("lazyrich", interrupt if place == "run" else lambda: 0)
+    assert capsys.readouterr().err == "lazyrich: interrupted\n"
 
 
 def read(path, missing=""):

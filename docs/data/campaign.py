@@ -9,28 +9,26 @@ Needs only torch, numpy, scipy, xarray, h5py and matplotlib. Results go to docs/
 
 from __future__ import annotations
 
-import os
 import sys
+from pathlib import Path
 
-try:
-    import argparse
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(p) for p in (HERE, HERE.parent, HERE.parent.parent) if str(p) not in sys.path]
 
-    HERE = Path(__file__).resolve().parent
-    sys.path[:0] = [str(p) for p in (HERE, HERE.parent, HERE.parent.parent) if str(p) not in sys.path]
+from validation.interrupts import end_when_interrupted
 
-    from deepnets.cost import H200, find_machine
-    from deepnets.parts import Piece, list_costs, measure_pieces
-    from validation.arguments import Misuse
-    from validation.reporting.streams import DONE, catch_errors, run_program
-    from validation.storage.atomic import expand_home
-    from validation.storage.files import check_writable
-except KeyboardInterrupt:       # `main` is not there yet
-    if __name__ != "__main__":
-        raise
-    print("campaign: interrupted", file=sys.stderr)
-    os._exit(130)
+if __name__ == "__main__":
+    end_when_interrupted("campaign")
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+from deepnets.cost import H200, find_machine
+from deepnets.parts import Piece, list_costs, measure_pieces
+from validation.arguments import Misuse
+from validation.reporting.streams import DONE, catch_errors, run_program
+from validation.storage.atomic import expand_home
+from validation.storage.files import check_writable
 
 FAILED = 1
 

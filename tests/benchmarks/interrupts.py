@@ -86,8 +86,8 @@ def interrupt(words: str, after: float, folder: Path) -> End | None:
         except subprocess.TimeoutExpired:
             process.kill()
         seconds = time.monotonic() - begin
-        time.sleep(0.5)
-        orphans = find_session(process.pid)
+        while (orphans := find_session(process.pid)) and time.monotonic() - begin < LIMIT + 1:
+            time.sleep(0.05)
         for pid in orphans:
             os.kill(int(pid), signal.SIGKILL)
         _, errors = process.communicate()

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import threading
 import time
 import warnings
@@ -52,6 +53,22 @@ def test_processes(whole, tmp_path):
     log = tmp_path / "log"
     same(sweep(Sleeper(0.02, str(log)), HALF, executor=processes(2), store=tmp_path / "p.zarr"), whole)
     assert len({pid for pid, _ in lines(log)}) == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs POSIX signals")
+def test_ctrl_c_does_not_reach_the_workers():
+    """The terminal sends it to all processes; the threads that start these block it from the first moment."""
+    pool, cluster = processes(1)(), None
+    try:
+        assert signal.SIGINT in pool._threads.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+        pytest.importorskip("distributed")
+        cluster = dask(None, 1)()
+        assert signal.SIGINT in cluster.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result(timeout=60)
+    finally:
+        pool.close()
+        if cluster is not None:
+            cluster.close()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_an_existing_dask_cluster(whole, tmp_path, cluster):

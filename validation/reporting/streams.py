@@ -5,9 +5,9 @@ A stream may be closed, be a broken pipe or a full device, or have an encoding t
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import errno
-import gc
 import os
 import signal
 import sys
@@ -15,9 +15,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from validation.interrupts import INTERRUPTED
 from validation.printable import print_text
 
-DONE, CONTRADICTED, MISUSE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
+DONE, CONTRADICTED, MISUSE, BUG = 0, 1, 2, 70
 
 ASCII = {
     "✓": "+", "✗": "x", "±": "+-", "…": "...", "–": "-", "—": "-", "─": "-", "━": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+",
@@ -28,20 +29,32 @@ UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT)
 
 def run_program(name: str, run: Callable[[], int]) -> NoReturn:
     """Run a command line on prepared streams and exit with its code, which `run` returns."""
-    prepare_streams()
-    signal.signal(signal.SIGTERM, _interrupt)      # ended as by Ctrl-C: nothing half-written is left, and no process goes on
     try:
-        code = run()
-    except SystemExit as end:       # of argparse, which has printed
-        code = end.code if isinstance(end.code, int) else DONE
-    if why := flush_streams():
-        code = code or MISUSE
-        print(f"{name}: the output could not be written: {why}", file=sys.stderr)
-        flush_streams()
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)      # called last: all is done, and the exit code remains
+        signal.signal(signal.SIGTERM, _interrupt)      # ended as by Ctrl-C: nothing half-written is left, and no process goes on
+        prepare_streams()
+        try:
+            code = run()
+        except SystemExit as end:       # of argparse, which has printed
+            code = end.code if isinstance(end.code, int) else DONE
+        if why := flush_streams():
+            code = code or MISUSE
+            print(f"{name}: the output could not be written: {why}", file=sys.stderr)
+            flush_streams()
+    except KeyboardInterrupt:       # before the command or after it; or a second one, while the first one's processes are ended
+        print(f"{name}: interrupted", file=sys.stderr)
+        code = INTERRUPTED
     if code == INTERRUPTED:
-        gc.collect()        # release the semaphores of process pools, or their resource tracker warns of a leak
-        os._exit(code)      # a kernel may still be running in another thread; nothing on disk depends on it
+        _end_interrupted()
     sys.exit(code)
+
+
+def _end_interrupted() -> NoReturn:
+    """End the process at once: a kernel may still be running in another thread, and nothing on disk depends on it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if "multiprocessing.util" in sys.modules:       # release the semaphores of process pools, or their resource tracker warns of a leak
+        sys.modules["multiprocessing.util"]._run_finalizers(0)
+    os._exit(INTERRUPTED)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -8,12 +8,13 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from validation.arguments import Misuse
+from validation.interrupts import block_interrupts
 from validation.printable import print_text
 
 PATIENCE = 20.0     # seconds for a scheduler to answer
@@ -142,8 +143,15 @@ class DaskCluster(DaskTasks):
         self._cluster, self._workers, self._populated = None, workers, time.monotonic()
         if address is None:
             # the dashboard would need a port of its own, and bokeh
-            self._cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
-                                         silence_logs=logging.CRITICAL)
+            thread = ThreadPoolExecutor(1, initializer=block_interrupts)
+            starting = thread.submit(LocalCluster, n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
+                                     silence_logs=logging.CRITICAL)
+            thread.shutdown(wait=False)
+            try:
+                self._cluster = starting.result()
+            except BaseException:       # interrupted: nobody waits for it
+                starting.add_done_callback(lambda future: future.result().close())
+                raise
         else:
             print_text(f"connecting to {address} (for at most {PATIENCE:g} s)", sys.stderr, flush=True)
         try:
