@@ -5,12 +5,16 @@ Commands are registered by their import path, so that `lazyrich --help` imports 
 
 from __future__ import annotations
 
-from validation.interrupts import end_when_interrupted
+import sys
+
+try:
+    from validation.interrupts import end_when_interrupted
+except KeyboardInterrupt:
+    sys.exit(130)
 
 let_go = end_when_interrupted("lazyrich")
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 

@@ -90,11 +90,17 @@ def _cifar10_archive(path: str) -> InMemorySource:
         with tarfile.open(path) as archive:
             for entry in archive:
                 name = entry.name.rpartition("/")[2]
+                if name in (*SHOWN, HELD) and entry.size > RECORD * RECORDS:
+                    raise Misuse(f"{name} of {path} is too long: it has {entry.size} bytes, and should have {RECORD * RECORDS}")
                 if name in (*SHOWN, HELD) and (file := archive.extractfile(entry)) is not None:
                     files[name] = file.read()
                 elif name == "data_batch_1":
                     raise Misuse(f"{path} {PICKLED}; {CIFAR10_HOW}")
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except Misuse:
+        raise
+    except (KeyError, RecursionError):
+        raise Misuse(f"{path} holds a link to nothing, or to itself, in the place of {name}; {CIFAR10_HOW}") from None
+    except Exception as error:      # tarfile and the decompressors raise many types of exceptions on a broken file
         raise Misuse(f"{path} is truncated or not a tar archive: {error}") from None
     for name in (*SHOWN, HELD):
         if name not in files:

@@ -10,12 +10,16 @@ Needs only torch, numpy, scipy, xarray, h5py and matplotlib. Results go to docs/
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(p) for p in (HERE, HERE.parent, HERE.parent.parent) if str(p) not in sys.path]
+try:
+    from pathlib import Path
 
-from validation.interrupts import end_when_interrupted
+    HERE = Path(__file__).resolve().parent
+    sys.path[:0] = [str(p) for p in (HERE, HERE.parent, HERE.parent.parent) if str(p) not in sys.path]
+
+    from validation.interrupts import end_when_interrupted
+except KeyboardInterrupt:
+    sys.exit(130)
 
 if __name__ == "__main__":
     end_when_interrupted("campaign")

@@ -58,7 +58,7 @@ class End:
     @property
     def faults(self) -> list[str]:
         """What is wrong with it, if anything."""
-        wrong = [f"exit code {self.code}"] if self.code != 130 else []
+        wrong = [f"exit code {self.code}"] if self.code not in (130, 0) else []       # 0: it had just finished
         wrong += [f"{self.seconds:.1f} s"] if self.seconds > LIMIT else []
         wrong += ["traceback or warning"] if "Traceback" in self.errors or "Warning" in self.errors or "ignored" in self.errors else []
         return wrong + ([f"orphans: {', '.join(self.orphans)}"] if self.orphans else [])

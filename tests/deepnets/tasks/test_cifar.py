@@ -36,6 +36,38 @@ def test_truncated_cifar10(tmp_path, monkeypatch):
         tasks.cifar10(tmp_path / "b.tar.gz")
 
 
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+@pytest.mark.parametrize("target", ["nowhere.bin", "../../../etc/nothing", "data_batch_1.bin", "/dev/null"])
+def test_a_link_to_nothing_in_an_archive(kind, target, tmp_path):
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        entry = tarfile.TarInfo("data_batch_1.bin")
+        entry.type, entry.linkname = kind, target
+        archive.addfile(entry)
+    with pytest.raises(Misuse, match="a.tar.gz holds a link to nothing, or to itself, in the place of data_batch_1.bin"):
+        tasks.cifar10(tmp_path / "a.tar.gz")
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "bz2", ""])
+def test_every_altered_archive_is_refused_in_a_sentence(kind, tmp_path, monkeypatch):
+    disk.small_cifar_folder(tmp_path / "d", monkeypatch)
+    with tarfile.open(tmp_path / "a.tar", f"w:{kind}") as archive:
+        archive.add(tmp_path / "d" / "data_batch_1.bin", "data_batch_1.bin")
+    content = (tmp_path / "a.tar").read_bytes()
+    for place in np.linspace(0, len(content) - 1, 25).astype(int):
+        (tmp_path / "a.tar").write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1:])
+        with pytest.raises(Misuse, match="truncated or not a tar archive|cifar10 needs|a link to nothing|too long|is not one of the classes"):
+            tasks.cifar10(tmp_path / "a.tar")
+
+
+def test_an_archive_that_announces_too_much_is_not_read(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        entry = tarfile.TarInfo("data_batch_1.bin")
+        entry.size = 10**12
+        archive.addfile(entry)
+    with pytest.raises(Misuse, match="data_batch_1.bin of .* is too long: it has 1000000000000 bytes"):
+        tasks.cifar10(tmp_path / "a.tar")
+
+
 def test_pickles_are_refused_without_reading_them(tmp_path):
     class Trap:
         def __reduce__(self):
