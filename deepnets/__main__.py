@@ -9,6 +9,7 @@ if __name__ == "__main__":
 
 import argparse
 import re
+import sys
 from dataclasses import fields
 from pathlib import Path
 from types import UnionType
@@ -26,9 +27,19 @@ RECORDS = (DeepOptions, SweepOptions, ObserveOptions)
 
 def main(words: list[str] | None = None) -> int:
     """Run the pipeline and return the exit code: 0 done, 1 tiles failed (or, with --strict, CONTRADICTED), 2 misuse, 130 interrupted."""
+    return catch_errors("deepnets", lambda: _run(words))
+
+
+def _run(words: list[str] | None) -> int:
     given = vars(_build_parser().parse_args(words))
-    return catch_errors("deepnets", lambda: run_pipeline(_build(DeepOptions, given), _build(SweepOptions, given),
-                                                         _build(ObserveOptions, given), **given))
+    return run_pipeline(_build(DeepOptions, given), _build(SweepOptions, given), _build(ObserveOptions, given), **given)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that does not suppress the error of a stream to which its long help cannot be written, as argparse does."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        print(message, end="", file=file or sys.stderr)
 
 
 def _build(record: type[T], given: dict[str, Any]) -> T:
@@ -38,7 +49,7 @@ def _build(record: type[T], given: dict[str, Any]) -> T:
 
 def _build_parser() -> argparse.ArgumentParser:
     """Return a parser whose options are the fields of the three records, with their help texts."""
-    parser = argparse.ArgumentParser(prog="python -m deepnets", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = _Parser(prog="python -m deepnets", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
                                      description="Train a network over the plane of gamma and eta, find its edges, fit, judge against the "
                                                  "predicted exponents, draw. The same as `lazyrich deep`; libraries that are missing "
                                                  "cost only what they would write.")

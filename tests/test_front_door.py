@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
@@ -18,10 +19,12 @@ import xarray as xr
 
 import lazyrich
 import toymodels
-from validation import Plane, open_portrait, save_portrait, sweep, sweep_status
+from deepnets.__main__ import main as deepnets_main
+from validation import Plane, interrupts, open_portrait, save_portrait, sweep, sweep_status
 from validation.arguments import Misuse, numbers, whole
 from validation.estimates import announce
 from validation.reporting import streams
+from validation.storage import zarr_metadata
 from validation.storage.atomic import publish
 
 ROOT = Path(lazyrich.__file__).parent
@@ -221,6 +224,62 @@ def test_misuse_with_closed_streams_is_still_misuse(tmp_path):
     assert subprocess.run(["sh", "-c", words], cwd=tmp_path, env=os.environ).returncode == 2
 
 
+class Full(io.StringIO):
+    """A stream on a full device."""
+
+    def write(self, text):
+        raise OSError(28, "No space left on device")
+
+
+def inside_this_process(monkeypatch):
+    """Let a program leave the handlers of this process as they are."""
+    monkeypatch.setattr(streams, "end_when_interrupted", lambda _: None)
+    monkeypatch.setattr(streams.atexit, "register", lambda *_: None)
+    monkeypatch.setattr(interrupts, "_said", [])
+
+
+@pytest.mark.parametrize(("words", "out", "code", "error"), [
+    ("--help", None, 0, ""), ("--network η", "ascii", 2, "invalid choice: 'eta'"),
+    ("--help", "full", 2, "deepnets: the output could not be written: No space left on device")])
+def test_streams_of_the_command_for_few_packages(words, out, code, error, tmp_path, monkeypatch):
+    inside_this_process(monkeypatch)
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, encoding="ascii"))
+    monkeypatch.setattr(sys, "stdout", Full() if out == "full" else None)
+    with pytest.raises(SystemExit) as end:
+        streams.run_program("deepnets", lambda: deepnets_main(words.split()))
+    assert end.value.code == code
+    sys.stdout.close()      # the null device, where there was none
+    sys.stderr.flush()
+    assert error in written.getvalue().decode()
+    assert bool(written.getvalue()) == bool(error)
+
+
+def test_without_assertions_stores_are_refused_and_files_are_not(tmp_path, monkeypatch, capsys):
+    """As under python -O, which is simulated by the compiled function: a process would compile every library anew."""
+    monkeypatch.chdir(tmp_path)
+    portrait = sweep(toymodels.ToyExperiment(toymodels.OneParameter(3), steps=20), Plane.log((1e-2, 1e-1), (1e-4, 1e1), 2), store="p.zarr")
+    save_portrait(portrait, "p.nc")
+    refuse = zarr_metadata.refuse_without_assertions
+    refuse("p.zarr")
+    optimized: dict[str, object] = {"Misuse": Misuse, "Path": Path}
+    exec(compile(inspect.getsource(refuse), "optimized", "exec", optimize=1), optimized)
+    for module in list(sys.modules.values()):
+        if getattr(module, "refuse_without_assertions", None) is refuse:
+            monkeypatch.setattr(module, "refuse_without_assertions", optimized["refuse_without_assertions"])
+    sentence = "zarr cannot be used under python -O or PYTHONOPTIMIZE"
+    for words, code in (("toy --points 8 --steps 20 --quiet --loss mse --out toy", 2), ("judge p.zarr", 2), ("judge p.nc --out judged", 0)):
+        assert lazyrich.run(words.split()) == code
+        assert (sentence in capsys.readouterr().err) == (code == 2)
+    save_portrait(open_portrait("p.nc"), "q.nc")
+    for path in ("q.zarr", "p.zarr"):
+        with pytest.raises(Misuse, match=sentence):
+            save_portrait(portrait, path, overwrite=True)
+    monkeypatch.undo()
+    xr.testing.assert_identical(open_portrait(tmp_path / "p.zarr"), portrait)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "toy") == ["judged", "p.nc", "p.zarr", "q.nc"]
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_device_is_named(tmp_path):
     with open("/dev/full", "w") as full, command("predict --format json", stdout=full, cwd=tmp_path) as process:
@@ -292,13 +351,43 @@ def test_an_interrupt_before_or_after_the_command_ends_the_program(place, monkey
     def interrupt():
         raise KeyboardInterrupt
 
+    inside_this_process(monkeypatch)
     monkeypatch.setattr(os, "_exit", end)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
     if place != "run":
         monkeypatch.setattr(streams, place, interrupt)
     with pytest.raises(Ended, match="130"):
         streams.run_program("lazyrich", interrupt if place == "run" else lambda: 0)
     assert capsys.readouterr().err == "lazyrich: interrupted\n"
+
+
+SWALLOWED = {
+    "a bare except": """
+try:
+    signal.raise_signal(signal.SIGINT)
+except:
+    pass
+time.sleep(60)""",
+    "a destructor": """
+class Odd:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+Odd()
+time.sleep(60)""",
+    "a loop that catches it": """
+for _ in range(60):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        time.sleep(1)"""}
+
+
+@pytest.mark.parametrize("how", SWALLOWED)
+def test_an_interrupt_that_is_swallowed_ends_the_program_nevertheless(how):
+    code = f"import signal, time, validation.interrupts as i\ni.end_when_interrupted('lazyrich')\nbegin = time.time(){SWALLOWED[how]}"
+    begin = time.monotonic()
+    run = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "lazyrich: interrupted\n")
+    assert time.monotonic() - begin < 20
 
 
 def read(path, missing=""):

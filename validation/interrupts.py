@@ -1,36 +1,93 @@
-"""Let Ctrl-C end a program at any moment with exit code 130 and one line, and never reach its worker processes.
+"""Let Ctrl-C end a program at any moment, within two seconds, with exit code 130 and one line, and never reach its worker processes.
 
-It is imported before all else, and imports next to nothing itself.
+A `KeyboardInterrupt` alone does not do: an import, a destructor or a library that catches everything may swallow it, and before the
+program's own `try` it ends in a traceback. This module is imported before all else, and imports next to nothing itself.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 INTERRUPTED = 130
+PATIENCE = 1.5      # seconds in which an interrupted program may end by itself
+_said: list[str] = []       # the programs that have said so
 
 
 def end_when_interrupted(program: str) -> Callable[[], None]:
-    """Let an interrupt that nothing handles end the process: for the first line of a program, whose imports take a while.
+    """Let Ctrl-C and SIGTERM raise `KeyboardInterrupt` and, where nothing ends the process in time, end it.
+
+    It is called in the first line of a program, whose imports take a while, and again when the program runs.
 
     Returns
     -------
     A function that undoes it, for a module that may also be imported.
     """
-    before = sys.excepthook
+    _said.clear()
+    process, hook, unraisable = os.getpid(), sys.excepthook, sys.unraisablehook
+
+    def interrupt(number: int, frame: object) -> None:
+        if os.getpid() == process:
+            _thread.start_new_thread(end_late, ())       # takes no lock that this thread may hold, as threading does
+        raise KeyboardInterrupt
+
+    def end_late() -> None:
+        time.sleep(PATIENCE)
+        end_interrupted(program, wait=False)
 
     def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if issubclass(kind, KeyboardInterrupt):
-            print(f"{program}: interrupted", file=sys.stderr, flush=True)
-            os._exit(INTERRUPTED)
-        before(kind, error, trace)
+        if issubclass(kind, KeyboardInterrupt) and os.getpid() == process:
+            end_interrupted(program)
+        hook(kind, error, trace)
 
-    sys.excepthook = end
-    return lambda: setattr(sys, "excepthook", before)
+    def end_ignored(ignored: Any) -> None:
+        if issubclass(ignored.exc_type, KeyboardInterrupt) and os.getpid() == process:
+            end_interrupted(program)
+        unraisable(ignored)
+
+    def undo() -> None:
+        sys.excepthook, sys.unraisablehook = hook, unraisable
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    sys.excepthook, sys.unraisablehook = end, end_ignored
+    try:
+        handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:      # in another thread than the main one, which alone is interrupted
+        handlers = {}
+    return undo
+
+
+def say_interrupted(program: str) -> None:
+    """Say that the program was interrupted."""
+    _said.append(program)
+    print(f"{program}: interrupted", file=sys.stderr, flush=True)
+
+
+def end_interrupted(program: str, wait: bool = True) -> None:
+    """End the process at once: a kernel may still be running in another thread, and nothing on disk depends on it.
+
+    Parameters
+    ----------
+    program : its name, for the message.
+    wait : whether to release the semaphores of process pools, or their resource tracker warns of a leak.
+    """
+    try:
+        if not _said:
+            say_interrupted(program)
+        if "multiprocessing.process" in sys.modules:
+            for child in sys.modules["multiprocessing.process"].active_children():
+                child.kill()
+        if wait and "multiprocessing.util" in sys.modules:
+            sys.modules["multiprocessing.util"]._run_finalizers(0)
+    finally:
+        os._exit(INTERRUPTED)
 
 
 def block_interrupts() -> None:

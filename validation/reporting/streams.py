@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from validation.interrupts import INTERRUPTED
+from validation.interrupts import INTERRUPTED, end_interrupted, end_when_interrupted, say_interrupted
 from validation.printable import print_text
 
 DONE, CONTRADICTED, MISUSE, BUG = 0, 1, 2, 70
@@ -30,8 +30,8 @@ UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT)
 def run_program(name: str, run: Callable[[], int]) -> NoReturn:
     """Run a command line on prepared streams and exit with its code, which `run` returns."""
     try:
+        end_when_interrupted(name)     # by SIGTERM as by Ctrl-C: nothing half-written is left, and no process goes on
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)      # called last: all is done, and the exit code remains
-        signal.signal(signal.SIGTERM, _interrupt)      # ended as by Ctrl-C: nothing half-written is left, and no process goes on
         prepare_streams()
         try:
             code = run()
@@ -42,23 +42,10 @@ def run_program(name: str, run: Callable[[], int]) -> NoReturn:
             print(f"{name}: the output could not be written: {why}", file=sys.stderr)
             flush_streams()
     except KeyboardInterrupt:       # before the command or after it; or a second one, while the first one's processes are ended
-        print(f"{name}: interrupted", file=sys.stderr)
         code = INTERRUPTED
     if code == INTERRUPTED:
-        _end_interrupted()
+        end_interrupted(name)
     sys.exit(code)
-
-
-def _end_interrupted() -> NoReturn:
-    """End the process at once: a kernel may still be running in another thread, and nothing on disk depends on it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if "multiprocessing.util" in sys.modules:       # release the semaphores of process pools, or their resource tracker warns of a leak
-        sys.modules["multiprocessing.util"]._run_finalizers(0)
-    os._exit(INTERRUPTED)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def catch_errors(name: str, call: Callable[[], Any], explain: Callable[[Exception], str | None] = lambda error: None) -> int:
@@ -73,7 +60,7 @@ def catch_errors(name: str, call: Callable[[], Any], explain: Callable[[Exceptio
     try:
         result = call()
     except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
+        say_interrupted(name)
         return INTERRUPTED
     except BrokenPipeError:
         return DONE         # nobody reads what is left to print

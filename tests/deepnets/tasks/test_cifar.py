@@ -43,7 +43,7 @@ def test_a_link_to_nothing_in_an_archive(kind, target, tmp_path):
         entry = tarfile.TarInfo("data_batch_1.bin")
         entry.type, entry.linkname = kind, target
         archive.addfile(entry)
-    with pytest.raises(Misuse, match="a.tar.gz holds a link to nothing, or to itself, in the place of data_batch_1.bin"):
+    with pytest.raises(Misuse, match=r"a\.tar\.gz holds a link to nothing, or to itself, in the place of data_batch_1.bin"):
         tasks.cifar10(tmp_path / "a.tar.gz")
 
 
@@ -55,7 +55,7 @@ def test_every_altered_archive_is_refused_in_a_sentence(kind, tmp_path, monkeypa
     content = (tmp_path / "a.tar").read_bytes()
     for place in np.linspace(0, len(content) - 1, 25).astype(int):
         (tmp_path / "a.tar").write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1:])
-        with pytest.raises(Misuse, match="truncated or not a tar archive|cifar10 needs|a link to nothing|too long|is not one of the classes"):
+        with pytest.raises(Misuse, match=r"not a tar archive|cifar10 needs|link to nothing|too long|one of the classes"):
             tasks.cifar10(tmp_path / "a.tar")
 
 
@@ -64,7 +64,7 @@ def test_an_archive_that_announces_too_much_is_not_read(tmp_path):
         entry = tarfile.TarInfo("data_batch_1.bin")
         entry.size = 10**12
         archive.addfile(entry)
-    with pytest.raises(Misuse, match="data_batch_1.bin of .* is too long: it has 1000000000000 bytes"):
+    with pytest.raises(Misuse, match=r"data_batch_1\.bin of .* is too long: it has 1000000000000 bytes"):
         tasks.cifar10(tmp_path / "a.tar")
 
 

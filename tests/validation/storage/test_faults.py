@@ -166,6 +166,11 @@ def attrs(**new: Any) -> Callable[[Path], None]:
     return edited("zarr.json", change)
 
 
+def linked(name: str, target: str) -> Callable[[Path], None]:
+    """A link."""
+    return lambda folder: (folder / name).symlink_to(target)
+
+
 # what is done: functions of the folder
 
 def opened(folder: Path) -> Any:
@@ -371,6 +376,14 @@ LINKS = [Case(f"{what} at a link to itself", lambda f: (f / "loop").symlink_to("
 INSIDE = [
     Case("results written into a store", stored, lambda f: check_writable(f / NAME), "out must be outside of stores"),
     Case("results written below a saved portrait", saved, lambda f: check_writable(f / NAME / "a" / "b"), "out must be outside of stores"),
+    Case("results written into a store by a link", both(stored, linked("out", NAME)), lambda f: check_writable(f / "out"),
+         "out must be outside of stores"),
+    Case("results written below a store by a link", both(saved, linked("out", f"{NAME}/outcome")),
+         lambda f: check_writable(f / "out" / "a"), "out must be outside of stores"),
+    Case("a portrait saved into a store by a link", both(stored, linked("out", NAME)),
+         lambda f: save_portrait(portrait_of(), f / "out" / "q.nc"), "outside of stores"),
+    Case("a sweep into a store by a link", both(stored, linked("out", NAME)),
+         lambda f: sweep(Sleeper(), SMALL, store=f / "out" / "q.zarr"), "outside of stores"),
     Case("a portrait saved into a store", stored, lambda f: save_portrait(portrait_of(), f / NAME / "q.nc"), "outside of stores"),
     Case("a sweep into a store", stored, lambda f: sweep(Sleeper(), SMALL, store=f / NAME / "deeper" / "q.zarr"), "outside of stores"),
 ]
