@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 
 try:
-    from validation.interrupts import end_when_interrupted
+    from validation.interrupts import handle_interrupts
 except KeyboardInterrupt:
     sys.exit(130)
 
-let_go = end_when_interrupted("lazyrich")
+let_go = handle_interrupts("lazyrich")
 
 import re
 from pathlib import Path

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from validation.interrupts import end_when_interrupted
+from validation.interrupts import handle_interrupts
 
 if __name__ == "__main__":
-    end_when_interrupted("deepnets")
+    handle_interrupts("deepnets")
 
 import argparse
 import re

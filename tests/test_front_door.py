@@ -233,9 +233,9 @@ class Full(io.StringIO):
 
 def inside_this_process(monkeypatch):
     """Let a program leave the handlers of this process as they are."""
-    monkeypatch.setattr(streams, "end_when_interrupted", lambda _: None)
+    monkeypatch.setattr(streams, "handle_interrupts", lambda _: None)
     monkeypatch.setattr(streams.atexit, "register", lambda *_: None)
-    monkeypatch.setattr(interrupts, "_said", [])
+    monkeypatch.setattr(interrupts, "_printed", [])
 
 
 @pytest.mark.parametrize(("words", "out", "code", "error"), [
@@ -383,7 +383,7 @@ for _ in range(60):
 
 @pytest.mark.parametrize("how", SWALLOWED)
 def test_an_interrupt_that_is_swallowed_ends_the_program_nevertheless(how):
-    code = f"import signal, time, validation.interrupts as i\ni.end_when_interrupted('lazyrich')\nbegin = time.time(){SWALLOWED[how]}"
+    code = f"import signal, time, validation.interrupts as i\ni.handle_interrupts('lazyrich')\nbegin = time.time(){SWALLOWED[how]}"
     begin = time.monotonic()
     run = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "lazyrich: interrupted\n")

@@ -17,10 +17,10 @@ from typing import Any
 
 INTERRUPTED = 130
 PATIENCE = 1.5      # seconds in which an interrupted program may end by itself
-_said: list[str] = []       # the programs that have said so
+_printed: list[str] = []       # the programs that have printed so
 
 
-def end_when_interrupted(program: str) -> Callable[[], None]:
+def handle_interrupts(program: str) -> Callable[[], None]:
     """Let Ctrl-C and SIGTERM raise `KeyboardInterrupt` and, where nothing ends the process in time, end it.
 
     It is called in the first line of a program, whose imports take a while, and again when the program runs.
@@ -29,7 +29,7 @@ def end_when_interrupted(program: str) -> Callable[[], None]:
     -------
     A function that undoes it, for a module that may also be imported.
     """
-    _said.clear()
+    _printed.clear()
     process, hook, unraisable = os.getpid(), sys.excepthook, sys.unraisablehook
 
     def interrupt(number: int, frame: object) -> None:
@@ -39,16 +39,16 @@ def end_when_interrupted(program: str) -> Callable[[], None]:
 
     def end_late() -> None:
         time.sleep(PATIENCE)
-        end_interrupted(program, wait=False)
+        end_program(program, wait=False)
 
     def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt) and os.getpid() == process:
-            end_interrupted(program)
+            end_program(program)
         hook(kind, error, trace)
 
-    def end_ignored(ignored: Any) -> None:
+    def end_unraisable(ignored: Any) -> None:
         if issubclass(ignored.exc_type, KeyboardInterrupt) and os.getpid() == process:
-            end_interrupted(program)
+            end_program(program)
         unraisable(ignored)
 
     def undo() -> None:
@@ -56,7 +56,7 @@ def end_when_interrupted(program: str) -> Callable[[], None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
-    sys.excepthook, sys.unraisablehook = end, end_ignored
+    sys.excepthook, sys.unraisablehook = end, end_unraisable
     try:
         handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:      # in another thread than the main one, which alone is interrupted
@@ -64,13 +64,13 @@ def end_when_interrupted(program: str) -> Callable[[], None]:
     return undo
 
 
-def say_interrupted(program: str) -> None:
-    """Say that the program was interrupted."""
-    _said.append(program)
+def print_interrupt(program: str) -> None:
+    """Print that the program was interrupted."""
+    _printed.append(program)
     print(f"{program}: interrupted", file=sys.stderr, flush=True)
 
 
-def end_interrupted(program: str, wait: bool = True) -> None:
+def end_program(program: str, wait: bool = True) -> None:
     """End the process at once: a kernel may still be running in another thread, and nothing on disk depends on it.
 
     Parameters
@@ -79,8 +79,8 @@ def end_interrupted(program: str, wait: bool = True) -> None:
     wait : whether to release the semaphores of process pools, or their resource tracker warns of a leak.
     """
     try:
-        if not _said:
-            say_interrupted(program)
+        if not _printed:
+            print_interrupt(program)
         if "multiprocessing.process" in sys.modules:
             for child in sys.modules["multiprocessing.process"].active_children():
                 child.kill()

@@ -17,12 +17,12 @@ try:
     HERE = Path(__file__).resolve().parent
     sys.path[:0] = [str(p) for p in (HERE, HERE.parent, HERE.parent.parent) if str(p) not in sys.path]
 
-    from validation.interrupts import end_when_interrupted
+    from validation.interrupts import handle_interrupts
 except KeyboardInterrupt:
     sys.exit(130)
 
 if __name__ == "__main__":
-    end_when_interrupted("campaign")
+    handle_interrupts("campaign")
 
 import argparse
 from collections.abc import Iterator, Sequence

@@ -357,19 +357,19 @@ def test_without_a_store_what_is_raised_is_raised():
 
 
 def test_an_unknown_scheduler_is_waited_for_with_a_word(monkeypatch, capsys):
-    """What is waited for is said before; then one sentence."""
+    """The address is printed before the wait; then comes one sentence."""
     distributed = pytest.importorskip("distributed")
-    client, said = distributed.Client, []
+    client, printed = distributed.Client, []
 
     def connect(*given, **how):
-        said.append(capsys.readouterr().err)
+        printed.append(capsys.readouterr().err)
         return client(*given, **how)
 
     monkeypatch.setattr(distributed, "Client", connect)
     monkeypatch.setattr("validation.sweeping.clusters.PATIENCE", 0.5)
     with pytest.raises(Misuse, match=r"running Dask scheduler, .* not 'tcp://no-such-host\.invalid:8786'"):
         dask("tcp://no-such-host.invalid:8786")()
-    assert said == ["connecting to tcp://no-such-host.invalid:8786 (for at most 0.5 s)\n"]
+    assert printed == ["connecting to tcp://no-such-host.invalid:8786 (for at most 0.5 s)\n"]
 
 
 def test_what_cannot_be_sent_is_refused(tmp_path):

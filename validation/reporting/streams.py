@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from validation.interrupts import INTERRUPTED, end_interrupted, end_when_interrupted, say_interrupted
+from validation.interrupts import INTERRUPTED, end_program, handle_interrupts, print_interrupt
 from validation.printable import print_text
 
 DONE, CONTRADICTED, MISUSE, BUG = 0, 1, 2, 70
@@ -30,7 +30,7 @@ UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT)
 def run_program(name: str, run: Callable[[], int]) -> NoReturn:
     """Run a command line on prepared streams and exit with its code, which `run` returns."""
     try:
-        end_when_interrupted(name)     # by SIGTERM as by Ctrl-C: nothing half-written is left, and no process goes on
+        handle_interrupts(name)     # by SIGTERM as by Ctrl-C: nothing half-written is left, and no process goes on
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)      # called last: all is done, and the exit code remains
         prepare_streams()
         try:
@@ -44,7 +44,7 @@ def run_program(name: str, run: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:       # before the command or after it; or a second one, while the first one's processes are ended
         code = INTERRUPTED
     if code == INTERRUPTED:
-        end_interrupted(name)
+        end_program(name)
     sys.exit(code)
 
 
@@ -60,7 +60,7 @@ def catch_errors(name: str, call: Callable[[], Any], explain: Callable[[Exceptio
     try:
         result = call()
     except KeyboardInterrupt:
-        say_interrupted(name)
+        print_interrupt(name)
         return INTERRUPTED
     except BrokenPipeError:
         return DONE         # nobody reads what is left to print

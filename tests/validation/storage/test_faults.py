@@ -378,7 +378,7 @@ INSIDE = [
     Case("results written below a saved portrait", saved, lambda f: check_writable(f / NAME / "a" / "b"), "out must be outside of stores"),
     Case("results written into a store by a link", both(stored, linked("out", NAME)), lambda f: check_writable(f / "out"),
          "out must be outside of stores"),
-    Case("results written below a store by a link", both(saved, linked("out", f"{NAME}/outcome")),
+    Case("results written below a store by a link", both(saved, linked("out", f"{NAME}/outcome/c")),
          lambda f: check_writable(f / "out" / "a"), "out must be outside of stores"),
     Case("a portrait saved into a store by a link", both(stored, linked("out", NAME)),
          lambda f: save_portrait(portrait_of(), f / "out" / "q.nc"), "outside of stores"),
