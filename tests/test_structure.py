@@ -31,8 +31,8 @@ LAYERS = {
                  "stored_description", "kernels", "curvature", "memory failed_runs work", "training fused", "run_outcomes held_out",
                  "batched", "networks tasks", "centered", "optimizers schedules losses precision device run_arguments network_factory "
                  "wrapped_model", "behaviour module_state"],
-    "toymodels": ["cli predict_cli edge_accuracy", "simulate", "theory", "run_outcomes kernels", "losses models optimizers schedules",
-                  "arithmetic background"],
+    "toymodels": ["cli predict_cli edge_accuracy", "simulate built_in own_kernels", "theory", "run_outcomes kernels",
+                  "losses models optimizers schedules own", "arithmetic background"],
 }
 FORBIDDEN = {"validation": {"numba", "sympy", "mpmath", "torch"}, "toymodels": {"torch"},
              "deepnets": {"sympy"}, "lazyrich": set()}

@@ -8,6 +8,8 @@ from toymodels.optimizers import SGD as SGD
 from toymodels.optimizers import Adam as Adam
 from toymodels.optimizers import HeavyBall as HeavyBall
 from toymodels.optimizers import SignSGD as SignSGD
+from toymodels.own.loss import Loss as Loss
+from toymodels.own.model import Model as Model
 from toymodels.schedules import Constant as Constant
 from toymodels.schedules import WarmupCosine as WarmupCosine
 from toymodels.simulate import ToyExperiment as ToyExperiment

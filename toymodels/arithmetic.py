@@ -1,4 +1,4 @@
-"""Scalar functions that LLVM can vectorise: fma, exp and sigmoid, compiled by numba.
+"""Scalar functions that LLVM can vectorise: fma, exp, expm1 and sigmoid, compiled by numba.
 
 A call of ``math.exp`` prevents the vectorisation of its loop, and the SVML library does not load from the wheels. So exp is a polynomial
 times a power of two that is set bit by bit (relative error below 1e-15). fma is explicit and fastmath is off: non-finite numbers are
@@ -7,6 +7,7 @@ kept, and scalar and vector code give the same bits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -84,6 +85,29 @@ def exp(x):
     c = fma(_C10, r2, fma(_C9, r, _C8))
     p = fma(fma(c, r2 * r2, b), r2 * r2, a)
     return _float(_bits(p) + (_bits(shifted) << 52))
+
+
+_D = tuple(1.0 / math.factorial(n) for n in range(14))
+_D2, _D3, _D4, _D5, _D6, _D7, _D8, _D9, _D10, _D11, _D12, _D13 = _D[2:]
+
+
+@njit(forceinline=True)
+def expm1(x):
+    """Return ``e**x - 1`` to full relative accuracy at small x, clamped to x in [-708, 709]; NaN passes through."""
+    x = -708.0 if x < -708.0 else x
+    x = 709.0 if x > 709.0 else x
+    shifted = fma(x, _LOG2E, _SHIFT)
+    n = shifted - _SHIFT
+    r = fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x))
+    r2 = r * r
+    r4 = r2 * r2
+    a = fma(fma(_D5, r, _D4), r2, fma(_D3, r, _D2))
+    b = fma(fma(_D9, r, _D8), r2, fma(_D7, r, _D6))
+    c = fma(fma(_D13, r, _D12), r2, fma(_D11, r, _D10))
+    p = fma(r2, fma(fma(c, r4, b), r4, a), r)          # e^r - 1
+    # half of 2^n, which overflows at n = 1024
+    half = _float(_bits(0.5) + (_bits(shifted) << 52))
+    return 2.0 * fma(half, p, half - 0.5)
 
 
 @njit(forceinline=True)

@@ -11,13 +11,17 @@ import numpy as np
 from cyclopts import Parameter
 
 from toymodels.background import run_in_child
-from toymodels.models import Model, OneParameter, TwoParameter
+from toymodels.models import AnyModel, OneParameter, OwnModel, TwoParameter
 from toymodels.optimizers import HeavyBall
+from toymodels.own.files import load_own
+from toymodels.own.loss import Loss as OwnLoss
 from toymodels.simulate import ToyExperiment
-from validation.arguments import Misuse, between, whole
+from validation.arguments import Misuse, between, choose, whole
 from validation.cli_options import SweepOptions, Whole, check_range, report_failed_tiles
 from validation.estimates import announce
+from validation.experiment import hash_json
 from validation.plane import Plane
+from validation.printable import shorten
 
 MOST_POINTS = 10_000      # along an axis
 SHARED = ("toymodels.kernels", "toymodels.run_outcomes", "validation.judging.assessment", "validation.plotting.edge_axes", "zarr.codecs",
@@ -28,9 +32,9 @@ TRACED_PER_DECADE = 8     # gammas at which edges are bisected for the exponents
 
 def toy(
     *,
-    model: Literal["one", "two"] = "one",
+    model: str = "one",
     depth: Whole | None = None,
-    loss: Literal["both", "mse", "cross_entropy"] = "both",
+    loss: str = "both",
     optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd",
     schedule: Literal["constant", "warmup_cosine"] = "constant",
     steps: Whole | None = None,
@@ -49,11 +53,12 @@ def toy(
     Parameters
     ----------
     model
-        One parameter, at any depth, or two parameters, which can catapult.
+        one: one parameter, at any depth; two: two parameters, which can catapult; or one's own, a toymodels.Model in a Python
+        file, as in mine.py:attention.
     depth
         L, the depth of the one-parameter model, whose output is a power of its weight, w^L; 5 if not given.
     loss
-        One loss, or both.
+        mse, cross_entropy or both; or one's own, a toymodels.Loss in a Python file, as in mine.py:huber.
     optimizer
         The optimizer, with its default hyperparameters; for others use `toymodels` in Python.
     schedule
@@ -86,8 +91,7 @@ def toy(
 
     if model == "two" and depth not in (None, 2):
         raise Misuse(f"depth must be 2, or left out, for the two-parameter model, not {depth!r}")
-    chosen: Model = TwoParameter() if model == "two" else OneParameter(5 if depth is None else depth)
-    names = ["mse", "cross_entropy"] if loss == "both" else [loss]
+    chosen, names = choose_model(model, depth), choose_losses(loss)
     experiments = [ToyExperiment(chosen, name, optimizer, _default_steps(chosen, name) if steps is None else steps, schedule, rho)
                    for name in names]
     for experiment in experiments:
@@ -157,9 +161,11 @@ def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweepin
     edges = trace(experiment, gammas, list(predicted), known=portrait) if predicted else None
     assessments = assess(edges, predicted, tolerance) if edges is not None else []
     curves = assess_curves(edges, predicted) if edges is not None else []
-    variables = ("outcome", "final_excess", "peak_excess") if isinstance(experiment.model, TwoParameter) else ("outcome",)
+    several = not isinstance(experiment.model, OneParameter) and len(experiment.model.parameters) > 1
+    variables = ("outcome", "final_excess", "peak_excess") if several else ("outcome",)
     pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables)
     notes = [] if predicted else ["The theory predicts no edges for this optimizer and schedule, so nothing is judged."]
+    notes += explain_absent_edges(experiment)
     part = name_section(build_section(title, portrait, pictures, assessments, curves, notes), target.stem, identify(target, portrait))
     return _Result(title, assessments, curves, part, provenance_of(portrait), report_failed_tiles(portrait, target))
 
@@ -168,6 +174,15 @@ def theory_of(description: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the title and the predicted edges of the toy that a portrait describes."""
     experiment = ToyExperiment.of(description)
     return words(experiment), predictions(experiment)
+
+
+def explain_absent_edges(experiment: ToyExperiment) -> list[str]:
+    """Return why edges of a model or a loss of one's own are not predicted; nothing for the built-in ones."""
+    from toymodels.theory.losses import as_formulas
+    from toymodels.theory.own_edges import explain_absence
+
+    own = isinstance(experiment.model, OwnModel) or isinstance(experiment.loss, OwnLoss)
+    return explain_absence(*as_formulas(experiment.model, experiment.loss), experiment.optimizer) if own else []
 
 
 def predictions(experiment: ToyExperiment) -> dict[str, Any]:
@@ -179,7 +194,27 @@ def predictions(experiment: ToyExperiment) -> dict[str, Any]:
     return dict(predict(experiment.model, experiment.loss, experiment.optimizer))
 
 
-def _default_steps(model: Model, loss: str) -> int:
+def choose_model(model: str, depth: int | None) -> AnyModel:
+    """Return the model that the command line names: "one", "two", or FILE.py:NAME."""
+    if ":" in model:
+        if depth is not None:
+            raise Misuse(f"depth belongs to the one-parameter model, not to --model {model}; {depth!r} was given")
+        found: AnyModel = load_own("model", model, OwnModel)
+        return found
+    if choose("model", model, ("one", "two")) == "two":
+        return TwoParameter()
+    return OneParameter(5 if depth is None else depth)
+
+
+def choose_losses(loss: str) -> list[str | OwnLoss]:
+    """Return the losses that the command line names: "both", "mse", "cross_entropy", or FILE.py:NAME."""
+    if ":" in loss:
+        return [load_own("loss", loss, OwnLoss)]
+    choose("loss", loss, ("both", "mse", "cross_entropy"))
+    return ["mse", "cross_entropy"] if loss == "both" else [loss]
+
+
+def _default_steps(model: AnyModel, loss: str | OwnLoss) -> int:
     return LONG if isinstance(model, TwoParameter) and loss == "cross_entropy" else 1000
 
 
@@ -210,8 +245,13 @@ def _choose_plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tu
 def _slug(experiment: ToyExperiment, with_loss: bool = True) -> str:
     """Return a name for files: model, loss, optimizer, T."""
     model = experiment.model
-    parts = ["two" if isinstance(model, TwoParameter) else f"one-L{model.depth}"]
-    parts += [experiment.loss.name] if with_loss else []
+    if isinstance(model, OwnModel):
+        parts = [f"own-{hash_json(model.describe())[:8]}"]
+    else:
+        parts = ["two" if isinstance(model, TwoParameter) else f"one-L{model.depth}"]
+    if with_loss:
+        own = isinstance(experiment.loss, OwnLoss)
+        parts.append(f"own-{hash_json(experiment.loss.describe())[:8]}" if own else experiment.loss.name)
     parts += [experiment.optimizer.name]
     parts += [] if experiment.schedule.name == "constant" else [experiment.schedule.name]
     return "-".join(parts + ([f"T{experiment.horizons[-1]}"] if with_loss else []))
@@ -220,8 +260,13 @@ def _slug(experiment: ToyExperiment, with_loss: bool = True) -> str:
 def words(experiment: ToyExperiment) -> str:
     """Return the experiment as a heading."""
     model = experiment.model
-    name = "two parameters" if isinstance(model, TwoParameter) else f"one parameter, L = {model.depth}"
-    loss = {"mse": "MSE", "cross_entropy": "cross-entropy"}[experiment.loss.name]
+    if isinstance(model, OwnModel):
+        name = f"f = {shorten(str(model.output), 80)}"
+    else:
+        name = "two parameters" if isinstance(model, TwoParameter) else f"one parameter, L = {model.depth}"
+    own = isinstance(experiment.loss, OwnLoss)
+    loss = f"l = {shorten(str(experiment.loss.formula), 80)}" if own else {
+        "mse": "MSE", "cross_entropy": "cross-entropy"}[experiment.loss.name]
     optimizer = {"sgd": "SGD", "signsgd": "SignSGD", "momentum": "heavy ball", "adam": "Adam"}[experiment.optimizer.name]
     rest = "" if experiment.schedule.name == "constant" else ", warm-up and cosine"
     return f"{name}, {loss}, {optimizer}{rest}, T = {experiment.horizons[-1]}"

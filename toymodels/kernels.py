@@ -6,13 +6,15 @@ is evaluated in the loop: the losses are convex in f, so peak and tail excess fo
 divides `CHUNK`; its lane is parked for whole cycles, which changes no bit of its result.
 
 The state is the increment, ``w = 1 + gamma u`` and ``f = u (1 + w + ... + w**(L-1))``, because w itself would lose the signal near
-gamma = 1e-11. With two parameters it is u1, u2. The kernels are closures over integers alone, so that numba can cache their machine code
-on disk; the functions that they inline are at the top of the module.
+gamma = 1e-11. With two parameters it is u1, u2. The loops call functions of the model by their names, `load_constants`, `step_lane` and
+`measure_lane`; those of a model of one's own are in `own_kernels.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,8 @@ P1 = 1 / (1 + np.exp(-1.0))
 
 MSE, CROSS_ENTROPY = 0, 1
 SGD, SIGNSGD, HEAVY_BALL, ADAM = 0, 1, 2, 3
+load_constants = step_lane = measure_lane = None      # the model's, which `with_functions` provides
+
 LOSS_CODE = {"mse": MSE, "cross_entropy": CROSS_ENTROPY}
 OPTIMIZER_CODE = {"sgd": SGD, "signsgd": SIGNSGD, "momentum": HEAVY_BALL, "adam": ADAM}
 
@@ -87,6 +91,55 @@ def _move(optimizer, x, m, s, slope, e, c1, c2, beta1, beta2, epsilon):
     return fma(-e, direction, x), m, s
 
 
+@cache
+def build_lanes(L: int, loss: int, optimizer: int, two: int) -> tuple[Any, ...]:
+    """Return `load_constants`, `step_lane` and `measure_lane` of a built-in model, for `compile_trainer`.
+
+    Closures over integers, so that each is compiled without what it does not need.
+    """
+    momenta, adam, parameters = optimizer in (HEAVY_BALL, ADAM), optimizer == ADAM, 2 if two else 1
+
+    @njit(forceinline=True)
+    def load_constants(row):
+        """Return a row's constants, as numbers that the loops keep in registers."""
+        return (row[0],)
+
+    @njit(forceinline=True)
+    def step_lane(block, i, constants, e, c1, c2, beta1, beta2, epsilon):
+        """Take one step of the lane `i` and return f before it; the parameters are followed by their first and second moments."""
+        u, v = block[0, i], block[1, i] if two else 0.0
+        f, du, dv = _output(L, two, u, v, constants[0])
+        slope = _slope(loss, f)
+        u, m, s = _move(optimizer, u, block[parameters, i] if momenta else 0.0, block[2 * parameters, i] if adam else 0.0,
+                        slope * du, e, c1, c2, beta1, beta2, epsilon)
+        block[0, i] = u
+        if momenta:
+            block[parameters, i] = m
+        if adam:
+            block[2 * parameters, i] = s
+        if two:
+            v, m, s = _move(optimizer, v, block[parameters + 1, i] if momenta else 0.0, block[2 * parameters + 1, i] if adam else 0.0,
+                            slope * dv, e, c1, c2, beta1, beta2, epsilon)
+            block[1, i] = v
+            if momenta:
+                block[parameters + 1, i] = m
+            if adam:
+                block[2 * parameters + 1, i] = s
+        return f
+
+    @njit(forceinline=True)
+    def measure_lane(block, i, constants):
+        """Return f of the lane `i`, the size of its largest parameter, and w (two parameters: u1^2 + u2^2)."""
+        u, v = block[0, i], block[1, i] if two else 0.0
+        f, _, _ = _output(L, two, u, v, constants[0])
+        if two:
+            return f, max(abs(u), abs(v)), u * u + v * v
+        w = fma(constants[0], u, 1.0)
+        return f, abs(w), w
+
+    return load_constants, step_lane, measure_lane
+
+
 @njit(forceinline=True)
 def _copy(block, pixel, source, target):
     """Copy one lane, its state and its snapshot."""
@@ -95,55 +148,73 @@ def _copy(block, pixel, source, target):
     pixel[target] = pixel[source]
 
 
+def list_constants(L: int, two: bool, gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of constants (n, 1) of the built-in models, and the largest f of a bounded run at each gamma (n,).
+
+    A |w| > 1e30 that has come back within a chunk still shows in the extremes of f.
+    """
+    if two:
+        return 2.0 / gamma[:, None], np.full(len(gamma), np.inf)
+    exponent = 30.0 * L - np.log10(gamma)
+    return gamma[:, None].copy(), np.where(exponent < 308.0, 10.0 ** np.minimum(exponent, 308.0), np.inf)
+
+
+def with_functions(function: Callable[..., Any], functions: tuple[Any, ...], name: str) -> Callable[..., Any]:
+    """Return the function, not yet compiled, with these global functions; the name, which identifies them, is that of its cache."""
+    own = {f.__name__: f for f in functions}
+    bound = FunctionType(function.__code__, function.__globals__ | own, function.__name__, function.__defaults__, function.__closure__)
+    bound.__qualname__ = f"{function.__name__}.{name}"
+    return bound
+
+
 @cache
-def compile_trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
-    """Return the jitted ``train(gamma, rates, boundaries, factors, numbers, high, low, f_at, w_at, died)``.
+def compile_trainer(name: str, functions: tuple[Any, ...], optimizer: int, parameters: int, start: float, recurs: int) -> Any:
+    """Return the jitted ``train(constants, wide, rates, boundaries, factors, numbers, high, low, f_at, w_at, died)``.
 
     Parameters
     ----------
-    L : depth (2 for the two-parameter model).
-    loss : `MSE` or `CROSS_ENTROPY`.
+    name : identifies the functions, for the cache of machine code.
+    functions : `load_constants`, `step_lane` and `measure_lane`, as `build_lanes` returns them.
     optimizer : `SGD`, `SIGNSGD`, `HEAVY_BALL` or `ADAM`.
-    two : 1 for the two-parameter model, else 0.
+    parameters : their number.
+    start : of the first parameter; every other one starts at 0.
     recurs : 1 if a state that recurs once recurs for ever; 0 for Adam and for schedules, whose steps depend on the time.
 
     Notes
     -----
-    Of the returned function: `gamma` (n,) and `rates` (n, m) say what to train (see `scale_rate`); `boundaries` (b,), increasing, > 0,
-    the times at which the runs are measured, the last one T; `factors` (T, 3) the schedule's factor and Adam's two bias corrections;
-    `numbers` (3,) beta or beta1, beta2, epsilon. Written: `high`, `low` (b, n, m), the extremes of f over the times from the
-    former boundary (included) to this one (excluded); `f_at`, `w_at` (b, n, m), f, and w (two parameters: u1^2 + u2^2), at the
-    boundary; `died` (n, m), the first time at which the state was non-finite or beyond 1e30, T + 1 if never. What would be measured
-    after a run has diverged is not written.
+    Of the returned function: `constants` (n, c) and `wide` (n,), by row (see `list_constants`), and `rates` (n, m) say what to train (see
+    `scale_rate`); `boundaries` (b,), increasing, > 0, the times at which the runs are measured, the last one T; `factors` (T, 3) the
+    schedule's factor and Adam's two bias corrections; `numbers` (3,) beta or beta1, beta2, epsilon. Written: `high`, `low` (b, n, m), the
+    extremes of f over the times from the former boundary (included) to this one (excluded); `f_at`, `w_at` (b, n, m), f, and w (two
+    parameters: u1^2 + u2^2), at the boundary; `died` (n, m), the first time at which the state was non-finite or beyond 1e30, T + 1 if
+    never. What would be measured after a run has diverged is not written.
     """
-    momenta = 1 if optimizer in (HEAVY_BALL, ADAM) else 0
-    adam = 1 if optimizer == ADAM else 0
+    moments = {HEAVY_BALL: 1, ADAM: 2}.get(optimizer, 0)
+    states = parameters * (1 + moments)
+    compared = parameters * (1 + min(moments, 1))       # Adam's states never recur
     lanes, chunk, early = LANES, CHUNK, EARLY
-    # stepped lanes fill the block from the left, parked ones from the right; the eight between them let the loop take whole vectors
-    width = LANES + 8
+    # stepped lanes fill the block from the left, parked ones from the right; the eight between them let the loop take whole vectors, and
+    # a diverged run is stepped again in the last lane
+    end_of_lanes, scratch, width = LANES + 8, LANES + 15, LANES + 16
+    rows = 2 * states + 3
 
-    @compile_kernel
-    def train(gamma, rates, boundaries, factors, numbers, high, low, f_at, w_at, died):
+    def train(constants, wide, rates, boundaries, factors, numbers, high, low, f_at, w_at, died):
         beta1, beta2, epsilon = numbers[0], numbers[1], numbers[2]
         T = boundaries[-1]
-        raw = np.zeros(15 * width + 8)
+        raw = np.zeros(rows * width + 8)
         at = (8 - ((raw.ctypes.data >> 3) & 7)) & 7    # to 64 bytes, and width is a multiple of 8: every lane array is aligned
-        block = raw[at:at + 15 * width].reshape(15, width)
-        u, v, mu, mv, su, sv = block[0], block[1], block[2], block[3], block[4], block[5]
-        top, bottom, e = block[6], block[7], block[8]
-        u0, v0, mu0, mv0, su0, sv0 = block[9], block[10], block[11], block[12], block[13], block[14]
+        block = raw[at:at + rows * width].reshape(rows, width)
+        top, bottom, e, former = block[states], block[states + 1], block[states + 2], block[states + 3:]
         pixel = np.empty(width, np.int64)
-        for row in range(gamma.shape[0]):
-            g = 2.0 / gamma[row] if two else gamma[row]
-            wide = np.inf
-            if not two:      # a |w| > 1e30 that has come back within a chunk still shows in the extremes of f
-                exponent = 30.0 * L - np.log10(gamma[row])
-                wide = 10.0 ** exponent if exponent < 308.0 else np.inf
+        for row in range(constants.shape[0]):
+            c = load_constants(constants[row])
+            most = wide[row]
             for first in range(0, rates.shape[1], lanes):
                 n, parked, t = min(lanes, rates.shape[1] - first), 0, 0
                 for i in range(width):
-                    u[i], v[i] = (1.0 if two else 0.0), 0.0
-                    mu[i], mv[i], su[i], sv[i] = 0.0, 0.0, 0.0, 0.0
+                    for a in range(states):
+                        block[a, i] = 0.0
+                    block[0, i] = start
                     e[i] = rates[row, first + i] if i < n else 0.0
                     pixel[i] = first + i
                 for b in range(boundaries.shape[0]):
@@ -157,7 +228,7 @@ def compile_trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) ->
                             left = end - t
                         if left <= chunk:
                             for q in range(parked):
-                                _copy(block, pixel, width - parked + q, n + q)
+                                _copy(block, pixel, end_of_lanes - parked + q, n + q)
                             n += parked
                             parked = 0
                             if n == 0 or left == 0:
@@ -169,117 +240,78 @@ def compile_trainer(L: int, loss: int, optimizer: int, two: int, recurs: int) ->
                         elif t < chunk:
                             k = min(k, chunk - t)      # after the early check, back onto the grid of chunks
                         whole = (n + 7) & ~7
-                        for i in range(whole):
-                            u0[i] = u[i]
-                            if two:
-                                v0[i] = v[i]
-                            if momenta:
-                                mu0[i] = mu[i]
-                                if two:
-                                    mv0[i] = mv[i]
-                            if adam:
-                                su0[i] = su[i]
-                                if two:
-                                    sv0[i] = sv[i]
-                        for j in range(t, t + k):
-                            c, c1, c2 = factors[j, 0], factors[j, 1], factors[j, 2]
+                        for a in range(states):
                             for i in range(whole):
-                                ui, vi = u[i], v[i] if two else 0.0
-                                f, du, dv = _output(L, two, ui, vi, g)
+                                former[a, i] = block[a, i]
+                        for j in range(t, t + k):
+                            factor, c1, c2 = factors[j, 0], factors[j, 1], factors[j, 2]
+                            for i in range(whole):
+                                f = step_lane(block, i, c, e[i] if recurs else e[i] * factor, c1, c2, beta1, beta2, epsilon)
                                 a = top[i]
                                 top[i] = f if f > a else a
                                 a = bottom[i]
                                 bottom[i] = f if f < a else a
-                                slope = _slope(loss, f)
-                                ei = e[i] if recurs else e[i] * c
-                                ui, m, s = _move(optimizer, ui, mu[i] if momenta else 0.0, su[i] if adam else 0.0,
-                                                 slope * du, ei, c1, c2, beta1, beta2, epsilon)
-                                u[i] = ui
-                                if momenta:
-                                    mu[i] = m
-                                if adam:
-                                    su[i] = s
-                                if two:
-                                    vi, m, s = _move(optimizer, vi, mv[i] if momenta else 0.0, sv[i] if adam else 0.0,
-                                                     slope * dv, ei, c1, c2, beta1, beta2, epsilon)
-                                    v[i] = vi
-                                    if momenta:
-                                        mv[i] = m
-                                    if adam:
-                                        sv[i] = s
                         t += k
                         i = 0
                         while i < n:
-                            f, du, dv = _output(L, two, u[i], v[i], g)
-                            size = max(abs(u[i]), abs(v[i])) if two else abs(fma(g, u[i], 1.0))
-                            if size <= BEYOND and abs(f) < np.inf and top[i] <= wide and bottom[i] >= -wide:
-                                same = recurs and k == chunk and left > chunk and u[i] == u0[i]
-                                if two:
-                                    same = same and v[i] == v0[i]
-                                if momenta:
-                                    same = same and mu[i] == mu0[i]
-                                    if two:
-                                        same = same and mv[i] == mv0[i]
+                            f, size, w = measure_lane(block, i, c)
+                            if size <= BEYOND and abs(f) < np.inf and top[i] <= most and bottom[i] >= -most:
+                                same = recurs and k == chunk and left > chunk
+                                for a in range(compared):
+                                    same = same and block[a, i] == former[a, i]
                                 if not same:
                                     i += 1
                                     continue
                                 parked += 1
-                                _copy(block, pixel, i, width - parked)
+                                _copy(block, pixel, i, end_of_lanes - parked)
                             else:
                                 # take its last chunk again, alone, to count its steps
-                                ui, vi, m1, m2, s1, s2 = u0[i], v0[i] if two else 0.0, mu0[i], mv0[i], su0[i], sv0[i]
+                                for a in range(states):
+                                    block[a, scratch] = former[a, i]
                                 when = t - k
                                 while when < t:
-                                    f, du, dv = _output(L, two, ui, vi, g)
-                                    size = max(abs(ui), abs(vi)) if two else abs(fma(g, ui, 1.0))
+                                    f, size, w = measure_lane(block, scratch, c)
                                     if not (size <= BEYOND and abs(f) < np.inf):
                                         break
-                                    slope = _slope(loss, f)
-                                    ei = e[i] if recurs else e[i] * factors[when, 0]
-                                    c1, c2 = factors[when, 1], factors[when, 2]
-                                    ui, m1, s1 = _move(optimizer, ui, m1, s1, slope * du, ei, c1, c2,
-                                                       beta1, beta2, epsilon)
-                                    if two:
-                                        vi, m2, s2 = _move(optimizer, vi, m2, s2, slope * dv, ei, c1, c2,
-                                                           beta1, beta2, epsilon)
+                                    step_lane(block, scratch, c,
+                                              e[i] if recurs else e[i] * factors[when, 0], factors[when, 1], factors[when, 2],
+                                              beta1, beta2, epsilon)
                                     when += 1
                                 died[row, pixel[i]] = when
                             n -= 1
                             _copy(block, pixel, n, i)
                     for i in range(n):
-                        f, du, dv = _output(L, two, u[i], v[i] if two else 0.0, g)
+                        f, size, w = measure_lane(block, i, c)
                         p = pixel[i]
-                        high[b, row, p], low[b, row, p], f_at[b, row, p] = top[i], bottom[i], f
-                        w_at[b, row, p] = u[i] * u[i] + v[i] * v[i] if two else fma(g, u[i], 1.0)
+                        high[b, row, p], low[b, row, p], f_at[b, row, p], w_at[b, row, p] = top[i], bottom[i], f, w
                 for i in range(n):
                     died[row, pixel[i]] = T + 1
 
-    return train
+    return compile_kernel(with_functions(train, functions, f"{name}.{optimizer}{recurs}"))
 
 
 @cache
-def compile_recorder(L: int, loss: int, optimizer: int, two: int, recurs: int) -> Any:
-    """Return the jitted ``record(gamma, rate, factors, numbers, u, v, f)``: one pixel, with every state, in the same arithmetic.
+def compile_recorder(name: str, functions: tuple[Any, ...], optimizer: int, parameters: int, start: float, recurs: int) -> Any:
+    """Return the jitted ``record(constants, rate, factors, numbers, states, f)``: one pixel, with every state, in the same arithmetic.
 
-    The integers are those of `compile_trainer`. Of the returned function: `gamma`, `rate` scalars; `factors` (T, 3), `numbers` (3,) as
-    there; written are `u`, `v`, `f` (T + 1,); states from the first non-finite one on are what the arithmetic makes of them.
+    The arguments are those of `compile_trainer`. Of the returned function: `constants` (c,), `rate` scalar; `factors` (T, 3), `numbers`
+    (3,) as there; written are `states` (T + 1, parameters), `f` (T + 1,), which from the first non-finite state on are what the arithmetic
+    makes of them.
     """
+    rows = parameters * (1 + {HEAVY_BALL: 1, ADAM: 2}.get(optimizer, 0))
 
-    @compile_kernel
-    def record(gamma, e, factors, numbers, u, v, f):
-        g = 2.0 / gamma if two else gamma
-        ui, vi, m1, m2, s1, s2 = (1.0 if two else 0.0), 0.0, 0.0, 0.0, 0.0, 0.0
+    def record(constants, e, factors, numbers, states, f):
+        c = load_constants(constants)
+        block = np.zeros((rows, 1))
+        block[0, 0] = start
         beta1, beta2, epsilon = numbers[0], numbers[1], numbers[2]
         for t in range(factors.shape[0] + 1):
-            ft, du, dv = _output(L, two, ui, vi, g)
-            u[t], v[t], f[t] = ui, vi, ft
+            for a in range(parameters):
+                states[t, a] = block[a, 0]
             if t == factors.shape[0]:
+                f[t], _, _ = measure_lane(block, 0, c)
                 break
-            slope = _slope(loss, ft)
-            ei = e if recurs else e * factors[t, 0]
-            c1, c2 = factors[t, 1], factors[t, 2]
-            ui, m1, s1 = _move(optimizer, ui, m1, s1, slope * du, ei, c1, c2, beta1, beta2, epsilon)
-            if two:
-                vi, m2, s2 = _move(optimizer, vi, m2, s2, slope * dv, ei, c1, c2, beta1, beta2, epsilon)
+            f[t] = step_lane(block, 0, c, e if recurs else e * factors[t, 0], factors[t, 1],
+                             factors[t, 2], beta1, beta2, epsilon)
 
-    return record
+    return compile_kernel(with_functions(record, functions, f"{name}.{optimizer}{recurs}"))

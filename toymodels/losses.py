@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from validation.arguments import Misuse
+from validation.arguments import Misuse, refuse_subclass
 
 if TYPE_CHECKING:
     import sympy
+
+    from toymodels.own.loss import Loss as OwnLoss
 
 P1 = 1 / (1 + np.exp(-1.0))   # sigmoid(1), the probability of class 1
 P0 = 1 / (1 + np.exp(1.0))    # 1 - P1, computed without cancellation
@@ -112,10 +114,14 @@ Loss = MSE | CrossEntropy
 LOSSES: dict[str, Loss] = {"mse": MSE(), "cross_entropy": CrossEntropy()}
 
 
-def as_loss(loss: str | Loss) -> Loss:
-    """Return the loss of that name, or `loss` itself if it is one; otherwise raise `Misuse`."""
-    if isinstance(loss, MSE | CrossEntropy):
+def as_loss(loss: str | Loss | OwnLoss) -> Loss | OwnLoss:
+    """Return the loss of that name, or `loss` itself if it is one, or one of one's own; otherwise raise `Misuse`."""
+    from toymodels.own.loss import Loss as OwnLoss
+
+    if isinstance(loss, MSE | CrossEntropy | OwnLoss):
+        refuse_subclass("loss", loss, (MSE, CrossEntropy, OwnLoss), "write one's own as toymodels.Loss(expression, f, y)")
         return loss
     if isinstance(loss, str) and loss in LOSSES:
         return LOSSES[loss]
-    raise Misuse(f"loss must be one of {', '.join(map(repr, LOSSES))}, not {loss!r}")
+    raise Misuse(f"loss must be one of {', '.join(map(repr, LOSSES))}, not {loss!r}; write one's own as "
+                 "toymodels.Loss(expression, f, y)")

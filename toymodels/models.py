@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from validation.arguments import Misuse, whole
+from toymodels.own.model import Model as OwnModel
+from validation.arguments import Misuse, refuse_subclass, whole
 
 MOST_DEPTH = 1000       # a step takes L multiplications, and f loses the last log10(L) of its 16 digits
 
@@ -83,10 +84,41 @@ class TwoParameter:
 
 
 Model = OneParameter | TwoParameter
+WAY = "write one's own as toymodels.Model(output, start)"
 
 
-def as_model(model: Any) -> Model:
-    """Return `model` if it is one of the toys; otherwise raise `Misuse`."""
-    if not isinstance(model, OneParameter | TwoParameter):
-        raise Misuse(f"model must be OneParameter(depth) or TwoParameter(), not {model!r}")
+AnyModel = OneParameter | TwoParameter | OwnModel
+
+
+def as_model(model: Any) -> AnyModel:
+    """Return `model` if it is one of the toys or a model of one's own; otherwise raise `Misuse`."""
+    if not isinstance(model, AnyModel):
+        raise Misuse(f"model must be OneParameter(depth) or TwoParameter(), not {model!r}; {WAY}")
+    refuse_subclass("model", model, (OneParameter, TwoParameter, OwnModel), WAY)
     return model
+
+
+def as_formula(model: AnyModel) -> OwnModel:
+    """Return the model as one of one's own, which is trained in the same way by SGD.
+
+    The two parameters are scaled by sqrt(2), which doubles the gradient of the untied update.
+    """
+    if isinstance(model, OwnModel):
+        return model
+    import sympy
+
+    w, u1, u2, gamma = sympy.symbols("w u1 u2 gamma", positive=True)
+    if isinstance(model, OneParameter):
+        return OwnModel(model.output(w, gamma), {w: 1})
+    return OwnModel(u1 * u2 / gamma, {u1: sympy.sqrt(2), u2: 0})
+
+
+def read_model(description: dict[str, Any]) -> AnyModel:
+    """Return the model of a description; KeyError if it is of none, `Misuse` if its numbers are not those of one."""
+    kind = description["name"]
+    if kind == "own":
+        return OwnModel.of(description)
+    depth = description["depth"]
+    if kind == "two" and depth != 2:
+        raise Misuse(f"model must be of depth 2 where it is 'two', not of {depth!r}")
+    return TwoParameter() if kind == "two" else {"one": OneParameter}[kind](depth)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from toymodels.models import Model, OneParameter, TwoParameter
+from toymodels.models import AnyModel, Model, OneParameter, TwoParameter
+from toymodels.own.loss import Loss as OwnLoss
 from validation.arguments import Misuse, between, choose, whole
 from validation.cli_options import Whole
 from validation.estimates import MOST_STEPS
 
 if TYPE_CHECKING:
+    from toymodels.theory.own_edges import OwnEdge
     from toymodels.theory.table import Cell, Row
 
 LEGEND = ("f1 = 1 - d1 and f2 = 1 + d2 are the outputs below and above 1 at which the excess is rho; r(f) = -l'(f), r_0 = r(0), "
@@ -19,9 +21,9 @@ LEGEND = ("f1 = 1 - d1 and f2 = 1 + d2 are the outputs below and above 1 at whic
 
 def predict(
     *,
-    model: Literal["one", "two"] | None = None,
+    model: str | None = None,
     depth: Whole | None = None,
-    loss: Literal["mse", "cross_entropy", "both"] = "both",
+    loss: str = "both",
     optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd",
     steps: Whole = 1000,
     rho: float = 0.01,
@@ -33,11 +35,12 @@ def predict(
     Parameters
     ----------
     model
-        One parameter, at any depth, or two parameters; if not given, the paper's Table 1 and Appendix F.
+        one: one parameter, at any depth; two: two parameters; or one's own, a toymodels.Model in a Python file, as in
+        mine.py:attention. If not given, the paper's Table 1 and Appendix F.
     depth
         L, the depth of the one-parameter model, whose output is a power of its weight, w^L; 5 if not given.
     loss
-        One loss, or both.
+        mse, cross_entropy or both; or one's own, a toymodels.Loss in a Python file, as in mine.py:huber.
     optimizer
         The optimizer, with its default hyperparameters.
     steps
@@ -52,6 +55,8 @@ def predict(
     whole("steps", steps, most=MOST_STEPS)
     between("rho", rho, 0, 1)
     choose("format", format, ("table", "latex", "json"))
+    if ":" in loss or ":" in (model or ""):
+        return _predict_own(model or "one", depth, loss, optimizer, steps, rho, format, derive)
     choose("model", model, (None, "one", "two"))
     choose("loss", loss, ("mse", "cross_entropy", "both"))
     if model == "two" and depth is not None:
@@ -84,6 +89,54 @@ def predict(
         for title, found in tables.items():
             _print_table(title, found, steps, rho)
     return 0
+
+
+def _predict_own(model: str, depth: int | None, loss: str, optimizer: str, steps: int, rho: float, format: str, derive: bool) -> int:
+    """Print the predicted edges, or the derivation, of a model or a loss of one's own."""
+    import json
+
+    from rich.console import Console
+
+    from toymodels.cli import choose_losses, choose_model
+    from toymodels.optimizers import as_optimizer
+    from toymodels.theory.losses import as_formulas
+    from toymodels.theory.own_edges import explain_absence, predict_own
+
+    if format == "latex" and not derive:
+        raise Misuse("format must be one of 'table', 'json' for a model or a loss of one's own, whose edges are numbers, not 'latex'")
+    toy, console, found = choose_model(model, depth), Console(), []
+    for name in choose_losses(loss):
+        if derive:
+            _print_derivation(toy, name, optimizer, format)
+            continue
+        own_model, own_loss = as_formulas(toy, name)
+        chosen = as_optimizer(optimizer)
+        edges, absent = predict_own(own_model, own_loss, chosen), explain_absence(own_model, own_loss, chosen)
+        laws = [_list_law(edge, regime, steps, rho) for edge in edges.values() for regime in edge.regimes]
+        if format == "json":
+            found.append({"model": own_model.describe(), "loss": own_loss.describe(), "optimizer": optimizer, "laws": laws,
+                          "absent": absent})
+            continue
+        console.print(f"f = {own_model.output}, l = {own_loss.formula}, {optimizer} (T = {steps}, rho = {rho:g})", markup=False)
+        for law in laws:
+            console.print(f"  {law['edge']:<9} {law['regime']:<5} {law['text']}", markup=False, highlight=False)
+        for reason in absent:
+            console.print(f"  {reason}", markup=False, highlight=False)
+    if format == "json":
+        print(json.dumps({"steps": steps, "rho": rho, "models": found}, indent=1))
+    return 0
+
+
+def _list_law(edge: OwnEdge, regime: str, steps: int, rho: float) -> dict[str, Any]:
+    """Return the power law of an edge of a model of one's own, as JSON and as text."""
+    law, prefactor, window = edge.law(regime), edge.prefactor(regime, steps, rho), edge.window(regime, steps, rho)
+    error = "" if law.error == 0 else f" +- {law.error:.1g}"
+    exponent = str(law.exponent) if law.error == 0 else f"{law.exponent:.6g}"
+    where = "no window" if window is None else f"gamma from {window[0]:.2g} to {window[1]:.2g}"
+    ends = None if window is None else [x if 0 < x < float("inf") else None for x in window]
+    return {"edge": edge.name, "regime": regime, "exponent": exponent, "error": law.error, "logarithm": law.logarithm,
+            "prefactor": prefactor, "window": ends,
+            "text": f"{prefactor:.4g} gamma^({exponent}{error}){' |log gamma|' if law.logarithm else ''}, {where}"}
 
 
 def _print_table(title: str, found: list[Row], steps: int, rho: float) -> None:
@@ -131,7 +184,7 @@ def _format_cell(cell: Cell | None) -> str:
     return f"{law}\n  gamma > {low:.2g}" if high == float("inf") else f"{law}\n  {low:.2g} .. {high:.2g}"
 
 
-def _print_derivation(toy: Model, loss: str, optimizer: str, format: str) -> None:
+def _print_derivation(toy: AnyModel, loss: str | OwnLoss, optimizer: str, format: str) -> None:
     """Print the derivation of one model, numbered."""
     from toymodels.theory.derivation_steps import derive_steps
     from toymodels.theory.printing import as_text

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import cache
+from typing import Any
 
 from numba import njit
 
 from toymodels.arithmetic import compile_kernel
-from toymodels.kernels import MSE
+from toymodels.kernels import MSE, with_functions
 from toymodels.losses import CUMULANTS, P0, P1, CrossEntropy
 from validation.outcome import Outcome
 
@@ -30,7 +32,7 @@ _STUCK, _DIVERGED = int(Outcome.STUCK), int(Outcome.DIVERGED)
 
 
 @njit(forceinline=True)
-def _excess(loss, f):
+def evaluate_excess(loss, f, units):
     """Return ``(l(f) - l(1))/(l(0) - l(1))`` without cancellation or overflow (see losses.py)."""
     d = f - 1.0
     if loss == MSE:
@@ -46,70 +48,6 @@ def _excess(loss, f):
     return above / _AT_START
 
 
-@compile_kernel
-def summarise(loss, L, two, rho, kernel_bound, flow, prior, tail, at, T, high, low, f_at, w_at, died,
-              outcome, final, tail_excess, peak, steps, kernel_ratio, rose):
-    """Write the portrait's variables for the horizon T of a block of pixels.
-
-    Parameters
-    ----------
-    loss, L, two : as in `kernels.compile_trainer`.
-    rho : the excess at which a run counts as converged.
-    kernel_bound : a catapulted run has a kernel ratio below this (infinity: any).
-    flow : (n,), w* or, with two parameters, u1^2 + u2^2 at the minimum that gradient flow reaches.
-    prior, tail, at : indices, among the boundaries, of the last time before the tail (-1: time 0), of the tail's first time, and of T.
-        With the tail's first excess alone, a cycle of period two that enters the tail at its top and leaves it at its bottom would
-        count as a loss that did not rise.
-    T : the horizon.
-    high, low, f_at, w_at : (b, n, m), died (n, m): what the function of `kernels.compile_trainer` wrote.
-    outcome, final, tail_excess, peak, steps, kernel_ratio, rose : (n, m), written.
-    """
-    band = min(rho, 0.05)
-    for a in range(outcome.shape[0]):
-        for i in range(outcome.shape[1]):
-            if died[a, i] <= T:
-                outcome[a, i], steps[a, i] = _DIVERGED, died[a, i]
-                final[a, i], tail_excess[a, i], peak[a, i] = math.inf, math.inf, math.inf
-                kernel_ratio[a, i], rose[a, i] = math.nan, True
-                continue
-            steps[a, i] = T
-            f = f_at[at, a, i]
-            top = bottom = f
-            for b in range(tail + 1, at + 1):
-                top, bottom = max(top, high[b, a, i]), min(bottom, low[b, a, i])
-            first = f_at[tail, a, i]
-            most, least = top, bottom
-            for b in range(tail + 1):
-                most, least = max(most, high[b, a, i]), min(least, low[b, a, i])
-            e = _excess(loss, f)
-            e_top = e if top == f else _excess(loss, top)
-            e_bottom = e if bottom == f else (e_top if bottom == top else _excess(loss, bottom))
-            e_first = e_top if first == top else (e_bottom if first == bottom else _excess(loss, first))
-            e_most = e_top if most == top else _excess(loss, most)
-            e_least = e_bottom if least == bottom else _excess(loss, least)
-            worst = max(e_top, e_bottom)
-            highest = max(1.0, e_most, e_least)
-            e_prior = _excess(loss, f_at[prior, a, i]) if prior >= 0 else 1.0
-            went_up = not (e_prior >= e_first and e_first >= worst and e <= min(e_top, e_bottom))
-            w = w_at[at, a, i]
-            ratio = w / flow[a]
-            if not two:
-                square = ratio * ratio
-                ratio = 1.0
-                for _ in range(L - 1):
-                    ratio = ratio * square
-            # a bounded run whose loss overflows (L = 12, |w| = 1e20) is as large as a number can be, but has not diverged
-            final[a, i], tail_excess[a, i], peak[a, i] = min(e, _LARGEST), min(worst, _LARGEST), min(highest, _LARGEST)
-            kernel_ratio[a, i], rose[a, i] = ratio, went_up
-            if worst <= rho:
-                code = _CATAPULTED if highest > 1.0 and ratio < kernel_bound else _CONVERGED
-            elif highest <= 1.0 + band and e_most >= 1.0 - band:
-                code = _UNTRAINED if most <= 1.0 else AMBIGUOUS
-            else:
-                code = _classify_bounded_run(loss, two, L, w, top, e_top, e_bottom, went_up)
-            outcome[a, i] = code
-
-
 @njit(forceinline=True)
 def _classify_bounded_run(loss, two, L, w, top, e_top, e_bottom, went_up):
     """Return stuck, oscillating or partial, for a bounded run that has left its start and not converged."""
@@ -119,3 +57,79 @@ def _classify_bounded_run(loss, two, L, w, top, e_top, e_bottom, went_up):
     if not two and L >= 3 and abs(w) < 0.5 and top < 1.0 and most - least < 1e-3 * least:
         return _STUCK
     return _OSCILLATING if went_up else _PARTIAL
+
+
+@cache
+def compile_summary(name: str = "", functions: tuple[Any, ...] = ()) -> Any:
+    """Return the jitted function that writes the portrait's variables for the horizon T of a block of pixels.
+
+    Parameters
+    ----------
+    name : identifies the functions, for the cache of machine code.
+    functions : `evaluate_excess` of a loss of one's own, in place of that of the built-in ones.
+
+    Notes
+    -----
+    Arguments of the returned function:
+
+    loss, L, two : code of the loss, depth, and 1 for the two-parameter model; 0, 0, 1 for a model of one's own.
+    rho : the excess at which a run counts as converged.
+    kernel_bound : a catapulted run has a kernel ratio below this (infinity: any).
+    flow : (n,), w* or, with two parameters, u1^2 + u2^2 at the minimum that gradient flow reaches; of a model of one's own, K.
+    units : (n, 2), for a loss of one's own: the distance from the start to the minimum, and the excess loss at the start.
+    prior, tail, at : indices, among the boundaries, of the last time before the tail (-1: time 0), of the tail's first time, and of T.
+        With the tail's first excess alone, a cycle of period two that enters the tail at its top and leaves it at its bottom would
+        count as a loss that did not rise.
+    T : the horizon.
+    high, low, f_at, w_at : (b, n, m), died (n, m): what the function of `kernels.compile_trainer` wrote.
+    outcome, final, tail_excess, peak, steps, kernel_ratio, rose : (n, m), written.
+    """
+
+    def summarise(loss, L, two, rho, kernel_bound, flow, units, prior, tail, at, T, high, low, f_at, w_at, died,
+                  outcome, final, tail_excess, peak, steps, kernel_ratio, rose):
+        band = min(rho, 0.05)
+        for a in range(outcome.shape[0]):
+            for i in range(outcome.shape[1]):
+                if died[a, i] <= T:
+                    outcome[a, i], steps[a, i] = _DIVERGED, died[a, i]
+                    final[a, i], tail_excess[a, i], peak[a, i] = math.inf, math.inf, math.inf
+                    kernel_ratio[a, i], rose[a, i] = math.nan, True
+                    continue
+                steps[a, i] = T
+                f = f_at[at, a, i]
+                top = bottom = f
+                for b in range(tail + 1, at + 1):
+                    top, bottom = max(top, high[b, a, i]), min(bottom, low[b, a, i])
+                first = f_at[tail, a, i]
+                most, least = top, bottom
+                for b in range(tail + 1):
+                    most, least = max(most, high[b, a, i]), min(least, low[b, a, i])
+                e = evaluate_excess(loss, f, units[a])
+                e_top = e if top == f else evaluate_excess(loss, top, units[a])
+                e_bottom = e if bottom == f else (e_top if bottom == top else evaluate_excess(loss, bottom, units[a]))
+                e_first = e_top if first == top else (e_bottom if first == bottom else evaluate_excess(loss, first, units[a]))
+                e_most = e_top if most == top else evaluate_excess(loss, most, units[a])
+                e_least = e_bottom if least == bottom else evaluate_excess(loss, least, units[a])
+                worst = max(e_top, e_bottom)
+                highest = max(1.0, e_most, e_least)
+                e_prior = evaluate_excess(loss, f_at[prior, a, i], units[a]) if prior >= 0 else 1.0
+                went_up = not (e_prior >= e_first and e_first >= worst and e <= min(e_top, e_bottom))
+                w = w_at[at, a, i]
+                ratio = w / flow[a]
+                if not two:
+                    square = ratio * ratio
+                    ratio = 1.0
+                    for _ in range(L - 1):
+                        ratio = ratio * square
+                # a bounded run whose loss overflows (L = 12, |w| = 1e20) is as large as a number can be, but has not diverged
+                final[a, i], tail_excess[a, i], peak[a, i] = min(e, _LARGEST), min(worst, _LARGEST), min(highest, _LARGEST)
+                kernel_ratio[a, i], rose[a, i] = ratio, went_up
+                if worst <= rho:
+                    code = _CATAPULTED if highest > 1.0 and ratio < kernel_bound else _CONVERGED
+                elif highest <= 1.0 + band and e_most >= 1.0 - band:
+                    code = _UNTRAINED if most <= 1.0 else AMBIGUOUS
+                else:
+                    code = _classify_bounded_run(loss, two, L, w, top, e_top, e_bottom, went_up)
+                outcome[a, i] = code
+
+    return compile_kernel(with_functions(summarise, functions, name))

@@ -6,18 +6,24 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from toymodels import losses, models, optimizers, schedules
+from toymodels.own.loss import Loss as OwnLoss
+from toymodels.own.model import Model as OwnModel
 from validation.arguments import Misuse, axis, between, positive, refuse_subclass, whole
 from validation.estimates import MOST_STEPS, check_memory
 from validation.experiment import Experiment
 from validation.plane import Plane
 from validation.portrait import empty
 from validation.printable import shorten
+
+if TYPE_CHECKING:
+    from toymodels.built_in import BuiltInToy
+    from toymodels.own_kernels import OwnToy
 
 WORK = 5e7       # pixel-steps a task: about 0.1 s, so that an interrupt takes effect soon; one at depth L counts as L/5 from L = 5 on
 RATE = 5e8       # pixel-steps a second on one core, about
@@ -32,8 +38,8 @@ class ToyExperiment(Experiment):
 
     Attributes
     ----------
-    model : `OneParameter(depth)` or `TwoParameter()`.
-    loss : "mse" or "cross_entropy".
+    model : `OneParameter(depth)`, `TwoParameter()` or one's own, `Model(output, start)`.
+    loss : "mse", "cross_entropy" or one's own, `Loss(expression, f, y)`.
     optimizer : "sgd", "signsgd", "momentum", "adam", or one of `toymodels.optimizers` with its hyperparameters.
     steps : T >= 1, or an increasing sequence of them; the portrait then has a dimension ``horizon``.
     schedule : "constant", "warmup_cosine", or one of `toymodels.schedules`; stretched over the last horizon.
@@ -45,7 +51,7 @@ class ToyExperiment(Experiment):
         would train as its parent.
     """
 
-    model: models.Model
+    model: models.AnyModel
     loss: Any = "mse"
     optimizer: Any = "sgd"
     steps: int | Sequence[int] = 1000
@@ -57,8 +63,6 @@ class ToyExperiment(Experiment):
 
     def __post_init__(self) -> None:
         models.as_model(self.model)
-        refuse_subclass("model", self.model, (models.OneParameter, models.TwoParameter))
-        refuse_subclass("loss", self.loss, tuple(map(type, losses.LOSSES.values())))
         refuse_subclass("optimizer", self.optimizer, tuple(optimizers.OPTIMIZERS.values()))
         object.__setattr__(self, "loss", losses.as_loss(self.loss))
         object.__setattr__(self, "optimizer", optimizers.as_optimizer(self.optimizer))
@@ -88,7 +92,8 @@ class ToyExperiment(Experiment):
     @property
     def _work(self) -> float:
         """The pixel-steps of one run, at the depths up to 5; deeper ones count as more, since a step takes L multiplications."""
-        return self.horizons[-1] * max(1.0, self.model.depth / 5)
+        length = len(self.model.parameters) if isinstance(self.model, OwnModel) else self.model.depth / 5
+        return self.horizons[-1] * max(1.0, length)
 
     @property
     def scan_per_decade(self) -> int:      # type: ignore[override]
@@ -105,7 +110,7 @@ class ToyExperiment(Experiment):
         return {
             "witness": "toy",
             "model": self.model.describe(),
-            "loss": self.loss.name,
+            "loss": self.loss.describe() if isinstance(self.loss, OwnLoss) else self.loss.name,
             "optimizer": optimizers.describe(self.optimizer),
             "schedule": schedules.describe(self.schedule),
             "steps": list(self.steps) if isinstance(self.steps, tuple) else self.steps,
@@ -123,13 +128,11 @@ class ToyExperiment(Experiment):
         try:
             if description["witness"] != "toy":
                 raise KeyError("witness")
-            kind, depth = description["model"]["name"], description["model"]["depth"]
-            if kind == "two" and depth != 2:
-                raise Misuse(f"model must be of depth 2 where it is 'two', not of {depth!r}")
-            model: models.Model = models.TwoParameter() if kind == "two" else {"one": models.OneParameter}[kind](depth)
+            loss = description["loss"]
             optimizer, schedule = dict(description["optimizer"]), dict(description["schedule"])
             steps = description["steps"]
-            return cls(model, description["loss"], optimizers.OPTIMIZERS[optimizer.pop("name")](**optimizer),
+            return cls(models.read_model(description["model"]), OwnLoss.of(loss) if isinstance(loss, dict) else loss,
+                       optimizers.OPTIMIZERS[optimizer.pop("name")](**optimizer),
                        tuple(steps) if isinstance(steps, list) else steps,
                        schedules.SCHEDULES[schedule.pop("name")](**schedule), description["rho"])
         except Misuse:
@@ -182,7 +185,7 @@ class ToyExperiment(Experiment):
             "dtype": "float64",
             "device": "cpu",
         }
-        if self.loss.name == "cross_entropy":
+        if not _catapults_by_loss_alone(self):
             rules["catapult_kernel_ratio"] = CATAPULT_KERNEL
         return rules
 
@@ -193,14 +196,12 @@ class _Trainer:
     def __init__(self, experiment: ToyExperiment) -> None:
         from toymodels import kernels  # numba only where it is used
 
-        model, optimizer = experiment.model, experiment.optimizer
+        optimizer = experiment.optimizer
         self.experiment = experiment
-        self.two = int(isinstance(model, models.TwoParameter))
-        self.loss = kernels.LOSS_CODE[experiment.loss.name]
         self.optimizer = kernels.OPTIMIZER_CODE[optimizer.name]
+        toy = self.toy = _compile_toy(experiment, self.optimizer)
         recurs = int(optimizer.name != "adam" and experiment.schedule.name == "constant")
-        self.key = (model.depth, self.loss, self.optimizer, self.two, recurs)
-        self.rate = kernels.scale_rate
+        self.key = (toy.name, toy.functions, self.optimizer, toy.parameters, toy.start, recurs)
         self.train = kernels.compile_trainer(*self.key)
         experiment.check()
         self.factors, self.numbers = _build_factors(experiment)
@@ -213,37 +214,60 @@ class _Trainer:
         """Train a block of the plane and write its part of the portrait's arrays, each (horizon, gamma, eta)."""
         from toymodels import run_outcomes
 
-        experiment, model = self.experiment, self.experiment.model
+        experiment, toy = self.experiment, self.toy
         gamma, eta = plane.part(rows, columns)
         eta = np.broadcast_to(eta, (len(gamma), eta.shape[-1]))
-        rates = np.ascontiguousarray(self.rate(bool(self.two), self.optimizer, gamma[:, None], eta))
+        rates = np.ascontiguousarray(toy.scale_rate(self.optimizer, gamma[:, None], eta))
         size = (len(self.boundaries), *rates.shape)
         high, low, f_at, w_at = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
         died = np.empty(rates.shape, np.int64)
-        self.train(gamma, rates, self.boundaries, self.factors, self.numbers, high, low, f_at, w_at, died)
-        flow = np.hypot(1.0, gamma) if self.two else np.exp(np.log1p(gamma) / model.depth)
-        bound = CATAPULT_KERNEL if experiment.loss.name == "cross_entropy" else np.inf
+        self.train(*toy.list_constants(gamma), rates, self.boundaries, self.factors, self.numbers, high, low, f_at, w_at, died)
+        summarise = run_outcomes.compile_summary(*toy.excess_functions)
+        flow, units = toy.flow_end(plane.gamma)[rows], toy.units(gamma)
+        bound = np.inf if _catapults_by_loss_alone(experiment) else CATAPULT_KERNEL
         for h, T in enumerate(experiment.horizons):
             tail, at = np.searchsorted(self.boundaries, (self.tails[h], T))
             prior = np.searchsorted(self.boundaries, self.tails[h] - 1) if self.tails[h] > 1 else -1
             block = {name: array[h, rows, columns] for name, array in written.items()}
-            run_outcomes.summarise(self.loss, model.depth, self.two, experiment.rho, bound, flow, prior, tail, at, T,
-                              high, low, f_at, w_at, died,
-                              block["outcome"], block["final_excess"], block["tail_excess"], block["peak_excess"],
-                              block["steps"], block["kernel_ratio"], block["rose"])
+            summarise(*toy.summary, experiment.rho, bound, flow, units, prior, tail, at, T,
+                      high, low, f_at, w_at, died,
+                      block["outcome"], block["final_excess"], block["tail_excess"], block["peak_excess"],
+                      block["steps"], block["kernel_ratio"], block["rose"])
             for a, i in np.argwhere(block["outcome"] == run_outcomes.AMBIGUOUS):
                 block["outcome"][a, i] = self._replay(gamma[a], rates[a, i], T, bool(block["rose"][a, i]))
 
+    def record(self, gamma: float, rate: float, T: int) -> tuple[np.ndarray, np.ndarray]:
+        """Train one pixel for T steps and return its states (T + 1, parameters) and f (T + 1,)."""
+        from toymodels import kernels
+
+        states, f = np.empty((T + 1, self.toy.parameters)), np.empty(T + 1)
+        [constants] = self.toy.list_constants(np.array([gamma]))[0]
+        kernels.compile_recorder(*self.key)(constants, rate, self.factors[:T], self.numbers, states, f)
+        return states, f
+
     def _replay(self, gamma: float, rate: float, T: int, rose: bool) -> int:
         """Train one pixel again and return its outcome: untrained if its excess never came near 0, else oscillating or partial."""
-        from toymodels import kernels
         from validation.outcome import Outcome
 
-        u, v, f = np.empty(T + 1), np.empty(T + 1), np.empty(T + 1)
-        kernels.compile_recorder(*self.key)(gamma, rate, self.factors[:T], self.numbers, u, v, f)
-        if self.experiment.loss.excess(f).min() >= 1 - min(self.experiment.rho, 0.05):
+        if self.toy.excess(gamma, self.record(gamma, rate, T)[1]).min() >= 1 - min(self.experiment.rho, 0.05):
             return int(Outcome.UNTRAINED)
         return int(Outcome.OSCILLATING if rose else Outcome.PARTIAL)
+
+
+def _compile_toy(experiment: ToyExperiment, optimizer: int) -> BuiltInToy | OwnToy:
+    """Return what the compiled loops need of the experiment's model and loss."""
+    if isinstance(experiment.model, OwnModel) or isinstance(experiment.loss, OwnLoss):
+        from toymodels.own_kernels import OwnToy
+
+        return OwnToy(experiment.model, experiment.loss, optimizer)
+    from toymodels.built_in import BuiltInToy
+
+    return BuiltInToy(experiment.model, experiment.loss, optimizer)
+
+
+def _catapults_by_loss_alone(experiment: ToyExperiment) -> bool:
+    """Return whether a loss above the first is a catapult; with other losses than MSE a transient overshoot has one, too."""
+    return bool(experiment.loss.name == "mse")
 
 
 def tail_start(steps: int) -> int:
@@ -284,8 +308,8 @@ def _count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def trajectory(model: models.Model, loss: str | losses.Loss = "mse", optimizer: str | optimizers.Optimizer = "sgd", gamma: float = 1.0,
-               eta: float = 0.1, steps: int = 1000, schedule: str | schedules.Schedule = "constant") -> xr.Dataset:
+def trajectory(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", optimizer: str | optimizers.Optimizer = "sgd",
+               gamma: float = 1.0, eta: float = 0.1, steps: int = 1000, schedule: str | schedules.Schedule = "constant") -> xr.Dataset:
     """Return one run of a toy model, step by step, in the same arithmetic as a sweep.
 
     Parameters
@@ -308,29 +332,9 @@ def trajectory(model: models.Model, loss: str | losses.Loss = "mse", optimizer: 
     experiment = ToyExperiment(model, loss, optimizer, whole("steps", steps, most=MOST_STEPS), schedule)
     check_memory("steps", steps, RECORD * steps)
     g, rate = (float(positive(name, x)) if np.ndim(x) == 0 else _refuse(name, x) for name, x in (("gamma", gamma), ("eta", eta)))
-    from toymodels import kernels
-
     train = _Trainer(experiment)
-    u, v, f = np.empty(steps + 1), np.empty(steps + 1), np.empty(steps + 1)
-    scaled = float(kernels.scale_rate(bool(train.two), train.optimizer, np.float64(g), np.float64(rate)))
-    kernels.compile_recorder(*train.key)(g, scaled, train.factors, train.numbers, u, v, f)
-    chosen, L = losses.as_loss(loss), model.depth
-    with np.errstate(all="ignore"):
-        first, second = chosen.slope(f), chosen.curvature(f)
-        if train.two:
-            state = {"u1": u, "u2": v}
-            kernel = 2 * (u**2 + v**2) / g**2
-            # eigenvalues of half the Hessian of l(f(u1, u2)): [[h u2^2, h u1 u2 + r], [h u1 u2 + r, h u1^2]]
-            h, r = 2 * second / g**2, first / g
-            sharpness = h * (u**2 + v**2) / 2 + np.hypot(h * (u**2 - v**2) / 2, h * u * v + r)
-        else:
-            w = 1.0 + g * u
-            state = {"w": w, "u": u}
-            kernel = (L * w ** (L - 1) / g) ** 2
-            sharpness = second * kernel
-            if L > 1:
-                sharpness = sharpness + first * L * (L - 1) * w ** (L - 2) / g
-        data = {"f": f, "loss": chosen.value(f), "excess": chosen.excess(f), "sharpness": sharpness, "kernel": kernel} | state
+    scaled = float(train.toy.scale_rate(train.optimizer, np.float64(g), np.float64(rate)))
+    data = train.toy.observe(g, *train.record(g, scaled, steps))
     names = {"f": "centred, rescaled output", "loss": "loss", "excess": "excess loss", "kernel": "kernel K",
              "sharpness": "largest eigenvalue of the update's Hessian", "w": "weight", "u": "(w - 1)/gamma"}
     return xr.Dataset(

@@ -13,37 +13,45 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toymodels.losses import MSE, CrossEntropy
-from toymodels.models import Model, OneParameter, TwoParameter, as_model
+from toymodels.models import AnyModel, Model, OneParameter, OwnModel, TwoParameter, as_model
 from toymodels.optimizers import SGD, Adam, HeavyBall, Optimizer, SignSGD, as_optimizer, describe
+from toymodels.own.loss import Loss as OwnLoss
 from toymodels.theory import adam, catapult_edges, curves, heavy_ball
 from toymodels.theory.asymptotics import Branch, explicit_branch, solve_crossing
 from toymodels.theory.edge import Closing, Curve, Edge
 from toymodels.theory.linear_problem import LAZY_END
-from toymodels.theory.losses import TheoryLoss, as_theory_loss, solve_target_outputs
+from toymodels.theory.losses import TheoryLoss, as_formulas, as_theory_loss, solve_target_outputs
+from toymodels.theory.own_edges import OwnEdge, predict_own
 from toymodels.theory.symbols import letters
 
 if TYPE_CHECKING:
     import sympy
 
 
-def predict(model: Model, loss: str | TheoryLoss = "mse", optimizer: str | Optimizer = "sgd") -> dict[str, Edge]:
+def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse",
+            optimizer: str | Optimizer = "sgd") -> dict[str, Edge] | dict[str, OwnEdge]:
     """Return the edges that the theory predicts, by their names.
 
     Parameters
     ----------
-    model : OneParameter(depth) or TwoParameter().
-    loss : "mse", "cross_entropy", or anything hashable with a ``name`` and an ``expression(f)`` whose minimum is at f = 1.
+    model : OneParameter(depth), TwoParameter() or one's own, Model(output, start).
+    loss : "mse", "cross_entropy", one's own, Loss(expression, f, y), or anything hashable with a ``name`` and an ``expression(f)`` whose
+        minimum is at f = 1.
     optimizer : "sgd", "signsgd", "momentum", "adam", or the package's own dataclass with its numbers.
 
     Returns
     -------
-    A dict from "eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div" (those that exist, in this order) to `Edge`.
+    A dict from "eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div" (those that exist, in this order) to `Edge`; with a model
+    or a loss of one's own to `OwnEdge`, which has numbers in place of formulas.
 
     Raises
     ------
     Misuse : an unknown model, loss or optimizer.
     """
-    model, loss, optimizer = as_model(model), as_theory_loss(loss), as_optimizer(optimizer)
+    model, optimizer = as_model(model), as_optimizer(optimizer)
+    if isinstance(model, OwnModel) or isinstance(loss, OwnLoss):
+        return predict_own(*as_formulas(model, loss), optimizer)
+    loss = as_theory_loss(loss)
     if isinstance(optimizer, SignSGD):
         edges = _signsgd(model, loss)
     elif isinstance(optimizer, SGD):
@@ -73,7 +81,7 @@ def solve_closing_point(model: Model, loss: str | TheoryLoss, numbers: bool = Tr
     """
     import sympy
 
-    edges = predict(model, loss)
+    edges: dict[str, Edge] = predict(model, loss)      # type: ignore[assignment]
     if not all(name in edges and "rich" in edges[name].regimes for name in ("eta_min", "eta_max")):
         return sympy.oo
     values = edges["eta_min"].curve.values | edges["eta_max"].curve.values if numbers else {}

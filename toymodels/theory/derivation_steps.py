@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from toymodels.losses import MSE, CrossEntropy
-from toymodels.models import Model, OneParameter, TwoParameter, as_model
+from toymodels.models import AnyModel, Model, OneParameter, OwnModel, TwoParameter, as_model
 from toymodels.optimizers import SGD, HeavyBall, Optimizer, SignSGD, as_optimizer
+from toymodels.own.loss import Loss as OwnLoss
 from toymodels.theory.catalogue import predict, solve_closing_point
-from toymodels.theory.losses import TheoryLoss, as_theory_loss, derive_curvature_at_minimum, derive_slope, residual_at_start
+from toymodels.theory.losses import TheoryLoss, as_formulas, as_theory_loss, derive_curvature_at_minimum, derive_slope, residual_at_start
 from toymodels.theory.printing import as_latex
 from toymodels.theory.symbols import letters
 
@@ -56,7 +57,7 @@ def format_steps(model: str, loss: str, optimizer: str) -> str:
     return "\n\n".join(step.latex() for step in derive_steps(chosen, loss, optimizer))
 
 
-def derive_steps(model: Model, loss: str | TheoryLoss = "mse", optimizer: str | Optimizer = "sgd") -> list[Step]:
+def derive_steps(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse", optimizer: str | Optimizer = "sgd") -> list[Step]:
     """Return the steps from the definitions to the exponents of the edges.
 
     Parameters
@@ -67,7 +68,10 @@ def derive_steps(model: Model, loss: str | TheoryLoss = "mse", optimizer: str | 
     ------
     Misuse : an unknown model, loss or optimizer.
     """
-    model, loss, optimizer = as_model(model), as_theory_loss(loss), as_optimizer(optimizer)
+    model, optimizer = as_model(model), as_optimizer(optimizer)
+    if isinstance(model, OwnModel) or isinstance(loss, OwnLoss):
+        return _own(*as_formulas(model, loss), optimizer)
+    loss = as_theory_loss(loss)
     steps = _landscape_one(model, loss) if isinstance(model, OneParameter) else _landscape_two(loss)
     if isinstance(optimizer, SignSGD):
         steps += _signsgd(model)
@@ -267,6 +271,39 @@ def _adam(model: Model) -> list[Step]:
              _equation("kappa", initial_slope(model) * s.eta / s.gamma)),
         Step(r"The other edges depend on the transient of the second moment, $1/(1 - \beta_2)$ steps long: none is predicted."),
     ]
+
+
+def _own(model: OwnModel, loss: OwnLoss, optimizer: Optimizer) -> list[Step]:
+    """Return the steps of a model of one's own: time of gradient flow, stability, exponents."""
+    import sympy
+
+    from toymodels.own.differences import differentiate
+    from toymodels.own.expressions import make_symbol
+    from toymodels.theory.own_edges import explain_absence, predict_own
+
+    s, f = letters(), loss.f
+    start = dict(model.start)
+    kernel = sympy.Add(*(sympy.diff(model.output, x) ** 2 for x in start))
+    begin = ", ".join(f"${sympy.latex(x)} = {sympy.latex(v)}$" for x, v in start.items())
+    factor = "2" if optimizer.name != "momentum" else r"2 (1 + \beta)"
+    steps = [
+        Step(f"The model starts at {begin}. An update is $\\theta_k \\to \\theta_k - \\eta \\ell'(f) \\partial f/\\partial \\theta_k$.",
+             _equation("f", model.output)),
+        Step(f"The loss, at $y = {model.target:g}$.", _equation("l", loss.formula)),
+        Step("Its slope, which moves the parameters.", _equation("l'(f)", differentiate(loss.formula, f))),
+        Step("The kernel is the square of the gradient; at the start it is", _equation("K", sympy.simplify(kernel.xreplace(start)))),
+        Step(r"Gradient flow moves along the gradient, $d\theta/df = \nabla f/K$, whatever the loss. The time to the output $f_1$ at which "
+             r"the excess loss has fallen to $\rho$, times $\eta$, is an integral over this path, and $\eta_\mathrm{min} = S/T$.",
+             _equation("S", sympy.Integral(-1 / (sympy.Function("K")(f) * sympy.Function("l'")(f)), (f, make_symbol("f_0"), s.f1)))),
+        Step(rf"The minimum that it reaches is stable up to ${factor}/(\ell''(f_*) K_*)$, with $K_*$ the kernel there."),
+    ]
+    for name, edge in predict_own(model, loss, optimizer).items():
+        for regime in edge.regimes:
+            limit = r"\gamma \to 0" if regime == "lazy" else r"\gamma \to \infty"
+            kind = "by sympy" if edge.law(regime).error == 0 else "measured on the curve"
+            steps.append(Step(rf"$\eta_\mathrm{{{name.partition('_')[2]}}}$ for ${limit}$: the local exponent tends to {edge.law(regime)} "
+                              f"({kind}); the prefactor at $T = 1000$, $\\rho = 0.01$ is {edge.prefactor(regime):.6g}."))
+    return steps + [Step(reason) for reason in explain_absence(model, loss, optimizer)]
 
 
 def _edges(model: Model, loss: Any, optimizer: Optimizer) -> list[Step]:

@@ -14,20 +14,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from toymodels.losses import MSE
-from toymodels.models import Model, OneParameter, as_model
-from toymodels.theory.losses import TheoryLoss, as_theory_loss, numeric_residual, solve_excess_root
+from toymodels.models import AnyModel, Model, OneParameter, OwnModel, as_model
+from toymodels.own.flow import gradient_flow
+from toymodels.own.functions import generate
+from toymodels.own.loss import Loss as OwnLoss
+from toymodels.theory.losses import TheoryLoss, as_formulas, as_theory_loss, numeric_residual, solve_excess_root
 from validation.arguments import between, positive
 
 
-def gradient_flow_time(model: Model, loss: str | TheoryLoss, gamma: ArrayLike, rho: float = 0.01) -> np.ndarray:
+def gradient_flow_time(model: AnyModel, loss: str | TheoryLoss | OwnLoss, gamma: ArrayLike, rho: float = 0.01) -> np.ndarray:
     """Return S = eta T, the learning rate times the steps that gradient flow needs to bring the excess loss down to rho.
 
     The relative error is below 1e-12 for gamma from 1e-20 to 1e20.
 
     Parameters
     ----------
-    model : OneParameter(depth) or TwoParameter().
-    loss : "mse", "cross_entropy", or anything with a ``name`` and an ``expression``.
+    model : OneParameter(depth), TwoParameter() or one's own, Model(output, start).
+    loss : "mse", "cross_entropy", one's own, Loss(expression, f, y), or anything with a ``name`` and an ``expression``.
     gamma : richness, any shape, > 0.
     rho : the fraction of the initial excess loss at the end, in (0, 1).
 
@@ -39,8 +42,10 @@ def gradient_flow_time(model: Model, loss: str | TheoryLoss, gamma: ArrayLike, r
     ------
     Misuse : for an unknown model or loss, gamma not above zero, rho outside (0, 1).
     """
-    as_model(model)
-    chosen, values, rho = as_theory_loss(loss), positive("gamma", gamma), between("rho", rho, 0, 1)
+    model, values, rho = as_model(model), positive("gamma", gamma), between("rho", rho, 0, 1)
+    if isinstance(model, OwnModel) or isinstance(loss, OwnLoss):
+        return gradient_flow(generate(*as_formulas(model, loss)), values, rho)[0]
+    chosen = as_theory_loss(loss)
     if isinstance(chosen, MSE):
         return _closed_one(model.depth, values, rho) if isinstance(model, OneParameter) else _closed_two(values, rho)
     return integrate_time(model, chosen, values, rho)

@@ -64,6 +64,14 @@ def as_theory_loss(loss: str | TheoryLoss) -> Any:
     return as_loss(loss)  # type: ignore[arg-type]
 
 
+def as_formulas(model: Any, loss: Any) -> tuple[Any, Any]:
+    """Return a model and a loss, at least one of which is one's own, as one's own."""
+    from toymodels import models
+    from toymodels.own import loss as own
+
+    return models.as_formula(models.as_model(model)), own.as_formula(as_loss(loss))
+
+
 @cache
 def derive_curvature_at_minimum(loss: Any) -> Any:
     """Return ``h_l = l''(f = 1)`` as sympy: 1 for MSE, ``p0 p1`` for cross-entropy.

@@ -62,7 +62,7 @@ def list_rows(model: Model, loss: str | TheoryLoss, optimizer: str | Optimizer, 
     """
     name, hyperparameters = as_theory_loss(loss).name, describe(as_optimizer(optimizer))
     return [Row(model, name, hyperparameters, edge, {r: _cell(edge, r, steps, rho) for r in REGIMES})
-            for edge in predict(model, loss, optimizer).values()]
+            for edge in predict(model, loss, optimizer).values() if isinstance(edge, Edge)]
 
 
 def _cell(edge: Edge, regime: str, steps: int, rho: float) -> Cell | None:
