@@ -55,9 +55,9 @@ Example: lazyrich toy --depth 3 --loss mse --gamma 1e-3 1e3 --out three""")
 app.command("deepnets.cli:deep", name="deep", help="""\
 Train a network over the plane, find its edges, fit, judge against the predicted exponents, draw.
 
-The same as `toy`, for networks. By default an MLP of L = 3 and width 32 on scikit-learn's digits: about a minute on two cores. The edges \
-are read from a coarse portrait, then traced where power laws can be fitted. Needs the extra: pip install 'lazyrich[deep]'. Where only \
-torch, numpy, scipy and xarray are installed, `python -m deepnets` is the same command.
+The same as `toy`, for networks. By default an MLP of L = 3 and width 32 on scikit-learn's digits: about 20 seconds on two free cores. \
+The edges are read from a coarse portrait, then traced where power laws can be fitted. Needs the extra: pip install 'lazyrich[deep]'. \
+Where only torch, numpy, scipy and xarray are installed, `python -m deepnets` is the same command.
 
 Example: lazyrich deep --network cnn --loss cross_entropy --steps 1000 --seeds 3 --out cnn""")
 app.command("deepnets.diffusion.cli:make_mnist1m", name="make-mnist1m", help="""\
