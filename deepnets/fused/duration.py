@@ -21,12 +21,12 @@ def estimate_seconds(experiment: DeepExperiment, runs: int) -> float | None:
 
     Runs that diverge end early: a plane takes less.
     """
-    from deepnets.fused.layout import Layout
-
     module = experiment.theta_0(experiment.seeds[0])
     recipe = experiment.recipe(module)
     if choose_engine(module, recipe.choose_stack(module), recipe) != "fused":
         return None
+    from deepnets.fused.layout import Layout  # needs numba, which the kernels have
+
     layout, B, cores = Layout(module), recipe.batch_size, torch.get_num_threads()      # type: ignore[arg-type]
     frozen = sum(2 * B * k * out for _, k, out, *_ in layout.shape[:-1].tolist())
     # values by two products, slopes and the gradient by one each; the first layer has one and one
