@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from toymodels import arithmetic, kernels, losses, models
-from toymodels.own.flow import gradient_flow
+from toymodels.own.flow import kernel_at_minimum
 from toymodels.own.functions import Generated, execute, generate
 from toymodels.own.loss import Loss, as_formula
 from validation.arguments import Misuse
@@ -124,7 +124,7 @@ class OwnToy:
 
     def flow_end(self, gamma: np.ndarray) -> np.ndarray:
         """Return the kernel at the minimum that gradient flow reaches (n,)."""
-        return gradient_flow(self.generated, gamma)[1]
+        return kernel_at_minimum(self.generated, gamma)
 
     def units(self, gamma: np.ndarray) -> np.ndarray:
         """Return the distance from the start to the minimum, and the excess loss at the start (n, 2)."""

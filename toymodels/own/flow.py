@@ -6,6 +6,7 @@ time is ``S = eta T = Int dz (f* - f_0)/(-l'(f) K)``, K = |grad f|**2.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from scipy.integrate import DOP853, solve_ivp
 from toymodels.own.functions import Generated
 
 RTOL = 1e-12
+MOST_CALLS = 10_000    # of the implicit method, for one gamma
 MOST_STEPS = 600     # of the explicit method; a path that needs more is stiff
 
 
@@ -72,6 +74,14 @@ def gradient_flow(generated: Generated, gamma: np.ndarray, rho: float = 0.0) -> 
     return time, kernel, first
 
 
+def kernel_at_minimum(generated: Generated, gamma: np.ndarray) -> np.ndarray:
+    """Return the kernel at the minimum that gradient flow reaches (n,); each gamma is integrated once in a process."""
+    missing = np.array(sorted({float(g) for g in gamma} - generated.kernels.keys()))
+    if missing.size:
+        generated.kernels.update(zip(missing.tolist(), gradient_flow(generated, missing)[1].tolist(), strict=True))
+    return np.array([generated.kernels[float(g)] for g in gamma])
+
+
 def _run(generated: Generated, constants: np.ndarray, distance: np.ndarray, state: np.ndarray, begin: np.ndarray, end: np.ndarray,
          with_time: bool) -> np.ndarray:
     """Return the state (parameters + 1, n) at z = end, by the eighth-order method of Dormand and Prince with a step for each gamma."""
@@ -111,12 +121,19 @@ def _run(generated: Generated, constants: np.ndarray, distance: np.ndarray, stat
 def _run_stiff(generated: Generated, constants: np.ndarray, distance: np.ndarray, state: np.ndarray, z: float, end: float,
                with_time: bool) -> np.ndarray:
     """Return one gamma's state (parameters + 1,) at the end, by an implicit method; NaN where it fails."""
+    calls = itertools.count()
+
     def rates(z: float, y: np.ndarray) -> np.ndarray:
+        if next(calls) > MOST_CALLS:
+            raise ArithmeticError("gradient flow is too stiff")
         return _rates(generated, constants, distance, with_time, y[:, None], np.array([z]))[:, 0]
 
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = solve_ivp(rates, (z, end), state, "LSODA", rtol=1e-11, atol=1e-14 * np.abs(state).max())
+        try:
+            found = solve_ivp(rates, (z, end), state, "LSODA", rtol=1e-11, atol=1e-14 * np.abs(state).max())
+        except ArithmeticError:
+            return np.full_like(state, np.nan)
     return np.asarray(found.y[:, -1]) if found.success else np.full_like(state, np.nan)
 
 

@@ -29,6 +29,7 @@ class Generated:
     source : of ``evaluate_output(constants, x0, x1, ...)``, which returns f less its start and the gradient at the differences x of the
         parameters from their start, and of ``evaluate_slope(d)`` and ``evaluate_loss(d)``, l' and l less its least value at the distance d
         from the minimum.
+    kernels : gamma -> the kernel at the minimum that gradient flow reaches, as far as it has been computed.
     constants : the expressions in gamma of the row of constants; two follow them, the distance from start to minimum and its inverse.
     """
 
@@ -37,6 +38,7 @@ class Generated:
     minimum: Minimum
     source: str
     constants: tuple[Any, ...]
+    kernels: dict[float, float] = field(default_factory=dict)
     _rows: dict[float, tuple[float, ...]] = field(default_factory=dict)
 
     @cached_property
