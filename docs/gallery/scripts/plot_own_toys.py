@@ -7,8 +7,8 @@ A model is an output in sympy, with the start of its parameters; a loss is a for
 are four models with squared error, and two losses with a model of the paper.
 
 Ours: **the rich exponent of the edge counts how the kernel grows along the path of gradient flow.** Three different factors have that of
-:math:`w^3`, 2/3; a bias makes two layers neither lazier nor richer, 1; attention and weight normalization saturate, so that their rich edge
-is as steep as the lazy one, 2.
+:math:`w^3`, 2/3; a bias leaves two layers theirs, 1. In attention and weight normalization one factor saturates, and the rich edge is as
+steep as the lazy one, 2.
 """
 
 import numpy as np
