@@ -153,3 +153,15 @@ def test_stored_text_is_data_and_gives_the_model_back():
 def test_bad_models_and_losses_are_refused_in_one_sentence(make, message):
     with pytest.raises(Misuse, match=message):
         make()
+
+
+def test_the_command_line_takes_a_file_and_a_name(tmp_path, capsys):
+    import lazyrich
+
+    path = tmp_path / "mine.py"
+    path.write_text("import sympy, toymodels\nw, gamma = sympy.symbols('w gamma')\ncube = toymodels.Model((w**3 - 1)/gamma, {w: 1})\n")
+    assert lazyrich.run(["predict", "--model", f"{path}:cube", "--loss", "mse", "--derive"]) == 0
+    assert "the local exponent tends to 2/3 (by sympy)" in capsys.readouterr().out
+    for text, message in ((f"{path}:square", "is not there"), (f"{tmp_path}/none.py:cube", "there is no file"), ("three", "must be one of")):
+        assert lazyrich.run(["predict", "--model", text]) == 2
+        assert message in capsys.readouterr().err
