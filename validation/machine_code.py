@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, wraps
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from validation.storage.atomic import lock
+from validation.storage.cache import hash_sources
 from validation.user_warnings import warn_user
 
 DAMAGED = (pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, AttributeError, ImportError)      # of a cache's entry
@@ -49,7 +51,20 @@ def _compile(compile_with: Callable[..., Any]) -> Any:
         _warn_of_no_cache()
         return compile_with(cache=False)
     _guard(compiled._cache._cache_file)
+    _stamp(compiled)
     return compiled
+
+
+def _stamp(compiled: Any) -> None:
+    """Let an entry of the cache hold for one state of all modules of a package: numba notices a change of the function's own module alone."""
+    file, root = compiled._cache._cache_file, sys.modules[compiled.py_func.__module__.partition(".")[0]].__file__
+    file._source_stamp = file._source_stamp, digest_package(Path(root).parent) if root else ""
+
+
+@cache
+def digest_package(folder: Path) -> str:
+    """Return a digest of the sources in a package's folder."""
+    return hash_sources(folder.rglob("*.py"))
 
 
 def _guard(file: Any) -> None:

@@ -1,11 +1,14 @@
 """Machine code on disk: several processes that compile closures of one function at the same time."""
 
+import importlib
 import multiprocessing
+import sys
 import time
 from functools import partial
 
 import pytest
 
+from validation import machine_code
 from validation.machine_code import cache_machine_code
 
 numba = pytest.importorskip("numba")
@@ -41,3 +44,34 @@ def test_closures_that_are_compiled_at_once_keep_their_own_code(tmp_path, monkey
         for process in processes:
             process.join()
     assert [closure(n)(1) for n in (1, 10)] == [2, 11]
+
+
+def test_a_change_of_another_module_of_the_package_is_noticed(tmp_path, monkeypatch):
+    from numba.core import config
+
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package = tmp_path / "compiled_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "whole.py").write_text("""import numba
+from compiled_package.part import part
+from validation.machine_code import cache_machine_code
+
+def _add(cache):
+    return numba.njit(cache=cache)(add)
+
+def add(x):
+    return x + part()
+
+added = cache_machine_code(_add)
+""")
+
+    def measure(number):
+        (package / "part.py").write_text(f"import numba\n\n@numba.njit\ndef part():\n    return {number}\n")
+        for name in [name for name in sys.modules if name.startswith("compiled_package")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        machine_code.digest_package.cache_clear()
+        return importlib.import_module("compiled_package.whole").added(1)
+    assert [measure(10), measure(20000)] == [11, 20001]
