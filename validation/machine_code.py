@@ -56,7 +56,7 @@ def _compile(compile_with: Callable[..., Any]) -> Any:
 
 
 def _stamp(compiled: Any) -> None:
-    """Let an entry of the cache hold for one state of all modules of a package: numba notices a change of the function's own module alone."""
+    """Let an entry of the cache hold for one state of the whole package: numba alone would notice changes of the function's own module."""
     file, root = compiled._cache._cache_file, sys.modules[compiled.py_func.__module__.partition(".")[0]].__file__
     file._source_stamp = file._source_stamp, digest_package(Path(root).parent) if root else ""
 
