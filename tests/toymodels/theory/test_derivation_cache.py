@@ -1,6 +1,7 @@
 """The derivation cache: the same results without sympy, derived anew where a file is damaged or the folder cannot be written."""
 
 import os
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -17,8 +18,16 @@ def run_script(cache) -> str:
                           env=os.environ | {"LAZYRICH_CACHE": str(cache)}).stdout.strip()
 
 
-def test_the_second_process_needs_no_sympy(tmp_path):
-    first, second = run_script(tmp_path / "cache"), run_script(tmp_path / "cache")
+@pytest.fixture(scope="module")
+def derived(tmp_path_factory):
+    """A folder of derivations, and what the process that made them printed."""
+    folder = tmp_path_factory.mktemp("derived")
+    return folder, run_script(folder)
+
+
+def test_the_second_process_needs_no_sympy(derived):
+    folder, first = derived
+    second = run_script(folder)
     assert first.endswith("True")
     assert second.endswith("False")
     assert first.rsplit(" ", 1)[0] == second.rsplit(" ", 1)[0]
@@ -26,15 +35,19 @@ def test_the_second_process_needs_no_sympy(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["not json", "[1, 2]", "{\"another\": \"2 0\"}", ""])
-def test_damaged_files_and_an_unwritable_folder_are_no_obstacle(tmp_path, damage):
-    clean = run_script(tmp_path / "cache")
+def test_a_damaged_file_is_derived_anew(tmp_path, derived, damage):
+    folder, clean = derived
+    shutil.copytree(folder, tmp_path / "cache")
     files = list((tmp_path / "cache").glob("theory-*/*.json"))
     assert len(files) >= 2
     for file in files:
         file.write_text(damage)
     assert run_script(tmp_path / "cache") == clean
+
+
+def test_an_unwritable_folder_is_no_obstacle(tmp_path, derived):
     (tmp_path / "file").write_text("mine")
-    assert run_script(tmp_path / "file" / "below") == clean
+    assert run_script(tmp_path / "file" / "below") == derived[1]
     assert (tmp_path / "file").read_text() == "mine"
 
 

@@ -169,3 +169,21 @@ def test_an_interrupt_ends_a_sweep_soon_and_keeps_what_is_finished(tmp_path, who
     run(store, log, "serial", 0.0)
     assert sum(n for _, n in lines(log)) - before == np.prod(PLANE.shape) - done
     check(store, log, whole)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_is_swallowed_ends_a_sweep_nevertheless(tmp_path, sign):
+    """As a destructor or a library that catches everything swallows it; handlers are afterwards what they were."""
+    class Swallower(Sleeper):
+        def measure(self, gamma, eta):
+            if len(lines(str(log))) == 3:
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.raise_signal(sign)
+            return super().measure(gamma, eta)
+
+    log, before = tmp_path / "log", signal.getsignal(sign)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(Swallower(log=str(log)), PLANE, store=tmp_path / "p.zarr")
+    assert signal.getsignal(sign) is before
+    assert len(lines(str(log))) == 4
+    assert (open_portrait(tmp_path / "p.zarr")["outcome"] >= 0).sum() == sum(n for _, n in lines(str(log)))
