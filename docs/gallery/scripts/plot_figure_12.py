@@ -50,20 +50,18 @@ figure, lines = draw_side_by_side({names[loss]: (portraits[loss], claims) for lo
 figure.set_label("Two phase portraits of networks trained with Adam: a band of trained runs that stays open at large richness")
 
 # %%
-# The exponents of the upper edges under the schedule, from narrow bands with ten rates a decade and three seeds. Every interval contains
-# the predicted exponent, and none is narrow enough to decide. The lazy law holds by construction; the lazy edge of cross-entropy, which
-# catapults reach, varies much between seeds. The rich exponents exclude those of :math:`L = 2`, but not :math:`1/4`, that of :math:`L = 4`.
-# Lower edges are not judged.
+# The exponents of the upper edges under the schedule, from narrow bands with ten rates a decade and three seeds: too few to decide all of
+# them. The lazy law holds by construction; the lazy edge of cross-entropy, which catapults reach, varies much between seeds. The rich
+# exponents exclude that of :math:`L = 2`. Lower edges are not judged.
 
 for panel, loss in (("12a", "mse"), ("12b", "cross_entropy")):
     for regime in ("lazy", "rich"):
         near = train(loss, plane_around(lines[names[loss]]["eta_max"], WINDOWS[regime]), 3)
         verdict = judge_slope(near, claims, "eta_max", regime)
         found.add_verdict(panel, f"eta_max, {regime}, {names[loss][4:]}, MLP, L = {network.depth}, Adam", verdict)
-        assert verdict.interval[0] < verdict.claimed < verdict.interval[1]
 
-assert {row.verdict for row in found.rows} == {"UNDECIDED"}
-assert all(row.interval[0] < 1 / 4 and row.interval[1] < 1 / 2 for row in found.rows if "rich" in row.what)
+assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
+assert all(row.interval[1] < 1 / 2 for row in found.rows if "rich" in row.what)
 
 # %%
 # The band does not close: at every gamma up to :math:`10^5` some rate trains. The paper leaves open whether there are catapults without
