@@ -18,6 +18,7 @@ from typing import Any
 INTERRUPTED = 130
 PATIENCE = 1.5      # seconds in which an interrupted program may end by itself
 _printed: list[str] = []       # the programs that have printed so
+_handling: list[str] = []      # the programs whose interrupts are handled here
 
 
 def handle_interrupts(program: str) -> Callable[[], None]:
@@ -30,6 +31,7 @@ def handle_interrupts(program: str) -> Callable[[], None]:
     A function that undoes it, for a module that may also be imported.
     """
     _printed.clear()
+    _handling.append(program)
     process, hook, unraisable = os.getpid(), sys.excepthook, sys.unraisablehook
 
     def interrupt(number: int, frame: object) -> None:
@@ -52,6 +54,7 @@ def handle_interrupts(program: str) -> Callable[[], None]:
         unraisable(ignored)
 
     def undo() -> None:
+        _handling.clear()
         sys.excepthook, sys.unraisablehook = hook, unraisable
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -96,7 +99,10 @@ def block_interrupts() -> None:
     Their program ends them. Threads and processes inherit what a thread blocks. The main thread is to be interrupted, so not there.
     """
     if hasattr(signal, "pthread_sigmask"):
+        from multiprocessing import forkserver
         from multiprocessing.resource_tracker import ensure_running
 
         ensure_running()        # the thread that starts it lets go of what it blocks
+        if not _handling:       # a caller's own processes come from the same server, and inherit what it blocks
+            forkserver.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -1,6 +1,8 @@
 """Whoever measures the tiles, the portrait is the same; tiles that raise or kill fail, the others are measured."""
 
 import asyncio
+import multiprocessing
+import os
 import re
 import signal
 import threading
@@ -60,6 +62,7 @@ def test_ctrl_c_does_not_reach_the_workers():
     """The terminal sends it to all processes; the threads that start these block it from the first moment."""
     pool, cluster = processes(1)(), None
     try:
+        pool.submit(os.getpid).result()
         assert signal.SIGINT in pool._threads.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
         pytest.importorskip("distributed")
         cluster = dask(None, 1)()
@@ -69,6 +72,8 @@ def test_ctrl_c_does_not_reach_the_workers():
         if cluster is not None:
             cluster.close()
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with ProcessPoolExecutor(1, multiprocessing.get_context("forkserver")) as own:      # a caller's own processes are interrupted
+        assert signal.SIGINT not in own.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
 
 
 def test_an_existing_dask_cluster(whole, tmp_path, cluster):
