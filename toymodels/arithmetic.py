@@ -72,13 +72,19 @@ _LN2_HIGH, _LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
 
 
 @njit(forceinline=True)
-def exp(x):
-    """Return ``e**x``, clamped to the normal range (x in [-708, 709]); NaN passes through."""
+def _reduce(x):
+    """Return n, in the low bits of a float, and r of ``e**x = 2**n e**r`` with |r| <= log(2)/2; x is clamped to [-708, 709]."""
     x = -708.0 if x < -708.0 else x
     x = 709.0 if x > 709.0 else x
     shifted = fma(x, _LOG2E, _SHIFT)
     n = shifted - _SHIFT
-    r = fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x))
+    return shifted, fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x))
+
+
+@njit(forceinline=True)
+def exp(x):
+    """Return ``e**x``, clamped to the normal range (x in [-708, 709]); NaN passes through."""
+    shifted, r = _reduce(x)
     r2 = r * r
     a = fma(fma(_C3, r, _C2), r2, fma(_C1, r, _C0))
     b = fma(fma(_C7, r, _C6), r2, fma(_C5, r, _C4))
@@ -94,11 +100,7 @@ _D2, _D3, _D4, _D5, _D6, _D7, _D8, _D9, _D10, _D11, _D12, _D13 = _D[2:]
 @njit(forceinline=True)
 def expm1(x):
     """Return ``e**x - 1`` to full relative accuracy at small x, clamped to x in [-708, 709]; NaN passes through."""
-    x = -708.0 if x < -708.0 else x
-    x = 709.0 if x > 709.0 else x
-    shifted = fma(x, _LOG2E, _SHIFT)
-    n = shifted - _SHIFT
-    r = fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x))
+    shifted, r = _reduce(x)
     r2 = r * r
     r4 = r2 * r2
     a = fma(fma(_D5, r, _D4), r2, fma(_D3, r, _D2))
