@@ -9,11 +9,15 @@ import torch
 
 from deepnets import memory
 from deepnets.batched.cnn_stack import CNNStack
+from deepnets.batched.folded_step import take_step
 from deepnets.batched.graph import RECORD_AFTER
 from deepnets.batched.mlp_stack import MLPStack
+from deepnets.batched.rectified_pairs import rectify_by_kernel
 from deepnets.batched.state import zero_differences
 from deepnets.experiment import ON_A_CORE, DeepExperiment
 from deepnets.fused.duration import estimate_seconds
+from deepnets.fused.engine import choose_engine
+from deepnets.networks.mlp import MLP
 from deepnets.training import batch
 from deepnets.work import Work, count_work
 
@@ -86,24 +90,28 @@ class Step:
                     self.two.kernels)
 
 
-_STEPS: dict[str, Step] = {}
+_STEPS: dict[tuple[str, str], Step] = {}
 
 
-def count_step(experiment: DeepExperiment) -> Step:
-    """Return the cost of one step, counted once for experiments with the same description up to seeds."""
-    name = repr(replace(experiment, seeds=(0,)))
+def count_step(experiment: DeepExperiment, kind: str) -> Step:
+    """Return the cost of one step on a kind of machine, counted once for experiments with the same description up to seeds."""
+    name = (repr(replace(experiment, seeds=(0,))), kind if isinstance(experiment.network, MLP) else "")      # others are trained alike
     if name not in _STEPS:
         module = experiment.theta_0(experiment.seeds[0]).cpu()
         recipe = experiment.recipe(module)
         x, y = (t.to("meta") for t in batch(recipe, 0, 0, next(module.parameters())))
         blank, optimizer = copy.deepcopy(module).to("meta"), copy.deepcopy(recipe.optimizer)
         stack = recipe.choose_stack(blank)
+        folded = choose_engine(blank, stack, replace(recipe, engine="folded") if kind == "cuda" else recipe) == "folded"
 
         def count(runs: int) -> Work:
             gamma, u, running = torch.ones(runs, device="meta"), zero_differences(blank, runs), stack.start(runs)
             memories = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
 
             def step() -> None:
+                if isinstance(stack, MLPStack) and folded:
+                    take_step(stack, u, gamma, x, y, recipe.loss, gamma, recipe.rates, rectify_by_kernel)
+                    return
                 _, gradient = stack.gradients(u, gamma, x, y, recipe.loss, running)
                 for n, d in u.items():
                     moved = optimizer.direction(gradient.pop(n), memories[n], 0)
@@ -120,7 +128,7 @@ def count_step(experiment: DeepExperiment) -> Step:
 
 def estimate_training(on: Machine, experiment: DeepExperiment, runs: int, seeds: int = 1) -> Cost:
     """Return the cost of training `runs` runs for each seed, in as few stacks as fit into memory."""
-    step, T = count_step(experiment), experiment.horizons[-1]
+    step, T = count_step(experiment, on.kind), experiment.horizons[-1]
     fused = estimate_seconds(experiment, runs) if on.kind == "cpu" else None
     together = ON_A_CORE if on.kind == "cpu" and fused is None else runs
     at_once = max(1, min(runs, together, int((on.available - step.need.shared) // step.need.run)))
@@ -138,7 +146,7 @@ def estimate_training(on: Machine, experiment: DeepExperiment, runs: int, seeds:
 
 def estimate_products(on: Machine, experiment: DeepExperiment, points: int, count: int, samples: int) -> Cost:
     """Return the cost of `count` Hessian products at each point, in float64: about three training steps per sample each."""
-    step, share = count_step(experiment).run, samples / experiment.batch_size * points
-    kernels = 3 * count_step(experiment).two.kernels
+    counted = count_step(experiment, "cpu")      # a step of whose gradient there is a tensor
+    step, share, kernels = counted.run, samples / experiment.batch_size * points, 3 * counted.two.kernels
     one = Work(3 * step.operations * share, 2 * 3 * step.moved * share, kernels)      # numbers of eight bytes, not four
-    return Cost(count * one.operations, count * on.time(one, "float64", on.launch[1]), 6 * share * count_step(experiment).need.run)
+    return Cost(count * one.operations, count * on.time(one, "float64", on.launch[1]), 6 * share * counted.need.run)

@@ -90,8 +90,8 @@ class DeepExperiment(Experiment):
     centred : False trains f/gamma in place of f~. At gamma = 1 that is ordinary training, in float64 up to rounding of 1e-16 a step; at
         small gamma f(theta_0)/gamma is large. No theory is compared with it.
 
-    The portrait's attribute ``engine`` is what trained the runs: "fused", compiled kernels on a CPU (see `deepnets.fused.engine`), or
-    "stack", torch. Results of the two differ by rounding only.
+    The portrait's attribute ``engine`` is what trained the runs: "fused", compiled kernels on a CPU; "folded", on a GPU, products with the
+    step of SGD in them (see `deepnets.fused.engine` for both); or "stack", torch. Their results differ by rounding only.
 
     A run that raises (other than `Misuse` and lack of memory) is trained again by itself; if it raises again, its outcome is ``failed``,
     and its traceback is in the portrait's attribute ``failures``, a JSON list.
@@ -316,7 +316,7 @@ class DeepExperiment(Experiment):
             self._computed.update(need=need, held_out_samples=recipe.held_out_samples)
             fit = count_fitting_runs(module, recipe, self.device, need)
         fit = min(fit, count_recorded_runs(self.horizons[-1]))
-        return min(fit, ON_A_CORE) if self.device == "cpu" and self._computed["engine"] == "stack" else fit
+        return min(fit, ON_A_CORE) if self.device == "cpu" and self._computed["engine"] != "fused" else fit
 
     def recipe(self, module: nn.Module) -> Recipe:
         """Return how a stack of a network is trained."""

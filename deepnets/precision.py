@@ -135,4 +135,22 @@ def multiply_add(c: torch.Tensor, a: torch.Tensor, b: torch.Tensor, by: float) -
     return c.baddbmm_(a, b, beta=by, alpha=by) if a.dtype == c.dtype else c.add_(bmm(a, b)).mul_(by)
 
 
+def bmm_by(a: torch.Tensor, b: torch.Tensor, by: float) -> torch.Tensor:
+    """Return ``by a b``, the operands as of `bmm`, the factor one of the product's own."""
+    return bmm(a, b).mul_(by) if a.dtype == torch.bfloat16 else torch.baddbmm(a.new_empty(()), a, b, beta=0, alpha=by)
+
+
+def mm_by(a: torch.Tensor, b: torch.Tensor, by: float) -> torch.Tensor:
+    """Return ``by a b``, the operands as of `mm`."""
+    return mm(a, b).mul_(by) if a.dtype == torch.bfloat16 else torch.addmm(a.new_empty(()), a, b, beta=0, alpha=by)
+
+
+def add_product(c: torch.Tensor, a: torch.Tensor, b: torch.Tensor, by: float) -> None:
+    """Add ``by a b`` to c, in place, the operands as of `bmm`."""
+    if a.dtype == torch.bfloat16:
+        c.add_(bmm(a, b), alpha=by)
+    else:
+        c.baddbmm_(a, b, alpha=by)
+
+
 _INTO_FLOAT32 = hasattr(torch.ops.aten.bmm, "dtype")      # since torch 2.8; before, the operands are rounded in float32

@@ -43,6 +43,7 @@ class TrainingResult:
     dead : (H, P), whether the network's output was constant at each of the recipe's horizons.
     accuracy : (H, P), on the task's held-out samples; NaN for diverged runs, and where there are no classes.
     held_out : (C, P), the loss on the held-out samples after the recipe's `curves`; NaN for runs that had been dropped.
+    replayed : how many of the steps ran from a CUDA graph.
     """
 
     losses: np.ndarray
@@ -50,6 +51,7 @@ class TrainingResult:
     dead: np.ndarray
     accuracy: np.ndarray
     held_out: np.ndarray
+    replayed: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Recipe:
     curves : increasing numbers of steps, at most T, after which the loss on held-out samples is recorded.
     held_out_samples : how many are evaluated at once; None: see `deepnets.held_out.HeldOut`.
     method, centred, drawn : of the stack, as of `deepnets.batched.stack.choose_stack`.
-    engine : "auto", or "stack" if the fused kernels are not to be used, see `deepnets.fused.engine`.
+    engine : "auto"; "stack" for the stack of torch alone, "folded" for folded products on a CPU as well; see `deepnets.fused.engine`.
     """
 
     task: Task
@@ -99,7 +101,7 @@ Watcher = Callable[[int, Parameters, torch.Tensor, RunningStatistics, np.ndarray
 @torch.no_grad()
 def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, eta: np.ndarray, seed: int,
           watcher: Watcher | None = None, watched: Collection[int] | None = None) -> TrainingResult:
-    """Train P runs and return their results; by the fused kernels where `deepnets.fused.engine.choose_engine` finds that they apply.
+    """Train P runs and return their results; by fused kernels or folded products where `deepnets.fused.engine.choose_engine` says so.
 
     Parameters
     ----------
@@ -111,10 +113,15 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
         in the stack, and their indices; it must change none of them, nor the state of the random number generators.
     watched : the steps before which the watcher needs to be called; None: all.
     """
-    if choose_engine(module, stack, recipe) == "fused":
+    engine = choose_engine(module, stack, recipe)
+    if engine == "fused":
         from deepnets.fused.trainer import train_by_kernels
 
         return train_by_kernels(module, stack, recipe, gamma, eta, seed, watcher, watched)      # type: ignore[arg-type]
+    if engine == "folded":
+        from deepnets.folded_training import train_by_folded_products
+
+        return train_by_folded_products(module, stack, recipe, gamma, eta, seed, watcher, watched)      # type: ignore[arg-type]
     # one of the user's may keep numbers of its own: every stack begins with those that it was given with
     steps, runs, optimizer = len(recipe.factors), len(gamma), copy.deepcopy(recipe.optimizer)
     reference = reference_tensor(module)
@@ -123,8 +130,8 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
     alive = np.arange(runs)
     losses = np.full((steps + 1, runs), np.nan)
     zero_losses = np.full(steps + 1, np.nan)
-    evaluations = _Evaluations(module, stack, recipe, held_out(recipe, reference), runs)
-    g, rate = _scales(gamma, eta, optimizer, reference)
+    evaluations = Evaluations(module, stack, recipe, held_out(recipe, reference), runs)
+    g, rate = scale_rates(gamma, eta, optimizer, reference)
     theta_0, decay = real_parameters(module), _as_rates(eta * optimizer.weight_decay, reference)
     recent: list[torch.Tensor] = []          # since the last check, (P,) each
     recent_zero: list[torch.Tensor] = []
@@ -168,7 +175,7 @@ def train(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, et
     return TrainingResult(losses, zero_losses, evaluations.dead, evaluations.accuracy, evaluations.held_out)
 
 
-class _Evaluations:
+class Evaluations:
     """Results on held-out samples, at horizons and along curves; those of dropped runs stay blank."""
 
     def __init__(self, module: nn.Module, stack: Stack, recipe: Recipe, samples: HeldOut, runs: int) -> None:
@@ -237,7 +244,7 @@ def compute_zero_output_loss(recipe: Recipe, y: torch.Tensor, like: torch.Tensor
     return recipe.loss.value(like.new_zeros(()).expand(shape), y)
 
 
-def _scales(gamma: np.ndarray, eta: np.ndarray, optimizer: Optimizer, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def scale_rates(gamma: np.ndarray, eta: np.ndarray, optimizer: Optimizer, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return gamma and the rate in u, eta/gamma**power; both (P,)."""
     with np.errstate(over="ignore", divide="ignore"):
         rate = eta / gamma**optimizer.power

@@ -28,7 +28,8 @@ LAYERS = {
                    "arguments lazy_names user_warnings printable interrupts"],
     "deepnets": ["__main__ cli", "pipeline netcdf_sweep parts", "diffusion", "cli_options", "observation", "phenomena", "checks",
                  "cost", "experiment preflight network_check bound_copies", "run_variables", "own_loss", "network_edges", "theory titles",
-                 "stored_description", "kernels", "curvature", "memory failed_runs work", "training fused", "run_outcomes held_out",
+                 "stored_description", "kernels", "curvature", "memory failed_runs work", "training fused folded_training",
+                 "run_outcomes held_out",
                  "batched", "networks tasks", "centered", "optimizers schedules losses precision device run_arguments network_factory "
                  "wrapped_model", "behaviour module_state"],
     "toymodels": ["cli predict_cli edge_accuracy", "simulate built_in own_kernels", "theory", "run_outcomes kernels",

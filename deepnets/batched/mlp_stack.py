@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from deepnets.batched.rectified_pairs import rectify_pairs
 from deepnets.batched.state import Parameters, RunningStatistics
 from deepnets.losses import Loss
 from deepnets.networks.layers import ScaledLinear
@@ -57,11 +58,8 @@ class MLPStack:
                 d += u[f"layers.{i}.bias"][:, None, :]
                 frozen = frozen + layer.bias
             if self.rectified and i < len(self.layers) - 1:
-                # as in centered/rules_nn.py: on, d + min(r, 0); off, -max(r, 0), with r = h_0/gamma; that is the larger of the two
-                below, floor = d.addcdiv_(frozen.clamp(max=0), g), -frozen.clamp_(min=0) / g
-                on = below > floor
-                d = torch.maximum(below, floor, out=floor)
-                moved = operand(torch.addcmul(frozen, g, d).mul_(on))            # off is exactly 0
+                d, moved, on = rectify_pairs(d, frozen, gamma)
+                moved = operand(moved)
             elif i < len(self.layers) - 1:
                 moved = operand(torch.addcmul(frozen, g, d))
         assert d is not None

@@ -1,7 +1,8 @@
-"""Choose what trains a stack of runs: the fused kernel where it applies, else a stack of `deepnets.batched`.
+"""Choose what trains a stack of runs: the fused kernel or folded products where they apply, else a stack of `deepnets.batched`.
 
-It applies to the package's MLPs with ReLU or no nonlinearity, in pairs of float32 on a CPU, with MSE or cross-entropy, and with the
-package's optimizers but Muon, without clipping of gradients.
+The fused kernel applies to the package's MLPs with ReLU or no nonlinearity, in pairs of float32 on a CPU, with MSE or cross-entropy, and
+with the package's optimizers but Muon, without clipping of gradients. Folded products apply to the same MLPs on a GPU, in every precision
+and with every loss, with plain SGD: without momentum, weight decay and clipping.
 """
 
 from __future__ import annotations
@@ -26,34 +27,46 @@ from validation.user_warnings import warn_user
 if TYPE_CHECKING:
     from deepnets.training import Recipe
 
-ENGINES = ("fused", "stack")
+ENGINES = ("fused", "folded", "stack")
 
 
 def choose_engine(module: nn.Module, stack: Stack, recipe: Recipe) -> str:
-    """Return "fused" or "stack": what trains runs of a module by a recipe in this process.
+    """Return "fused", "folded" or "stack": what trains runs of a module by a recipe in this process.
 
     Parameters
     ----------
     module : holds theta_0.
     stack : that trains it otherwise.
-    recipe : how; its `engine` "stack" excludes the fused one, and so does the environment variable LAZYRICH_ENGINE, if that is "stack".
+    recipe : how; its `engine` "stack" excludes the others, and so does the environment variable LAZYRICH_ENGINE, if that is "stack";
+        "folded" of either chooses folded products where they apply, whatever the device.
     """
-    allowed = recipe.engine == "auto" and os.environ.get("LAZYRICH_ENGINE") != "stack"
-    fits = (allowed and type(stack) is MLPStack and stack.centred and _is_plain(module)
-            and type(recipe.loss) in (MSE, CrossEntropy) and type(recipe.optimizer) in (SGD, HeavyBall, SignSGD, Adam, AdamW, Lion)
-            and recipe.optimizer.clip is None and not has_narrow_operands())
+    wanted = os.environ.get("LAZYRICH_ENGINE", "auto") if recipe.engine == "auto" else recipe.engine
+    if wanted == "stack" or type(stack) is not MLPStack or not _is_plain(module):
+        return "stack"
+    first = next(module.parameters())
+    if (wanted == "folded" or first.is_cuda) and has_plain_steps(recipe):
+        return "folded"
+    fits = (stack.centred and first.dtype == torch.float32 and first.device.type == "cpu" and type(recipe.loss) in (MSE, CrossEntropy)
+            and type(recipe.optimizer) in (SGD, HeavyBall, SignSGD, Adam, AdamW, Lion) and recipe.optimizer.clip is None
+            and not has_narrow_operands())
     return "fused" if fits and compiles() else "stack"
 
 
+def has_plain_steps(recipe: Recipe) -> bool:
+    """Return whether a step moves u by its gradient times the rate, and by nothing else."""
+    o = recipe.optimizer
+    return type(o) is SGD and not o.momentum and not o.weight_decay and o.clip is None
+
+
 def _is_plain(module: nn.Module) -> bool:
-    """Return whether a module is an MLP of the package in float32 on a CPU, all of it trainable, with nothing hung on it."""
+    """Return whether a module is an MLP of the package, all of it trainable, with nothing hung on it."""
     if type(module) is not StackOfLayers or module.nonlinearity not in ("relu", "linear"):
         return False
     parameters = list(module.parameters())
     hooks = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in module.modules())
     return (not hooks and all(type(layer) is ScaledLinear for layer in module.layers)
             and len({layer.bias is None for layer in module.layers}) == 1
-            and all(p.dtype == torch.float32 and p.device.type == "cpu" and p.requires_grad for p in parameters))
+            and all(p.requires_grad and (p.dtype, p.device) == (parameters[0].dtype, parameters[0].device) for p in parameters))
 
 
 @cache

@@ -15,12 +15,12 @@ from deepnets.work import Work, count_work
 
 
 def test_operations_are_those_of_the_matrix_products():
-    """Two operations per weight and sample: once the products with W_0; for each run those with u, and the gradients with respect to u;
-    in all layers but the first also W_0 times the difference of its inputs, and the gradients with respect to these."""
+    """Two operations per weight and sample: once the products with W_0 in all layers but the last; for each run those with u, and the
+    gradients with respect to u; in all layers but the first also W_0 times the difference of its inputs, and the gradients in these."""
     network, batch, runs, steps = deepnets.MLP(64, 32, 3, 10), 16, 5, 7
     experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(), steps=steps, batch_size=batch, device="cpu")
-    first, others = 64 * 32, 32 * 32 + 32 * 10
-    expected = 2 * steps * batch * (runs * (2 * first + 4 * others) + first + others)
+    first, hidden, last = 64 * 32, 32 * 32, 32 * 10
+    expected = 2 * steps * batch * (runs * (2 * first + 4 * (hidden + last)) + first + hidden)
     assert estimate_training(H200, experiment, runs).operations == pytest.approx(expected)
 
 
