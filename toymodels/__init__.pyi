@@ -11,6 +11,7 @@ from toymodels.optimizers import SignSGD as SignSGD
 from toymodels.own.loss import Loss as Loss
 from toymodels.own.model import Model as Model
 from toymodels.schedules import Constant as Constant
+from toymodels.schedules import Factors as Factors
 from toymodels.schedules import WarmupCosine as WarmupCosine
 from toymodels.simulate import ToyExperiment as ToyExperiment
 from toymodels.simulate import trajectory as trajectory

@@ -15,6 +15,8 @@ from toymodels.models import AnyModel, OneParameter, OwnModel, TwoParameter
 from toymodels.optimizers import HeavyBall
 from toymodels.own.files import load_own
 from toymodels.own.loss import Loss as OwnLoss
+from toymodels.schedules import Schedule, WarmupCosine
+from toymodels.schedules import describe as describe_schedule
 from toymodels.simulate import ToyExperiment
 from validation.arguments import Misuse, between, choose, whole
 from validation.cli_options import SweepOptions, Whole, check_range, report_failed_tiles
@@ -177,21 +179,17 @@ def theory_of(description: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def explain_absent_edges(experiment: ToyExperiment) -> list[str]:
-    """Return why edges of a model or a loss of one's own are not predicted; nothing for the built-in ones."""
-    from toymodels.theory.losses import as_formulas
-    from toymodels.theory.own_edges import explain_absence
+    """Return why edges are not predicted, a sentence each."""
+    from toymodels.theory.absence import explain_absence
 
-    own = isinstance(experiment.model, OwnModel) or isinstance(experiment.loss, OwnLoss)
-    return explain_absence(*as_formulas(experiment.model, experiment.loss), experiment.optimizer) if own else []
+    return explain_absence(experiment.model, experiment.loss, experiment.optimizer, experiment.schedule)
 
 
 def predictions(experiment: ToyExperiment) -> dict[str, Any]:
-    """Return the predicted edges of an experiment by name; none under a schedule, since the theory is of a constant rate."""
+    """Return the predicted edges of an experiment by name."""
     from toymodels.theory import predict
 
-    if experiment.schedule.name != "constant":
-        return {}
-    return dict(predict(experiment.model, experiment.loss, experiment.optimizer))
+    return dict(predict(experiment.model, experiment.loss, experiment.optimizer, experiment.schedule))
 
 
 def choose_model(model: str, depth: int | None) -> AnyModel:
@@ -253,8 +251,13 @@ def _slug(experiment: ToyExperiment, with_loss: bool = True) -> str:
         own = isinstance(experiment.loss, OwnLoss)
         parts.append(f"own-{hash_json(experiment.loss.describe())[:8]}" if own else experiment.loss.name)
     parts += [experiment.optimizer.name]
-    parts += [] if experiment.schedule.name == "constant" else [experiment.schedule.name]
+    parts += [] if experiment.schedule.name == "constant" else [_slug_of_schedule(experiment.schedule)]
     return "-".join(parts + ([f"T{experiment.horizons[-1]}"] if with_loss else []))
+
+
+def _slug_of_schedule(schedule: Schedule) -> str:
+    """Return the schedule's name, with a digest where it is not one of the command line's."""
+    return schedule.name if schedule == WarmupCosine() else f"{schedule.name}-{hash_json(describe_schedule(schedule))[:8]}"
 
 
 def words(experiment: ToyExperiment) -> str:
@@ -268,7 +271,7 @@ def words(experiment: ToyExperiment) -> str:
     loss = f"l = {shorten(str(experiment.loss.formula), 80)}" if own else {
         "mse": "MSE", "cross_entropy": "cross-entropy"}[experiment.loss.name]
     optimizer = {"sgd": "SGD", "signsgd": "SignSGD", "momentum": "heavy ball", "adam": "Adam"}[experiment.optimizer.name]
-    rest = "" if experiment.schedule.name == "constant" else ", warm-up and cosine"
+    rest = {"constant": "", "warmup_cosine": ", warm-up and cosine", "factors": ", a schedule"}[experiment.schedule.name]
     return f"{name}, {loss}, {optimizer}{rest}, T = {experiment.horizons[-1]}"
 
 

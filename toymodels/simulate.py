@@ -42,7 +42,8 @@ class ToyExperiment(Experiment):
     loss : "mse", "cross_entropy" or one's own, `Loss(expression, f, y)`.
     optimizer : "sgd", "signsgd", "momentum", "adam", or one of `toymodels.optimizers` with its hyperparameters.
     steps : T >= 1, or an increasing sequence of them; the portrait then has a dimension ``horizon``.
-    schedule : "constant", "warmup_cosine", or one of `toymodels.schedules`; stretched over the last horizon.
+    schedule : "constant", "warmup_cosine", one of `toymodels.schedules`, or an array of factors, one for each step of the last horizon,
+        over which the others are stretched.
     rho : the excess in (0, 1) at which a run counts as converged.
 
     Raises
@@ -75,6 +76,8 @@ class ToyExperiment(Experiment):
                 raise Misuse(f"steps must be a whole number, or an increasing sequence of them, not {self.steps!r}")
             axis("steps", self.steps)
             object.__setattr__(self, "steps", tuple(int(t) for t in self.steps))    # type: ignore[union-attr]
+        if isinstance(self.schedule, schedules.Factors):
+            self.schedule.factors(self.horizons[-1])      # refuses another number of factors
 
     @property
     def horizons(self) -> tuple[int, ...]:
@@ -309,7 +312,8 @@ def _count_cores() -> int:
 
 
 def trajectory(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", optimizer: str | optimizers.Optimizer = "sgd",
-               gamma: float = 1.0, eta: float = 0.1, steps: int = 1000, schedule: str | schedules.Schedule = "constant") -> xr.Dataset:
+               gamma: float = 1.0, eta: float = 0.1, steps: int = 1000,
+               schedule: str | schedules.Schedule | Sequence[float] = "constant") -> xr.Dataset:
     """Return one run of a toy model, step by step, in the same arithmetic as a sweep.
 
     Parameters

@@ -16,18 +16,19 @@ import numpy as np
 
 from toymodels.models import Model
 from toymodels.optimizers import Adam
+from toymodels.schedules import CONSTANT, Schedule, total_factor
 from toymodels.theory.linear_problem import LAZY_END, initial_slope, solve_least_rate
 from toymodels.theory.losses import numeric_residual, solve_excess_root
 
 
 @cache
-def solve_rate(steps: int, rho: float, model: Model, loss: Any, optimizer: Adam) -> float:
+def solve_rate(steps: int, rho: float, model: Model, loss: Any, optimizer: Adam, schedule: Schedule = CONSTANT) -> float:
     """Return the least kappa whose excess after T steps of the linear problem is rho; takes about T/20 milliseconds.
 
     Parameters
     ----------
     steps, rho : T and rho.
-    model, loss, optimizer : objects of the package.
+    model, loss, optimizer, schedule : objects of the package.
 
     Returns
     -------
@@ -35,35 +36,38 @@ def solve_rate(steps: int, rho: float, model: Model, loss: Any, optimizer: Adam)
     """
     target = solve_excess_root(loss, rho)
     # no step is longer than kappa while the residual falls, so kappa is at least (1 - Delta)/T
-    return solve_least_rate(lambda kappa: _train_linear_problem(kappa, steps, model, loss, optimizer), target, (1 - target) / steps)
+    factors = schedule.factors(steps)
+    least = (1 - target) / total_factor(schedule, steps)
+    return solve_least_rate(lambda kappa: _train_linear_problem(kappa, factors, model, loss, optimizer), target, least)
 
 
-def _train_linear_problem(kappa: np.ndarray, steps: int, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:
-    """Return Delta = 1 - f after the steps, for every kappa."""
+def _train_linear_problem(kappa: np.ndarray, factors: np.ndarray, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:
+    """Return Delta = 1 - f after the steps, whose rates are kappa times their factors, for every kappa."""
     residual, b1, b2, epsilon = numeric_residual(loss), optimizer.beta1, optimizer.beta2, optimizer.epsilon / initial_slope(model)
     delta, m, v = np.ones_like(kappa), np.zeros_like(kappa), np.zeros_like(kappa)
-    for t in range(1, steps + 1):
+    for t, factor in enumerate(factors, 1):
         r = residual(delta)
         m, v = b1 * m + (1 - b1) * r, b2 * v + (1 - b2) * r * r
-        delta = delta - kappa * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + epsilon)
+        delta = delta - factor * kappa * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + epsilon)
     return delta
 
 
-def eta_min(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, optimizer: Adam) -> np.ndarray:
+def eta_min(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, optimizer: Adam,
+            schedule: Schedule = CONSTANT) -> np.ndarray:
     """Return eta_min = kappa gamma/c (shape of gamma) for gamma up to 0.005, NaN beyond."""
-    return np.where(gamma <= LAZY_END, solve_rate(steps, rho, model, loss, optimizer) * gamma / initial_slope(model), np.nan)
+    return np.where(gamma <= LAZY_END, solve_rate(steps, rho, model, loss, optimizer, schedule) * gamma / initial_slope(model), np.nan)
 
 
-def derive_eta_min(model: Model, loss: Any, optimizer: Adam) -> Any:
+def derive_eta_min(model: Model, loss: Any, optimizer: Adam, schedule: Schedule = CONSTANT) -> Any:
     """Return ``kappa(T, rho) gamma/c`` as sympy."""
     from toymodels.theory.symbols import letters, make_numeric_function
 
     s = letters()
-    kappa = make_numeric_function("kappa", r"\kappa", _build_rate_function(model, loss, optimizer))
+    kappa = make_numeric_function("kappa", r"\kappa", _build_rate_function(model, loss, optimizer, schedule))
     return kappa(s.T, s.rho) * s.gamma / initial_slope(model)
 
 
 @cache
-def _build_rate_function(model: Model, loss: Any, optimizer: Adam) -> Any:
+def _build_rate_function(model: Model, loss: Any, optimizer: Adam, schedule: Schedule) -> Any:
     """Return ``(T, rho) -> kappa``, always the same object for the same arguments."""
-    return lambda steps, rho: solve_rate(steps, rho, model, loss, optimizer)
+    return lambda steps, rho: solve_rate(steps, rho, model, loss, optimizer, schedule)

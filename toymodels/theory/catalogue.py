@@ -6,6 +6,7 @@ An edge for which there is no theory is absent; where a formula does not hold, i
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import AnyModel, Model, OneParameter, OwnModel, TwoParameter, as_model
 from toymodels.optimizers import SGD, Adam, HeavyBall, Optimizer, SignSGD, as_optimizer, describe
 from toymodels.own.loss import Loss as OwnLoss
+from toymodels.schedules import CONSTANT, Constant, Schedule, as_schedule, total_factor
 from toymodels.theory import adam, catapult_edges, curves, heavy_ball
 from toymodels.theory.asymptotics import Branch, explicit_branch, solve_crossing
 from toymodels.theory.edge import Closing, Curve, Edge
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     import sympy
 
 
-def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse",
-            optimizer: str | Optimizer = "sgd") -> dict[str, Edge] | dict[str, OwnEdge]:
+def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse", optimizer: str | Optimizer = "sgd",
+            schedule: str | Schedule | Sequence[float] = "constant") -> dict[str, Edge] | dict[str, OwnEdge]:
     """Return the edges that the theory predicts, by their names.
 
     Parameters
@@ -38,6 +40,8 @@ def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse",
     loss : "mse", "cross_entropy", one's own, Loss(expression, f, y), or anything hashable with a ``name`` and an ``expression(f)`` whose
         minimum is at f = 1.
     optimizer : "sgd", "signsgd", "momentum", "adam", or the package's own dataclass with its numbers.
+    schedule : "constant", "warmup_cosine", one of `toymodels.schedules`, or an array of factors; with any but the first, eta_min alone is
+        predicted: T is then the sum of the factors.
 
     Returns
     -------
@@ -46,25 +50,29 @@ def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse",
 
     Raises
     ------
-    Misuse : an unknown model, loss or optimizer.
+    Misuse : an unknown model, loss, optimizer or schedule.
     """
-    model, optimizer = as_model(model), as_optimizer(optimizer)
+    model, optimizer, schedule = as_model(model), as_optimizer(optimizer), as_schedule(schedule)
     if isinstance(model, OwnModel) or isinstance(loss, OwnLoss):
-        return predict_own(*as_formulas(model, loss), optimizer)
+        return predict_own(*as_formulas(model, loss), optimizer, schedule)
     loss = as_theory_loss(loss)
+    constant = isinstance(schedule, Constant)
     if isinstance(optimizer, SignSGD):
-        edges = _signsgd(model, loss)
+        edges = _signsgd(model, loss) if constant else [_sign_minimum_edge(model, loss, schedule)]
     elif isinstance(optimizer, SGD):
-        edges = _sgd_one(model, loss) if isinstance(model, OneParameter) else _sgd_two(model, loss)
+        edges = _sgd(model, loss) if constant else [_minimum_edge(model, loss, schedule)]
     elif isinstance(optimizer, HeavyBall):
-        edges = _heavy_ball(model, loss, float(optimizer.beta))
+        beta = float(optimizer.beta)
+        edges = _heavy_ball(model, loss, beta) if constant else [_scheduled_momentum_edge(model, loss, beta, schedule)]
     else:
         edges = [Edge("eta_min", "the linear problem", "Adam's invariance to the scale of the gradient",
-                      partial(adam.eta_min, model=model, loss=loss, optimizer=optimizer), partial(_adam, model, loss, optimizer), ("lazy",),
+                      partial(adam.eta_min, model=model, loss=loss, optimizer=optimizer, schedule=schedule),
+                      partial(_adam, model, loss, optimizer, schedule), ("lazy",),
                       "predicted only for gamma <= 0.005; the other edges depend on the transient of the second moment")]
     order = ("eta_min", "eta_crit", "eta_settle", "eta_max", "eta_div")
     cache_key, depth = "", model.depth if isinstance(model, OneParameter) else 2
     if isinstance(loss, MSE | CrossEntropy):      # a loss of one's own may change under the same name
+        # a schedule changes no exponent, since T does not
         cache_key = json.dumps([model.describe(), loss.name, describe(optimizer)], sort_keys=True)
     return {edge.name: replace(edge, cache_key=cache_key, depth=depth) for edge in sorted(edges, key=lambda e: order.index(e.name))}
 
@@ -88,11 +96,21 @@ def solve_closing_point(model: Model, loss: str | TheoryLoss, numbers: bool = Tr
     return solve_crossing(edges["eta_min"].scaling("rich"), edges["eta_max"].scaling("rich")).subs(values)
 
 
-def _closing(model: Model, loss: Any) -> Closing | None:
+def _closing(model: Model, loss: Any, schedule: Schedule = CONSTANT) -> Closing | None:
     """Return the closing point of the triangle of trainability, None where it does not close."""
     if not isinstance(model, OneParameter) or model.depth < 3:
         return None
-    return Closing(partial(curves.closing_point_one, depth=model.depth, loss=loss), partial(solve_closing_point, model, loss))
+    return Closing(partial(curves.closing_point_one, depth=model.depth, loss=loss, schedule=schedule),
+                   lambda: solve_closing_point(model, loss).subs(letters().T, _total(schedule)))
+
+
+@cache
+def _total(schedule: Schedule) -> Any:
+    """Return T as sympy, or the sum of a schedule's factors as a function of it."""
+    from toymodels.theory.symbols import make_step_function
+
+    s = letters()
+    return s.T if isinstance(schedule, Constant) else make_step_function("N", "N", partial(total_factor, schedule))(s.T)
 
 
 def _both(*branches: Branch) -> dict[str, list[Branch]]:
@@ -115,11 +133,11 @@ def _numbers(loss: Any) -> dict[Any, Any]:
 
 
 @cache
-def _flow(model: Model, loss: Any) -> Curve:
+def _flow(model: Model, loss: Any, schedule: Schedule = CONSTANT) -> Curve:
     """Return eta_min = S/T in sympy."""
     from toymodels.theory.flow import derive_time, derive_time_integral
 
-    rate = 1 / letters().T
+    rate = 1 / _total(schedule)
     branches, values = _flow_limits(model, loss, rate)
     return Curve(rate * derive_time(model, loss), branches, values, None if isinstance(loss, MSE) else rate * derive_time_integral(model))
 
@@ -187,11 +205,21 @@ def _below(inner: Any, limit: float) -> Curve:
     return Curve(cut, {"lazy": curve.branches["lazy"]}, curve.values)
 
 
-def _minimum_edge(model: Model, loss: Any) -> Edge:
-    return Edge("eta_min", "gradient flow, $S/T$", "section 4.1, uniformly in gamma",
-                partial(curves.flow_edge, model=model, loss=loss), partial(_flow, model, loss),
+def _minimum_edge(model: Model, loss: Any, schedule: Schedule = CONSTANT) -> Edge:
+    return Edge("eta_min", "gradient flow, $S/T$" if isinstance(schedule, Constant) else r"gradient flow, $S/\sum_t c_t$",
+                "section 4.1, uniformly in gamma", partial(curves.flow_edge, model=model, loss=loss, schedule=schedule),
+                partial(_flow, model, loss, schedule), limits=_explain_sum(schedule),
                 holds=(100, 1.0),      # gradient flow needs small steps, not a small rho
-                closing=_closing(model, loss))
+                closing=_closing(model, loss, schedule))
+
+
+def _explain_sum(schedule: Schedule) -> str:
+    """Return what N is in the formula of an edge under a schedule."""
+    return "" if isinstance(schedule, Constant) else "N(T) is the sum of the schedule's factors; the rate is the one at a factor of 1"
+
+
+def _sgd(model: Model, loss: Any) -> list[Edge]:
+    return _sgd_one(model, loss) if isinstance(model, OneParameter) else _sgd_two(model, loss)
 
 
 def _sgd_one(model: OneParameter, loss: Any) -> list[Edge]:
@@ -228,8 +256,7 @@ def _straight(loss: Any) -> bool:
 def _signsgd(model: Model, loss: Any) -> list[Edge]:
     """Return SignSGD's edges; it never diverges."""
     return [
-        Edge("eta_min", "the distance in $T$ steps", "Appendix F, with prefactor",
-             partial(curves.signsgd_eta_min, model=model, loss=loss), partial(_sign_walk, model, loss)),
+        _sign_minimum_edge(model, loss),
         Edge("eta_max", "the overshoot of one step", "Appendix F, with prefactor",
              partial(curves.signsgd_eta_max, model=model, loss=loss), partial(_sign_overshoot, model, loss),
              limits="a lower bound: below it every run ends inside rho, above it only runs in periodic windows of eta do"
@@ -237,12 +264,28 @@ def _signsgd(model: Model, loss: Any) -> list[Edge]:
     ]
 
 
+def _sign_minimum_edge(model: Model, loss: Any, schedule: Schedule = CONSTANT) -> Edge:
+    return Edge("eta_min", "the distance in $T$ steps", "Appendix F, with prefactor",
+                partial(curves.signsgd_eta_min, model=model, loss=loss, schedule=schedule), partial(_sign_walk, model, loss, schedule),
+                limits=_explain_sum(schedule))
+
+
 @cache
-def _sign_walk(model: Model, loss: Any) -> Curve:
+def _sign_walk(model: Model, loss: Any, schedule: Schedule) -> Curve:
     from toymodels.theory.signsgd import derive_eta_min
 
-    expression = derive_eta_min(model)
+    expression = derive_eta_min(model, _total(schedule), _first_factor(schedule))
     return Curve(expression, _both(explicit_branch(expression)), _targets(loss))
+
+
+@cache
+def _first_factor(schedule: Schedule) -> Any:
+    """Return the factor of the first step as sympy."""
+    from toymodels.theory.symbols import make_step_function
+
+    if isinstance(schedule, Constant):
+        return 1
+    return make_step_function("c_0", "c_0", lambda steps: float(schedule.factors(steps)[0]))(letters().T)
 
 
 @cache
@@ -282,11 +325,34 @@ def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
     return edges
 
 
-def _adam(model: Model, loss: Any, optimizer: Adam) -> Curve:
+def _adam(model: Model, loss: Any, optimizer: Adam, schedule: Schedule = CONSTANT) -> Curve:
     """Return Adam's lazy eta_min, ``kappa(T, rho) gamma/c``."""
+    return _only_lazy(adam.derive_eta_min(model, loss, optimizer, schedule))
+
+
+@cache
+def _scheduled_momentum(model: Model, loss: Any, beta: float, schedule: Schedule) -> Curve:
+    """Return heavy ball's lazy eta_min under a schedule, ``kappa(T, rho)/K(0)``."""
+    from toymodels.theory.flow import derive_kernel_along_flow
+
+    return _only_lazy(heavy_ball.derive_least_rate(loss, beta, schedule) / derive_kernel_along_flow(model, 0))
+
+
+@cache
+def _overshoot(beta: float) -> Curve:
+    """Return heavy ball's lazy eta_crit of two parameters with MSE, ``kappa gamma**2/2``."""
     import sympy
 
-    gamma, eta = letters().gamma, adam.derive_eta_min(model, loss, optimizer)
+    kappa = sympy.Symbol("kappa", positive=True)
+    curve = _only_lazy(kappa * letters().gamma ** 2 / 2)
+    return replace(curve, values={kappa: sympy.Float(heavy_ball.solve_overshoot_rate(beta))}, formula=kappa * letters().gamma ** 2 / 2)
+
+
+def _only_lazy(eta: Any) -> Curve:
+    """Return the curve of an expression in gamma, cut to the lazy regime."""
+    import sympy
+
+    gamma = letters().gamma
     whole = sympy.Piecewise((eta, gamma <= sympy.nsimplify(LAZY_END)), (sympy.nan, True))
     return Curve(whole, {"lazy": [explicit_branch(eta)]})
 
@@ -323,18 +389,29 @@ def _convergence_two() -> Curve:
     return Curve(sympy.Min(*parts), _both(*map(explicit_branch, parts)))
 
 
+def _scheduled_momentum_edge(model: Model, loss: Any, beta: float, schedule: Schedule) -> Edge:
+    return Edge("eta_min", "the linear problem", "derived here",
+                partial(heavy_ball.scheduled_eta_min, model=model, loss=loss, beta=beta, schedule=schedule),
+                partial(_scheduled_momentum, model, loss, beta, schedule), ("lazy",), "predicted only for gamma <= 0.005")
+
+
 def _heavy_ball(model: Model, loss: Any, beta: float) -> list[Edge]:
     """Return heavy ball's edges: eta_min, and eta_max of one parameter with MSE where gamma is small.
 
     Elsewhere the loss of stability of the minimum is no edge. From gamma ~ 1 - beta on, the transient overshoot leaves the linear
     regime; a loss that is straight far out has stable cycles below the edge (0.73 to 0.86 of it); and with two parameters the transient
-    overshoot raises the loss, so that the kernel falls before stability is lost.
+    overshoot raises the loss, so that the kernel falls before stability is lost. With MSE that is eta_crit.
     """
     edges = [Edge("eta_min", r"gradient flow with momentum, $\kappa S/S_0$", "derived here",
                   partial(heavy_ball.eta_min, model=model, loss=loss, beta=beta), partial(_flow_with_momentum, model, loss, beta),
                   limits="exact as gamma -> 0, where kappa(T, rho) is the least eta K that trains; beyond gamma = 0.005 good to 6%, "
                          "and predicted only where momentum's lag is below T/10",
                   holds=(100, 1.0), closing=_closing(model, loss))]      # SGD's: heavy ball's triangle closes later
+    if isinstance(model, TwoParameter) and isinstance(loss, MSE):
+        edges.append(Edge("eta_crit", r"transient overshoot, $\kappa/K$", "derived here", partial(heavy_ball.eta_crit, beta=beta),
+                          partial(_overshoot, beta), ("lazy",),
+                          "the transient overshoot exceeds the first loss there, before stability is lost at 2 (1 + beta)/(h_l K); "
+                          "predicted only for gamma <= 0.005"))
     if isinstance(model, OneParameter) and isinstance(loss, MSE):
         label, source = r"stability, $2(1+\beta)/\ell''(w_*)$", "Polyak's bound for a quadratic"
         numeric = partial(curves.stability_edge_one, depth=model.depth, loss=loss, factor=2.0 * (1 + beta))

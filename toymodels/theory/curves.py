@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 
 from toymodels.models import Model, OneParameter
+from toymodels.schedules import CONSTANT, Schedule, total_factor
 from toymodels.theory.flow_time import gradient_flow_time
 from toymodels.theory.losses import numeric_curvature, numeric_residual, numeric_tail, solve_excess_root
 
 
-def flow_edge(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any) -> np.ndarray:
-    """Return eta_min = S/T."""
-    return gradient_flow_time(model, loss, gamma, rho) / steps
+def flow_edge(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, schedule: Schedule = CONSTANT) -> np.ndarray:
+    """Return eta_min = S/T; under a schedule T is the sum of the factors."""
+    return gradient_flow_time(model, loss, gamma, rho) / total_factor(schedule, steps)
 
 
-def closing_point_one(steps: int, depth: int, loss: Any) -> float:
+def closing_point_one(steps: int, depth: int, loss: Any, schedule: Schedule = CONSTANT) -> float:
     """Return ``(2 T (L - 2) r0/(L h_l))**(L/(L - 2))``, the gamma where eta_min meets eta_max of the one-parameter model, L >= 3."""
     start = float(numeric_residual(loss)(np.ones(())))
-    return float((2 * steps * (depth - 2) * start / (depth * numeric_curvature(loss))) ** (depth / (depth - 2)))
+    return float((2 * total_factor(schedule, steps) * (depth - 2) * start / (depth * numeric_curvature(loss))) ** (depth / (depth - 2)))
 
 
 def stability_edge_one(gamma: np.ndarray, steps: int, rho: float, depth: int, loss: Any, factor: float = 2.0) -> np.ndarray:
@@ -51,13 +52,17 @@ def straight_divergence_edge(gamma: np.ndarray, steps: int, rho: float, loss: An
     return np.where(gamma < 1, gamma / numeric_tail(loss), np.nan)
 
 
-def signsgd_eta_min(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any) -> np.ndarray:
-    """Return SignSGD's eta_min: the distance to f1 in T equal steps."""
+def signsgd_eta_min(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, schedule: Schedule = CONSTANT) -> np.ndarray:
+    """Return SignSGD's eta_min: the distance to f1 in T equal steps, or in steps proportional to a schedule's factors.
+
+    With two parameters the first step moves u2 alone, since the gradient of u1 is still 0.
+    """
     f1 = 1 - solve_excess_root(loss, rho)
+    total = total_factor(schedule, steps)
     if isinstance(model, OneParameter):
-        return np.expm1(np.log1p(gamma * f1) / model.depth) / steps
-    x = gamma * f1
-    return x / steps / (1 + np.sqrt(1 + 2 * x * ((steps - 1) / steps)))
+        return np.expm1(np.log1p(gamma * f1) / model.depth) / total
+    x, first = gamma * f1, 1.0 if schedule == CONSTANT else float(schedule.factors(steps)[0])
+    return x / total / (1 + np.sqrt(1 + 2 * x * ((total - first) / total)))
 
 
 def signsgd_eta_max(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any) -> np.ndarray:

@@ -191,10 +191,11 @@ def _stability(model: Model, loss: Any, optimizer: Optimizer) -> list[Step]:
     steps = [
         Step(r"On a parabola of curvature $\lambda$ the optimizer loses stability at",
              _equation(s.eta * sympy.Symbol("lambda"), derive_stability_factor(beta))),
-        Step("So the minimum is stable up to", _equation("eta_max" if one else "eta_crit", derive_edge_of_stability(model, loss, beta))),
+        Step("So the minimum is stable up to", _equation("eta_max" if one else "eta" if beta else "eta_crit",
+                                                         derive_edge_of_stability(model, loss, beta))),
     ]
     if isinstance(optimizer, HeavyBall):
-        return steps
+        return steps if one else [*steps, *_overshoot(loss, float(optimizer.beta))]
     if isinstance(model, OneParameter):
         divergence = derive_divergence_one(model.depth, loss)
         if divergence is None:
@@ -205,6 +206,17 @@ def _stability(model: Model, loss: Any, optimizer: Optimizer) -> list[Step]:
     if isinstance(loss, CrossEntropy):
         steps += _catapult()
     return steps
+
+
+def _overshoot(loss: Any, beta: float) -> list[Step]:
+    """Return the step on heavy ball's transient overshoot with two parameters."""
+    from toymodels.theory.heavy_ball import solve_overshoot_rate
+
+    if not isinstance(loss, MSE):
+        return [Step("Before that, the transient overshoot lowers the kernel of some runs: no edge is predicted.")]
+    return [Step(r"Before that, the transient overshoot of the lazy recursion exceeds its start, $|\Delta| > 1$, and with it the loss. "
+                 rf"There the catapult-free rates end: $\eta_\mathrm{{crit}} K = {solve_overshoot_rate(beta):.6g}$ where $\gamma$ is "
+                 "small.")]
 
 
 def _invariant() -> list[Step]:

@@ -1,4 +1,4 @@
-"""Heavy ball's eta_min: exact in the lazy limit for any T, and beyond it to first order in momentum's memory over T.
+"""Heavy ball's eta_min and eta_crit: exact in the lazy limit for any T, and beyond it to first order in momentum's memory over T.
 
 In the lazy limit ``Delta = 1 - f`` obeys ``x_{t+1} = x_t + beta (x_t - x_{t-1}) - kappa r(x_t)`` with ``x_0 = x_{-1} = 1``,
 ``kappa = eta K(0)`` and the residual r: ``r = x`` for MSE, where x_T is an entry of a matrix's power. The least kappa with excess rho at
@@ -9,10 +9,14 @@ becomes ``T = (1 - beta) S/eta + beta/(1 - beta) - (log(r(0)/r(f1)) - Q) (1 + be
 builds up, a gradient that falls lets momentum run ahead, and one that grows lets it lag behind. Along the path of one parameter the
 gradient is ``r df/dw``, and Q the logarithm of df/dw's growth, ``Q = (1 - 1/L) log(1 + gamma f1)``. With two parameters momentum also
 leaves gradient flow's hyperbola, and ``Q = (x/2) asinh(x)/sqrt(1 + x^2)``, ``x = gamma f1``.
+
+The least kappa at which a run of the linear problem ever has ``|x| > 1`` is where its loss first exceeds the one it began with: with two
+parameters and MSE the catapult-free rates end there, long before stability is lost at ``kappa = 2 (1 + beta)``.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -20,15 +24,16 @@ import numpy as np
 
 from toymodels.losses import MSE
 from toymodels.models import Model, OneParameter
+from toymodels.schedules import CONSTANT, Schedule
 from toymodels.theory.flow_time import gradient_flow_time
-from toymodels.theory.linear_problem import LAZY_END, solve_least_rate
+from toymodels.theory.linear_problem import LAZY_END, initial_slope, solve_least_rate
 from toymodels.theory.losses import numeric_residual, solve_excess_root
 
 LAG = 0.1      # the largest share of T that the lag may be: what is neglected is of second order in it, measured below 6%
 
 
 @cache
-def solve_rate(steps: int, rho: float, loss: Any, beta: float) -> float:
+def solve_rate(steps: int, rho: float, loss: Any, beta: float, schedule: Schedule = CONSTANT) -> float:
     """Return the least ``kappa = eta K(0)`` whose excess after T steps of the linear problem is rho.
 
     Parameters
@@ -36,16 +41,23 @@ def solve_rate(steps: int, rho: float, loss: Any, beta: float) -> float:
     steps, rho : T and rho.
     loss : an object of the package, or one's own.
     beta : heavy ball's momentum.
+    schedule : of the rate.
     """
     target = solve_excess_root(loss, rho)
     residual = numeric_residual(loss)
+    if schedule != CONSTANT:
+        factors = schedule.factors(steps)
+        held = np.minimum(np.arange(1, steps + 1), 1 / (1 - beta))
+        least = (1 - target) / (float(residual(np.ones(()))) * float((factors * held).sum()))
+        return solve_least_rate(lambda kappa: _train_linear_problem(kappa, factors, beta, residual), target, least)
     # no step is longer than kappa r(0) times the number of gradients in it, of which momentum holds 1/(1 - beta) at most
     least = (1 - target) / (float(residual(np.ones(()))) * min(steps * (steps + 1) / 2, steps / (1 - beta)))
-    train = _power_of_step if isinstance(loss, MSE) else _train_linear_problem
-    return solve_least_rate(lambda kappa: train(kappa, steps, beta, residual), target, least)
+    if isinstance(loss, MSE):
+        return solve_least_rate(lambda kappa: _power_of_step(kappa, steps, beta), target, least)
+    return solve_least_rate(lambda kappa: _train_linear_problem(kappa, np.ones(steps), beta, residual), target, least)
 
 
-def _power_of_step(kappa: np.ndarray, steps: int, beta: float, residual: Any) -> np.ndarray:
+def _power_of_step(kappa: np.ndarray, steps: int, beta: float) -> np.ndarray:
     """Return x_T for MSE: the matrix of one step to the power T, on ``(x_0, x_{-1}) = (1, 1)``."""
     matrix = np.zeros((*kappa.shape, 2, 2))
     matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 1, 0] = 1 + beta - kappa, -beta, 1
@@ -53,13 +65,42 @@ def _power_of_step(kappa: np.ndarray, steps: int, beta: float, residual: Any) ->
         return np.nan_to_num(np.linalg.matrix_power(matrix, steps)[..., 0, :].sum(-1), nan=-np.inf)
 
 
-def _train_linear_problem(kappa: np.ndarray, steps: int, beta: float, residual: Any) -> np.ndarray:
-    """Return x_T for every kappa, or the first x below zero."""
+def _train_linear_problem(kappa: np.ndarray, factors: np.ndarray, beta: float, residual: Any) -> np.ndarray:
+    """Return x_T for every kappa, or the first x below zero; the rate of each step is kappa times its factor."""
     x, m = np.ones_like(kappa), np.zeros_like(kappa)
-    for _ in range(steps):
+    for factor in factors:
         m = beta * m + residual(x)
-        x = np.where(x > 0, x - kappa * m, x)      # from there on it is not the least rate
+        x = np.where(x > 0, x - factor * kappa * m, x)      # from there on it is not the least rate
     return x
+
+
+@cache
+def solve_overshoot_rate(beta: float) -> float:
+    """Return the least ``kappa = eta K(0)`` at which a run of the linear problem of MSE ever overshoots to ``|x| > 1``, to nine digits.
+
+    2 for SGD, whose first step does; about ``(4 pi (1 - beta))**(2/3)`` as beta -> 1, where it is the first swing's turning point.
+    """
+    low, high = np.log(1e-3 * (1 - beta)), np.log(2.1 * (1 + beta))
+    for _ in range(4):
+        kappa = np.exp(np.linspace(low, high, 513))
+        x, before, most = np.ones_like(kappa), np.ones_like(kappa), np.zeros_like(kappa)
+        for _ in range(math.ceil(40 / math.sqrt(1 - beta))):      # many swings, of which the first few are the largest
+            x, before = np.clip((1 + beta - kappa) * x - beta * before, -9.0, 9.0), x
+            most = np.maximum(most, np.abs(x))
+        first = int(np.argmax(most > 1))
+        low, high = np.log(kappa[first - 1]), np.log(kappa[first])
+    return float(np.exp((low + high) / 2))
+
+
+def eta_crit(gamma: np.ndarray, steps: int, rho: float, beta: float) -> np.ndarray:
+    """Return ``kappa gamma^2/2``, eta_crit of two parameters with MSE, for gamma up to 0.005; NaN beyond (shape of gamma)."""
+    return np.where(gamma <= LAZY_END, solve_overshoot_rate(beta) * gamma**2 / 2, np.nan)
+
+
+def scheduled_eta_min(gamma: np.ndarray, steps: int, rho: float, model: Model, loss: Any, beta: float, schedule: Schedule) -> np.ndarray:
+    """Return eta_min under a schedule, ``kappa/K(0)``, for gamma up to 0.005; NaN beyond (shape of gamma)."""
+    kernel = initial_slope(model) ** 2 / (1 if isinstance(model, OneParameter) else 2)
+    return np.where(gamma <= LAZY_END, solve_rate(steps, rho, loss, beta, schedule) / kernel * gamma**2, np.nan)
 
 
 def compute_lag(gamma: np.ndarray, model: Model, f1: float) -> np.ndarray:
@@ -101,17 +142,17 @@ def derive_lag(model: Model) -> Any:
     return x * sympy.asinh(x) / (2 * sympy.sqrt(1 + x**2))
 
 
-def derive_least_rate(loss: Any, beta: float) -> Any:
+def derive_least_rate(loss: Any, beta: float, schedule: Schedule = CONSTANT) -> Any:
     """Return ``kappa(T, rho)`` as a sympy function."""
     from toymodels.theory.symbols import letters, make_numeric_function
 
-    return make_numeric_function("kappa", r"\kappa", _build_rate_function(loss, beta))(letters().T, letters().rho)
+    return make_numeric_function("kappa", r"\kappa", _build_rate_function(loss, beta, schedule))(letters().T, letters().rho)
 
 
 @cache
-def _build_rate_function(loss: Any, beta: float) -> Any:
+def _build_rate_function(loss: Any, beta: float, schedule: Schedule) -> Any:
     """Return ``(T, rho) -> kappa``, always the same object for the same arguments."""
-    return lambda steps, rho: solve_rate(steps, rho, loss, beta)
+    return lambda steps, rho: solve_rate(steps, rho, loss, beta, schedule)
 
 
 def derive_stretch(model: Model, loss: Any) -> tuple[Any, Any]:

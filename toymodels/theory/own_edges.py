@@ -17,12 +17,15 @@ from toymodels.own.flow import gradient_flow
 from toymodels.own.functions import Generated, generate
 from toymodels.own.loss import Loss
 from toymodels.own.model import Model
+from toymodels.schedules import CONSTANT, Constant, Schedule, total_factor
 from toymodels.theory.own_limits import derive_limits
 from validation.arguments import Misuse, between, choose, positive, whole
 from validation.prediction import REGIMES, Prediction
 
 GRID = np.linspace(-12, 12, 193)                 # log10 gamma of the curves on which windows are found
 FAR = np.array([6.0, 8.0, 10.0])                 # decades from gamma = 1 at which exponents are measured
+NO_UPPER_EDGE = ("eta_crit, eta_max and eta_div are not predicted under a schedule: where the rate falls, a run that was unstable may "
+                 "still converge.")
 LAZY_KERNEL, RICH_SLOPE = 5e-4, 1.1e-3           # change of the kernel, departure of its exponent, at which catapults set in above the edge
 
 
@@ -54,12 +57,14 @@ class OwnEdge(Prediction):
     name, label, source, limits, holds : as of `edge.Edge`.
     generated : the functions of model and loss.
     factor : of the edge of stability ``factor/(l'' K)``; None for eta_min.
+    schedule : of the rate, the sum of whose factors stands for T in eta_min.
     """
 
     def __init__(self, name: str, label: str, source: str, generated: Generated, factor: float | None, closes: bool,
-                 judged_below: float = np.inf, limits: str = "") -> None:
+                 judged_below: float = np.inf, limits: str = "", schedule: Schedule = CONSTANT) -> None:
         self.name, self.label, self.source, self.limits = name, label, source, limits
         self.generated, self.factor, self.closes, self.judged_below = generated, factor, closes, judged_below
+        self.schedule = schedule
         self.holds = (100, 1.0) if factor is None else (1000, 0.02)
 
     def __call__(self, gamma: ArrayLike, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
@@ -72,7 +77,13 @@ class OwnEdge(Prediction):
     def numeric(self, gamma: np.ndarray, steps: int, rho: float) -> np.ndarray:
         """Return eta also beyond the closing point."""
         if self.factor is None:
-            return gradient_flow(self.generated, gamma, rho)[0] / steps
+            return gradient_flow(self.generated, gamma, rho)[0] / total_factor(self.schedule, steps)
+        return self._curve(gamma)
+
+    def _curve(self, gamma: np.ndarray) -> np.ndarray:
+        """Return a curve that is proportional to the edge."""
+        if self.factor is None:
+            return gradient_flow(self.generated, gamma, 0.01)[0] / 1000
         return self.factor / (self.generated.minimum.curvature * gradient_flow(self.generated, gamma)[1])
 
     def closing_point(self, steps: int = 1000, rho: float = 0.01) -> float:
@@ -81,7 +92,7 @@ class OwnEdge(Prediction):
             return np.inf
         time, kernel, _ = _curves(self.generated, rho)
         with np.errstate(all="ignore"):
-            gap = np.log(time * kernel * self.generated.minimum.curvature / 2 / steps)
+            gap = np.log(time * kernel * self.generated.minimum.curvature / 2 / total_factor(self.schedule, steps))
         above = np.flatnonzero((gap[:-1] < 0) & (gap[1:] >= 0))
         if not above.size:
             return np.inf
@@ -136,7 +147,7 @@ class OwnEdge(Prediction):
             sign = -1.0 if regime == "lazy" else 1.0
             gamma = 10 ** (sign * FAR)
             h = 10.0**0.01
-            near, middle, far = np.log10(self.numeric(gamma * h, 1000, 0.01) / self.numeric(gamma / h, 1000, 0.01)) / 0.02
+            near, middle, far = np.log10(self._curve(gamma * h) / self._curve(gamma / h)) / 0.02
         if not np.isfinite([near, middle, far]).all():
             return None
         first, second = middle - near, far - middle
@@ -220,7 +231,7 @@ def _curves(generated: Generated, rho: float) -> tuple[np.ndarray, np.ndarray, n
     return gradient_flow(generated, 10.0**GRID, rho)
 
 
-def predict_own(model: Model, loss: Loss, optimizer: Optimizer) -> dict[str, OwnEdge]:
+def predict_own(model: Model, loss: Loss, optimizer: Optimizer, schedule: Schedule = CONSTANT) -> dict[str, OwnEdge]:
     """Return the predicted edges of a model of one's own by name; `explain_absence` says why others are absent.
 
     Raises
@@ -232,11 +243,12 @@ def predict_own(model: Model, loss: Loss, optimizer: Optimizer) -> dict[str, Own
         return {}
     beta = optimizer.beta if isinstance(optimizer, HeavyBall) else 0.0
     stable, edges = 0 < generated.minimum.curvature < np.inf, []
-    closes = stable and len(model.start) == 1 and beta == 0
+    several, constant = len(model.start) > 1, isinstance(schedule, Constant)
+    closes = stable and not several and beta == 0
     if beta == 0:
-        edges.append(OwnEdge("eta_min", "gradient flow, $S/T$", "gradient flow of the model, by its differential equation", generated, None,
-                             closes))
-    if stable:
+        edges.append(OwnEdge("eta_min", "gradient flow, $S/T$" if constant else r"gradient flow, $S/\sum_t c_t$",
+                             "gradient flow of the model, by its differential equation", generated, None, closes, schedule=schedule))
+    if stable and constant and not (several and beta):
         label = r"stability of gradient flow's minimum, $2/(\ell'' K_*)$" if beta == 0 else r"stability, $2(1+\beta)/(\ell'' K_*)$"
         names: tuple[Literal["eta_crit", "eta_max"], ...] = ("eta_crit", "eta_max") if closes else ("eta_crit",)
         edges += [OwnEdge(name, label, "stability of the update at the minimum that gradient flow reaches", generated, 2 * (1 + beta),
@@ -245,15 +257,20 @@ def predict_own(model: Model, loss: Loss, optimizer: Optimizer) -> dict[str, Own
     return {edge.name: edge for edge in edges}
 
 
-def explain_absence(model: Model, loss: Loss, optimizer: Optimizer) -> list[str]:
+def explain_absence(model: Model, loss: Loss, optimizer: Optimizer, schedule: Schedule = CONSTANT) -> list[str]:
     """Return a sentence for each edge that is not predicted."""
     if not isinstance(optimizer, SGD | HeavyBall):
         return [f"No edge of a model of one's own is predicted for {optimizer.name}."]
     reasons = []
     if isinstance(optimizer, HeavyBall):
         reasons.append("eta_min is not predicted for momentum with a model of one's own.")
+    if not isinstance(schedule, Constant):
+        return [*reasons, NO_UPPER_EDGE]
     curvature = generate(model, loss).minimum.curvature
-    if curvature == 0:
+    if isinstance(optimizer, HeavyBall) and optimizer.beta and len(model.start) > 1:
+        reasons.append("eta_crit and eta_max are not predicted for momentum with several parameters: the transient overshoot catapults "
+                       "runs before the minimum loses its stability.")
+    elif curvature == 0:
         reasons.append("eta_crit and eta_max are not predicted: the loss is flatter than a parabola at its minimum (l'' = 0), so that the "
                        "minimum is stable at every rate and the edge depends on rho and T.")
     elif curvature == np.inf:

@@ -20,8 +20,8 @@ def derive_weight(depth: Any, output: Any) -> Any:
     return derive_minimum(depth).subs(s.gamma, s.gamma * output)
 
 
-def derive_eta_min(model: Model) -> Any:
-    """Return eta_min as sympy in gamma, T and f1.
+def derive_eta_min(model: Model, total: Any = None, first: Any = 1) -> Any:
+    """Return eta_min as sympy in gamma, T and f1, or with the sum of a schedule's factors for T, the first of which is `first`.
 
     One parameter: ``w = 1 + T eta``, so ``eta = ((1 + gamma f1)**(1/L) - 1)/T``. Two: the first step moves u2 alone (u1's
     gradient is 0 at u2 = 0), and then both move, ``f = 2 T eta (1 + (T - 1) eta)/gamma``.
@@ -29,14 +29,16 @@ def derive_eta_min(model: Model) -> Any:
     import sympy
 
     s = letters()
+    total = s.T if total is None else total
     if isinstance(model, OneParameter):
-        return (derive_weight(model.depth, s.f1) - 1) / s.T
-    u1, u2 = 1 + (s.T - 1) * s.eta, s.T * s.eta
+        return (derive_weight(model.depth, s.f1) - 1) / total
+    after = sympy.Symbol("n", positive=True)      # the factors after the first
+    u1, u2 = 1 + after * s.eta, s.T * s.eta
     roots = sympy.solve(sympy.expand(model.output(u1, u2, s.gamma) - s.f1), s.eta)
-    (root,) = [r for r in roots if r.subs({s.T: 2, s.gamma: 1, s.f1: 1}) > 0]
-    # the same with T - 1 once: the square root of 1 + ...
-    under = 1 + sympy.factor(sympy.simplify((2 * (s.T - 1) * root + 1) ** 2 - 1))
-    return (sympy.sqrt(under) - 1) / (2 * (s.T - 1))
+    (root,) = [r for r in roots if r.subs({s.T: 2, after: 1, s.gamma: 1, s.f1: 1}) > 0]
+    # the same with `after` once: the square root of 1 + ...
+    under = 1 + sympy.factor(sympy.simplify((2 * after * root + 1) ** 2 - 1))
+    return ((sympy.sqrt(under) - 1) / (2 * after)).subs(s.T, total).subs(after, total - first)
 
 
 def derive_eta_max(model: Model, symmetric: bool) -> tuple[Any, list[Branch]]:

@@ -30,6 +30,23 @@ def letters() -> SimpleNamespace:
 
 
 @cache
+def make_step_function(name: str, latex: str, evaluate: Any) -> Any:
+    """Return a sympy function of T of that name, evaluated by `evaluate`, int -> float; the same object for the same arguments."""
+    import sympy
+
+    def _eval_evalf(self: Any, prec: int) -> Any:
+        steps = self.args[0].evalf()
+        return sympy.Float(evaluate(int(steps))) if steps.is_Float and steps > 0 and float(steps).is_integer() else None
+
+    def _latex(self: Any, printer: Any, **_: Any) -> str:
+        return rf"{latex}\left({printer._print(self.args[0])}\right)"
+
+    return type(name, (sympy.Function,), {
+        "_eval_evalf": _eval_evalf, "_latex": _latex, "is_positive": True, "is_real": True, "is_finite": True, "nargs": (1,),
+    })
+
+
+@cache
 def make_numeric_function(name: str, latex: str, evaluate: Any) -> Any:
     """Return a sympy function of rho (or of T and rho) of that name, evaluated by `evaluate`, floats -> float.
 
