@@ -150,10 +150,69 @@ def test_stored_text_is_data_and_gives_the_model_back():
     (lambda: Model(sympy.log(w) / gamma, {w: 0}), "must be finite"),
     (lambda: Model(w * v / gamma, {w: 1}), "it also has v"),
     (lambda: ToyExperiment(type("Mine", (OneParameter,), {})(3)), "toymodels.Model"),
+    (lambda: Model(w / gamma, None), "start must map each parameter"),
+    (lambda: Model(w / gamma, [w]), "start must map each parameter"),
+    (lambda: Model(nest(11, sympy.tanh) / gamma, {w: 1}), "at most 10 functions within each other"),
+    (lambda: Model(sum(sympy.sin(k * w) for k in range(1, 201)) / gamma, {w: 1}), "at most 500 operations, not 599"),
+    (lambda: Model((w**1001 - 1) / gamma, {w: 1}), "exponents of at most 1000"),
+    (lambda: Model(sympy.Piecewise((w, w < 2)) / gamma, {w: 1}), "end its cases"),
+    (lambda: Model(sympy.Max(w, 0) / gamma, {w: 0}), "there it vanishes"),      # where runs have the slope 0, and sympy 1/2
+    (lambda: Model(sympy.Symbol("lambda") / gamma, {sympy.Symbol("lambda"): 1}), "names are Python's"),
+    (lambda: Model(sympy.Symbol("\ufb01") / gamma, {sympy.Symbol("\ufb01"): 1}), "names are Python's"),       # a ligature, to Python "fi"
+    (lambda: trajectory(Model(1e200 * w / gamma, {w: 1})), "start must have a finite loss"),
+    (lambda: Loss(sympy.Piecewise(((f - y) ** 2, f > y)), f, y), "end its cases"),
+    *((lambda e=e: Loss((f - y) ** 2, f, y, minimum=e), "minimum must be a finite real number")
+      for e in (sympy.sqrt(y - 2), 1 / (y - 1), sympy.log(y - 1))),
 ])
 def test_bad_models_and_losses_are_refused_in_one_sentence(make, message):
     with pytest.raises(Misuse, match=message):
         make()
+
+
+def nest(depth, function):
+    e = w
+    for _ in range(depth):
+        e = function(e)
+    return e
+
+
+def test_numbers_of_any_type_start_a_model():
+    assert {Model((w**2 - 1) / gamma, {w: kind(2)}) for kind in (int, float, np.int64, np.float32, sympy.Integer)} == {
+        Model((w**2 - 1) / gamma, {w: 2})}
+
+
+@pytest.mark.parametrize("change", [
+    {"output": f"{'tanh(' * 60}w{')' * 60}/gamma"}, {"output": 3}, {"output": "Max()*w/gamma"}, {"start": [["w", "1"], ["w", "2"]]},
+    {"start": [["w"]]}, {"start": 3}, {"start": {"w": "1"}}, {"start": []}, {"start": [["w", None]]}, {"target": "1"}, {"odd": 3}],
+    ids=lambda c: str(c)[:30])
+def test_an_odd_description_of_a_model_is_refused(change):
+    with pytest.raises(Misuse):
+        Model.of(CUBE.describe() | change)
+
+
+@pytest.mark.parametrize("description", [
+    {"name": "huber", "formula": "(f - y)**4"}, {"name": "own"}, {"name": "own", "formula": "(f - y)**4", "odd": 3},
+    {"name": "own", "formula": "(f - y)**4", "minimum": "sqrt(-1)"}], ids=str)
+def test_an_odd_description_of_a_loss_is_refused(description):
+    with pytest.raises(Misuse):
+        Loss.of(description)
+
+
+@pytest.mark.filterwarnings("ignore:the output .* loses digits")
+@pytest.mark.parametrize(("output", "start"), [
+    (sympy.sign(w) * w, 2), (sympy.Max(2 * w, 3 - sympy.Max(w, 1 - 4 * w)), 1),
+    (sympy.exp(-sympy.exp(-sympy.exp(-w))), 1)])        # at some states the exponent has more digits than there is memory
+def test_kinks_within_kinks_and_exponentials_within_exponentials(output, start):
+    generated = generate(Model(output / gamma, {w: start}), as_formula_of_mse())
+    move = 0.1 + 0.2 * np.arange(5)
+    found = generated.numpy["evaluate_output"](generated.constants_of(np.array([10.0]))[0], move)
+    exact = [float((output.subs(w, start + sympy.Float(m)) - output.subs(w, start)) / 10) for m in move]
+    np.testing.assert_allclose(found[0], exact, rtol=1e-10)
+
+
+def test_a_time_that_rounding_hides_is_not_predicted():
+    """So near to the minimum no step of the integration is small enough, which took minutes for each gamma."""
+    assert np.isnan(predict(CUBE)["eta_min"](np.array([0.1, 1.0]), rho=1e-30)).all()
 
 
 def test_the_command_line_takes_a_file_and_a_name(tmp_path, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -76,3 +77,8 @@ def test_a_recorded_command_holds_nothing_private(argument, recorded, monkeypatc
     assert provenance.collect_provenance()["command"] == f"lazyrich {recorded}"
     monkeypatch.setenv("LAZYRICH_NO_COMMAND", "1")
     assert "command" not in provenance.collect_provenance()
+
+
+@pytest.mark.parametrize(("limit", "shown"), [(Fraction(2, 3), "2/3"), (Fraction(0), "0"), (Fraction("2.4000000000008747"), "2.4000")])
+def test_a_limit_is_a_fraction_where_it_is_exact(limit, shown):
+    assert summary.format_limit(limit) == shown

@@ -47,8 +47,24 @@ class softplus(sympy.Function):
         return sigmoid(self.args[0])
 
 
-MPMATH = {"expm1": mpmath.expm1, "log1p": lambda x: mpmath.log1p(x), "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
-          "softplus": lambda x: mpmath.log1p(mpmath.exp(x))}
+HUGE = 1000      # bits of an argument beyond which mpmath would spend minutes on the digits of its exponential or sine
+
+
+def _guard(function: Callable[[Any], Any], low: Any, high: Any) -> Callable[[Any], Any]:
+    """Return the function of real numbers with its limits, or NaN where it has none, for arguments beyond all floats."""
+    def evaluate(x: Any) -> Any:
+        x = mpmath.mpmathify(x)
+        if isinstance(x, mpmath.mpc) or mpmath.mag(x) < HUGE or not mpmath.isfinite(x):
+            return function(x)
+        return mpmath.mpf(high if x > 0 else low)
+
+    return evaluate
+
+
+_exp = _guard(mpmath.exp, 0, "inf")
+MPMATH = {"exp": _exp, "sinh": _guard(mpmath.sinh, "-inf", "inf"), "cosh": _guard(mpmath.cosh, "inf", "inf"),
+          "sin": _guard(mpmath.sin, "nan", "nan"), "cos": _guard(mpmath.cos, "nan", "nan"), "expm1": _guard(mpmath.expm1, -1, "inf"),
+          "log1p": lambda x: mpmath.log1p(x), "sigmoid": lambda x: 1 / (1 + _exp(-x)), "softplus": lambda x: mpmath.log1p(_exp(x))}
 
 
 def evaluate_exactly(arguments: Any, expressions: Any) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from scipy.integrate import DOP853, solve_ivp
 from toymodels.own.functions import Generated
 
 RTOL = 1e-12
+NEAREST = 1e-11     # of 1 - z: nearer to the minimum the rounding of z is larger than the tolerance, and no step is small enough
 MOST_CALLS = 10_000    # of the implicit method, for one gamma
 MOST_STEPS = 600     # of the explicit method; a path that needs more is stiff
 
@@ -24,7 +25,7 @@ MOST_STEPS = 600     # of the explicit method; a path that needs more is stiff
 def solve_targets(generated: Generated, distance: np.ndarray, rho: float) -> np.ndarray:
     """Return z in (0, 1) at which the excess has come down to rho, for each distance from start to minimum (n,).
 
-    Bisection of log(1 - z), down to 1e-16.
+    Bisection of log(1 - z), down to 1e-16; NaN where z is closer to 1 than `NEAREST`.
     """
     unique, places = np.unique(distance, return_inverse=True)
     low, high = np.full(len(unique), np.log(1e-16)), np.zeros(len(unique))
@@ -32,7 +33,7 @@ def solve_targets(generated: Generated, distance: np.ndarray, rho: float) -> np.
         middle = (low + high) / 2
         above = excess_at_distance(generated, -np.exp(middle) * unique, unique) > rho
         low, high = np.where(above, low, middle), np.where(above, middle, high)
-    return -np.expm1(low)[places]
+    return np.where(low < np.log(NEAREST), np.nan, -np.expm1(low))[places]
 
 
 def excess_at_distance(generated: Generated, d: np.ndarray, distance: np.ndarray) -> np.ndarray:

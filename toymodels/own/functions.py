@@ -75,8 +75,16 @@ class Generated:
                 if abs(distance) < 1e-12 * max(1, abs(found[count])):
                     raise Misuse(f"start must not be a minimum; at gamma = {value:g} the output starts at {float(found[count]):g}, where "
                                  "the loss is least")
+                if not np.isfinite(self._evaluate_excess(-float(distance))):
+                    raise Misuse(f"start must have a finite loss; at gamma = {value:g} the output starts at {float(found[count]):g}, where "
+                                 "the loss overflows")
                 self._rows[value] = tuple(float(x) for x in (*found[:count], distance, 1 / distance, *found[count:]))
         return np.array([self._rows[float(g)] for g in gamma]).reshape(len(gamma), -1)
+
+    def _evaluate_excess(self, distance: float) -> float:
+        """Return the loss at a distance from the minimum, less its least value."""
+        with np.errstate(all="ignore"):
+            return float(self.numpy["evaluate_loss"](np.float64(distance)))
 
     def constants_of(self, gamma: np.ndarray) -> np.ndarray:
         """Return the rows of constants (n, c) as the source expects them."""
@@ -227,7 +235,8 @@ def _check(generated: Generated) -> None:
 
     model, count, bad, minima = generated.model, len(generated.constants), [], []
     gamma = sympy.Symbol("gamma", positive=True)
-    exact = evaluate_exactly((gamma, *model.start), [model.output, *(sympy.diff(model.output, s) for s in model.start)])
+    exact = evaluate_exactly((gamma, *model.start), [model.output, *(sympy.diff(model.output, s).replace(sympy.DiracDelta, lambda *_: 0)
+                                                                   for s in model.start)])
     rng = np.random.default_rng(0)
     for g in GAMMAS:
         moves = rng.normal(size=(6, len(model.start))) * np.array([0.01, 0.1, 1, 1, 0.1, 1])[:, None]

@@ -79,10 +79,12 @@ class Loss:
 
         Raises
         ------
-        Misuse : a text that is no such expression.
+        Misuse : it has other entries, or a text that is no such expression.
         """
         from toymodels.own.expressions import make_symbol, read_expression
 
+        if description.keys() - {"minimum"} != {"name", "formula"} or description["name"] != "own":
+            raise Misuse(f"description of a loss must have the name 'own', a formula and perhaps a minimum, not {description!r}")
         least = description.get("minimum")
         return cls(read_expression("expression", description["formula"], ["f", "y"]), make_symbol("f"), make_symbol("y"),
                    None if least is None else read_expression("minimum", least, ["y"]))
@@ -147,7 +149,7 @@ def solve_minimum(loss: Loss, target: float) -> Minimum:
             return mpmath.re(value)
 
         if loss.minimum is not None:
-            least = mpmath.mpf(str(evaluate_exactly(loss.y, loss.minimum)(y)))
+            least = _evaluate_minimum(loss, y)
         else:
             least = y if _is_zero(slope, y) else _bracket(slope, y)
         for side in (-1, 1):
@@ -158,6 +160,21 @@ def solve_minimum(loss: Loss, target: float) -> Minimum:
         if all(slope(least + side * d) == 0 for side in (-1, 1) for d in (1e-3, 1.0)):
             raise Misuse(f"expression must depend on f around its minimum, f = {float(least):g}")
         return Minimum(bool(least == y), least, _curvature(slope, least))
+
+
+def _evaluate_minimum(loss: Loss, y: Any) -> Any:
+    """Return the minimum that was given with the loss, for a target."""
+    import mpmath
+
+    from toymodels.own.differences import evaluate_exactly
+
+    try:
+        least = mpmath.mpmathify(evaluate_exactly(loss.y, loss.minimum)(y))
+    except (ZeroDivisionError, ValueError, OverflowError):
+        least = mpmath.nan
+    if isinstance(least, mpmath.mpc) or not mpmath.isfinite(least):
+        raise Misuse(f"minimum must be a finite real number for the target y = {float(y):g}; {loss.minimum} is not")
+    return least
 
 
 def _is_zero(slope: Any, y: Any) -> bool:

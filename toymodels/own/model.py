@@ -49,12 +49,15 @@ class Model:
     name: ClassVar[str] = "own"
 
     def __post_init__(self) -> None:
-        from toymodels.own.expressions import make_symbol, normalise_symbols
+        from toymodels.own.expressions import is_name, make_symbol, normalise_symbols
 
         output = normalise_symbols("output", self.output)
-        start = dict(self.start)
+        try:
+            start = dict(self.start)
+        except (TypeError, ValueError):
+            raise Misuse(f"start must map each parameter, a sympy symbol, to its value, not {self.start!r}") from None
         names = [str(getattr(s, "name", s)) for s in start]
-        if not all(n.isidentifier() for n in names) or len(set(names)) < len(names):
+        if not all(map(is_name, names)) or len(set(names)) < len(names):
             raise Misuse(f"start must map each parameter, a sympy symbol, to its value, not {self.start!r}")
         if not 1 <= len(names) <= MOST_PARAMETERS:
             raise Misuse(f"start must hold 1 to {MOST_PARAMETERS} parameters, not {len(names)}")
@@ -102,13 +105,19 @@ class Model:
 
         Raises
         ------
-        Misuse : a text that is no such expression.
+        Misuse : it has other entries, or a text that is no such expression.
         """
-        from toymodels.own.expressions import make_symbol, read_expression
+        from toymodels.own.expressions import is_name, make_symbol, read_expression
 
-        names = [str(n) for n, _ in description["start"]]
-        if len(names) > MOST_PARAMETERS or not all(n.isidentifier() for n in names):
-            raise Misuse(f"start must hold 1 to {MOST_PARAMETERS} parameters, not {names!r}")
+        try:
+            names = [str(n) for n, _ in description["start"]]
+            if description.keys() != {"name", "output", "start", "target"}:
+                raise KeyError
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise Misuse("description of a model must have a name, an output, a start (pairs of a parameter and its value) and a target, "
+                         f"not {description!r}") from None
+        if not 1 <= len(names) <= MOST_PARAMETERS or len(set(names)) < len(names) or not all(map(is_name, names)):
+            raise Misuse(f"start must hold 1 to {MOST_PARAMETERS} parameters with names of their own, not {names!r}")
         start = {make_symbol(n): read_expression(f"start of {n}", v, ["gamma"]) for n, v in description["start"]}
         return cls(read_expression("output", description["output"], [*names, "gamma"]), start, description["target"])
 
@@ -116,15 +125,15 @@ class Model:
         """Raise `Misuse` where output or gradient at the start are not finite and real, or the gradient vanishes."""
         import sympy
 
+        from toymodels.own.differences import differentiate, evaluate_exactly, rewrite_exponentials
         from toymodels.own.expressions import make_symbol
 
         gamma = make_symbol("gamma")
-        expressions = [self.output, *(sympy.diff(self.output, s) for s in self.start)]
+        expressions = [self.output, *(sympy.diff(self.output, s).replace(sympy.DiracDelta, lambda *_: 0) for s in self.start)]
         begin = [*self.start.values(), *(e.xreplace(dict(self.start)) for e in expressions)]
         if any(e.has(sympy.zoo, sympy.nan, sympy.oo) for e in begin):
             raise Misuse("output and its gradient must be finite at the start; they are not")
         evaluate = sympy.lambdify(gamma, begin, "numpy")
-        vanishes = True
         for value in GAMMAS:
             found = _evaluate(evaluate, value)
             if not np.isfinite(found).all():
@@ -132,8 +141,9 @@ class Model:
                 if np.abs(_evaluate(evaluate, complex(value)).imag).max() > 0:
                     raise Misuse(f"output and its gradient must be real at the start; {at} they are complex")
                 raise Misuse(f"output and its gradient must be finite at the start; {at} they are not")
-            vanishes &= bool(np.abs(found[len(self.start) + 1:]).max() == 0)
-        if vanishes:
+        output = rewrite_exponentials(self.output)
+        slopes = evaluate_exactly(gamma, [differentiate(output, s).xreplace(dict(self.start)) for s in self.start])     # as runs have them
+        if not any(slope != 0 for value in GAMMAS for slope in slopes(value)):
             raise Misuse("start must be a point at which the output has a gradient; there it vanishes, so that no run would move")
 
 

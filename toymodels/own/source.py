@@ -113,6 +113,11 @@ class _Writer:
             return f"({self.write(e.lhs)} {e.rel_op} {self.write(e.rhs)})"
         if isinstance(e, sympy.And | sympy.Or):
             return "(" + (" & " if isinstance(e, sympy.And) else " | ").join(map(self.write, e.args)) + ")"
+        if isinstance(e, sympy.Not):
+            return f"({self.write(e.args[0])} == (0.0 != 0.0))"
+        if isinstance(e, sympy.ITE):
+            first, then, other = e.args
+            return self.write(sympy.Or(sympy.And(first, then), sympy.And(sympy.Not(first), other)))
         if isinstance(e, sympy.logic.boolalg.BooleanAtom):
             return f"({'0.0 == 0.0' if e else '0.0 != 0.0'})"
         if isinstance(e, sympy.Heaviside):

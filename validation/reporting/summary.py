@@ -32,7 +32,7 @@ LEGEND = ("n: number of gammas; limit: the predicted exponent far in the regime;
 def print_table(title: str, assessments: Iterable[Assessment]) -> None:
     """Print one line for each verdict: predicted and measured exponent, outcome; in plain text without rich."""
     assessments = list(assessments)
-    lines = [(a.edge, a.regime, format_window(a.fit.window), str(a.fit.n), "log" if a.limit is None else str(a.limit),
+    lines = [(a.edge, a.regime, format_window(a.fit.window), str(a.fit.n), "log" if a.limit is None else format_limit(a.limit),
               f"{a.verdict.claimed:.4f}", format_exponent(a), str(a.verdict.outcome)) for a in assessments]
     try:
         from rich import box
@@ -98,6 +98,11 @@ def print_curves(curves: Iterable[Verdict]) -> None:
 def format_window(window: tuple[float, float]) -> str:
     """Return a window as text."""
     return f"{window[0]:.1e}..{window[1]:.1e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e").replace(".0e", "e")
+
+
+def format_limit(limit: Any) -> str:
+    """Return an exact exponent as a fraction, and a measured one with four decimals."""
+    return str(limit) if limit.denominator < 1000 else f"{float(limit):.4f}"
 
 
 def format_exponent(a: Assessment) -> str:
