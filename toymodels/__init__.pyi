@@ -8,6 +8,8 @@ from toymodels.optimizers import SGD as SGD
 from toymodels.optimizers import Adam as Adam
 from toymodels.optimizers import HeavyBall as HeavyBall
 from toymodels.optimizers import SignSGD as SignSGD
+from toymodels.orbits import orbit as orbit
+from toymodels.period_changes import find_period_changes as find_period_changes
 from toymodels.own.loss import Loss as Loss
 from toymodels.own.model import Model as Model
 from toymodels.schedules import Constant as Constant

@@ -52,6 +52,14 @@ class BuiltInToy:
         """Return the excess fraction at the outputs `f`."""
         return self.loss.excess(f)
 
+    def output_of(self, gamma: float, f: np.ndarray) -> np.ndarray:
+        """Return the model's outputs at the compiled outputs `f`: the same."""
+        return f
+
+    def parameters_of(self, gamma: float, states: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the parameters by name, from the kernel's states (..., parameters)."""
+        return {"u1": states[..., 0], "u2": states[..., 1]} if self.two else {"w": 1.0 + gamma * states[..., 0]}
+
     def observe(self, gamma: float, states: np.ndarray, f: np.ndarray) -> dict[str, np.ndarray]:
         """Return what `trajectory` records, by name, from the kernel's states (T + 1, parameters) and f (T + 1,)."""
         loss, L = self.loss, self.model.depth

@@ -135,6 +135,16 @@ class OwnToy:
         """Return the excess fraction at the compiled outputs `f`."""
         return self.generated.excess_at(f, self.units(np.array([gamma]))[0, 0])
 
+    def output_of(self, gamma: float, f: np.ndarray) -> np.ndarray:
+        """Return the model's outputs at the compiled outputs `f`."""
+        row, count = self.generated.list_rows(np.array([gamma]))[0], len(self.generated.constants)
+        return row[count + 2] + f * row[count]
+
+    def parameters_of(self, gamma: float, states: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the parameters by name, from the kernel's states (..., parameters)."""
+        starts = self.generated.list_rows(np.array([gamma]))[0][len(self.generated.constants) + 3:]
+        return dict(zip(self.model.parameters, np.moveaxis(states + starts, -1, 0), strict=True))
+
     def observe(self, gamma: float, states: np.ndarray, f: np.ndarray) -> dict[str, np.ndarray]:
         """Return what `trajectory` records, by name, from the kernel's states (T + 1, parameters) and f (T + 1,)."""
         from toymodels.own.hessian import evaluate_sharpness

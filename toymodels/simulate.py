@@ -202,7 +202,7 @@ class _Trainer:
         optimizer = experiment.optimizer
         self.experiment = experiment
         self.optimizer = kernels.OPTIMIZER_CODE[optimizer.name]
-        toy = self.toy = _compile_toy(experiment, self.optimizer)
+        toy = self.toy = compile_toy(experiment, self.optimizer)
         recurs = int(optimizer.name != "adam" and experiment.schedule.name == "constant")
         self.key = (toy.name, toy.functions, self.optimizer, toy.parameters, toy.start, recurs)
         self.train = kernels.compile_trainer(*self.key)
@@ -257,7 +257,7 @@ class _Trainer:
         return int(Outcome.OSCILLATING if rose else Outcome.PARTIAL)
 
 
-def _compile_toy(experiment: ToyExperiment, optimizer: int) -> BuiltInToy | OwnToy:
+def compile_toy(experiment: ToyExperiment, optimizer: int) -> BuiltInToy | OwnToy:
     """Return what the compiled loops need of the experiment's model and loss."""
     if isinstance(experiment.model, OwnModel) or isinstance(experiment.loss, OwnLoss):
         from toymodels.own_kernels import OwnToy
