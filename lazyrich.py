@@ -73,6 +73,13 @@ Without --model, the paper's Table 1 and Appendix F, with prefactors.
 
 Example: lazyrich predict --model one --depth 3 --loss mse --derive""")
 
+app.command("toymodels.orbit_cli:orbit", name="orbit", help="""\
+What runs do above the largest rate that converges: the orbit diagram at one gamma, and the rates at which the period doubles.
+
+By default one parameter, L = 2, squared error at gamma = 1, from the end of convergence through periods 2, 4, 8, ... and chaos to escape.
+
+Example: lazyrich orbit --depth 3 --loss cross_entropy --gamma 0.1 --out cycles""")
+
 
 @app.command
 def judge(path: Path, *, rho: float | None = None, tolerance: float | None = None, out: Path | None = None) -> int:

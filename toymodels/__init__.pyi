@@ -9,9 +9,9 @@ from toymodels.optimizers import Adam as Adam
 from toymodels.optimizers import HeavyBall as HeavyBall
 from toymodels.optimizers import SignSGD as SignSGD
 from toymodels.orbits import orbit as orbit
-from toymodels.period_changes import find_period_changes as find_period_changes
 from toymodels.own.loss import Loss as Loss
 from toymodels.own.model import Model as Model
+from toymodels.period_changes import find_period_changes as find_period_changes
 from toymodels.schedules import Constant as Constant
 from toymodels.schedules import Factors as Factors
 from toymodels.schedules import WarmupCosine as WarmupCosine

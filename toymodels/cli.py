@@ -91,8 +91,6 @@ def toy(
     from validation.reporting.summary import print_curves, print_table
     from validation.storage.atomic import expand_home
 
-    if model == "two" and depth not in (None, 2):
-        raise Misuse(f"depth must be 2, or left out, for the two-parameter model, not {depth!r}")
     chosen, names = choose_model(model, depth), choose_losses(loss)
     experiments = [ToyExperiment(chosen, name, optimizer, _default_steps(chosen, name) if steps is None else steps, schedule, rho)
                    for name in names]
@@ -200,6 +198,8 @@ def choose_model(model: str, depth: int | None) -> AnyModel:
         found: AnyModel = load_own("model", model, OwnModel)
         return found
     if choose("model", model, ("one", "two")) == "two":
+        if depth not in (None, 2):
+            raise Misuse(f"depth must be 2, or left out, for the two-parameter model, not {depth!r}")
         return TwoParameter()
     return OneParameter(5 if depth is None else depth)
 

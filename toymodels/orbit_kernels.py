@@ -15,9 +15,10 @@ from toymodels.arithmetic import compile_kernel
 from toymodels.kernels import BEYOND, HEAVY_BALL, with_functions
 
 DISTANCE = 1e-8       # of the twin, over the size of the state: the root of a float's precision
-CLOSEST = 1e-16       # a twin that has come closer cannot be told from the run
+CLOSEST = 1e-16       # a twin that has come closer counts as this far
 NEAR = 1e-6           # a state this near to an earlier one, over its size, counts as the same
 LONGEST = 64          # the longest period that is recognised, and the most bands
+TURNS = 16            # a run that turns back less often than in one of so many steps drifts, and has not settled
 UNSETTLED, ESCAPED, CHAOTIC = -2, -1, 0
 
 load_constants = step_lane = measure_lane = None      # the model's, which `with_functions` provides
@@ -27,12 +28,12 @@ load_constants = step_lane = measure_lane = None      # the model's, which `with
 def compile_orbits(name: str, functions: tuple[Any, ...], optimizer: int, parameters: int, start: float) -> Any:
     """Return the jitted ``follow(constants, rates, numbers, settle, length, period, bands, lyapunov, states, f)``.
 
-    The arguments are those of `kernels.compile_trainer`; `parameters` are followed by as many momenta with heavy ball. Of the returned
+    The arguments are those of `kernels.compile_trainer`; with heavy ball `parameters` are followed by as many momenta. Of the returned
     function: `constants` (c,) of one gamma, `rates` (m,); `settle` steps are taken before `length` steps on which everything is measured.
-    Written: `period` (m,), a number up to 64, 0 for chaos, -1 for a run that has escaped and -2 for one that has not settled; `bands` (m,),
-    the number of separate stretches of the
-    parameter, or of f where there are several, that a chaotic run visits in turn, else the period; `lyapunov` (m,), a step's mean logarithm;
-    `states` (m, k, parameters) and `f` (m, k), the last k points, one period of them where there is one.
+    Written: `period` (m,), a number up to 64, 0 for chaos, -1 for a run that has escaped and -2 for one that has not settled; `bands`
+    (m,), the number of separate stretches of the parameter, or of f where there are several, that a chaotic run visits in turn, else the
+    period; `lyapunov` (m,), a step's mean logarithm; `states` (m, k, parameters) and `f` (m, k), the last k points, one period of them
+    where there is one.
     """
     rows = parameters * (1 + int(optimizer == HEAVY_BALL))
 
@@ -64,21 +65,25 @@ def compile_orbits(name: str, functions: tuple[Any, ...], optimizer: int, parame
                 first[a] = block[a, 0]
             block[0, 1] += closeness
             lowest[:], highest[:] = np.inf, -np.inf
-            total, found, again = 0.0, 0, 0
-            kept = f.shape[1]
+            total, found, again, turns, before, rising = 0.0, 0, 0, 0, 0.0, False
+            last = f.shape[1]
             for t in range(length):
                 if not alive:
                     break
                 for a in range(parameters):
-                    if t >= length - kept:
-                        states[j, t - (length - kept), a] = block[a, 0]
+                    if t >= length - last:
+                        states[j, t - (length - last), a] = block[a, 0]
                 place = block[0, 0]
                 value = step_lane(block, 0, c, e, 1.0, 1.0, beta, 0.0, 0.0)
                 step_lane(block, 1, c, e, 1.0, 1.0, beta, 0.0, 0.0)
-                if t >= length - kept:
-                    f[j, t - (length - kept)] = value
+                if t >= length - last:
+                    f[j, t - (length - last)] = value
                 # two weights may give one f
                 place = place if parameters == 1 else value
+                if t > 0:
+                    turns += 1 if (place > before) != rising else 0
+                    rising = place > before
+                before = place
                 k = t % LONGEST
                 lowest[k], highest[k] = min(lowest[k], place), max(highest[k], place)
                 apart, back, largest = 0.0, 0.0, 0.0
@@ -115,10 +120,10 @@ def compile_orbits(name: str, functions: tuple[Any, ...], optimizer: int, parame
             lyapunov[j] = total / length
             if found > 0 and again == 1:
                 period[j] = bands[j] = found
-                for q in range(kept - found):
+                for q in range(last - found):
                     f[j, q], states[j, q] = np.nan, np.nan
                 continue
-            period[j] = CHAOTIC if lyapunov[j] > 0.0 else UNSETTLED
+            period[j] = CHAOTIC if lyapunov[j] > 0.0 and TURNS * turns > length else UNSETTLED
             bands[j], count = 1, LONGEST
             while count > 1:
                 # the run visits `count` classes of times in turn: are the stretches that they cover apart?

@@ -1,8 +1,8 @@
 """The attractor of a toy model at a rate: its period, its Lyapunov exponent and its points, at one point of the plane or over all of it.
 
 Above eta_crit runs do not settle at the minimum. They oscillate with period 2, 4, 8, ..., become chaotic, and escape. For one parameter of
-depth 2 under squared error the update is a cubic map, whose phases Chen, Balasubramanian, Ghosh and others have described
-(arXiv:2310.01687); the page of related work says what else was known.
+depth 2 under squared error the update is a cubic map, whose phases Chen, Balasubramanian, Ghosal and Agrawalla describe
+(arXiv 2310.01687).
 """
 
 from __future__ import annotations
@@ -71,15 +71,15 @@ def orbit(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", opt
     shape = tuple(map(len, axes.values()))
     code = kernels.OPTIMIZER_CODE[experiment.optimizer.name]
     toy = compile_toy(experiment, code)
-    kept = max(points, 1)
-    check_memory("points", points, 8.0 * np.prod(shape) * kept * (1 + toy.parameters))
+    last = max(points, 1)
+    check_memory("points", points, 8.0 * np.prod(shape) * last * (1 + toy.parameters))
     follow = compile_orbits(toy.name, toy.functions, code, toy.parameters, toy.start)
     numbers = np.array([getattr(experiment.optimizer, "beta", 0.0)])
     constants = toy.list_constants(axes["gamma"])[0]
     rates = np.ascontiguousarray(toy.scale_rate(code, axes["gamma"][:, None], axes["eta"] * np.ones(shape)))
     period, bands = np.empty(shape, np.int16), np.empty(shape, np.int16)
-    lyapunov, f = np.empty(shape), np.empty((*shape, kept))
-    states = np.empty((*shape, kept, toy.parameters))
+    lyapunov, f = np.empty(shape), np.empty((*shape, last))
+    states = np.empty((*shape, last, toy.parameters))
 
     def run(i: int, some: slice) -> None:
         follow(constants[i], rates[i, some], numbers, settle, length, period[i, some], bands[i, some], lyapunov[i, some],
@@ -93,7 +93,7 @@ def orbit(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", opt
             for future in [pool.submit(run, *task) for task in tasks]:
                 future.result()
     data: dict[str, Any] = {
-        "period": (("gamma", "eta"), period, {"long_name": "period of the attractor (0 chaotic, -1 escaped, -2 not settled)", "units": "1"}),
+        "period": (("gamma", "eta"), period, {"long_name": "period (0 chaotic, -1 escaped, -2 not settled)", "units": "1"}),
         "bands": (("gamma", "eta"), bands, {"long_name": "number of bands", "units": "1"}),
         "lyapunov": (("gamma", "eta"), lyapunov, {"long_name": "largest Lyapunov exponent", "units": "1/step"})}
     named: dict[str, list[np.ndarray]] = {}
@@ -105,7 +105,8 @@ def orbit(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", opt
         data |= {name: (("gamma", "eta", "point"), np.stack(rows), {"long_name": f"{name} on the attractor", "units": "1"})
                  for name, rows in named.items()}
         data["attractor"] = ("gamma", "eta", "point"), output, {"long_name": "f on the attractor", "units": "1"}
-    found = xr.Dataset(data, dict(axes), {"settle": settle, "length": length, "steps": settle + length, "dtype": "float64", "device": "cpu"})
+    attrs = {"settle": settle, "length": length, "steps": settle + length, "dtype": "float64", "device": "cpu"}
+    found = xr.Dataset(data, dict(axes), attrs)
     return found.squeeze([name for name, value in (("gamma", gamma), ("eta", eta)) if np.ndim(value) == 0])
 
 

@@ -6,8 +6,6 @@ of the product of one step's derivatives along it, by central differences.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
@@ -49,21 +47,19 @@ def find_period_changes(model: models.AnyModel, loss: str | losses.Loss | OwnLos
     ------
     Misuse : naming the argument; a model of several parameters, whose minima are no points; a first change that is not predicted.
     """
-    from toymodels.theory import predict
-
     experiment = ToyExperiment(model, loss, optimizer, 1)
     if experiment.optimizer.name not in FOLLOWED:
         raise Misuse(f"optimizer must be 'sgd', 'momentum' or a HeavyBall, not {experiment.optimizer.name!r}")
     if len(models.as_model(model).parameters) != 1:
         raise Misuse(f"model must have one parameter, not {len(model.parameters)}: the minima of several are not points")
+    if np.ndim(gamma) != 0:
+        raise Misuse(f"gamma must be one number above zero, not {gamma!r}")
     g = float(positive("gamma", gamma))
     if longest not in (2, 4, 8, 16, 32, LONGEST):
         raise Misuse(f"longest must be a power of 2 from 2 to {LONGEST}, not {longest!r}")
-    edges, beta = predict(experiment.model, experiment.loss, "sgd"), getattr(experiment.optimizer, "beta", 0.0)
-    # of gradient descent's minimum, which is unstable from 2/lambda on, and with heavy ball from 2 (1 + beta)/lambda on
-    first = (1 + beta) * float(edges["eta_max"](np.array([g]), 10**9, 0.01)[0]) if "eta_max" in edges else np.nan
+    first = predict_instability(experiment, g)
     if not np.isfinite(first):
-        raise Misuse(f"gamma must be one at which eta_max is predicted, and at {g:g} it is not")
+        raise Misuse(f"gamma must be one at which the stability of the minimum is predicted, and at {g:g} it is not")
     cycles = Cycles(experiment, g)
     periods, rates = [2], [first]
     while periods[-1] < longest:
@@ -75,8 +71,22 @@ def find_period_changes(model: models.AnyModel, loss: str | losses.Loss | OwnLos
     found = xr.Dataset({"eta": ("period", np.array(rates), {"long_name": "learning rate", "units": "1"})},
                        {"period": np.array(periods), "gamma": g})
     if len(rates) > 2:
-        found["accumulation"] = (), rates[-1] + (rates[-1] - rates[-2]) / (FEIGENBAUM - 1), {"long_name": "end of the cascade", "units": "1"}
+        end = rates[-1] + (rates[-1] - rates[-2]) / (FEIGENBAUM - 1)
+        found["accumulation"] = (), end, {"long_name": "end of the cascade", "units": "1"}
     return found
+
+
+def predict_instability(experiment: ToyExperiment, gamma: float) -> float:
+    """Return the rate above which the minimum that gradient flow reaches is unstable, NaN where it is not predicted.
+
+    It is ``2/lambda`` for gradient descent and ``2 (1 + beta)/lambda`` for heavy ball (Polyak 1964).
+    """
+    from toymodels.theory import predict
+
+    edges = predict(experiment.model, experiment.loss, "sgd")
+    name = "eta_max" if len(experiment.model.parameters) == 1 else "eta_crit"
+    beta = getattr(experiment.optimizer, "beta", 0.0)
+    return (1 + beta) * float(edges[name](np.array([gamma]), 10**9, 0.01)[0]) if name in edges else float("nan")
 
 
 class Cycles:

@@ -15,6 +15,8 @@ import numpy as np
 from validation.arguments import Misuse
 from validation.fitting.brackets import conditions
 from validation.outcome import Outcome
+from validation.plotting.cycles import CLASSES, classify_periods
+from validation.plotting.mesh import build_mesh, paint
 from validation.plotting.style import COLOURS, DASHES, SYMBOLS, label_decades
 from validation.prediction import Prediction
 from validation.printable import escape_math, shorten
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 CEILING = {"final_excess": 0, "tail_excess": 0}   # log10: the bar's arrow marks runs that ended worse than they began
 
+LINEAR = {"final_accuracy": (0.0, 1.0), "lyapunov": (-1.0, 1.0)}      # drawn on a linear scale between these
 LONGEST_TITLE = 200      # characters
 MARK = b"Software\0lazyrich"       # in every PNG file, by which it is known again
 
@@ -44,7 +47,8 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
         (``horizon``, ``width``, ``depth``) the last; the title says so.
     predictions : edge -> `Prediction` (or any ``curve(gamma, steps, rho)``), taken at the portrait's steps and rho.
     variable : None or "outcome" for the map of outcomes; else the name of a variable, drawn in colour on a logarithmic
-        scale (an accuracy on a linear one) with the diverged runs in grey; unrun points stay white.
+        scale (an accuracy or a Lyapunov exponent on a linear one) with the diverged runs in grey; unrun points stay white. Of
+        `toymodels.orbit`, "period" is a map with a colour for each of the shortest.
     ax : axes to draw into; None makes a figure through pyplot, which a notebook shows.
 
     Returns
@@ -67,16 +71,21 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
         import matplotlib.pyplot as plt
 
         ax = plt.figure(figsize=(7.6, 4.8), layout="constrained").add_subplot()
-    mesh = _mesh(picture)
+    mesh = build_mesh(picture)
     ax.set(xscale="log", yscale="log", xlabel="richness  γ", ylabel="learning rate  η",
            xlim=(mesh[0].min(), mesh[0].max()), ylim=(mesh[1].min(), mesh[1].max()))
     label_decades(ax, "x", "y")
-    handles = _draw_outcomes(ax, picture, mesh) if name == "outcome" else _draw_variable(ax, picture, mesh, name)
+    if name == "outcome":
+        handles = _draw_outcomes(ax, picture, mesh)
+    elif name == "period":
+        handles = _draw_classes(ax, mesh, classify_periods(picture["period"].transpose("gamma", "eta").values), CLASSES)
+    else:
+        handles = _draw_variable(ax, picture, mesh, name)
     ax.set_title(", ".join(f"{escape_math(dim)} {escape_math(value)}" for dim, value in chosen.items()), fontsize="medium")
     steps, rho = conditions(picture)
     handles += _draw_predictions(ax, predictions or {}, steps or 1000, 0.01 if rho is None else rho,
                                  width=1.5 if name == "outcome" else 0.8)
-    if handles and name == "outcome":
+    if handles and name in ("outcome", "period"):
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
     elif handles:   # the colour bar stands on the right
         ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
@@ -187,48 +196,23 @@ def _slice(portrait: xr.Dataset, name: str) -> tuple[xr.Dataset, dict[str, Any]]
     return picture, chosen
 
 
-def _cells(centres: np.ndarray) -> np.ndarray:
-    """Return the borders of the cells around `centres`, half-way on a logarithmic scale (last axis + 1)."""
-    x = np.log10(centres)
-    if x.shape[-1] == 1:
-        return 10.0 ** np.concatenate([x - 0.05, x + 0.05], axis=-1)
-    middle = (x[..., 1:] + x[..., :-1]) / 2
-    first, last = 2 * x[..., :1] - middle[..., :1], 2 * x[..., -1:] - middle[..., -1:]
-    return 10.0 ** np.concatenate([first, middle, last], axis=-1)
-
-
-def _mesh(picture: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners of the cells; where each gamma has its own eta axis, an empty column follows each."""
-    x = _cells(picture["gamma"].values.astype(float))
-    if "eta_value" not in picture:
-        return x, _cells(picture["eta"].values.astype(float))
-    y = _cells(picture["eta_value"].transpose("gamma", "eta").values)            # (gamma, eta + 1)
-    x = np.repeat(x, 2)[1:-1]                                                    # (2 gamma): left, right of each column
-    y = np.repeat(y, 2, axis=0).T                                                # (eta + 1, 2 gamma)
-    return np.broadcast_to(x, y.shape), y
-
-
-def _paint(ax: Axes, mesh: tuple[np.ndarray, np.ndarray], values: np.ndarray, **style: Any) -> Any:
-    """Draw `values` (gamma, eta) on the mesh; the empty columns between staggered ones have no width."""
-    cells = values.T
-    if mesh[0].ndim == 2:
-        cells = np.repeat(cells, 2, axis=1)[:, :-1]
-    return ax.pcolormesh(*mesh, cells, rasterized=True, shading="flat", **style)
-
-
 def _draw_outcomes(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.ndarray]) -> list[Artist]:
     """Draw the map of outcomes and return a legend entry for each that is present, from low eta to high."""
+    codes = picture["outcome"].transpose("gamma", "eta").values
+    if strange := sorted(set(np.unique(codes).tolist()) - {int(o) for o in Outcome}):
+        raise Misuse(f"a portrait's 'outcome' must be one of {[int(o) for o in sorted(Outcome)]}, not {strange[0]}")
+    return _draw_classes(ax, mesh, codes, {o.label: COLOURS[o] for o in sorted(Outcome)}, min(Outcome))[::-1]
+
+
+def _draw_classes(ax: Axes, mesh: tuple[np.ndarray, np.ndarray], codes: np.ndarray, classes: Mapping[str, str],
+                  first: int = 0) -> list[Artist]:
+    """Draw classes, whose codes (gamma, eta) count from `first`, by their colours; return a legend entry for each that is present."""
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    codes = picture["outcome"].transpose("gamma", "eta").values
-    present = np.unique(codes)
-    if strange := sorted(set(present.tolist()) - {int(o) for o in Outcome}):
-        raise Misuse(f"a portrait's 'outcome' must be one of {[int(o) for o in sorted(Outcome)]}, not {strange[0]}")
-    _paint(ax, mesh, codes, cmap=ListedColormap([COLOURS[o] for o in sorted(Outcome)]),
-           vmin=min(Outcome) - 0.5, vmax=max(Outcome) + 0.5)
-    return [Patch(facecolor=COLOURS[o], edgecolor="0.35", linewidth=0.5, label=o.label)
-            for o in sorted(Outcome, reverse=True) if o in present]
+    paint(ax, mesh, codes, cmap=ListedColormap(list(classes.values())), vmin=first - 0.5, vmax=first + len(classes) - 0.5)
+    return [Patch(facecolor=colour, edgecolor="0.35", linewidth=0.5, label=label)
+            for code, (label, colour) in enumerate(classes.items(), first) if code in codes]
 
 
 def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.ndarray], name: str) -> list[Artist]:
@@ -243,19 +227,19 @@ def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.nda
         codes = picture["outcome"].transpose("gamma", "eta").values
         lost |= codes == Outcome.DIVERGED
         diverged = lost & (codes != Outcome.UNRUN)
-    shown, linear = values[~lost], name == "final_accuracy"
+    shown, linear = values[~lost], name in LINEAR
     if linear:
-        low, high = 0.0, 1.0
+        low, high = LINEAR[name]
     else:
         # whole decades, at most six: what lies beyond takes the end's colour, and the bar's arrow says so
         seen = np.log10(shown[shown > 0]) if (shown > 0).any() else np.array([0.0])
         high = 10.0 ** np.clip(np.ceil(np.quantile(seen, 0.995) - 1e-9), -200, CEILING.get(name, 300))
         low = min(max(10.0 ** max(np.floor(seen.min()), -300), high * 1e-6), high / 10)
     over, under = bool((shown > high).any()), bool((shown < low).any())
-    painted = _paint(ax, mesh, np.ma.masked_array(np.where(lost, high, np.clip(values, low, high)), lost),
+    painted = paint(ax, mesh, np.ma.masked_array(np.where(lost, high, np.clip(values, low, high)), lost),
                      cmap="viridis", norm=Normalize(low, high) if linear else LogNorm(low, high))
     if diverged.any():
-        _paint(ax, mesh, np.ma.masked_array(np.zeros(diverged.shape), ~diverged), cmap=ListedColormap([COLOURS[Outcome.DIVERGED]]))
+        paint(ax, mesh, np.ma.masked_array(np.zeros(diverged.shape), ~diverged), cmap=ListedColormap([COLOURS[Outcome.DIVERGED]]))
     extend = {(0, 0): "neither", (1, 0): "max", (0, 1): "min", (1, 1): "both"}[over, under]
     label = shorten(str(picture[name].attrs.get("long_name", name)), LONGEST_TITLE)
     ax.figure.colorbar(painted, ax=ax, label=escape_math(label), extend=extend)
