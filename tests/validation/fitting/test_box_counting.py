@@ -1,5 +1,7 @@
 """The dimension of a border, compared with curves and fractals whose dimension is known."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -127,3 +129,29 @@ def test_rates_that_diverge_have_the_published_sign_changes():
 def test_misuse(inside, coarsest, says):
     with pytest.raises(Misuse, match=says.replace("(", r"\(").replace(")", r"\)")):
         box_counts(inside, coarsest)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("LAZYRICH_PATIENT"), reason="a thousand million steps; LAZYRICH_PATIENT=1 runs them")
+def test_rates_that_diverge_have_the_published_dimension():
+    """The slope between 2^10 and 2^20 rates (Liu, arXiv 2406.13971): 0.845."""
+    from math import cos, pi, sin
+
+    from numba import njit, prange
+
+    @njit(parallel=True)
+    def diverge(rates):
+        gone = np.zeros(rates.size, np.bool_)
+        for i in prange(rates.size):
+            x = 1.0
+            for _ in range(1000):
+                a = 2 * pi * x / 0.1
+                x -= rates[i] * (2 * x * (1 + 0.2 * cos(a)) - x * x * 0.2 * sin(a) * 2 * pi / 0.1)
+                if x * x * (1 + 0.2 * cos(2 * pi * x / 0.1)) > 1e8:
+                    gone[i] = True
+                    break
+        return gone
+
+    found = box_dimension(diverge(np.linspace(0, 1.5, 2**20 + 1)), 2**10)
+    assert found.scales == (2**10, 2**20)
+    assert found.interval[0] < 0.845 < found.interval[1]
