@@ -94,13 +94,13 @@ def test_a_period_is_that_of_a_plain_loop(model, loss, gamma, eta, period):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.floats(-2, 2), st.floats(0.05, 0.95))
+@given(st.floats(-2, 2), st.floats(0.05, 0.95).filter(lambda share: abs(share - 0.5) > 1e-4))
 def test_at_the_minimum_the_exponent_is_that_of_the_linear_map(log_gamma, share):
     gamma = 10**log_gamma
     found = orbit(OneParameter(3), gamma=gamma, eta=share * toymodels.predict(OneParameter(3))["eta_max"](np.array([gamma]))[0],
                   settle=4000, length=128)
     assert int(found.period) == 1
-    assert float(found.lyapunov) == pytest.approx(np.log(max(abs(1 - 2 * share), 1e-8)), abs=2e-3)
+    assert float(found.lyapunov) == pytest.approx(np.log(abs(1 - 2 * share)), abs=2e-3)
 
 
 def test_a_model_of_ones_own_is_followed_like_the_built_in_one():

@@ -47,8 +47,8 @@ def solve_rate(steps: int, rho: float, loss: Any, beta: float, schedule: Schedul
     residual = numeric_residual(loss)
     if schedule != CONSTANT:
         factors = schedule.factors(steps)
-        held = np.minimum(np.arange(1, steps + 1), 1 / (1 - beta))
-        least = (1 - target) / (float(residual(np.ones(()))) * float((factors * held).sum()))
+        memory = np.minimum(np.arange(1, steps + 1), 1 / (1 - beta))
+        least = (1 - target) / (float(residual(np.ones(()))) * float((factors * memory).sum()))
         return solve_least_rate(lambda kappa: _train_linear_problem(kappa, factors, beta, residual), target, least)
     # no step is longer than kappa r(0) times the number of gradients in it, of which momentum holds 1/(1 - beta) at most
     least = (1 - target) / (float(residual(np.ones(()))) * min(steps * (steps + 1) / 2, steps / (1 - beta)))
@@ -78,7 +78,7 @@ def _train_linear_problem(kappa: np.ndarray, factors: np.ndarray, beta: float, r
 def solve_overshoot_rate(beta: float) -> float:
     """Return the least ``kappa = eta K(0)`` at which a run of the linear problem of MSE ever overshoots to ``|x| > 1``, to nine digits.
 
-    2 for SGD, whose first step does; about ``(4 pi (1 - beta))**(2/3)`` as beta -> 1, where it is the first swing's turning point.
+    2 for SGD, whose first step does; about ``(4 pi (1 - beta))**(2/3)`` as beta -> 1, where it is the turning point of the first transient overshoot.
     """
     low, high = np.log(1e-3 * (1 - beta)), np.log(2.1 * (1 + beta))
     for _ in range(4):
