@@ -78,7 +78,8 @@ def _train_linear_problem(kappa: np.ndarray, factors: np.ndarray, beta: float, r
 def solve_overshoot_rate(beta: float) -> float:
     """Return the least ``kappa = eta K(0)`` at which a run of the linear problem of MSE ever overshoots to ``|x| > 1``, to nine digits.
 
-    2 for SGD, whose first step does; about ``(4 pi (1 - beta))**(2/3)`` as beta -> 1, where it is the turning point of the first transient overshoot.
+    2 for SGD, whose first step does; about ``(4 pi (1 - beta))**(2/3)`` as beta -> 1, where it is
+    the turning point of the first transient overshoot.
     """
     low, high = np.log(1e-3 * (1 - beta)), np.log(2.1 * (1 + beta))
     for _ in range(4):

@@ -7,8 +7,9 @@ Above :math:`\eta_{\max}` a run of one parameter no longer settles, and up to :m
 :math:`a = 2 \eta (1 + \gamma)/\gamma^2 = \eta/\eta_{\max}`, whose five phases Chen, Balasubramanian, Ghosal and Agrawalla described
 (arXiv 2310.01687). So one ladder holds at every richness. What else is known stands on the page of :doc:`related work </related_work>`.
 
-Ours: **the whole ladder moves with** :math:`\gamma` **as one. With other depths and losses the same cascade, with Feigenbaum's ratio, begins
-at the predicted** :math:`\eta_{\max}`; **lazy networks of depth 3 under cross-entropy leave it again by period halving.**
+Ours: **the whole ladder moves with** :math:`\gamma` **as one. With other depths and losses the same cascade, with Feigenbaum's ratio,
+begins at the predicted** :math:`\eta_{\max}`; **depth 3 under cross-entropy, at small** :math:`\gamma`, **leaves it again by period
+halving.**
 """
 
 import numpy as np
@@ -31,7 +32,8 @@ unit = float(toymodels.predict(model)["eta_max"](np.array([1.0]))[0])
 changes = toymodels.find_period_changes(model)
 orbits = toymodels.orbit(model, eta=unit * np.linspace(0.9, 2.02, 900), settle=2000, length=2000, points=100)
 figure = draw_orbits(orbits, changes, "w", unit)
-figure.set_label("The weight on its attractor over the rate: one branch splits in two, four and eight, then bands of chaos; below, the exponent")
+figure.set_label("The weight on its attractor over the rate: one branch splits in two, four and eight, then bands of chaos; below, the "
+                 "exponent")
 
 # %%
 # The same numbers at five values of gamma, six decades apart.
