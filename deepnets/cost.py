@@ -94,8 +94,9 @@ _STEPS: dict[tuple[str, str], Step] = {}
 
 
 def count_step(experiment: DeepExperiment, kind: str) -> Step:
-    """Return the cost of one step on a kind of machine, counted once for experiments with the same description up to seeds."""
-    name = (repr(replace(experiment, seeds=(0,))), kind if isinstance(experiment.network, MLP) else "")      # others are trained alike
+    """Return the cost of one step on a kind of machine, counted once for experiments that differ by seeds and compilation alone."""
+    kind = kind if isinstance(experiment.network, MLP) else ""      # others are trained alike on each
+    name = (repr(replace(experiment, seeds=(0,), compile=False)), kind)
     if name not in _STEPS:
         module = experiment.theta_0(experiment.seeds[0]).cpu()
         recipe = experiment.recipe(module)

@@ -21,7 +21,7 @@ class Sizes:
     product, copied : rows of a timed product of square matrices; numbers of a timed copy.
     runs, channels : of the timed convolutions.
     channels_of_vit, blocks_of_vit, patch, stages : of the timed ViT, and of the timed ResNet, which has as many channels;
-        without stages it is left out.
+        without blocks or stages they are left out, and without both a residual MLP of that width is timed.
     kinds : of small networks that are trained; None: all.
     blocks : parts into which each plane is cut; gammas a decade, rates a decade, decades of gamma on each side and of rates.
     depths : of the planes, in this order.
@@ -52,8 +52,8 @@ class Sizes:
 
 
 FULL = Sizes()
-TINY = Sizes(width=8, batch=4, steps=2, points=2, timed=3, small=2, product=8, copied=64, runs=2, channels=2, channels_of_vit=2,
-             blocks_of_vit=1, patch=4, stages=(), kinds=("mlp", "residual-mlp"), blocks=2, gammas=1, rates=1, decades=(1, 1),
+TINY = Sizes(width=8, batch=4, steps=2, points=2, timed=1, small=2, product=8, copied=64, runs=2, channels=2, channels_of_vit=2,
+             blocks_of_vit=0, patch=4, stages=(), kinds=("mlp", "residual-mlp"), blocks=2, gammas=1, rates=1, decades=(1, 1),
              depths=(2,), seeds=(0,))
 SHAPE = (1, 8, 8)
 

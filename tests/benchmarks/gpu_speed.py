@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from deepnets import MLP, DeepExperiment, ResNet, ViT, tasks
+from deepnets import MLP, DeepExperiment, ResidualMLP, ResNet, ViT, tasks
 from deepnets.batched import graph
 from deepnets.cost import estimate_training, find_machine
 from deepnets.precision import DTYPES, arithmetic
@@ -60,9 +60,12 @@ def list_speed(sizes: Sizes, device: str) -> Iterator[Entry]:
     for form in FORMS:
         yield f"convolution, {form}", partial(time_convolution, form, sizes, device)
     channels = sizes.channels_of_vit
-    networks: dict[str, Any] = {"vit": ViT((1, 8, 8), channels, out_features=10, patch=sizes.patch, blocks=sizes.blocks_of_vit, heads=1)}
+    networks: dict[str, Any] = {}
+    if sizes.blocks_of_vit:
+        networks["vit"] = ViT((1, 8, 8), channels, out_features=10, patch=sizes.patch, blocks=sizes.blocks_of_vit, heads=1)
     if sizes.stages:
         networks["resnet"] = ResNet((1, 8, 8), channels, out_features=10, blocks=sizes.stages)
+    networks = networks or {"residual-mlp": ResidualMLP(64, channels, 1, 10)}
     for compile, word in ((False, "eager"), ("auto", "recorded"), (True, "compiled")):
         for name, network in networks.items():
             yield f"{name}, {word}", partial(time_network, network, sizes, device, compile, min(32, sizes.runs))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import runpy
 import shutil
 import subprocess
 import tempfile
@@ -19,14 +20,13 @@ class CannotBuild(Exception):
 
 def build_library() -> Path:
     """Return the compiled library, from the cache where it is there; raise `CannotBuild` with the reason where it cannot be compiled."""
-    import torch
-
-    if torch.version.cuda is not None or torch.cuda.is_available():
+    version = runpy.run_path(str(_find_torch() / "version.py"))      # torch itself takes seconds to load
+    if version["cuda"] is not None or version.get("hip") is not None:
         raise CannotBuild("the pretended device needs a torch built without CUDA")
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         raise CannotBuild("the pretended device needs a C++ compiler")
-    name = hashlib.sha256(SOURCE.read_bytes() + torch.__version__.encode()).hexdigest()[:16]
+    name = hashlib.sha256(SOURCE.read_bytes() + version["__version__"].encode()).hexdigest()[:16]
     folder = Path(os.environ.get("LAZYRICH_CACHE") or tempfile.gettempdir()) / "pretended_device"
     library = folder / f"guard-{name}.so"
     if not library.exists():
@@ -35,11 +35,15 @@ def build_library() -> Path:
     return library
 
 
-def _compile(compiler: str, library: Path) -> None:
+def _find_torch() -> Path:
     spec = importlib.util.find_spec("torch")
     assert spec is not None
     assert spec.origin is not None
-    root = Path(spec.origin).parent
+    return Path(spec.origin).parent
+
+
+def _compile(compiler: str, library: Path) -> None:
+    root = _find_torch()
     with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
         target = Path(scratch) / "guard.so"
         command = [compiler, "-O0", "-shared", "-fPIC", "-std=c++20", f"-I{root / 'include'}", str(SOURCE), f"-L{root / 'lib'}",

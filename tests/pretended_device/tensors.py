@@ -6,7 +6,6 @@ import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,9 @@ WAITS = {"_local_scalar_dense", "item", "equal", "is_nonzero", "nonzero", "maske
          "bincount", "_linalg_eigh", "_linalg_svd", "_linalg_check_errors"}
 # operations that may have arguments on both devices
 MIXED = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put", "_to_copy", "copy_"}
+MAY_WAIT = WAITS | {"index", "index_put_", "index_put", "copy_", "_to_copy"}
+SPECIAL = {"cuda", "tolist", "to"}      # functions whose meaning depends on the device, without arguments by name
+NESTED, PLAIN = {list, tuple, dict}, {int, float, bool, str, type(None), torch.dtype, torch.device, torch.layout}
 # operations that start no kernel
 VIEWS = {"view", "_unsafe_view", "expand", "t", "transpose", "permute", "unsqueeze", "squeeze", "select", "slice", "split",
          "split_with_sizes", "detach", "alias", "as_strided", "unbind", "reshape", "_reshape_alias", "unfold", "diagonal", "lift_fresh",
@@ -90,33 +92,41 @@ class Pretended(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return compute(func, args, kwargs or {})
+        return compute(func, args, kwargs or {}, _list_tensors(args, kwargs))
 
 
-def _list_tensors(x: Any) -> Iterator[torch.Tensor]:
-    """Yield the tensors of nested sequences and mappings; torch's own trees take several times as long."""
-    for part in x.values() if isinstance(x, dict) else x:
-        if isinstance(part, torch.Tensor):
-            yield part
-        elif isinstance(part, list | tuple | dict):
-            yield from _list_tensors(part)
+def _list_tensors(*nested: Any) -> list[torch.Tensor]:
+    """Return the tensors of nested sequences and mappings; torch's own trees, and `isinstance` of a tensor, take several times as long."""
+    found: list[torch.Tensor] = []
+    for x in nested:
+        for part in (x.values() if type(x) is dict else x) if x else ():
+            kind = type(part)
+            if kind is Pretended:
+                found.append(part)
+            elif kind in NESTED:
+                found += _list_tensors(part)
+            elif kind not in PLAIN and isinstance(part, torch.Tensor):
+                found.append(part)
+    return found
 
 
-def _map(change: Callable[[torch.Tensor], torch.Tensor], x: Any) -> Any:
-    """Return nested sequences and mappings with each tensor changed."""
-    if isinstance(x, torch.Tensor):
-        return change(x)
-    if isinstance(x, dict):
-        return {n: _map(change, part) for n, part in x.items()}
-    return type(x)([_map(change, part) for part in x]) if type(x) in (list, tuple) else x
+def _unwrap(x: Any) -> Any:
+    """Return nested sequences and mappings with the numbers of each tensor."""
+    kind = type(x)
+    if kind is Pretended:
+        return x.cpu_tensor
+    if kind is tuple:
+        return tuple([_unwrap(part) for part in x])
+    if kind is list:
+        return [_unwrap(part) for part in x]
+    return {n: _unwrap(part) for n, part in x.items()} if kind is dict else x
 
 
-def _unwrap(x: torch.Tensor) -> torch.Tensor:
-    return x.cpu_tensor if isinstance(x, Pretended) else x
-
-
-def _wrap(x: torch.Tensor) -> torch.Tensor:
-    return x if isinstance(x, Pretended) else Pretended(x)
+def _wrap(x: Any) -> Any:
+    """Return a tensor, or a sequence with each tensor, on the device."""
+    if type(x) in (tuple, list):
+        return type(x)([_wrap(part) for part in x])
+    return Pretended(x) if type(x) is not Pretended and isinstance(x, torch.Tensor) else x
 
 
 @dataclass(frozen=True)
@@ -140,31 +150,32 @@ def _read_operation(func: Any) -> Operation:
     return _OPERATIONS[func]
 
 
-def compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Return an operation's value, after the checks that a GPU would make, and count it."""
+def compute(func: Any, args: Any, kwargs: dict[str, Any], tensors: list[torch.Tensor]) -> Any:
+    """Return an operation's value, after the checks that a GPU would make, and count it; `tensors` are those of the arguments."""
     operation = _read_operation(func)
     name = operation.name
-    tensors = [*_list_tensors(args), *_list_tensors(kwargs)]
-    on_cuda = any(isinstance(x, Pretended) for x in tensors)
+    on_cuda = any(type(x) is Pretended for x in tensors)
     target = kwargs.get("device")
     target = None if target is None else torch.device(target)
-    if on_cuda and name not in MIXED and any(not isinstance(x, Pretended) and x.ndim for x in tensors):
+    if on_cuda and name not in MIXED and any(type(x) is not Pretended and x.ndim for x in tensors):
         raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! ({func}, "
                            f"shapes {[tuple(x.shape) for x in tensors]}, {find_line()})")
     result_on_cuda = on_cuda if target is None else target.type == "cuda"
-    _count_waits(name, args, kwargs, on_cuda, target)
-    kwargs = dict(kwargs)
-    if target is not None and target.type == "cuda":
-        kwargs["device"] = CPU
-    if kwargs.get("pin_memory"):
-        kwargs["pin_memory"] = False
+    if name in MAY_WAIT:
+        _count_waits(name, args, kwargs, on_cuda, target)
+    if kwargs:
+        kwargs = dict(kwargs)
+        if target is not None and target.type == "cuda":
+            kwargs["device"] = CPU
+        if kwargs.get("pin_memory"):
+            kwargs["pin_memory"] = False
     if result_on_cuda and name == "empty" and math.prod(args[0]) > BYTES:
         raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {math.prod(args[0])} numbers")
     if operation.out_dtype:      # bfloat16 operands with sums in float32, which only CUDA has
         *operands, dtype = args
         value = getattr(torch, name)(*(x.cpu_tensor.to(dtype) for x in operands))
     else:
-        value = func(*_map(_unwrap, args), **_map(_unwrap, kwargs))
+        value = func(*_unwrap(args), **_unwrap(kwargs)) if kwargs else func(*_unwrap(args))
     if not result_on_cuda:
         return value
     if name not in VIEWS:
@@ -173,7 +184,7 @@ def compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         x = args[position] if position < len(args) else kwargs.get(argument)
         if isinstance(x, Pretended) and isinstance(value, torch.Tensor):
             return x if x.shape == x.cpu_tensor.shape else Pretended(x.cpu_tensor)
-    return _map(_wrap, value)
+    return _wrap(value)
 
 
 def _count_waits(name: str, args: Any, kwargs: dict[str, Any], on_cuda: bool, target: torch.device | None) -> None:
@@ -182,7 +193,7 @@ def _count_waits(name: str, args: Any, kwargs: dict[str, Any], on_cuda: bool, ta
     if on_cuda and name in WAITS:
         what = name
     elif name in ("index", "index_put_", "index_put") and on_cuda:
-        indices = list(_list_tensors(args[1]))
+        indices = _list_tensors(args[1])
         if any(i.dtype in (torch.bool, torch.uint8) for i in indices):
             what = "a boolean index"
         elif any(not isinstance(i, Pretended) and i.ndim for i in indices):
@@ -209,10 +220,9 @@ class Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        target = kwargs.get("device")
-        if (target is not None and torch.device(target).type == "cuda") or any(
-                isinstance(x, Pretended) for part in (args, kwargs) for x in _list_tensors(part)):
-            value, out = compute(func, args, kwargs), kwargs.get("out")
+        target, tensors = kwargs.get("device"), _list_tensors(args, kwargs)
+        if (target is not None and torch.device(target).type == "cuda") or any(type(x) is Pretended for x in tensors):
+            value, out = compute(func, args, kwargs, tensors), kwargs.get("out")
             return out if isinstance(out, Pretended) else value
         return func(*args, **kwargs)
 
@@ -235,10 +245,12 @@ class Functions(TorchFunctionMode):
     """Name the device cuda:0 where it is called cuda, since no driver can be queried, and refuse generators of another device."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if not kwargs and name not in SPECIAL:
+            return func(*args)
         kwargs = dict(kwargs or {})
         if "device" in kwargs:
             kwargs["device"] = _with_index(kwargs["device"])
-        name = getattr(func, "__name__", "")
         if name == "cuda":
             return args[0].to(CUDA)
         if name == "tolist" and isinstance(args[0], Pretended):      # torch refuses it of subclasses
