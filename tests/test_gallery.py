@@ -183,6 +183,51 @@ def test_what_is_kept_is_measured_on_demand_alone(scripts, tmp_path, monkeypatch
     assert stored.created
 
 
+SLOW = '''"""
+Slow
+====
+
+MLPs are trained, others are kept.
+"""
+
+import deepnets
+import numpy as np
+import xarray as xr
+
+from gallery import keep_slow
+
+
+@keep_slow
+def measure(network, rate):
+    """Return the rate, and note the call."""
+    with open(COUNTED, "a") as file:
+        file.write(type(network).__name__ + " ")
+    return xr.Dataset({"x": rate})
+
+
+for network in (deepnets.MLP(64, 8, 3, 10), deepnets.CNN((1, 8, 8), 4, 10)):
+    measure(network, 0.1 * RATE)
+'''
+
+
+def test_mlps_are_trained_and_other_networks_kept(scripts, tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_data, "FOLDER", tmp_path / "kept")
+    monkeypatch.setenv("LAZYRICH_CACHE", str(tmp_path / "cache"))
+    counted = tmp_path / "counted"
+
+    def run(rate, *options):
+        write_script(scripts, "figure_98", SLOW.replace("COUNTED", repr(str(counted))).replace("RATE", rate))
+        return lazyrich.run(["figure", "98", *options, "--out", str(tmp_path / "out")])
+    assert run("1.0", "--scale", "measured") == 0
+    assert counted.read_text() == "MLP CNN "
+    assert run("1.0000000000000002") == 0                   # processors differ in the last digits
+    assert counted.read_text() in ("MLP CNN ", "MLP CNN MLP ")
+    assert run("1.1") == 2                                  # another measurement than the one that is kept
+    assert run("1.1", "--scale", "paper") == 0
+    assert counted.read_text().endswith("CNN ")
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
 # Findings
 
 @pytest.mark.parametrize(("interval", "low", "high", "verdict"), [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gallery.findings import Finding, Findings
-from gallery.kept_data import measure_again
+from gallery.kept_data import set_scale
 from validation.arguments import Misuse
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -74,9 +74,11 @@ def run_page(name: str, scale: str = "small") -> Page:
     path = script(name)
     if scale not in SCALES:
         raise Misuse(f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
-    if scale == "measured":
-        with measure_again():
-            return run_page(name)
+    with set_scale(scale):
+        return _run(path, "small" if scale == "measured" else scale)
+
+
+def _run(path: Path, scale: str) -> Page:
     page = Page(page_name(path))
     space: dict[str, Any] = {"__name__": "__main__", "__file__": str(path), "scale": scale}
     line = 0

@@ -13,7 +13,7 @@ import numpy as np
 import deepnets
 import toymodels
 import validation
-from gallery import Findings, cache_on_disk
+from gallery import Findings, keep_slow
 from gallery.campaign_files import draw_campaign
 from gallery.network_exponents import measured_exponents
 from gallery.portraits import WINDOWS, draw_side_by_side, judge_slope, plane_above, plane_around
@@ -91,7 +91,7 @@ for panel, loss, lazy in (("1a", "mse", 2), ("1b", "cross_entropy", 1)):
 # measured edges. For squared error an edge is where half of the loss is gone; the accuracy stays high beyond it.
 
 
-@cache_on_disk
+@keep_slow
 def measure(network, task, loss, steps, batch, gamma, eta):
     """Return a portrait."""
     experiment = deepnets.DeepExperiment(network, task, loss, steps=steps, batch_size=batch)

@@ -16,7 +16,7 @@ import xarray as xr
 import deepnets
 import validation
 from deepnets import phenomena
-from gallery import Findings, cache_on_disk, shades
+from gallery import Findings, keep_slow, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -30,7 +30,7 @@ found = Findings()
 # prefactors minimize the final loss at :math:`\gamma = 10^{-2}` and :math:`10`, on a seed that is not used again.
 
 
-@cache_on_disk
+@keep_slow
 def scan(network, steps, batch_size, factors):
     """Return the loss relative to the zero output's, averaged over the last twenty steps, by regime and prefactor."""
     experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(elastic=True), steps=steps, batch_size=batch_size)
@@ -53,7 +53,7 @@ def accuracy(snapshot):
     return (snapshot.runs.outputs(snapshot.x).argmax(-1) == snapshot.y.argmax(-1)).double().mean(-1).numpy()
 
 
-@cache_on_disk
+@keep_slow
 def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
     """Return losses relative to the zero output's, and accuracies, for every seed, step and gamma."""
     digits = deepnets.tasks.digits(elastic=True)

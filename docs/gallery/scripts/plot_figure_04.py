@@ -15,7 +15,7 @@ import deepnets
 import validation
 from deepnets import phenomena, tasks
 from deepnets.phenomena import measures
-from gallery import Findings, cache_on_disk, shades
+from gallery import Findings, cache_on_disk, keep_slow, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -38,7 +38,7 @@ def digits():
     return tasks.full_batch(tasks.from_loader([(x, rows - rows.mean(0))], [(x, rows - rows.mean(0))]))
 
 
-@cache_on_disk
+@keep_slow
 def lazy(network, steps, seed, gamma, factor):
     """Train runs at multiples of the critical rate; measure the sharpness in units of 2/eta at the start and at the end."""
     experiment = deepnets.DeepExperiment(network, digits(), steps=steps, batch_size=64)
@@ -77,7 +77,7 @@ for name, of_seeds in runs.items():
 # the network dies.
 
 
-@cache_on_disk
+@keep_slow
 def many(network, seed):
     """Train at twelve rates where the network is rich."""
     experiment = deepnets.DeepExperiment(network, digits(), steps=100, batch_size=64)
@@ -94,7 +94,7 @@ found.check("4a", f"MLP: catapults at gamma = 10, of {12 * seeds} runs", count, 
 # seeds; they differ too much to decide by how much.
 
 
-@cache_on_disk
+@keep_slow
 def watch_alignment(network, steps, seed, gamma, eta, at):
     """Train runs; measure alignment and sharpness in units of 2/eta on the way."""
     experiment = deepnets.DeepExperiment(network, digits(), steps=steps, batch_size=64)

@@ -44,7 +44,7 @@ def portrait(network, task, steps, batch, gamma, eta):
 networks = {"(a) ConvNet": (deepnets.CNN(width=width // 2, **sizes), 2 * steps),
             "(b) ViT, QK-norm": (deepnets.ViT(width=width, patch=patch, qk="norm", **sizes), steps),
             "(c) ViT, no LayerNorm": (deepnets.ViT(width=width, patch=patch, norm="none", **sizes), steps)}
-measure = keep(portrait) if scale == "small" else cache_on_disk(portrait)
+measure = keep(portrait)
 gamma, rates = np.logspace(-2, 1, 4), np.logspace(-4, 2, 6 * per_decade + 1)
 figure = figures.blank(13, 4)
 figure.set_label("Accuracy over richness and rate for a ConvNet and two transformers: bands of high accuracy beneath grey, diverged runs")
@@ -68,7 +68,7 @@ variants = {"LayerNorm": vit, "no LayerNorm": deepnets.ViT(width=width, patch=pa
 variants |= {f"LayerNorm, temperature {label}": deepnets.ViT(width=width, patch=patch, temperature=value, **sizes)
              for label, value in (("16", 16.0), ("1/16", 1 / 16))}
 eta = np.logspace(-1.25, 0.25, 7)
-live, stored = cache_on_disk(over_rates), keep(over_rates) if scale == "small" else cache_on_disk(over_rates)
+live, stored = cache_on_disk(over_rates), keep(over_rates)
 runs = {name: (live if name == "no LayerNorm" else stored)(network, task, steps, batch, 3, eta.tolist())
         for name, network in variants.items()}
 accuracy = {name: run.accuracy.transpose("seed", "eta").values for name, run in runs.items()}

@@ -12,7 +12,7 @@ import xarray as xr
 
 import deepnets
 from deepnets import phenomena
-from gallery import Findings, cache_on_disk, shades
+from gallery import Findings, keep_slow, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -25,7 +25,7 @@ network = deepnets.ViT(shape, width, task.out_features, patch=patch)
 found = Findings()
 
 
-@cache_on_disk
+@keep_slow
 def descents(network, task, steps, batch, gamma, eta, window):
     """Return the loss over that of the zero output on the same batches, means over windows of steps, (window, run)."""
     experiment = deepnets.DeepExperiment(network, task, "mse", steps=steps, batch_size=batch)

@@ -13,7 +13,7 @@ import xarray as xr
 import deepnets
 import validation
 from deepnets import phenomena
-from gallery import Findings, cache_on_disk, shades
+from gallery import Findings, keep_slow, shades
 from gallery.campaign_files import draw_campaign
 from gallery.network_exponents import measured_exponents
 from gallery.portraits import draw_side_by_side, plane_above
@@ -31,7 +31,7 @@ found, depths = Findings(), (2, 3, 4)
 # Figure 23: final accuracies. The lines have the predicted slopes, at the level of the measured edges.
 
 
-@cache_on_disk
+@keep_slow
 def measure(network, task, steps, batch, gamma, eta):
     """Return a portrait."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch)
@@ -53,7 +53,7 @@ assert all(row.verdict == "SUPPORTED" for row in found.rows)
 # :math:`\gamma`; here :math:`T = 100`. At :math:`L = 2` there is none up to :math:`\gamma = 10^8`.
 
 
-@cache_on_disk
+@keep_slow
 def reach(network, task, steps, batch, seeds, gamma, eta):
     """Return the portrait at large richness."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch, seeds=tuple(range(seeds)))
@@ -81,7 +81,7 @@ assert all(row.verdict == "SUPPORTED" for row in found.rows)
 # its task and a loss without our factor 1/2; ours is 15, a third of the largest rate at :math:`\gamma = 1` in Figure 23.
 
 
-@cache_on_disk
+@keep_slow
 def curves(network, task, steps, batch, seeds, gamma, eta):
     """Return the losses over that of the zero output, (seed, time, run)."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch)

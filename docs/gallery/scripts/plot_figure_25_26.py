@@ -16,7 +16,7 @@ import xarray as xr
 
 import deepnets
 import validation
-from gallery import Findings, cache_on_disk, over_seeds, shades
+from gallery import Findings, keep, over_seeds, shades
 from gallery.campaign_files import draw_campaign
 from validation.plotting import figures
 from validation.plotting.style import label_decades
@@ -32,7 +32,7 @@ found = Findings()
 # the line falls with the number of blocks.
 
 
-@cache_on_disk
+@keep
 def measure(parametrization, width, blocks, steps, batch, seeds, gamma, top, decades, per_decade):
     """Return the bracket of eta_max, (seed, gamma, bound), NaN where it is outside the rates."""
     gamma = np.asarray(gamma)

@@ -14,7 +14,7 @@ import xarray as xr
 import deepnets
 import validation
 from deepnets import phenomena
-from gallery import Findings, cache_on_disk, shades
+from gallery import Findings, keep_slow, shades
 from gallery.portraits import WINDOWS, draw_side_by_side, judge_slope, plane_above, plane_around
 from validation.plotting import figures
 from validation.plotting.style import label_decades
@@ -33,7 +33,7 @@ found = Findings()
 # every :math:`B`. Left: single steps. Right: means of 25 steps and three seeds.
 
 
-@cache_on_disk
+@keep_slow
 def curves(network, task, steps, batch, gamma, eta, seeds):
     """Return the losses over that of the zero output, (seed, time)."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch)
@@ -73,7 +73,7 @@ found.check("27", f"noise of the loss from step to step, B = {small} over B = {l
 # Figure 28: two batch sizes. The lines have the predicted slopes, at the level of the edges of each.
 
 
-@cache_on_disk
+@keep_slow
 def measure(network, task, steps, batch, seeds, gamma, eta):
     """Return a portrait."""
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch, seeds=tuple(range(seeds)))

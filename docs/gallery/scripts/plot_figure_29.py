@@ -15,7 +15,7 @@ import xarray as xr
 
 import deepnets
 from deepnets import phenomena
-from gallery import Findings, cache_on_disk, shades
+from gallery import Findings, keep_slow, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -31,7 +31,7 @@ panels = {"CNN, tanh, squared error": (smooth, "mse", steps[0], 50.0),
           "CNN, ReLU, squared error": (deepnets.CNN((1, 8, 8), channels, 10), "mse", steps[0], 50.0)}
 
 
-@cache_on_disk
+@keep_slow
 def measure(network, loss, steps, batch, factor, gamma, seeds):
     """Return the losses over the first one, of every seed, step and gamma."""
     experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(elastic=True), loss, steps=steps, batch_size=batch)

@@ -16,7 +16,7 @@ import xarray as xr
 
 import deepnets
 from deepnets import phenomena, tasks
-from gallery import Findings, cache_on_disk, shades
+from gallery import Findings, keep_slow, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -37,7 +37,7 @@ def accuracy(snapshot):
     return right.double().mean(-1).numpy()
 
 
-@cache_on_disk
+@keep_slow
 def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
     """Return losses relative to the zero output's, and accuracies on held-out digits, for every seed, step and gamma."""
     digits = tasks.digits()

@@ -14,7 +14,7 @@ import numpy as np
 import deepnets
 import validation
 from deepnets import phenomena, tasks
-from gallery import Findings, cache_on_disk, shades
+from gallery import Findings, keep_slow, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -32,14 +32,14 @@ names = {"33": "MLP, squared error", "34": "CNN, cross-entropy", "35": "residual
 # decade. Eigenvalues are by Lanczos in float64, each with its residual.
 
 
-@cache_on_disk
+@keep_slow
 def stable(network, loss, seed, batch):
     """Return the rate over gamma^2 at which a lazy network is at the edge of stability."""
     experiment = deepnets.DeepExperiment(network, tasks.digits(), loss=loss, steps=1, batch_size=batch)
     return phenomena.watch(experiment, 1e-6, 1e-12, (0,), {"sharpness": phenomena.measures.sharpness()}, seed)
 
 
-@cache_on_disk
+@keep_slow
 def measure(network, loss, steps, seed, gamma, lazy, rich, at):
     """Return the five largest eigenvalues at the end, the largest of every second run on the way, and the first one's residual."""
     task = tasks.digits()
@@ -133,7 +133,7 @@ for ax, (number, of_seeds) in zip(second.subplots(1, 3), runs.items(), strict=Tr
 # end of training where the network is lazy and :math:`\eta \propto \gamma^2`.
 
 
-@cache_on_disk
+@keep_slow
 def parts(network, loss, steps, seed, gamma):
     """Return G's and R's largest eigenvalues in u-units, and H's largest and smallest, after some steps at half the stable rate."""
     experiment = deepnets.DeepExperiment(network, tasks.digits(), loss=loss, steps=steps, batch_size=32)

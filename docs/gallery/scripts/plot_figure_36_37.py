@@ -16,7 +16,7 @@ import numpy as np
 import deepnets
 import validation
 from deepnets import phenomena, tasks
-from gallery import Findings, cache_on_disk, shades
+from gallery import Findings, keep_slow, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -33,7 +33,7 @@ crosses = {"MLP": squares["MLP"], "CNN": deepnets.CNN((1, 8, 8), channels, 10, c
 # :math:`\eta = 0.01\,\gamma\,(\eta_{\mathrm{crit}}/\gamma^2)`, which lies above it where :math:`\gamma < 10^{-2}`.
 
 
-@cache_on_disk
+@keep_slow
 def measure(network, loss, steps, seed, gamma, factor, power):
     """Train runs on a line through the critical rate, and the linearised ones beside them: losses and the kernel's first and last size."""
     def experiment(steps):

@@ -18,7 +18,7 @@ import xarray as xr
 import deepnets
 from deepnets import phenomena, tasks
 from deepnets.phenomena import measures
-from gallery import Findings, cache_on_disk, over_seeds, shades
+from gallery import Findings, keep_slow, over_seeds, shades
 from validation.plotting import figures
 
 scale = globals().get("scale", "small")
@@ -35,7 +35,7 @@ def without_mean(x, y):
     return x, torch.eye(10)[y] - 0.1
 
 
-@cache_on_disk
+@keep_slow
 def measure(network, steps, batch, gamma, eta, norms, seeds):
     """Return loss and alignments of every seed, step and run, and when each loss has done a tenth of its fall."""
     digits = tasks.digits()

@@ -12,7 +12,7 @@ import xarray as xr
 
 import deepnets
 from deepnets import phenomena
-from gallery import Findings, cache_on_disk, over_seeds, shades
+from gallery import Findings, keep_slow, over_seeds, shades
 from validation.plotting import figures
 
 scale = globals().get("scale", "small")
@@ -25,7 +25,7 @@ def outputs(snapshot):
     return snapshot.runs.outputs(snapshot.x).numpy()
 
 
-@cache_on_disk
+@keep_slow
 def measure(network, steps, batch_size, gamma, lazy, rich, seeds):
     """Return outputs on held-out digits of every seed, snapshot and gamma, and the labels."""
     digits = deepnets.tasks.digits()

@@ -14,7 +14,7 @@ import xarray as xr
 
 import deepnets
 from deepnets import phenomena
-from gallery import Findings, cache_on_disk, shades
+from gallery import Findings, keep_slow, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -39,7 +39,7 @@ def train(network, steps, batch, gamma, eta, observe, seed):
 # not used again.
 
 
-@cache_on_disk
+@keep_slow
 def scan(network, steps, batch, factors):
     """Return the excess over regime and prefactor."""
     factors = np.asarray(factors)
@@ -64,7 +64,7 @@ def movement(snapshot):
     return deepnets.weight_movement(snapshot.runs).absolute.transpose("run", "norm", "parameter").values
 
 
-@cache_on_disk
+@keep_slow
 def measure(network, steps, batch, seeds, gamma, lazy, rich):
     """Return the movement at the end and the excess over gamma and seeds."""
     gamma = np.asarray(gamma)

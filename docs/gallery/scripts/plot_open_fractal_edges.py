@@ -20,7 +20,7 @@ from validation import Outcome, box_counts, box_dimension
 from validation.plotting import figures
 
 found = Findings()
-boxes = {"small": 1024, "paper": 4096}[globals().get("scale", "small")]
+boxes = {"small": 512, "paper": 4096}[globals().get("scale", "small")]
 coarsest = boxes // 16
 windows = ((2, 6), (6, 20), (20, 60), (60, 200))      # of gamma: four places, whose dimensions give the intervals
 

@@ -103,7 +103,7 @@ def scan(architecture, parametrization, widths, eta, steps, batch, seeds):
     return xr.Dataset({"best": (("seed", "width"), check.data["value"].values[0] / unit)}, {"width": list(widths)})
 
 
-live, stored = cache_on_disk(measure), keep(measure) if scale == "small" else cache_on_disk(measure)
+live, stored = cache_on_disk(measure), keep(measure)
 runs = {(row[0], p): (live if row[0] == "MLP" else stored)(row[0], p, *row[1:6]) for row in rows for p in row[6]}
 scanned = {(row[0], p): scan(row[0], p, *row[1:6]) for row in scans for p in row[6]}
 

@@ -25,7 +25,8 @@ from tests.deepnets.zoo import (  # noqa: F401 - each adds its modules
     writes,
 )
 from tests.deepnets.zoo.entry import ZOO, Entry
-from tests.deepnets.zoo.reference import BATCH, LOSSES, STEPS, choose_rates
+from tests.deepnets.zoo.rates import train_reference
+from tests.deepnets.zoo.reference import BATCH, STEPS
 from validation import Misuse
 
 GAMMAS = (1e-6, 1e-3, 1.0, 100.0)
@@ -79,7 +80,7 @@ def compare(entry: Entry, loss: str, method: str = "auto", gammas: Sequence[floa
         try:
             if entry.refusal is not None:
                 experiment.check()
-            eta, expected = choose_rates(entry.network, entry.task, LOSSES[loss], gamma)
+            eta, expected = train_reference(entry, loss, gammas)
             portrait = experiment.measure(gamma, eta[:, None])
         except Misuse as error:
             return Result(entry, loss, "refused", None, str(error))

@@ -8,7 +8,8 @@ from torch import nn
 
 from tests.deepnets.zoo.comparison import ALLOWED, compare, list_all, list_part, run
 from tests.deepnets.zoo.entry import ZOO, Entry
-from tests.deepnets.zoo.reference import BATCH, STEPS, mse, train
+from tests.deepnets.zoo.rates import RATES
+from tests.deepnets.zoo.reference import BATCH, LOSSES, STEPS, choose_rates, mse, train
 from tests.deepnets.zoo.samples import SAMPLES
 
 FAMILIES = sorted({entry.family for entry in ZOO.values()})
@@ -48,6 +49,17 @@ def test_another_network_is_seen(monkeypatch):
     assert wrong.how == "pairs"
     assert wrong.silent
     assert wrong.difference > 100 * ALLOWED
+
+
+def test_the_stored_rates_are_those_that_are_chosen():
+    """Of every module that must be trained there are rates; those of one are chosen again."""
+    entries = [entry for entry in ZOO.values() if entry.refusal is None]
+    assert {entry.name: set(entry.losses) for entry in entries if entry.installed} == {
+        entry.name: set(RATES.get(entry.name, {})) for entry in entries if entry.installed}
+    entry = ZOO["nn.Hardtanh"]
+    eta, excess = choose_rates(entry.network, entry.task, LOSSES["mse"], np.array([1.0, 100.0]))
+    assert [RATES["nn.Hardtanh"]["mse"][g] for g in ("1", "100")] == pytest.approx(eta, rel=0.01)
+    assert (np.abs(1 - excess) > 0.04).all()
 
 
 @pytest.mark.parametrize("gamma", [1e-6, 1.0])
