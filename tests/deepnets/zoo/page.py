@@ -37,7 +37,8 @@ def make_table() -> str:
     """Return the page's tables, one for each family of modules, in markdown."""
     from gallery.disk_cache import cache_on_disk
 
-    sources = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(p for p in Path(__file__).parent.iterdir() if p.suffix in (".py", ".json")))).hexdigest()
+    files = sorted(p for p in Path(__file__).parent.iterdir() if p.suffix in (".py", ".json"))
+    sources = hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
     names = sorted({e.library for e in ZOO.values() if e.library and e.installed})
     rows = cache_on_disk(measure)(sources, {"torch": version("torch"), **{name: version(name) for name in names}})
     trained = [row for row in rows if row[3] is not None]

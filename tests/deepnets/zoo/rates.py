@@ -1,6 +1,6 @@
-"""The rates at which the zoo's modules are trained: chosen once, by plain training, and stored in `rates.json`, since a choice takes many runs.
+"""The rates at which the zoo's modules are trained: chosen once, by plain training, and stored in `rates.json`.
 
-``python -m tests.deepnets.zoo.rates`` chooses those that are missing; delete a module's entry to choose it again.
+A choice takes many runs. ``python -m tests.deepnets.zoo.rates`` chooses those that are missing; delete a module's entry to choose it again.
 """
 
 from __future__ import annotations
