@@ -172,6 +172,23 @@ def test_a_long_sweep_is_announced_at_both_doors(tmp_path, monkeypatch, capsys):
         assert re.search("the sweep takes about .*(min|h|days)", capsys.readouterr().err), command
 
 
+@pytest.mark.parametrize(("name", "judged", "status", "part"), [
+    ("zarr.json", 2, 2, "p.zarr is no"), ("outcome", 2, 2, "outcome is missing"), ("outcome/c/0/0", 2, 1, "outcome is missing"),
+    ("tiles/status/c", 0, 0, "0 of 1 tiles done")])
+def test_a_link_to_nothing_in_a_store(name, judged, status, part, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    experiment = toymodels.ToyExperiment(toymodels.OneParameter(3), steps=20)
+    sweep(experiment, Plane.log((1e-2, 1e-1), (1e-4, 1e1), 2), store="p.zarr")
+    path = tmp_path / "p.zarr" / name
+    path.rename(tmp_path / "moved")
+    path.symlink_to("/nowhere/at/all")
+    for command, code in (("judge p.zarr", judged), ("sweep status p.zarr", status)):
+        assert lazyrich.run(command.split()) == code
+    out, error = capsys.readouterr()
+    assert part in out + error
+    assert error.count("\n") == (judged == 2) + (status == 2)
+
+
 def test_a_trajectory_beyond_memory_is_refused():
     with pytest.raises(Misuse, match="steps must fit into memory"):
         toymodels.trajectory(toymodels.OneParameter(2), steps=10**13)

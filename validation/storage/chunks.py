@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from validation.arguments import Misuse
 from validation.storage.atomic import write_bytes
 
 CODECS = {"level": 1, "checksum": True}
@@ -67,13 +68,18 @@ class Field:
         Raises
         ------
         Damaged : it is missing, truncated or altered.
+        Misuse : it cannot be read now, which is no damage: what is damaged is measured again, and written over.
         """
+        path = self.file(root, at)
         try:
-            raw = _codec().decode(read_bytes(self.file(root, at)))
+            raw = _codec().decode(read_bytes(path))
         except FileNotFoundError:
             raise Damaged(f"{self.name} is missing") from None
-        except (RuntimeError, ValueError, OSError) as error:
+        except (RuntimeError, ValueError, IsADirectoryError, NotADirectoryError) as error:
             raise Damaged(f"{self.name} cannot be read: {error}") from error
+        except OSError as error:
+            raise Misuse(f"{path} cannot be read: {error.strerror or error}; nothing was changed: make it readable, or remove it if it is "
+                         "lost") from error
         if len(raw) != math.prod(self.chunk) * self.dtype.itemsize:
             raise Damaged(f"{self.name} is truncated")
         values = np.frombuffer(raw, self.dtype.newbyteorder("<")).reshape(self.chunk)

@@ -17,7 +17,7 @@ from validation.storage.atomic import expand_home, lock, make_folder, recover, r
 from validation.storage.attributes import DIGEST, add_digest, are_ours, check_attrs
 from validation.storage.netcdf import is_netcdf, read_netcdf, write_netcdf
 from validation.storage.overwriting import restore
-from validation.storage.zarr_metadata import ARRAYS, find_missing, read_attrs, refuse_without_assertions, silence_zarr
+from validation.storage.zarr_metadata import ARRAYS, find_foreign, find_missing, read_attrs, refuse_without_assertions, silence_zarr
 from validation.storage.zarr_store import ZarrStore, has_runs
 
 NETCDF = ".nc"
@@ -73,6 +73,9 @@ def refuse_other(target: Path) -> None:
     if not are_ours(attrs):
         raise Misuse(f"path must be free or a portrait, but {target} is something else; it is left as it is, for it has no "
                      "description of an experiment with its digest")
+    if target.is_dir() and (others := [path.name for path in find_foreign(target, attrs) if not path.name.startswith(".")]):
+        raise Misuse(f"path must be free or a portrait and nothing else, but {target} also holds {', '.join(others[:3])}"
+                     f"{', ...' if len(others) > 3 else ''}, which would be removed; move it away")
 
 
 def refuse_inside_store(name: str, folder: Path) -> None:
@@ -131,7 +134,9 @@ def open_portrait(path: str | os.PathLike[str]) -> xr.Dataset:
                          "without metadata (zarr.json)")
         group = zarr.open_group(str(target), mode="r", zarr_format=3)
         if group.attrs.get(COMPLETE):
-            for name, array in group.arrays():
+            with silence_zarr():
+                arrays = list(group.arrays())
+            for name, array in arrays:
                 if array.nchunks_initialized < array.nchunks:
                     raise Misuse(f"the portrait at {target} is damaged: {array.nchunks - array.nchunks_initialized} of the "
                                  f"{array.nchunks} chunks of {name} are missing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import xarray as xr
 
 from validation.arguments import Misuse
 from validation.portrait import fill_value
-from validation.storage.atomic import write_bytes
+from validation.storage.atomic import DRAFT, write_bytes
 from validation.storage.attributes import add_digest, as_json, check_attrs
 from validation.storage.chunks import CODECS
 from validation.storage.tiles import Layout
@@ -85,6 +86,28 @@ def find_missing(root: Path, attrs: dict[str, Any]) -> list[str]:
     if not isinstance(names, list):
         names = [folder.name for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
     return sorted(str(name) for name in names if not (root / str(name) / "zarr.json").is_file())
+
+
+def find_foreign(root: Path, attrs: dict[str, Any]) -> list[Path]:
+    """Return the files and folders in that of a portrait which are no part of it; of older portraits, the files."""
+    names = attrs.get(ARRAYS)
+    own = ("zarr.json", LEDGER, *(names if isinstance(names, list) else ()))
+    return [path for path in sorted(root.iterdir()) if path.name not in own and not path.name.endswith(DRAFT)
+            and not (path / "zarr.json").is_file() and not (names is None and path.is_dir())]
+
+
+def copy_foreign(source: Path, target: Path) -> None:
+    """Copy what somebody has put into the folder of a portrait into that of the store which replaces it.
+
+    Raises
+    ------
+    OSError : it cannot be copied.
+    """
+    for path in find_foreign(source, read_attrs(source)):
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, target / path.name, symlinks=True)
+        elif path.is_file() or path.is_symlink():
+            shutil.copy2(path, target / path.name, follow_symlinks=False)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from validation.storage.zarr_metadata import (
     ARRAYS,
     LEDGER,
     VERSION,
+    copy_foreign,
     create_store,
     find_missing,
     read_attrs,
@@ -38,6 +40,7 @@ from validation.storage.zarr_metadata import (
     write_attrs,
 )
 
+SYNC_SECONDS = 1.0      # at most once in so long a tile waits for the disk
 PROVISIONAL = "provisional"     # an attribute: the variables are those that every portrait has, until the first tile is measured
 OWN = ("store_version", "tile", "seeds_apart", PROVISIONAL, "coordinates", ARRAYS)     # attributes of the store, not of the portrait
 
@@ -54,6 +57,7 @@ class ZarrStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._synced = -SYNC_SECONDS       # when a status was last written to the disk
         self._read_metadata()
 
     def _read_metadata(self) -> None:
@@ -203,9 +207,11 @@ class ZarrStore:
             self._remember(key, values, status, self.note(key), version)
 
     def forget(self, key: Key) -> None:
-        """Remove a damaged tile, so that it is measured again."""
+        """Remove a damaged tile, so that it is measured again; nothing of it where its chunks could not be written anew."""
         with self._lock():
             chunks = [field.file(self.path, self._chunk(field, key)) for field in self.fields.values()]
+            for file in chunks:
+                os.makedirs(os.path.dirname(file), exist_ok=True)
             for file in (self._note_file(key), self._status_file(key), *chunks):
                 Path(file).unlink(missing_ok=True)
             self._versions.pop(key, None)
@@ -254,7 +260,12 @@ class ZarrStore:
             write_bytes(self._note_file(key), json.dumps(note).encode(), sync=True)
         elif os.path.exists(self._note_file(key)):
             os.unlink(self._note_file(key))
-        write_bytes(self._status_file(key), bytes([status]), sync=True)
+        # an empty status counts as "to do", and a tile whose chunks are whole is then done without being measured again
+        now = time.monotonic()
+        sync = status == Status.FAILED or now - self._synced >= SYNC_SECONDS
+        write_bytes(self._status_file(key), bytes([status]), sync=sync)
+        if sync:
+            self._synced = now
 
     def _remember(self, key: Key, values: dict[str, np.ndarray], status: Status, note: dict[str, Any] | None,
                   version: tuple[int, int] | None) -> None:
@@ -287,8 +298,8 @@ class ZarrStore:
                     raise StoreReplaced
                 yield
         except OSError as error:
-            raise Misuse(f"cannot write {self.path}: {error.strerror or error}; what was finished is kept, and the same call resumes "
-                         "from there") from error
+            raise Misuse(f"cannot write {error.filename or self.path}: {error.strerror or error}; what was finished is kept, and the same "
+                         "call resumes from there") from error
 
     def _read_generation(self) -> bytes:
         try:
@@ -333,6 +344,8 @@ def write_store(path: Path, template: xr.Dataset, layout: Layout, attrs: dict[st
     """
     with replace_path(path, staging_folder(path), former) as draft:
         create_store(draft, template, layout, attrs)
+        if former is None and path.is_dir():
+            copy_foreign(path, draft)
         store = ZarrStore(draft)
         memory = MemoryStore(layout, {}, template)
         empty = not (template["outcome"] != Outcome.UNRUN).values.any()

@@ -32,6 +32,7 @@ from validation.cli_options import SweepOptions
 from validation.experiment import name_experiment
 from validation.outcome import Outcome
 from validation.portrait import REQUIRED
+from validation.storage import chunks, zarr_store
 from validation.storage.files import check_writable
 from validation.storage.observations import open_observables, save_observables
 from validation.sweeping import clusters
@@ -388,7 +389,26 @@ INSIDE = [
     Case("a sweep into a store", stored, lambda f: sweep(Sleeper(), SMALL, store=f / NAME / "deeper" / "q.zarr"), "outside of stores"),
 ]
 
-CASES = [*OVERWRITE, *MISSING, *EDITED, *ODD, *EXPERIMENTS, *PATHS, *LINKS, *INSIDE]
+
+
+def dangling(name: str) -> Callable[[Path], None]:
+    """A file or folder of the store replaced by a link to nothing."""
+    def prepare(folder: Path) -> None:
+        lost(name)(folder)
+        (folder / NAME / name).symlink_to("/nowhere/at/all")
+
+    return prepare
+
+
+NOWHERE = [case for prepare in (stored, saved) for name, sentence, acts in [
+    ("zarr.json", "no portrait|is none|something else", (opened, resumed, status)), ("rose", "rose is missing", (opened, resumed)),
+    ("rose/zarr.json", "rose is missing", (opened, resumed)), ("gamma/zarr.json", "gamma is missing", (opened, resumed)),
+    ("rose/c/0", "rose (is|are) missing|chunks of rose are missing", (opened,))]
+    for case in each(f"{name} a link to nothing, {prepare.__name__}", both(prepare, dangling(name)), sentence, acts)]
+NOWHERE += [Case(f"{name} a link to nothing: resumed", both(stored, dangling(name)), resumed, f"cannot write .*{name}")
+            for name in ("rose/c", "rose/c/0", "tiles/status", "tiles/status/c")]
+
+CASES = [*OVERWRITE, *MISSING, *EDITED, *ODD, *EXPERIMENTS, *PATHS, *LINKS, *INSIDE, *NOWHERE]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -674,6 +694,7 @@ def test_folders_in_folders(tmp_path):
 
 
 def test_metadata_and_status_are_on_the_disk_before_they_have_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(zarr_store, "SYNC_SECONDS", 0.0)
     synced, renamed = set(), []
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda handle: (synced.add(os.fstat(handle).st_ino), fsync(handle))[1])
@@ -692,6 +713,69 @@ def test_metadata_and_status_are_on_the_disk_before_they_have_a_name(tmp_path, m
     needed = [entry for entry in needed if "/draft/" not in entry[0]]       # these are synced before the draft gets its name
     assert len(needed) > 10
     assert not [entry for entry in needed if entry[2] not in synced]
+
+
+def test_tiles_wait_for_the_disk_once_a_second_and_a_lost_status_loses_no_run(tmp_path, monkeypatch):
+    synced, log = [], tmp_path / "log"
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.readlink(f"/proc/self/fd/{handle}")), fsync(handle))[1])
+    monkeypatch.setattr(zarr_store, "SYNC_SECONDS", 3600.0)
+    with pytest.warns(UserWarning, match="failed"):
+        sweep(Sleeper(ill=(LARGER.gamma[-1], LARGER.gamma[-1])), LARGER, store=tmp_path / NAME)
+    assert len([path for path in synced if "/status/c/" in path]) == 3       # of six tiles the first, and the two that failed
+    for path in (tmp_path / NAME / "tiles" / "status" / "c" / "0").rglob("*"):
+        if path.is_file() and path.read_bytes() == b"\1":
+            path.write_bytes(b"")
+    assert sweep_status(tmp_path / NAME).left == 4
+    same(sweep(Sleeper(log=str(log)), LARGER, store=tmp_path / NAME, retry_failed=True), portrait_of(plane=LARGER))
+    assert points(log) == 24
+
+
+def unreadable(store: Path, error: OSError) -> Callable[[pytest.MonkeyPatch], None]:
+    """Let the chunks of one variable not be read."""
+    def read(path, read=chunks.read_bytes):
+        if "/rose/c/" in str(path):
+            raise error
+        return read(path)
+
+    return lambda patch: patch.setattr(chunks, "read_bytes", read)
+
+
+def grown(folder: Path) -> Any:
+    return sweep(Sleeper(), LARGER, store=folder / NAME)
+
+
+@pytest.mark.parametrize("act", [opened, resumed, grown, status])
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), OSError(5, "Input/output error"), PermissionError(13, "Denied")],
+                         ids=lambda e: e.strerror)
+def test_what_cannot_be_read_now_is_not_thrown_away(tmp_path, act, error):
+    """A file that cannot be opened is no damaged one: damaged tiles are removed and measured again."""
+    stored(tmp_path)
+    before = snapshot(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        unreadable(tmp_path / NAME, error)(patch)
+        with pytest.raises(Misuse, match=f"rose/c/.* cannot be read: {error.strerror}"):
+            act(tmp_path)
+    assert snapshot(tmp_path) == before
+
+
+def test_what_somebody_puts_into_a_store_is_kept(tmp_path):
+    path = tmp_path / NAME
+    stored(tmp_path)
+    (path / "notes.md").write_text("mine")
+    (path / "more").mkdir()
+    (path / "more" / "data.csv").write_text("1,2")
+    (path / "link").symlink_to("notes.md")
+    before = snapshot(tmp_path)
+    for act in (replaced, overwritten, partial(overwritten, experiment=Sleeper(), plane=ONE)):
+        with pytest.raises(Misuse, match=r"also holds link, more, notes\.md, which"):
+            act(tmp_path)
+    assert snapshot(tmp_path) == before
+    same(grown(tmp_path), portrait_of(plane=LARGER))
+    same(opened(tmp_path), portrait_of(plane=LARGER))
+    assert (path / "notes.md").read_text() == "mine"
+    assert (path / "more" / "data.csv").read_text() == "1,2"
+    assert os.readlink(path / "link") == "notes.md"
 
 
 def test_the_names_of_experiments_are_stable():
