@@ -34,7 +34,7 @@ LAYERS = {
                  "wrapped_model", "behaviour module_state"],
     "toymodels": ["orbit_cli", "cli predict_cli edge_accuracy", "period_changes", "orbits orbit_diagram", "simulate built_in own_kernels",
                   "theory", "run_outcomes orbit_kernels", "kernels",
-                  "losses models optimizers schedules own", "arithmetic background"],
+                  "losses models optimizers schedules own", "arithmetic background randomness"],
 }
 FORBIDDEN = {"validation": {"numba", "sympy", "mpmath", "torch"}, "toymodels": {"torch"},
              "deepnets": {"sympy"}, "lazyrich": set()}

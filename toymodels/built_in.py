@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from toymodels import kernels
 from toymodels.losses import Loss
 from toymodels.models import Model, TwoParameter
+
+
+@cache
+def build_excess(loss: int) -> Any:
+    """Return `measure_excess` of a built-in loss, for the noisy runs of `kernels.compile_trainer`."""
+    from toymodels.run_outcomes import evaluate_excess
+
+    @njit(forceinline=True)
+    def measure_excess(f, units):
+        return evaluate_excess(loss, f, units)
+
+    return measure_excess
 
 
 class BuiltInToy:
@@ -23,12 +37,14 @@ class BuiltInToy:
 
     excess_functions: tuple[Any, ...] = ()
 
-    def __init__(self, model: Model, loss: Loss, optimizer: int) -> None:
+    def __init__(self, model: Model, loss: Loss, optimizer: int, noisy: int = 0) -> None:
         self.model, self.loss = model, loss
         self.two = isinstance(model, TwoParameter)
         code = kernels.LOSS_CODE[loss.name]
         self.name = f"{model.name}{model.depth}.{code}"
-        self.functions = kernels.build_lanes(model.depth, code, optimizer, int(self.two))
+        self.functions = kernels.build_lanes(model.depth, code, optimizer, int(self.two), noisy)
+        if noisy:
+            self.functions += (build_excess(code),)
         self.parameters, self.start = 1 + self.two, float(self.two)
         self.summary = (code, model.depth, int(self.two))
 

@@ -180,14 +180,16 @@ def explain_absent_edges(experiment: ToyExperiment) -> list[str]:
     """Return why edges are not predicted, a sentence each."""
     from toymodels.theory.absence import explain_absence
 
-    return explain_absence(experiment.model, experiment.loss, experiment.optimizer, experiment.schedule)
+    return explain_absence(experiment.model, experiment.loss, experiment.optimizer, experiment.schedule, experiment.noise,
+                           experiment.batch)
 
 
 def predictions(experiment: ToyExperiment) -> dict[str, Any]:
     """Return the predicted edges of an experiment by name."""
     from toymodels.theory import predict
 
-    return dict(predict(experiment.model, experiment.loss, experiment.optimizer, experiment.schedule))
+    return dict(predict(experiment.model, experiment.loss, experiment.optimizer, experiment.schedule, experiment.noise,
+                        experiment.batch))
 
 
 def choose_model(model: str, depth: int | None) -> AnyModel:

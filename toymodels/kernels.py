@@ -7,7 +7,8 @@ divides `CHUNK`; its lane is parked for whole cycles, which changes no bit of it
 
 The state is the increment, ``w = 1 + gamma u`` and ``f = u (1 + w + ... + w**(L-1))``, because w itself would lose the signal near
 gamma = 1e-11. With two parameters it is u1, u2. The loops call functions of the model by their names, `load_constants`, `step_lane` and
-`measure_lane`; those of a model of one's own are in `own_kernels.py`.
+`measure_lane`; those of a model of one's own are in `own_kernels.py`. With label noise or batches the gradient of each step is
+``(l'(f) + shift) share df/dtheta``, and the sums of the excess are kept, too.
 """
 
 from __future__ import annotations
@@ -91,8 +92,14 @@ def _move(optimizer, x, m, s, slope, e, c1, c2, beta1, beta2, epsilon):
     return fma(-e, direction, x), m, s
 
 
+@njit(forceinline=True)
+def measure_excess(f, units):
+    """Return the excess at f, which only noisy runs sum up; theirs takes the place of this function."""
+    return 0.0
+
+
 @cache
-def build_lanes(L: int, loss: int, optimizer: int, two: int) -> tuple[Any, ...]:
+def build_lanes(L: int, loss: int, optimizer: int, two: int, noisy: int = 0) -> tuple[Any, ...]:
     """Return `load_constants`, `step_lane` and `measure_lane` of a built-in model, for `compile_trainer`.
 
     Closures over integers, so that each is compiled without what it does not need.
@@ -105,11 +112,13 @@ def build_lanes(L: int, loss: int, optimizer: int, two: int) -> tuple[Any, ...]:
         return (row[0],)
 
     @njit(forceinline=True)
-    def step_lane(block, i, constants, e, c1, c2, beta1, beta2, epsilon):
+    def step_lane(block, i, constants, e, c1, c2, beta1, beta2, epsilon, shift, share):
         """Take one step of the lane `i` and return f before it; the parameters are followed by their first and second moments."""
         u, v = block[0, i], block[1, i] if two else 0.0
         f, du, dv = _output(L, two, u, v, constants[0])
         slope = _slope(loss, f)
+        if noisy:
+            slope = (slope + shift) * share
         u, m, s = _move(optimizer, u, block[parameters, i] if momenta else 0.0, block[2 * parameters, i] if adam else 0.0,
                         slope * du, e, c1, c2, beta1, beta2, epsilon)
         block[0, i] = u
@@ -168,24 +177,28 @@ def with_functions(function: Callable[..., Any], functions: tuple[Any, ...], nam
 
 
 @cache
-def compile_trainer(name: str, functions: tuple[Any, ...], optimizer: int, parameters: int, start: float, recurs: int) -> Any:
-    """Return the jitted ``train(constants, wide, rates, boundaries, factors, numbers, high, low, f_at, w_at, died)``.
+def compile_trainer(name: str, functions: tuple[Any, ...], optimizer: int, parameters: int, start: float, recurs: int,
+                    noisy: int = 0) -> Any:
+    """Return the jitted ``train(constants, wide, rates, boundaries, factors, numbers, units, high, low, sums, f_at, w_at, died)``.
 
     Parameters
     ----------
     name : identifies the functions, for the cache of machine code.
-    functions : `load_constants`, `step_lane` and `measure_lane`, as `build_lanes` returns them.
+    functions : `load_constants`, `step_lane` and `measure_lane`, as `build_lanes` returns them; of noisy runs also `measure_excess`.
     optimizer : `SGD`, `SIGNSGD`, `HEAVY_BALL` or `ADAM`.
     parameters : their number.
     start : of the first parameter; every other one starts at 0.
-    recurs : 1 if a state that recurs once recurs for ever; 0 for Adam and for schedules, whose steps depend on the time.
+    recurs : 1 if a state that recurs once recurs for ever; 0 for Adam, schedules and noise, whose steps depend on the time.
+    noisy : 1 with label noise or batches.
 
     Notes
     -----
     Of the returned function: `constants` (n, c) and `wide` (n,), by row (see `list_constants`), and `rates` (n, m) say what to train (see
     `scale_rate`); `boundaries` (b,), increasing, > 0, the times at which the runs are measured, the last one T; `factors` (T, 3) the
-    schedule's factor and Adam's two bias corrections; `numbers` (3,) beta or beta1, beta2, epsilon. Written: `high`, `low` (b, n, m), the
-    extremes of f over the times from the former boundary (included) to this one (excluded); `f_at`, `w_at` (b, n, m), f, and w (two
+    schedule's factor and Adam's two bias corrections, of noisy runs (T, 5), with what is added to l'(f) and the factor of the gradient;
+    `numbers` (3,) beta or beta1, beta2, epsilon; `units` (n, 2), by row, for `measure_excess`. Written: `high`, `low` and `sums`
+    (b, n, m), the extremes of f, and of noisy runs the sum of the excess, over the times from the former boundary (included) to this one
+    (excluded); `f_at`, `w_at` (b, n, m), f, and w (two
     parameters: u1^2 + u2^2), at the boundary; `died` (n, m), the first time at which the state was non-finite or beyond 1e30, T + 1 if
     never. What would be measured after a run has diverged is not written.
     """
@@ -196,15 +209,17 @@ def compile_trainer(name: str, functions: tuple[Any, ...], optimizer: int, param
     # stepped lanes fill the block from the left, parked ones from the right; the eight between them let the loop take whole vectors, and
     # a diverged run is stepped again in the last lane
     end_of_lanes, scratch, width = LANES + 8, LANES + 15, LANES + 16
-    rows = 2 * states + 3
+    rows = 2 * states + 3 + noisy
 
-    def train(constants, wide, rates, boundaries, factors, numbers, high, low, f_at, w_at, died):
+    def train(constants, wide, rates, boundaries, factors, numbers, units, high, low, sums, f_at, w_at, died):
         beta1, beta2, epsilon = numbers[0], numbers[1], numbers[2]
         T = boundaries[-1]
         raw = np.zeros(rows * width + 8)
         at = (8 - ((raw.ctypes.data >> 3) & 7)) & 7    # to 64 bytes, and width is a multiple of 8: every lane array is aligned
         block = raw[at:at + rows * width].reshape(rows, width)
         top, bottom, e, former = block[states], block[states + 1], block[states + 2], block[states + 3:]
+        total = block[rows - 1]       # of noisy runs
+        shift, share = 0.0, 1.0
         pixel = np.empty(width, np.int64)
         for row in range(constants.shape[0]):
             c = load_constants(constants[row])
@@ -221,6 +236,8 @@ def compile_trainer(name: str, functions: tuple[Any, ...], optimizer: int, param
                     end = boundaries[b]
                     for i in range(n):
                         top[i], bottom[i] = -np.inf, np.inf
+                        if noisy:
+                            total[i] = 0.0
                     while t < end:
                         left = end - t
                         if n == 0:       # whole cycles only, of all that is left
@@ -245,8 +262,13 @@ def compile_trainer(name: str, functions: tuple[Any, ...], optimizer: int, param
                                 former[a, i] = block[a, i]
                         for j in range(t, t + k):
                             factor, c1, c2 = factors[j, 0], factors[j, 1], factors[j, 2]
+                            if noisy:
+                                shift, share = factors[j, 3], factors[j, 4]
                             for i in range(whole):
-                                f = step_lane(block, i, c, e[i] if recurs else e[i] * factor, c1, c2, beta1, beta2, epsilon)
+                                f = step_lane(block, i, c, e[i] if recurs else e[i] * factor, c1, c2, beta1, beta2, epsilon,
+                                              shift, share)
+                                if noisy:
+                                    total[i] += measure_excess(f, units[row])
                                 a = top[i]
                                 top[i] = f if f > a else a
                                 a = bottom[i]
@@ -273,9 +295,11 @@ def compile_trainer(name: str, functions: tuple[Any, ...], optimizer: int, param
                                     f, size, w = measure_lane(block, scratch, c)
                                     if not (size <= BEYOND and abs(f) < np.inf):
                                         break
+                                    if noisy:
+                                        shift, share = factors[when, 3], factors[when, 4]
                                     step_lane(block, scratch, c,
                                               e[i] if recurs else e[i] * factors[when, 0], factors[when, 1], factors[when, 2],
-                                              beta1, beta2, epsilon)
+                                              beta1, beta2, epsilon, shift, share)
                                     when += 1
                                 died[row, pixel[i]] = when
                             n -= 1
@@ -284,18 +308,21 @@ def compile_trainer(name: str, functions: tuple[Any, ...], optimizer: int, param
                         f, size, w = measure_lane(block, i, c)
                         p = pixel[i]
                         high[b, row, p], low[b, row, p], f_at[b, row, p], w_at[b, row, p] = top[i], bottom[i], f, w
+                        if noisy:
+                            sums[b, row, p] = total[i]
                 for i in range(n):
                     died[row, pixel[i]] = T + 1
 
-    return compile_kernel(with_functions(train, functions, f"{name}.{optimizer}{recurs}"))
+    return compile_kernel(with_functions(train, functions, f"{name}.{optimizer}{recurs}{'n' * noisy}"))
 
 
 @cache
-def compile_recorder(name: str, functions: tuple[Any, ...], optimizer: int, parameters: int, start: float, recurs: int) -> Any:
+def compile_recorder(name: str, functions: tuple[Any, ...], optimizer: int, parameters: int, start: float, recurs: int,
+                     noisy: int = 0) -> Any:
     """Return the jitted ``record(constants, rate, factors, numbers, states, f)``: one pixel, with every state, in the same arithmetic.
 
-    The arguments are those of `compile_trainer`. Of the returned function: `constants` (c,), `rate` scalar; `factors` (T, 3), `numbers`
-    (3,) as there; written are `states` (T + 1, parameters), `f` (T + 1,), which from the first non-finite state on are what the arithmetic
+    The arguments are those of `compile_trainer`. Of the returned function: `constants` (c,), `rate` scalar; `factors` (T, 3 or 5),
+    `numbers` (3,) as there; written are `states` (T + 1, parameters), `f` (T + 1,), which from the first non-finite state on are what the arithmetic
     makes of them.
     """
     rows = parameters * (1 + {HEAVY_BALL: 1, ADAM: 2}.get(optimizer, 0))
@@ -305,13 +332,16 @@ def compile_recorder(name: str, functions: tuple[Any, ...], optimizer: int, para
         block = np.zeros((rows, 1))
         block[0, 0] = start
         beta1, beta2, epsilon = numbers[0], numbers[1], numbers[2]
+        shift, share = 0.0, 1.0
         for t in range(factors.shape[0] + 1):
             for a in range(parameters):
                 states[t, a] = block[a, 0]
             if t == factors.shape[0]:
                 f[t], _, _ = measure_lane(block, 0, c)
                 break
+            if noisy:
+                shift, share = factors[t, 3], factors[t, 4]
             f[t] = step_lane(block, 0, c, e if recurs else e * factors[t, 0], factors[t, 1],
-                             factors[t, 2], beta1, beta2, epsilon)
+                             factors[t, 2], beta1, beta2, epsilon, shift, share)
 
-    return compile_kernel(with_functions(record, functions, f"{name}.{optimizer}{recurs}"))
+    return compile_kernel(with_functions(record, functions, f"{name}.{optimizer}{recurs}{'n' * noisy}"))

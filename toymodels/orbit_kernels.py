@@ -50,7 +50,7 @@ def compile_orbits(name: str, functions: tuple[Any, ...], optimizer: int, parame
             alive = True
             size = 0.0         # of the state, the largest of the last steps: it may pass near 0
             for t in range(settle):
-                step_lane(block, 0, c, e, 1.0, 1.0, beta, 0.0, 0.0)
+                step_lane(block, 0, c, e, 1.0, 1.0, beta, 0.0, 0.0, 0.0, 1.0)
                 largest = 0.0
                 for a in range(rows):
                     largest = max(largest, abs(block[a, 0])) if block[a, 0] == block[a, 0] else np.inf
@@ -74,8 +74,8 @@ def compile_orbits(name: str, functions: tuple[Any, ...], optimizer: int, parame
                     if t >= length - last:
                         states[j, t - (length - last), a] = block[a, 0]
                 place = block[0, 0]
-                value = step_lane(block, 0, c, e, 1.0, 1.0, beta, 0.0, 0.0)
-                step_lane(block, 1, c, e, 1.0, 1.0, beta, 0.0, 0.0)
+                value = step_lane(block, 0, c, e, 1.0, 1.0, beta, 0.0, 0.0, 0.0, 1.0)
+                step_lane(block, 1, c, e, 1.0, 1.0, beta, 0.0, 0.0, 0.0, 1.0)
                 if t >= length - last:
                     f[j, t - (length - last)] = value
                 # two weights may give one f
@@ -155,7 +155,7 @@ def compile_steps(name: str, functions: tuple[Any, ...], optimizer: int, paramet
             for a in range(rows):
                 block[a, 0] = states[i, a]
             for _ in range(steps):
-                step_lane(block, 0, c, e, 1.0, 1.0, numbers[0], 0.0, 0.0)
+                step_lane(block, 0, c, e, 1.0, 1.0, numbers[0], 0.0, 0.0, 0.0, 1.0)
             for a in range(rows):
                 states[i, a] = block[a, 0]
 

@@ -48,8 +48,8 @@ NUMBA = {"exp": arithmetic.exp, "expm1": arithmetic.expm1, "sigmoid": arithmetic
 
 
 @cache
-def compile_functions(generated: Generated, optimizer: int) -> tuple[Any, ...]:
-    """Return `load_constants`, `step_lane` and `measure_lane` of a model of one's own, for `kernels.compile_trainer`."""
+def compile_functions(generated: Generated, optimizer: int, noisy: int = 0) -> tuple[Any, ...]:
+    """Return `load_constants`, `step_lane` and `measure_lane` of a model of one's own, for `kernels.compile_trainer`; see there."""
     count, parameters = len(generated.constants) + 2, len(generated.model.start)
     moments = {kernels.HEAVY_BALL: 1, kernels.ADAM: 2}.get(optimizer, 0)
     arguments = ", ".join(f"block[{k}, i]" for k in range(parameters))
@@ -61,9 +61,10 @@ def compile_functions(generated: Generated, optimizer: int) -> tuple[Any, ...]:
     # the start is in the row's constants where it is not a number; the increment alone says whether a run has diverged
     lines += [f"    size = max(size, abs(block[{k}, i])) if block[{k}, i] == block[{k}, i] else inf" for k in range(parameters)]
     lines += [f"    return f * constants[{count - 1}], size, {' + '.join(f'g{k} * g{k}' for k in range(parameters))}", "",
-              "def step_lane(block, i, constants, e, c1, c2, beta1, beta2, epsilon):",
+              "def step_lane(block, i, constants, e, c1, c2, beta1, beta2, epsilon, shift, share):",
               f"    f, {gradient} = evaluate_output(constants, {arguments})",
               f"    slope = evaluate_slope(f - constants[{count - 2}])"]
+    lines += ["    slope = (slope + shift) * share"] * noisy
     for k in range(parameters):
         m, s = (f"block[{n * parameters + k}, i]" if moments >= n else "0.0" for n in (1, 2))
         lines.append(f"    x{k}, m{k}, s{k} = move(optimizer, block[{k}, i], {m}, {s}, slope * g{k}, e, c1, c2, beta1, beta2, epsilon)")
@@ -73,7 +74,8 @@ def compile_functions(generated: Generated, optimizer: int) -> tuple[Any, ...]:
     lines.append(f"    return f * constants[{count - 1}]")
     found = execute("\n".join(lines), NUMBA | _compile_evaluations(generated) | {"move": kernels._move, "optimizer": optimizer})
     # only the step is in the innermost loop, where it must be inlined
-    return njit(found["load_constants"]), njit(forceinline=True)(found["step_lane"]), njit(found["measure_lane"])
+    lanes = njit(found["load_constants"]), njit(forceinline=True)(found["step_lane"]), njit(found["measure_lane"])
+    return lanes + compile_excess(generated, "measure_excess(f, units)") * noisy
 
 
 @cache
@@ -86,14 +88,14 @@ def _compile_evaluations(generated: Generated) -> dict[str, Any]:
 
 
 @cache
-def compile_excess(generated: Generated) -> tuple[Any, ...]:
-    """Return `evaluate_excess` of a loss of one's own, for `run_outcomes.compile_summary`."""
-    text = """def evaluate_excess(loss, f, units):
+def compile_excess(generated: Generated, heading: str = "evaluate_excess(loss, f, units)") -> tuple[Any, ...]:
+    """Return the excess of a loss of one's own, for `run_outcomes.compile_summary` or `kernels.compile_trainer`, by its heading."""
+    text = f"""def {heading}:
     if f == 0.0:
         return 1.0
     return evaluate_loss((f - 1.0) * units[0]) / units[1]
 """
-    return (njit(execute(text, _compile_evaluations(generated))["evaluate_excess"]),)
+    return (njit(execute(text, _compile_evaluations(generated))[heading.partition("(")[0]]),)
 
 
 class OwnToy:
@@ -105,13 +107,13 @@ class OwnToy:
     summary = (0, 0, 1)
     start = 0.0
 
-    def __init__(self, model: models.AnyModel, loss: losses.Loss | Loss, optimizer: int) -> None:
+    def __init__(self, model: models.AnyModel, loss: losses.Loss | Loss, optimizer: int, noisy: int = 0) -> None:
         if isinstance(model, models.TwoParameter) and optimizer not in (kernels.SGD, kernels.HEAVY_BALL):
             raise Misuse("optimizer must be 'sgd' or 'momentum' for TwoParameter() with a loss of one's own")
         self.model, self.loss = models.as_formula(model), as_formula(loss)
         self.generated = generate(self.model, self.loss)
         self.name, self.parameters = f"own{self.generated.digest}", len(self.model.start)
-        self.functions = compile_functions(self.generated, optimizer)
+        self.functions = compile_functions(self.generated, optimizer, noisy)
         self.excess_functions = (self.name, compile_excess(self.generated))
 
     def list_constants(self, gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -81,11 +81,12 @@ def compile_summary(name: str = "", functions: tuple[Any, ...] = ()) -> Any:
         With the tail's first excess alone, a cycle of period two that enters the tail at its top and leaves it at its bottom would
         count as a loss that did not rise.
     T : the horizon.
-    high, low, f_at, w_at : (b, n, m), died (n, m): what the function of `kernels.compile_trainer` wrote.
+    count : the number of times in the tail, where the tail excess is its mean; 0: it is its maximum.
+    high, low, sums, f_at, w_at : (b, n, m), died (n, m): what the function of `kernels.compile_trainer` wrote.
     outcome, final, tail_excess, peak, steps, kernel_ratio, rose : (n, m), written.
     """
 
-    def summarise(loss, L, two, rho, kernel_bound, flow, units, prior, tail, at, T, high, low, f_at, w_at, died,
+    def summarise(loss, L, two, rho, kernel_bound, flow, units, prior, tail, at, T, count, high, low, sums, f_at, w_at, died,
                   outcome, final, tail_excess, peak, steps, kernel_ratio, rose):
         band = min(rho, 0.05)
         for a in range(outcome.shape[0]):
@@ -114,6 +115,11 @@ def compile_summary(name: str = "", functions: tuple[Any, ...] = ()) -> Any:
                 highest = max(1.0, e_most, e_least)
                 e_prior = evaluate_excess(loss, f_at[prior, a, i], units[a]) if prior >= 0 else 1.0
                 went_up = not (e_prior >= e_first and e_first >= worst and e <= min(e_top, e_bottom))
+                if count > 0:
+                    total = e
+                    for b in range(tail + 1, at + 1):
+                        total += sums[b, a, i]
+                    worst = total / count
                 w = w_at[at, a, i]
                 ratio = w / flow[a]
                 if not two:

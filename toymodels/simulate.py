@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from toymodels import losses, models, optimizers, schedules
+from toymodels import losses, models, optimizers, randomness, schedules
 from toymodels.own.loss import Loss as OwnLoss
 from toymodels.own.model import Model as OwnModel
 from validation.arguments import Misuse, axis, between, positive, refuse_subclass, whole
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WORK = 5e7       # pixel-steps a task: about 0.1 s, so that an interrupt takes effect soon; one at depth L counts as L/5 from L = 5 on
 RATE = 5e8       # pixel-steps a second on one core, about
 FACTORS, RECORD = 56, 200        # bytes a step: of the factors of a training, their temporary arrays included; and of a trajectory
+NOISE = 80                       # bytes a step: of noise and batches
 CATAPULT_KERNEL = 0.9       # a catapult with cross-entropy leaves the kernel below this share of gradient flow's
 VARIABLES = ("outcome", "final_excess", "tail_excess", "peak_excess", "steps", "kernel_ratio", "rose")
 
@@ -45,6 +46,11 @@ class ToyExperiment(Experiment):
     schedule : "constant", "warmup_cosine", one of `toymodels.schedules`, or an array of factors, one for each step of the last horizon,
         over which the others are stretched.
     rho : the excess in (0, 1) at which a run counts as converged.
+    noise : sigma of the label noise: at each step the target is the model's plus or minus sigma, for all pixels alike. With noise or
+        batches the tail excess is the mean over the tail, of the loss without noise; the attribute ``tail_is`` says so.
+    batch : B, the number of Gaussian inputs whose mean gradient each step takes: the gradient times a factor m of mean 1 and variance
+        2/B; None: all inputs, m = 1.
+    seed : of noise and batches, whose values are a pure function of it and of the step.
 
     Raises
     ------
@@ -58,6 +64,9 @@ class ToyExperiment(Experiment):
     steps: int | Sequence[int] = 1000
     schedule: Any = "constant"
     rho: float = 0.01
+    noise: float = 0.0
+    batch: int | None = None
+    seed: int = 0
 
     tile = (64, 1 << 20)     # whole rows: a thread takes a few of them at a time anyway
     sections = 7     # rates that `trace` measures inside a bracket at once: eight lanes cost little more than one
@@ -69,6 +78,7 @@ class ToyExperiment(Experiment):
         object.__setattr__(self, "optimizer", optimizers.as_optimizer(self.optimizer))
         object.__setattr__(self, "schedule", schedules.as_schedule(self.schedule))
         object.__setattr__(self, "rho", between("rho", self.rho, 0, 1))
+        self._check_noise()
         if np.ndim(self.steps) == 0:
             object.__setattr__(self, "steps", whole("steps", self.steps, most=MOST_STEPS))
         else:
@@ -79,6 +89,25 @@ class ToyExperiment(Experiment):
         if isinstance(self.schedule, schedules.Factors):
             self.schedule.factors(self.horizons[-1])      # refuses another number of factors
 
+    def _check_noise(self) -> None:
+        """Raise `Misuse` where noise, batch or seed is not allowed."""
+        if self.noise != 0:
+            object.__setattr__(self, "noise", between("noise", self.noise, 0, np.inf))
+            if isinstance(self.loss, OwnLoss):
+                raise Misuse(f"noise must be 0 for a loss of one's own, not {self.noise!r}: it is of the labels of 'mse' and "
+                             "'cross_entropy'")
+        object.__setattr__(self, "noise", float(self.noise))
+        if self.batch is not None:
+            object.__setattr__(self, "batch", whole("batch", self.batch, most=10**9))
+        object.__setattr__(self, "seed", whole("seed", self.seed, least=0, most=2**63))
+        if self.seed and not self.is_noisy:
+            raise Misuse(f"seed must be 0 where there is neither noise nor batch, not {self.seed!r}")
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether runs depend on the seed."""
+        return self.noise > 0 or self.batch is not None
+
     @property
     def horizons(self) -> tuple[int, ...]:
         """The numbers of steps after which the runs are judged."""
@@ -86,7 +115,7 @@ class ToyExperiment(Experiment):
 
     def check(self) -> None:
         """Raise `Misuse` if the factors of so many steps do not fit into memory."""
-        check_memory("steps", self.horizons[-1], FACTORS * self.horizons[-1])
+        check_memory("steps", self.horizons[-1], (FACTORS + NOISE * self.is_noisy) * self.horizons[-1])
 
     def estimate_time(self, runs: int) -> float:
         """Return about how many seconds so many runs take on this machine's cores, if none diverges."""
@@ -118,7 +147,8 @@ class ToyExperiment(Experiment):
             "schedule": schedules.describe(self.schedule),
             "steps": list(self.steps) if isinstance(self.steps, tuple) else self.steps,
             "rho": self.rho,
-        }
+        } | ({"noise": self.noise} if self.noise else {}) | ({"batch": self.batch} if self.batch is not None else {}) | (
+            {"seed": self.seed} if self.is_noisy else {})
 
     @classmethod
     def of(cls, description: dict[str, Any]) -> ToyExperiment:
@@ -137,7 +167,8 @@ class ToyExperiment(Experiment):
             return cls(models.read_model(description["model"]), OwnLoss.of(loss) if isinstance(loss, dict) else loss,
                        optimizers.OPTIMIZERS[optimizer.pop("name")](**optimizer),
                        tuple(steps) if isinstance(steps, list) else steps,
-                       schedules.SCHEDULES[schedule.pop("name")](**schedule), description["rho"])
+                       schedules.SCHEDULES[schedule.pop("name")](**schedule), description["rho"],
+                       description.get("noise", 0.0), description.get("batch"), description.get("seed", 0))
         except Misuse:
             raise
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
@@ -176,6 +207,8 @@ class ToyExperiment(Experiment):
                 raise
             pool.shutdown()
         portrait.attrs.update(self.rules())
+        if self.is_noisy:
+            portrait["tail_excess"].attrs["long_name"] = "mean excess loss over the last T/10 steps"
         return portrait
 
     def rules(self) -> dict[str, Any]:
@@ -188,6 +221,8 @@ class ToyExperiment(Experiment):
             "dtype": "float64",
             "device": "cpu",
         }
+        if self.is_noisy:
+            rules["tail_is"] = "mean"
         if not _catapults_by_loss_alone(self):
             rules["catapult_kernel_ratio"] = CATAPULT_KERNEL
         return rules
@@ -202,9 +237,10 @@ class _Trainer:
         optimizer = experiment.optimizer
         self.experiment = experiment
         self.optimizer = kernels.OPTIMIZER_CODE[optimizer.name]
-        toy = self.toy = compile_toy(experiment, self.optimizer)
-        recurs = int(optimizer.name != "adam" and experiment.schedule.name == "constant")
-        self.key = (toy.name, toy.functions, self.optimizer, toy.parameters, toy.start, recurs)
+        self.noisy = int(experiment.is_noisy)
+        toy = self.toy = compile_toy(experiment, self.optimizer, self.noisy)
+        recurs = int(optimizer.name != "adam" and experiment.schedule.name == "constant" and not self.noisy)
+        self.key = (toy.name, toy.functions, self.optimizer, toy.parameters, toy.start, recurs, self.noisy)
         self.train = kernels.compile_trainer(*self.key)
         experiment.check()
         self.factors, self.numbers = _build_factors(experiment)
@@ -223,17 +259,19 @@ class _Trainer:
         rates = np.ascontiguousarray(toy.scale_rate(self.optimizer, gamma[:, None], eta))
         size = (len(self.boundaries), *rates.shape)
         high, low, f_at, w_at = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+        sums = np.empty(size if self.noisy else (0, 0, 0))
         died = np.empty(rates.shape, np.int64)
-        self.train(*toy.list_constants(gamma), rates, self.boundaries, self.factors, self.numbers, high, low, f_at, w_at, died)
-        summarise = run_outcomes.compile_summary(*toy.excess_functions)
         flow, units = toy.flow_end(plane.gamma)[rows], toy.units(gamma)
+        self.train(*toy.list_constants(gamma), rates, self.boundaries, self.factors, self.numbers, units, high, low, sums, f_at, w_at, died)
+        summarise = run_outcomes.compile_summary(*toy.excess_functions)
         bound = np.inf if _catapults_by_loss_alone(experiment) else CATAPULT_KERNEL
         for h, T in enumerate(experiment.horizons):
             tail, at = np.searchsorted(self.boundaries, (self.tails[h], T))
             prior = np.searchsorted(self.boundaries, self.tails[h] - 1) if self.tails[h] > 1 else -1
             block = {name: array[h, rows, columns] for name, array in written.items()}
-            summarise(*toy.summary, experiment.rho, bound, flow, units, prior, tail, at, T,
-                      high, low, f_at, w_at, died,
+            count = T + 1 - self.tails[h] if self.noisy else 0
+            summarise(*toy.summary, experiment.rho, bound, flow, units, prior, tail, at, T, count,
+                      high, low, sums, f_at, w_at, died,
                       block["outcome"], block["final_excess"], block["tail_excess"], block["peak_excess"],
                       block["steps"], block["kernel_ratio"], block["rose"])
             for a, i in np.argwhere(block["outcome"] == run_outcomes.AMBIGUOUS):
@@ -257,15 +295,15 @@ class _Trainer:
         return int(Outcome.OSCILLATING if rose else Outcome.PARTIAL)
 
 
-def compile_toy(experiment: ToyExperiment, optimizer: int) -> BuiltInToy | OwnToy:
+def compile_toy(experiment: ToyExperiment, optimizer: int, noisy: int = 0) -> BuiltInToy | OwnToy:
     """Return what the compiled loops need of the experiment's model and loss."""
     if isinstance(experiment.model, OwnModel) or isinstance(experiment.loss, OwnLoss):
         from toymodels.own_kernels import OwnToy
 
-        return OwnToy(experiment.model, experiment.loss, optimizer)
+        return OwnToy(experiment.model, experiment.loss, optimizer, noisy)
     from toymodels.built_in import BuiltInToy
 
-    return BuiltInToy(experiment.model, experiment.loss, optimizer)
+    return BuiltInToy(experiment.model, experiment.loss, optimizer, noisy)
 
 
 def _catapults_by_loss_alone(experiment: ToyExperiment) -> bool:
@@ -279,9 +317,13 @@ def tail_start(steps: int) -> int:
 
 
 def _build_factors(experiment: ToyExperiment) -> tuple[np.ndarray, np.ndarray]:
-    """Return the kernels' `factors` (T, 3) and `numbers` (3,)."""
+    """Return the kernels' `factors` (T, 3), of noisy runs (T, 5), and `numbers` (3,)."""
     T, optimizer = experiment.horizons[-1], experiment.optimizer
-    factors = np.ones((T, 3))
+    factors = np.ones((T, 5 if experiment.is_noisy else 3))
+    if experiment.is_noisy:
+        factors[:, 3] = _build_shifts(experiment, T)
+        if experiment.batch is not None:
+            factors[:, 4] = randomness.draw_batch_factors(experiment.seed, T, experiment.batch)
     factors[:, 0] = experiment.schedule.factors(T)
     numbers = np.zeros(3)
     if isinstance(optimizer, optimizers.HeavyBall):
@@ -292,6 +334,15 @@ def _build_factors(experiment: ToyExperiment) -> tuple[np.ndarray, np.ndarray]:
         factors[:, 1] = 1 / -np.expm1(t * np.log(optimizer.beta1))
         factors[:, 2] = 1 / np.sqrt(-np.expm1(t * np.log(optimizer.beta2)))
     return factors, numbers
+
+
+def _build_shifts(experiment: ToyExperiment, T: int) -> np.ndarray:
+    """Return ``l'(f; y + noise) - l'(f; y)`` of each step (T,), which depends on f with neither of the losses."""
+    labels = experiment.noise * randomness.draw_signs(experiment.seed, T) if experiment.noise else np.zeros(T)
+    if experiment.loss.name == "mse":
+        return -labels
+    y = experiment.model.target if isinstance(experiment.model, OwnModel) else 1.0
+    return np.tanh(y / 2) / 2 - np.tanh((y + labels) / 2) / 2       # of sigmoids
 
 
 def _split_plane(shape: tuple[int, int], work: float) -> Iterator[tuple[slice, slice]]:
@@ -313,12 +364,13 @@ def _count_cores() -> int:
 
 def trajectory(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", optimizer: str | optimizers.Optimizer = "sgd",
                gamma: float = 1.0, eta: float = 0.1, steps: int = 1000,
-               schedule: str | schedules.Schedule | Sequence[float] = "constant") -> xr.Dataset:
+               schedule: str | schedules.Schedule | Sequence[float] = "constant", noise: float = 0.0, batch: int | None = None,
+               seed: int = 0) -> xr.Dataset:
     """Return one run of a toy model, step by step, in the same arithmetic as a sweep.
 
     Parameters
     ----------
-    model, loss, optimizer, schedule : as for `ToyExperiment`.
+    model, loss, optimizer, schedule, noise, batch, seed : as for `ToyExperiment`.
     gamma, eta : numbers above zero.
     steps : T >= 1.
 
@@ -333,7 +385,8 @@ def trajectory(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse"
     ------
     Misuse : naming the argument, its value and what is allowed.
     """
-    experiment = ToyExperiment(model, loss, optimizer, whole("steps", steps, most=MOST_STEPS), schedule)
+    experiment = ToyExperiment(model, loss, optimizer, whole("steps", steps, most=MOST_STEPS), schedule, noise=noise, batch=batch,
+                               seed=seed)
     check_memory("steps", steps, RECORD * steps)
     g, rate = (float(positive(name, x)) if np.ndim(x) == 0 else _refuse(name, x) for name, x in (("gamma", gamma), ("eta", eta)))
     train = _Trainer(experiment)

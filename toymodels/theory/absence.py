@@ -11,15 +11,20 @@ from toymodels.own.loss import Loss as OwnLoss
 from toymodels.schedules import CONSTANT, Constant, Schedule
 from toymodels.theory import own_edges
 from toymodels.theory.losses import as_formulas
+from toymodels.theory.noise_edges import explain_noise
 
 
-def explain_absence(model: AnyModel, loss: MSE | CrossEntropy | OwnLoss, optimizer: Optimizer, schedule: Schedule = CONSTANT) -> list[str]:
+def explain_absence(model: AnyModel, loss: MSE | CrossEntropy | OwnLoss, optimizer: Optimizer, schedule: Schedule = CONSTANT,
+                    noise: float = 0.0, batch: int | None = None) -> list[str]:
     """Return a sentence for each edge that is not predicted.
 
     Parameters
     ----------
     model, loss, optimizer, schedule : objects of the package, or a model or a loss of one's own.
+    noise, batch : as of `predict`.
     """
+    if isinstance(schedule, Constant) and (reasons := explain_noise(model, loss, optimizer, noise, batch)):
+        return reasons
     if isinstance(model, OwnModel) or isinstance(loss, OwnLoss):
         return own_edges.explain_absence(*as_formulas(model, loss), optimizer, schedule)
     if isinstance(optimizer, Adam):

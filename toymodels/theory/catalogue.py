@@ -25,13 +25,15 @@ from toymodels.theory.linear_problem import LAZY_END
 from toymodels.theory.losses import TheoryLoss, as_formulas, as_theory_loss, solve_target_outputs
 from toymodels.theory.own_edges import OwnEdge, predict_own
 from toymodels.theory.symbols import letters
+from validation.arguments import between, whole
 
 if TYPE_CHECKING:
     import sympy
 
 
 def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse", optimizer: str | Optimizer = "sgd",
-            schedule: str | Schedule | Sequence[float] = "constant") -> dict[str, Edge] | dict[str, OwnEdge]:
+            schedule: str | Schedule | Sequence[float] = "constant", noise: float = 0.0,
+            batch: int | None = None) -> dict[str, Edge] | dict[str, OwnEdge]:
     """Return the edges that the theory predicts, by their names.
 
     Parameters
@@ -42,6 +44,8 @@ def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse", optimizer
     optimizer : "sgd", "signsgd", "momentum", "adam", or the package's own dataclass with its numbers.
     schedule : "constant", "warmup_cosine", one of `toymodels.schedules`, or an array of factors; with any but the first, eta_min alone is
         predicted: T is then the sum of the factors.
+    noise, batch : label noise and batch size, as of `ToyExperiment`; eta_max is then where the mean excess of a long run is rho, or where
+        almost every run ceases to converge.
 
     Returns
     -------
@@ -53,6 +57,12 @@ def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse", optimizer
     Misuse : an unknown model, loss, optimizer or schedule.
     """
     model, optimizer, schedule = as_model(model), as_optimizer(optimizer), as_schedule(schedule)
+    if noise or batch is not None:
+        from toymodels.theory.noise_edges import adapt_edges
+
+        noise, batch = between("noise", noise, 0, np.inf) if noise else 0.0, None if batch is None else whole("batch", batch)
+        return adapt_edges(predict(model, loss, optimizer, schedule), model, loss if isinstance(loss, OwnLoss) else as_theory_loss(loss),
+                           optimizer, noise, batch)
     if isinstance(model, OwnModel) or isinstance(loss, OwnLoss):
         return predict_own(*as_formulas(model, loss), optimizer, schedule)
     loss = as_theory_loss(loss)

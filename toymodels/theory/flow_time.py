@@ -132,7 +132,7 @@ def integrate_time(model: Model, loss: TheoryLoss, gamma: np.ndarray, rho: float
     forward, back = (np.log1p, np.expm1) if one else (np.arcsinh, np.sinh)
 
     top = forward(gamma * middle)                                        # (gamma, 1)
-    nodes, weights = _panels(int(np.ceil(top.max() if top.size else 0)) + 1)
+    nodes, weights = panels(int(np.ceil(top.max() if top.size else 0)) + 1)
     v = nodes * top                                                      # (gamma, node)
     f = back(v) / gamma
     # df/dv [conserved factor]: e^v/gamma e^(-(2-2/L) v), and cosh(v)/gamma / cosh(v)
@@ -141,7 +141,7 @@ def integrate_time(model: Model, loss: TheoryLoss, gamma: np.ndarray, rho: float
 
     if delta1 < 0.5:
         start, stop = np.log(2.0), -np.log(delta1)
-        nodes, weights = _panels(int(np.ceil(stop - start)) + 1)
+        nodes, weights = panels(int(np.ceil(stop - start)) + 1)
         delta = np.exp(-(start + (stop - start) * nodes))                # (node,)
         f = 1 - delta
         factor = (1 + gamma * f) ** (2 / model.depth - 2) if one else 1 / np.hypot(1, gamma * f)
@@ -151,7 +151,7 @@ def integrate_time(model: Model, loss: TheoryLoss, gamma: np.ndarray, rho: float
 
 
 @cache
-def _panels(count: int) -> tuple[np.ndarray, np.ndarray]:
+def panels(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return nodes and weights of `count` equal Gauss-Legendre panels of 16 nodes on (0, 1), each of shape (16 count,)."""
     x, weight = np.polynomial.legendre.leggauss(16)
     left = np.arange(count)[:, None]

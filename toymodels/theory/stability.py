@@ -10,6 +10,7 @@ from typing import Any
 
 from toymodels.losses import MSE
 from toymodels.models import Model, OneParameter, TwoParameter
+from toymodels.theory.curves import stability_edge_one, stability_edge_two
 from toymodels.theory.landscape import derive_sharpness_one, derive_sharpness_two, output_one
 from toymodels.theory.losses import derive_slope, derive_tail_slopes
 from toymodels.theory.symbols import letters
@@ -151,3 +152,9 @@ def _derive_divergence_depth_two() -> Any:
     (border,) = sympy.solve(sympy.cancel((g + x) / x), x)
     (solution,) = [v for v in sympy.solve(sympy.expand(g.subs(x, critical) ** 2 - border**2), product) if v > 2]
     return sympy.simplify(solution / curvature)
+
+
+def numeric_sharpness(model: Model, gamma: Any) -> Any:
+    """Return the sharpness of MSE at the minimum that gradient flow reaches, as numbers in the shape of gamma."""
+    return 2 / (stability_edge_one(gamma, 1, 0.5, model.depth, MSE()) if isinstance(model, OneParameter)
+                else stability_edge_two(gamma, 1, 0.5, MSE()))
