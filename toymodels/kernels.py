@@ -322,8 +322,8 @@ def compile_recorder(name: str, functions: tuple[Any, ...], optimizer: int, para
     """Return the jitted ``record(constants, rate, factors, numbers, states, f)``: one pixel, with every state, in the same arithmetic.
 
     The arguments are those of `compile_trainer`. Of the returned function: `constants` (c,), `rate` scalar; `factors` (T, 3 or 5),
-    `numbers` (3,) as there; written are `states` (T + 1, parameters), `f` (T + 1,), which from the first non-finite state on are what the arithmetic
-    makes of them.
+    `numbers` (3,) as there; written are `states` (T + 1, parameters), `f` (T + 1,), which from the first non-finite state on are what the
+    arithmetic makes of them.
     """
     rows = parameters * (1 + {HEAVY_BALL: 1, ADAM: 2}.get(optimizer, 0))
 
