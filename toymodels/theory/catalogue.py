@@ -61,8 +61,8 @@ def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse", optimizer
         from toymodels.theory.noise_edges import adapt_edges
 
         noise, batch = between("noise", noise, 0, np.inf) if noise else 0.0, None if batch is None else whole("batch", batch)
-        return adapt_edges(predict(model, loss, optimizer, schedule), model, loss if isinstance(loss, OwnLoss) else as_theory_loss(loss),
-                           optimizer, noise, batch)
+        plain = loss if isinstance(loss, OwnLoss) else as_theory_loss(loss)      # type: ignore[arg-type]
+        return adapt_edges(predict(model, loss, optimizer, schedule), model, plain, optimizer, noise, batch)
     if isinstance(model, OwnModel) or isinstance(loss, OwnLoss):
         return predict_own(*as_formulas(model, loss), optimizer, schedule)
     loss = as_theory_loss(loss)
