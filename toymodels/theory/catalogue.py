@@ -111,7 +111,11 @@ def _closing(model: Model, loss: Any, schedule: Schedule = CONSTANT) -> Closing 
     if not isinstance(model, OneParameter) or model.depth < 3:
         return None
     return Closing(partial(curves.closing_point_one, depth=model.depth, loss=loss, schedule=schedule),
-                   lambda: solve_closing_point(model, loss).subs(letters().T, _total(schedule)))
+                   partial(_derive_closing, model, loss, schedule))
+
+
+def _derive_closing(model: Model, loss: Any, schedule: Schedule) -> Any:
+    return solve_closing_point(model, loss).subs(letters().T, _total(schedule))
 
 
 @cache

@@ -1,5 +1,6 @@
 """predict(): the exponents of Table 1 and Appendix F, curves at thirty digits, windows, refusals."""
 
+import pickle
 import subprocess
 import sys
 import time
@@ -222,3 +223,14 @@ def test_numbers_need_no_sympy():
             "            [e(1.0) for e in t.predict(m, loss, o).values()]\n"
             "assert 'sympy' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "signsgd", "adam"])
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_predictions_reach_other_processes(loss, optimizer):
+    """`lazyrich toy` trains one of two losses in a child process, which sends its results."""
+    for model in (OneParameter(5), TwoParameter()):
+        for edge in predict(model, loss, optimizer).values():
+            sent = pickle.loads(pickle.dumps(edge))
+            np.testing.assert_array_equal(sent(np.array([1e-3, 1e-2])), edge(np.array([1e-3, 1e-2])))
+            assert sent.closing_point(1000) == edge.closing_point(1000)
