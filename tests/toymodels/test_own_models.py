@@ -9,6 +9,7 @@ import sympy
 
 from toymodels import HeavyBall, Loss, Model, OneParameter, ToyExperiment, TwoParameter, gradient_flow_time, predict, trajectory
 from toymodels.own.expressions import read_expression
+from toymodels.own.files import load_own
 from toymodels.own.functions import generate
 from toymodels.own.loss import as_formula, solve_minimum
 from validation.arguments import Misuse
@@ -213,6 +214,27 @@ def test_kinks_within_kinks_and_exponentials_within_exponentials(output, start):
 def test_a_time_that_rounding_hides_is_not_predicted():
     """So near to the minimum no step of the integration is small enough, which took minutes for each gamma."""
     assert np.isnan(predict(CUBE)["eta_min"](np.array([0.1, 1.0]), rho=1e-30)).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_predictions_reach_other_processes():
+    for name, edge in predict(CUBE).items():
+        assert predict(CUBE)[name].generated is pickle.loads(pickle.dumps(edge)).generated
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("import sys; sys.exit(0)", "fails with SystemExit: 0"), ("raise BaseException('odd')", "fails with BaseException: odd"),
+    ("raise MemoryError", "fails with MemoryError"), ("m = (", "fails with SyntaxError"),
+    ("def __getattr__(name): raise RuntimeError('odd')", "fails with RuntimeError: odd"),
+    ("class X:\n  def __repr__(self): raise RuntimeError('odd')\nm = X()", "fails with RuntimeError: odd"),
+    ("m = '\\x1b[2J[red]' * 10**5", "'m' in .* is ")], ids=range(7))
+def test_a_file_of_ones_own_that_fails_is_refused_in_a_sentence(text, message, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(Misuse, match=message) as caught:
+        load_own("model", f"{path}:m", Model)
+    assert len(str(caught.value)) < 2500
+    assert str(caught.value).isprintable()
 
 
 def test_the_command_line_takes_a_file_and_a_name(tmp_path, capsys):

@@ -27,12 +27,12 @@ def load_own(argument: str, text: str, kind: type) -> Any:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Misuse:
+        found = getattr(module, name, None)
+        shown = None if isinstance(found, kind) else "not there" if found is None else repr(found)
+    except (Misuse, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:      # the file may call sys.exit(), and its objects may do anything
         raise Misuse(f"{argument} {text!r}: the file fails with {type(error).__name__}: {error}") from error
-    found = getattr(module, name, None)
-    if not isinstance(found, kind):
-        raise Misuse(f"{argument} must name a toymodels.{kind.__name__} in the file; {name!r} in {file} is "
-                     f"{'not there' if found is None else repr(found)}")
+    if shown is not None:
+        raise Misuse(f"{argument} must name a toymodels.{kind.__name__} in the file; {name!r} in {file} is {shown}")
     return found

@@ -41,6 +41,10 @@ class Generated:
     kernels: dict[float, float] = field(default_factory=dict)
     _rows: dict[float, tuple[float, ...]] = field(default_factory=dict)
 
+    def __reduce__(self) -> Any:
+        """Generate them anew in another process: functions of a source cannot be sent."""
+        return generate, (self.model, self.loss)
+
     @cached_property
     def digest(self) -> int:
         """A number that identifies the source, and what it is inlined into."""
