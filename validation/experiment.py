@@ -105,7 +105,7 @@ class AdaptedExperiment(Experiment):
     def rules(self) -> dict[str, Any]:
         """Return the original's ``rules()``, if it has them."""
         rules = getattr(self.original, "rules", None)
-        return dict(rules()) if callable(rules) else {}
+        return rules() if callable(rules) else {}      # type: ignore[no-any-return]
 
     def with_seeds(self, seeds: Sequence[int]) -> Self:
         """Return the original with other seeds, adapted."""
@@ -126,6 +126,19 @@ def as_experiment(experiment: Any) -> Experiment:
     if isinstance(experiment, type) or not all(callable(getattr(experiment, name, None)) for name in ("describe", "measure")):
         raise Misuse(f"experiment must have describe() and measure(gamma, eta), as ToyExperiment has, not {experiment!r}")
     return AdaptedExperiment(experiment)
+
+
+def read_rules(experiment: Experiment) -> dict[str, Any]:
+    """Return the rules of an experiment.
+
+    Raises
+    ------
+    Misuse : its rules() returns no dictionary.
+    """
+    rules = experiment.rules()
+    if not isinstance(rules, Mapping):
+        raise Misuse(f"rules() must return a dictionary, not {rules!r}")
+    return dict(rules)
 
 
 def hash_json(content: Any) -> str:

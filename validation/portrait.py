@@ -162,7 +162,7 @@ def read_failures(attrs: Mapping[str, Any]) -> list[Any]:
 def _check_names(portrait: xr.Dataset) -> None:
     """Raise `Misuse` for names that cannot be those of a file or folder: every variable is stored as one."""
     for name in portrait.variables.keys() | portrait.dims:
-        if (not isinstance(name, str) or name in ("", ".", "..") or name.startswith("__") or set(name) & set("/\\\0")
+        if (not isinstance(name, str) or not name or name.startswith((".", "__")) or set(name) & set("/\\\0")
                 or name == "zarr.json" or len(name.encode(errors="replace")) > LONGEST or not name.isprintable()):
             raise Misuse(f"portrait's variables and dims must have names of files, of at most {LONGEST} bytes, not {name!r}")
 

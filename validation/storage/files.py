@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def save_portrait(portrait: xr.Dataset, path: str | os.PathLike[str], overwrite:
         refuse_other(target)
     if target.suffix == NETCDF:
         plain = {str(name): {"_FillValue": None} for name in portrait.variables}
-        write_netcdf(portrait.assign_attrs(add_digest(portrait.attrs)), target, plain)
+        with _refuse_types(target):
+            write_netcdf(portrait.assign_attrs(add_digest(portrait.attrs)), target, plain)
         return target
     refuse_without_assertions(target)
     portrait.attrs = add_digest(portrait.attrs | {COMPLETE: 1, ARRAYS: sorted(map(str, portrait.variables))})
@@ -56,9 +58,20 @@ def save_portrait(portrait: xr.Dataset, path: str | os.PathLike[str], overwrite:
         make_folder(target.parent)
     except OSError as error:
         raise Misuse(f"cannot write to {target.parent}: {error.strerror or error}") from error
-    with lock(target), replace_path(target, staging_folder(target)) as draft, silence_zarr():
+    with _refuse_types(target), lock(target), replace_path(target, staging_folder(target)) as draft, silence_zarr():
         portrait.to_zarr(draft, mode="w", consolidated=False, zarr_format=3, encoding=_encoding(portrait), write_empty_chunks=True)
     return target
+
+
+@contextlib.contextmanager
+def _refuse_types(target: Path) -> Iterator[None]:
+    """Raise `Misuse` where xarray refuses a variable's type or attributes, which depend on the format."""
+    try:
+        yield
+    except Misuse:
+        raise
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise Misuse(f"portrait cannot be written to {target}: {_first_line(error)}") from error
 
 
 def refuse_other(target: Path) -> None:

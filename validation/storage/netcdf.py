@@ -60,9 +60,17 @@ def read_netcdf(path: Path) -> xr.Dataset:
 
 
 def is_netcdf(path: Path) -> bool:
-    """Return whether a file begins with the mark of netCDF's classic format."""
-    with path.open("rb") as file:
-        return file.read(3) == b"CDF"
+    """Return whether a file begins with the mark of netCDF's classic format.
+
+    Raises
+    ------
+    Misuse : it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(3) == b"CDF"
+    except OSError as error:
+        raise Misuse(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _find_checksum(content: bytes) -> int | None:

@@ -47,6 +47,8 @@ def create_store(root: Path, template: xr.Dataset, layout: Layout, attrs: dict[s
                        encoding={str(n): {"compressors": codec} for n in coords.variables})
         group = zarr.open_group(str(root), mode="r+", zarr_format=3)
         for name, variable in template.data_vars.items():
+            if variable.dtype.itemsize > 8:
+                raise Misuse(f"{name} must hold numbers of at most 8 bytes to be stored, not {variable.dtype}")
             chunk = [1 if d == "seed" and layout.seeds is not None else n for d, n in variable.sizes.items()][:-2] + list(layout.tile)
             group.create_array(str(name), shape=variable.shape, dtype=variable.dtype, chunks=tuple(max(1, c) for c in chunk),
                                fill_value=fill_value(str(name), variable.dtype), dimension_names=[str(d) for d in variable.dims],

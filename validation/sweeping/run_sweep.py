@@ -14,7 +14,7 @@ import xarray as xr
 
 from validation.arguments import Misuse, whole
 from validation.executors import Executor, Workers
-from validation.experiment import Experiment, as_experiment, name_experiment
+from validation.experiment import Experiment, as_experiment, name_experiment, read_rules
 from validation.plane import Plane
 from validation.progress import Progress
 from validation.provenance import collect_provenance
@@ -88,7 +88,7 @@ def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | 
                 if target_path is None:
                     target: MemoryStore | ZarrStore = MemoryStore(layout, attrs, None if known is None else extend(known, layout))
                 else:
-                    target = open_store(target_path, layout, as_json(experiment.rules() | attrs), overwrite and not opened)
+                    target = open_store(target_path, layout, as_json(read_rules(experiment) | attrs), overwrite and not opened)
                     opened = True
                 try:
                     lacking = Round(experiment, layout, points, target, workers, pending, retry_failed, unchecked)

@@ -79,6 +79,17 @@ class Altered(Sleeper):
         return self.change(super().measure(gamma, eta))
 
 
+class Odd(Sleeper):
+    """A sleeper with odd rules."""
+
+    def __init__(self, odd: Any) -> None:
+        super().__init__()
+        object.__setattr__(self, "odd", odd)
+
+    def rules(self):
+        return self.odd
+
+
 def snapshot(folder: Path) -> dict[str, bytes | None]:
     """Return the content of every file below a folder; None for folders."""
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
@@ -323,6 +334,16 @@ EXPERIMENTS += [
          "of the seed it was given, not of others: seed [01] was requested, and .9. are in the answer", blank_store),
     Case("sys.exit() without a store", nothing, measured(Altered(lambda p: sys.exit(3)), None), r"measure\(\) called sys.exit\(3\)"),
 ]
+EXPERIMENTS += [
+    Case(f"rules() returns {rules!r}", nothing, lambda f, r=rules: sweep(Odd(r), SMALL, store=f / NAME),
+         r"rules\(\) must return a dictionary") for rules in ([1], None, "rho")]
+EXPERIMENTS += [
+    Case("numbers of sixteen bytes", nothing, measured(Altered(lambda p: p.assign(rose=p.rose.astype("longdouble")))),
+         "rose must hold numbers of at most 8 bytes", lambda f: None),
+    Case("a hidden variable", nothing, measured(Altered(lambda p: p.rename(rose=".rose"))), "must have names of files", blank_store),
+    *[Case(f"a portrait with {kind} is saved in {name}", nothing,
+           lambda f, k=kind, n=name: save_portrait(portrait_of().assign(rose=portrait_of().rose.astype(k)), f / n), "cannot be written to")
+      for kind, name in (("longdouble", "p.nc"), ("longdouble", NAME), ("complex128", "p.nc"), ("datetime64[ns]", NAME))]]
 
 
 def other_horizons() -> Altered:
@@ -609,6 +630,12 @@ def test_every_altered_byte_of_a_netcdf_file_is_noticed(tmp_path, kind):
         path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1:])
         with pytest.raises(Misuse):
             act(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs a file that cannot be read, whoever reads it")
+def test_a_file_that_cannot_be_read_is_refused():
+    with pytest.raises(Misuse, match="/proc/self/mem cannot be read: Input/output error"):
+        open_portrait("/proc/self/mem")
 
 
 def test_a_netcdf_file_of_before_opens(tmp_path):
