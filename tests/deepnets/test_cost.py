@@ -61,7 +61,7 @@ def test_an_estimate_on_this_cpu_is_within_a_factor_of_five_of_the_measured_time
         return experiment, time.process_time() - begin
 
     measure(1)
-    (few, short), (more, long) = measure(1), measure(11)
+    (few, short), (more, long) = (min((measure(steps) for _ in range(2)), key=lambda found: found[1]) for steps in (1, 11))
     expected = [estimate_training(find_machine("cpu"), experiment, 8).seconds for experiment in (few, more)]
     assert 1 / 5 < (long - short) / torch.get_num_threads() / (expected[1] - expected[0]) < 5
 
