@@ -29,7 +29,7 @@ def capture(function: Callable[[], Any], device: torch.device) -> tuple[Callable
     """Record the kernels of `function()` as a CUDA graph, without running them; return what runs them, and the result to be."""
     with torch.cuda.device(device):
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):      # a sweep measures in a thread of its own
             result = function()
     return graph.replay, result
 
