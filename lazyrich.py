@@ -15,11 +15,13 @@ except KeyboardInterrupt:
 let_go = handle_interrupts("lazyrich")
 
 import re
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
+from validation.plotting.figure_options import FigureOptions
 from validation.reporting.streams import CONTRADICTED, DONE, MISUSE, catch_errors, run_program
 
 if TYPE_CHECKING:
@@ -82,7 +84,8 @@ Example: lazyrich orbit --depth 3 --loss cross_entropy --gamma 0.1 --out cycles"
 
 
 @app.command
-def judge(path: Path, *, rho: float | None = None, tolerance: float | None = None, out: Path | None = None) -> int:
+def judge(path: Path, *, rho: float | None = None, tolerance: float | None = None, out: Path | None = None,
+          figures: Annotated[FigureOptions, Parameter(name="*")] = FigureOptions()) -> int:  # noqa: B008 - frozen
     """Judge a stored portrait against the theory of its model: verdicts; with --out, figures and a report.
 
     For portraits of toy models and of networks. Nothing is trained: the edges are read from the portrait's grid.
@@ -116,6 +119,7 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     title, edges, predictions, silence = _read_with_theory(portrait, rho)
     if not predictions and silence is None:
         raise Misuse(f"the theory predicts no edge for the portrait at {path} ({title}): there is nothing to judge")
+    figures.check(predictions)
     assessments, curves = assess(edges, predictions, tolerance), assess_curves(edges, predictions)
     if out is not None:
         out = expand_home("out", out)
@@ -129,7 +133,8 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     if not (assessments or curves):
         print("Nothing was judged.")
     if out is not None:
-        write(out / name, path, title, portrait, edges, predictions, assessments, curves, [silence] if silence else [])
+        write(out / name, path, title, portrait, edges, predictions, assessments, curves, [silence] if silence else [],
+              **asdict(figures))
         print_text(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
     verdicts = [*(a.verdict for a in assessments), *curves]
     return CONTRADICTED if any(v.outcome is VerdictOutcome.CONTRADICTED for v in verdicts) else DONE

@@ -356,3 +356,17 @@ def test_what_goes_wrong_beside_is_raised_here(monkeypatch):
         answer()
     with background.run_in_child(os._exit, 3) as answer, pytest.raises(RuntimeError, match="ended without a result"):
         answer()
+
+
+def test_figures_for_a_paper(tmp_path, capsys):
+    out = tmp_path / "new"
+    assert lazyrich.run(["toy", "--model", "two", "--loss", "mse", "--points", "24", "--quiet", "--out", str(out),
+                         "--format", "svg", "--width", "3.3", "--rescale", "gamma2"]) == 0
+    [store] = out.glob("*.zarr")
+    assert {p.name for p in out.glob("*.svg")} == {p.with_suffix(".svg").name for p in out.glob("*.png")}
+    assert lazyrich.run(["judge", str(store), "--out", str(tmp_path / "judged"), "--format", "pdf", "--rescale", "eta_crit"]) in (0, 1)
+    assert len(list((tmp_path / "judged").glob("*.pdf"))) == 2
+    for wrong, words in ((["--rescale", "eta_opt"], "rescale must be one of 'gamma2', 'eta_min'"), (["--width", "1"], "width must be"),
+                         (["--format", "bmp"], "format")):
+        assert lazyrich.run(["judge", str(store), *wrong]) == 2
+        assert words in capsys.readouterr().err.lower()

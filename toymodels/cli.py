@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +23,7 @@ from validation.cli_options import SweepOptions, Whole, check_range, report_fail
 from validation.estimates import announce
 from validation.experiment import hash_json
 from validation.plane import Plane
+from validation.plotting.figure_options import FigureOptions
 from validation.printable import shorten
 
 MOST_POINTS = 10_000      # along an axis
@@ -49,6 +50,7 @@ def toy(
     strict: bool = False,
     quiet: bool = False,
     sweeping: Annotated[SweepOptions, Parameter(name="*")] = SweepOptions(),  # noqa: B008 - frozen
+    drawing: Annotated[FigureOptions, Parameter(name="*")] = FigureOptions(),  # noqa: B008 - frozen
 ) -> int:
     """Simulate a toy model over the plane of gamma and eta, find its edges, fit, judge against the theory, draw.
 
@@ -96,6 +98,7 @@ def toy(
                    for name in names]
     for experiment in experiments:
         experiment.check()
+        drawing.check(predictions(experiment))
     whole("points", points, least=8)
     if points > MOST_POINTS:
         raise Misuse(f"points must be at most {MOST_POINTS} (a portrait of that many squared takes 5 GB of memory), not {points}")
@@ -110,14 +113,14 @@ def toy(
     announce("the sweep", sum(e.estimate_time(points**2) for e, t in zip(experiments, targets, strict=True) if not t.exists()))
     work = list(zip(experiments, planes, targets, strict=True))
     if len(work) == 1 or sweeping.uses_other_processes:
-        results = [_run_one_loss(*w, sweeping, tolerance, not quiet) for w in work]
+        results = [_run_one_loss(*w, sweeping, tolerance, not quiet, drawing) for w in work]
     else:
         # the first loss in a child: the progress bar is that of the second, which may be the long one
         for module in SHARED:      # imported once for both processes; drawing an empty figure imports the rest of matplotlib
             import_module(module)
         figures.image(figures.blank(1, 1))
-        with run_in_child(_run_one_loss, *work[0], sweeping, tolerance, False) as wait_for_first:
-            last = _run_one_loss(*work[1], sweeping, tolerance, not quiet)
+        with run_in_child(_run_one_loss, *work[0], sweeping, tolerance, False, drawing) as wait_for_first:
+            last = _run_one_loss(*work[1], sweeping, tolerance, not quiet, drawing)
             results = [wait_for_first(), last]
     if not quiet:
         for result in results:
@@ -146,7 +149,7 @@ class _Result:
 
 
 def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweeping: SweepOptions, tolerance: float | None,
-                  progress: bool) -> _Result:
+                  progress: bool, drawing: FigureOptions) -> _Result:
     """Sweep, trace, judge and draw one experiment."""
     from validation.judging.assessment import assess, assess_curves
     from validation.reporting.folder import identify, name_section
@@ -163,7 +166,7 @@ def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweepin
     curves = assess_curves(edges, predicted) if edges is not None else []
     several = not isinstance(experiment.model, OneParameter) and len(experiment.model.parameters) > 1
     variables = ("outcome", "final_excess", "peak_excess") if several else ("outcome",)
-    pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables)
+    pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables, **asdict(drawing))
     notes = [] if predicted else ["The theory predicts no edges for this optimizer and schedule, so nothing is judged."]
     notes += explain_absent_edges(experiment)
     part = name_section(build_section(title, portrait, pictures, assessments, curves, notes), target.stem, identify(target, portrait))

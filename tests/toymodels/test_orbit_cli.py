@@ -3,7 +3,7 @@
 import pytest
 
 import lazyrich
-from validation.plotting.figures import MARK
+from validation.plotting.figures import MARKS
 
 
 def test_it_prints_the_changes_of_period_and_draws(tmp_path, capsys):
@@ -12,7 +12,7 @@ def test_it_prints_the_changes_of_period_and_draws(tmp_path, capsys):
     assert [line.split()[0] for line in printed.splitlines()[1:6]] == ["2", "4", "8", "16", "chaos"]
     assert printed.splitlines()[2].split()[2] == "1.23606798"
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["orbit.png"]
-    assert MARK in (tmp_path / "new" / "orbit.png").read_bytes()
+    assert MARKS[".png"] in (tmp_path / "new" / "orbit.png").read_bytes()
 
 
 def test_where_runs_escape_it_says_so(tmp_path, capsys):

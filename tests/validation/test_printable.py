@@ -59,7 +59,7 @@ def test_figures_draw_names_as_they_are():
     edges = edges_from_brackets(gamma, gamma**2, 1.1 * gamma**2, edge="a $x_{$", axis="b \\ $ { $")
     found = fit(edges, "a $x_{$")
     figure = figures.plot_edges(edges, [found])
-    assert figures.MARK in figures.image(figure)        # no error of the parser of formulas
+    assert figures.MARKS[".png"] in figures.image(figure)        # no error of the parser of formulas
     texts = [t.get_text() for t in figure.findobj(Text)]
     assert escape_math("a $x_{$") in texts
     assert escape_math("b \\ $ { $") in texts

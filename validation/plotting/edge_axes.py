@@ -72,11 +72,21 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
     limit = 1.2 * max(size[np.isfinite(size)].max(initial=0.0), 1e-9)
     if prediction is not None or fits:
         bottom.set_ylim(-limit, limit)
+        _mark_beyond(bottom, gamma, residual, limit)
     top.tick_params(labelbottom=False)
     label_decades(top, "x", "y")
     name = measured_axis(edges)
     bottom.set(xlabel="richness  γ" if name == "gamma" else escape_math(name),
                ylabel="decades from\n" + ("prediction" if prediction is not None else "fit" if fits else "η = 1"))
+
+
+def _mark_beyond(ax: Axes, gamma: np.ndarray, residual: tuple[np.ndarray, np.ndarray], limit: float) -> None:
+    """Draw a triangle on the rim at each gamma whose bracket lies beyond the axes: it is not missing."""
+    low, high = residual
+    for beyond, at, mark in (((low > limit) | (np.isnan(low) & (high > limit)), 0.96, "^"),
+                             ((high < -limit) | (np.isnan(high) & (low < -limit)), 0.04, "v")):
+        ax.plot(gamma[beyond], np.full(int(beyond.sum()), at), mark, ms=3.5, color="0.2", mfc="0.2", transform=ax.get_xaxis_transform(),
+                clip_on=False, zorder=4)
 
 
 def _draw_brackets(ax: Axes, gamma: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:

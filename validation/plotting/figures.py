@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from validation.arguments import Misuse
+from validation.arguments import Misuse, between
 from validation.fitting.brackets import conditions
 from validation.outcome import Outcome
 from validation.plotting.cycles import CLASSES, classify_periods
 from validation.plotting.mesh import build_mesh, paint
+from validation.plotting.rate_units import Unit, divide_rates, find_unit
 from validation.plotting.style import COLOURS, DASHES, SYMBOLS, label_decades
 from validation.prediction import Prediction
 from validation.printable import escape_math, shorten
@@ -30,15 +31,18 @@ if TYPE_CHECKING:
 CEILING = {"final_excess": 0, "tail_excess": 0}   # log10: the bar's arrow marks runs that ended worse than they began
 
 LINEAR = {"final_accuracy": (0.0, 1.0), "lyapunov": (-1.0, 1.0)}      # drawn on a linear scale between these
+HATCH = "#7fa8c4"        # of the runs that are on their way
 LONGEST_TITLE = 200      # characters
-MARK = b"Software\0lazyrich"       # in every PNG file, by which it is known again
+# in every file, by which it is known again
+MARKS = {".png": b"Software\0lazyrich", ".pdf": b"/Creator (lazyrich)", ".svg": b"<dc:title>lazyrich</dc:title>"}
 
 # inches: a panel's width, its height and that of its residuals; the margin for labels on its left; a block of both with title and label
+NARROW = 5.0
 PANEL, MARGIN, BLOCK = (3.55, 2.9, 1.15), 1.1, 5.2
 
 
 def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = None, variable: str | None = None,
-                  ax: Axes | None = None) -> Axes:
+                  ax: Axes | None = None, rescale: str | None = None) -> Axes:
     """Draw one portrait over (gamma, eta), with the predicted edges over it.
 
     Parameters
@@ -50,6 +54,8 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
         scale (an accuracy or a Lyapunov exponent on a linear one) with the diverged runs in grey; unrun points stay white. Of
         `toymodels.orbit`, "period" is a map with a colour for each of the shortest.
     ax : axes to draw into; None makes a figure through pyplot, which a notebook shows.
+    rescale : what eta is divided by: "gamma2" for gamma^2, in whose units lazy edges are level, or the name of a predicted edge, such as
+        "eta_max"; gammas at which it is not predicted are left out. None: eta itself.
 
     Returns
     -------
@@ -57,7 +63,7 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
 
     Raises
     ------
-    Misuse : the portrait lacks the variable or one of its two dimensions.
+    Misuse : the portrait lacks the variable or one of its two dimensions; an unknown `rescale`.
     """
     if not hasattr(portrait, "data_vars"):
         raise Misuse(f"portrait must be an xarray.Dataset, not {type(portrait).__name__}")
@@ -71,9 +77,13 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
         import matplotlib.pyplot as plt
 
         ax = plt.figure(figsize=(7.6, 4.8), layout="constrained").add_subplot()
+    steps, rho = conditions(picture)
+    steps, rho = steps or 1000, 0.01 if rho is None else rho
+    unit = find_unit(rescale, predictions or {}, steps, rho)
+    picture = divide_rates(picture, unit)
     mesh = build_mesh(picture)
-    ax.set(xscale="log", yscale="log", xlabel="richness  γ", ylabel="learning rate  η",
-           xlim=(mesh[0].min(), mesh[0].max()), ylim=(mesh[1].min(), mesh[1].max()))
+    ax.set(xscale="log", yscale="log", xlabel="richness  γ", ylabel=unit.label, xlim=(mesh[0].min(), mesh[0].max()),
+           ylim=(mesh[1].min(), mesh[1].max()) if rescale is None else unit.frame(mesh[1], predictions or {}, picture["gamma"].values))
     label_decades(ax, "x", "y")
     if name == "outcome":
         handles = _draw_outcomes(ax, picture, mesh)
@@ -82,9 +92,7 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
     else:
         handles = _draw_variable(ax, picture, mesh, name)
     ax.set_title(", ".join(f"{escape_math(dim)} {escape_math(value)}" for dim, value in chosen.items()), fontsize="medium")
-    steps, rho = conditions(picture)
-    handles += _draw_predictions(ax, predictions or {}, steps or 1000, 0.01 if rho is None else rho,
-                                 width=1.5 if name == "outcome" else 0.8)
+    handles += _draw_predictions(ax, predictions or {}, unit, width=1.5 if name == "outcome" else 0.8)
     if handles and name in ("outcome", "period"):
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
     elif handles:   # the colour bar stands on the right
@@ -93,10 +101,22 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
 
 
 def portrait_figure(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = None, variable: str | None = None,
-                    title: str = "") -> Figure:
-    """Return a new figure, free of pyplot, with the portrait drawn by `plot_portrait`, for files."""
-    figure = blank(7.6, 4.8)
-    ax = plot_portrait(portrait, predictions, variable, figure.add_subplot())
+                    title: str = "", width: float = 7.6, rescale: str | None = None) -> Figure:
+    """Return a new figure, free of pyplot, with the portrait drawn by `plot_portrait`, for files.
+
+    `width` is in inches, from 2 to 40. Up to 5, as in one column of a paper, letters are small and the legend stands beneath.
+    """
+    from matplotlib import rc_context
+
+    between("width", width, 2, 40)
+    narrow = width <= NARROW
+    with rc_context({"font.size": 7 if narrow else 10}):
+        figure = blank(width, (1.05 if narrow else 0.632) * width)
+        ax = plot_portrait(portrait, predictions, variable, figure.add_subplot(), rescale)
+        if narrow and (legend := ax.get_legend()) is not None:
+            entries, words = legend.legend_handles, [text.get_text() for text in legend.get_texts()]
+            legend.remove()
+            figure.legend(entries, words, loc="outside lower center", ncols=2, frameon=False)
     if title:
         ax.set_title("\n".join(filter(None, [escape_math(shorten(title, LONGEST_TITLE)), ax.get_title()])), fontsize="medium")
     return figure
@@ -175,7 +195,8 @@ def image(figure: Figure, kind: str = "png", dpi: int = 150) -> bytes:
     import matplotlib
 
     stream = io.BytesIO()
-    undated: dict[str, Any] = {"png": {"Software": "lazyrich"}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    undated: dict[str, Any] = {"png": {"Software": "lazyrich"}, "svg": {"Date": None, "Creator": "lazyrich"},
+                                     "pdf": {"CreationDate": None, "Creator": "lazyrich"}}
     if kind not in undated:
         raise Misuse(f"kind must be one of 'png', 'svg', 'pdf', not {kind!r}")
     with matplotlib.rc_context({"svg.hashsalt": "lazyrich"}):
@@ -201,7 +222,24 @@ def _draw_outcomes(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.nda
     codes = picture["outcome"].transpose("gamma", "eta").values
     if strange := sorted(set(np.unique(codes).tolist()) - {int(o) for o in Outcome}):
         raise Misuse(f"a portrait's 'outcome' must be one of {[int(o) for o in sorted(Outcome)]}, not {strange[0]}")
-    return _draw_classes(ax, mesh, codes, {o.label: COLOURS[o] for o in sorted(Outcome)}, min(Outcome))[::-1]
+    handles = _draw_classes(ax, mesh, codes, {o.label: COLOURS[o] for o in sorted(Outcome)}, min(Outcome))[::-1]
+    if min(codes.shape) > 1 and (codes == Outcome.PARTIAL).any():
+        _hatch_partial(ax, picture, codes == Outcome.PARTIAL, handles)
+    return handles
+
+
+def _hatch_partial(ax: Axes, picture: xr.Dataset, partial: np.ndarray, handles: list[Any]) -> None:
+    """Hatch the runs that are on their way (gamma, eta), and their legend entry: more steps would move their borders."""
+    from matplotlib import rc_context
+
+    gamma = picture["gamma"].values.astype(float)
+    rates = picture["eta_value"].transpose("gamma", "eta").values if "eta_value" in picture else picture["eta"].values[None].astype(float)
+    with rc_context({"hatch.color": HATCH, "hatch.linewidth": 0.5}):
+        ax.contourf(np.broadcast_to(gamma[:, None], partial.shape), np.broadcast_to(rates, partial.shape), partial,
+                    levels=[0.5, 1.5], colors="none", hatches=["////"])
+        for patch in handles:
+            if patch.get_label() == Outcome.PARTIAL.label:
+                patch.set_hatch("////")
 
 
 def _draw_classes(ax: Axes, mesh: tuple[np.ndarray, np.ndarray], codes: np.ndarray, classes: Mapping[str, str],
@@ -246,8 +284,8 @@ def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.nda
     return [Patch(facecolor=COLOURS[Outcome.DIVERGED], edgecolor="0.35", label="diverged")] if diverged.any() else []
 
 
-def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho: float, width: float) -> list[Artist]:
-    """Draw each predicted edge in black with a white halo and its letter on it; return the legend entries.
+def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], unit: Unit, width: float) -> list[Artist]:
+    """Draw each predicted edge, in a unit of the rate, in black with a white halo and its letter on it; return the legend entries.
 
     `width`, in points, is small over a colour map: a catapult's band is narrower than a bold line with its halo.
     """
@@ -255,14 +293,14 @@ def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], steps: int, rho:
     from matplotlib.patheffects import withStroke
 
     limits = np.log10([ax.get_xlim(), ax.get_ylim()])
-    closing = [p.closing_point(steps, rho) for p in predictions.values() if isinstance(p, Prediction)]
+    closing = [p.closing_point(unit.steps, unit.rho) for p in predictions.values() if isinstance(p, Prediction)]
     # the closing point is drawn: the curves end there
     gamma = np.union1d(np.logspace(limits[0, 0], limits[0, 1], 401), np.clip(closing, *10.0 ** limits[0]))
     across = (np.log10(gamma) - limits[0, 0]) / np.diff(limits[0])
     curves = {}
     for edge, predict in predictions.items():
         with np.errstate(all="ignore"):
-            eta = np.asarray(predict(gamma, steps, rho), dtype=float)
+            eta = unit.divide(predict, gamma)
             at = (np.log10(eta) - limits[1, 0]) / np.diff(limits[1])
         if (visible := (at > 0) & (at < 1)).any():
             curves[edge] = (eta, np.column_stack([across, np.where(visible, at, np.nan)]))

@@ -15,7 +15,7 @@ import xarray as xr
 
 from validation.arguments import Misuse, choose
 from validation.experiment import hash_json
-from validation.plotting.figures import MARK
+from validation.plotting.figures import MARKS
 from validation.plotting.observables import DRAWN
 from validation.reporting.html import OUTCOMES, Picture, Section, write_report, write_verdicts
 from validation.storage.atomic import publish
@@ -41,13 +41,15 @@ def refuse_foreign(folder: str | os.PathLike[str], stems: Iterable[str] = ()) ->
     read_sections(folder)
     for stem in stems:
         for ending in ENDINGS:
-            refuse_picture(folder / f"{stem}{ending}.png")
+            for suffix in MARKS:
+                refuse_picture(folder / f"{stem}{ending}{suffix}")
 
 
 def refuse_picture(path: Path) -> None:
     """Raise `Misuse` if there is a picture at `path` that lazyrich did not write: it has no mark and stands in no report beside it."""
-    content = _read(path, MARK)
-    if MARK in content:
+    mark = MARKS[path.suffix]
+    content = _read(path, mark)
+    if mark in content:
         return
     with contextlib.suppress(OSError):      # older versions left no mark
         report = (path.parent / REPORT).read_bytes()

@@ -114,7 +114,8 @@ def format_exponent(a: Assessment) -> str:
 
 
 def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None, predictions: Mapping[str, Any],
-         assessments: Sequence[Assessment], variables: Iterable[str] = ("outcome",)) -> list[Picture]:
+         assessments: Sequence[Assessment], variables: Iterable[str] = ("outcome",), format: str = "png", width: float = 7.6,
+         rescale: str | None = None) -> list[Picture]:
     """Write a portrait's figures, ``stem.png``, ``stem-final.png``, ..., and return them for a report.
 
     Parameters
@@ -122,6 +123,8 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
     stem : the files' path without an ending.
     variables : of the portrait, one figure each, with the predicted edges drawn over it (power laws without a prefactor at the measured
         one); then one of the edges, if any was found.
+    format : "pdf" or "svg" writes the figures in that format too.
+    width, rescale : as of `validation.plotting.figures.portrait_figure`.
     """
     from validation.plotting import figures
 
@@ -130,16 +133,25 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
     for variable in variables:
         what = SHOWN.get(variable, variable.replace("_", " "))
         suffix = "" if variable == "outcome" else "-" + variable.removesuffix("_excess")
-        image = figures.image(figures.portrait_figure(portrait, predictions, variable, title))
-        file = publish_picture(stem.with_name(stem.name + suffix + ".png"), image).name
+        figure = figures.portrait_figure(portrait, predictions, variable, title, width, rescale)
+        image, file = _publish(stem.with_name(f"{stem.name}{suffix}.png"), figure, format)
         pictures.append(Picture(image, f"{title}: {what} over gamma and eta, with the predicted edges", what.capitalize(), file))
     if edges is not None and assessments and np.isfinite(edges["eta"]).any():
         figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
-        image = figures.image(figure)
-        file = publish_picture(stem.with_name(stem.name + "-edges.png"), image).name
+        image, file = _publish(stem.with_name(f"{stem.name}-edges.png"), figure, format)
         pictures.append(Picture(image, f"{title}: edges, fits and predictions over gamma, with residuals in decades",
                                 "Measured edges, fitted power laws and predictions", file))
     return pictures
+
+
+def _publish(path: Path, figure: Any, format: str) -> tuple[bytes, str]:
+    """Write a figure as PNG, and beside it in another format; return the picture and its file's name."""
+    from validation.plotting import figures
+
+    image = figures.image(figure)
+    if format != "png":
+        publish_picture(path.with_suffix(f".{format}"), figures.image(figure, format))
+    return image, publish_picture(path, image).name
 
 
 def draw_observables(stem: Path, title: str, observed: xr.Dataset, laws: Mapping[str, Any]) -> list[Picture]:
@@ -155,9 +167,12 @@ def draw_observables(stem: Path, title: str, observed: xr.Dataset, laws: Mapping
 
 
 def write(stem: Path, origin: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset, predictions: Mapping[str, Any],
-          assessments: Sequence[Assessment], curves: Sequence[Verdict] = (), notes: Sequence[str] = ()) -> None:
-    """Write the figures of the portrait at `origin`, ``stem.png``, ..., and its part of the folder's report.html and verdicts.json."""
-    pictures = draw(stem, title, portrait, edges, predictions, assessments)
+          assessments: Sequence[Assessment], curves: Sequence[Verdict] = (), notes: Sequence[str] = (), **options: Any) -> None:
+    """Write the figures of the portrait at `origin`, ``stem.png``, ..., and its part of the folder's report.html and verdicts.json.
+
+    `options` are the last of `draw`.
+    """
+    pictures = draw(stem, title, portrait, edges, predictions, assessments, **options)
     part = name_section(build_section(title, portrait, pictures, assessments, curves, notes), stem.name, identify(origin, portrait))
     write_folder(stem.parent, title, [part], provenance_of(portrait))
 

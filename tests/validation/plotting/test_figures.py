@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from validation import fit
 from validation.arguments import Misuse
 from validation.outcome import Outcome
 from validation.plotting import figures
+from validation.plotting.mesh import find_cells
 from validation.prediction import Prediction
+from validation.reporting.folder import publish_picture
 
 
 def synthetic(gammas=41, etas=81, **attrs):
@@ -419,3 +422,65 @@ def test_a_fine_portrait_is_drawn_in_seconds():
     start = process_time()
     figures.image(figures.portrait_figure(synthetic(1024, 1024), EDGES))
     assert process_time() - start < 10
+
+
+# units of the rate, columns, hatches
+
+def test_rates_in_units_of_gamma_squared_and_of_an_edge():
+    portrait = synthetic()
+    gamma, eta = portrait["gamma"].values, portrait["eta"].values
+    ax = figures.plot_portrait(portrait, {"eta_max": lambda g, steps, rho: eta_max(g)}, ax=axes(), rescale="gamma2")
+    corners = mesh_of(ax).get_coordinates()
+    assert corners[0, 0, 1] == pytest.approx(find_cells(eta / gamma[0] ** 2)[0])
+    assert corners[-1, -1, 1] == pytest.approx(find_cells(eta / gamma[-1] ** 2)[-1])
+    line = ax.lines[0]
+    np.testing.assert_allclose(line.get_ydata(), eta_max(line.get_xdata()) / line.get_xdata() ** 2)
+    assert ax.get_ylabel() == "learning rate  η/γ²"
+    lazy = {"eta_max": lambda g, steps, rho: np.where(g < 1, eta_max(g), np.nan)}
+    ax = figures.plot_portrait(portrait, lazy, ax=axes(), rescale="eta_max")
+    np.testing.assert_allclose(ax.lines[0].get_ydata()[:50], 1)
+    assert mesh_of(ax).get_coordinates()[..., 0].max() < 1.5         # no unit beyond
+    with pytest.raises(Misuse, match="rescale must be None or one of 'gamma2', not 'eta_max'"):
+        figures.plot_portrait(portrait, ax=axes(), rescale="eta_max")
+
+
+def test_a_column_of_a_paper_has_its_legend_beneath():
+    portrait = synthetic()
+    narrow, wide = (figures.portrait_figure(portrait, {"eta_max": lambda g, steps, rho: eta_max(g)}, width=w) for w in (3.3, 7.6))
+    assert narrow.get_size_inches()[0] == 3.3
+    assert narrow.axes[0].get_legend() is None
+    assert [t.get_text() for t in narrow.legends[0].get_texts()] == [t.get_text() for t in wide.axes[0].get_legend().get_texts()]
+    narrow.draw_without_rendering()
+    assert narrow.legends[0].get_window_extent().y1 < narrow.axes[0].get_window_extent().y0
+    with pytest.raises(Misuse, match="width must be a number between 2 and 40"):
+        figures.portrait_figure(portrait, width=0.5)
+
+
+def test_runs_on_their_way_are_hatched():
+    portrait = synthetic()
+    portrait["outcome"] = portrait["outcome"].where(portrait["gamma"] > 1, Outcome.PARTIAL).astype("i1")
+    ax = figures.plot_portrait(portrait, ax=axes())
+    assert [h.get_hatch() for h in ax.get_legend().legend_handles if h.get_label() == Outcome.PARTIAL.label] == ["////"]
+    [contours] = [c for c in ax.collections if type(c).__name__ == "QuadContourSet"]
+    assert contours.hatches == ["////"]
+
+
+def test_what_lies_beyond_the_residuals_axes_is_marked_at_the_rim():
+    gamma = np.geomspace(1e-3, 1e3, 13)
+    centre = gamma**2 * np.where(gamma > 100, 30.0, 1.0)
+    edges = xr.Dataset({"eta": (("edge", "gamma", "bound"), np.stack([0.99 * centre, 1.01 * centre], -1)[None])},
+                       {"edge": ["eta_max"], "gamma": gamma, "bound": ["lower", "upper"]})
+    law = fit(edges, "eta_max", window=(1e-3, 10))
+    _, bottom = figures.plot_edges(edges, [law], {"eta_max": lambda g, steps, rho: g**2}).axes
+    rim = [line for line in bottom.lines if line.get_marker() == "^" and line.get_ydata().size]
+    assert rim[0].get_xdata().tolist() == gamma[gamma > 100].tolist()
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_a_file_of_ours_is_known_again(kind, tmp_path):
+    path = tmp_path / f"x.{kind}"
+    publish_picture(path, figures.image(figures.blank(1, 1), kind))
+    publish_picture(path, figures.image(figures.blank(1, 1), kind))
+    path.write_bytes(b"another's")
+    with pytest.raises(Misuse, match="was not written by lazyrich"):
+        publish_picture(path, b"")
