@@ -114,7 +114,8 @@ def portrait_figure(portrait: xr.Dataset, predictions: Mapping[str, Any] | None 
         figure = blank(width, (1.05 if narrow else 0.632) * width)
         ax = plot_portrait(portrait, predictions, variable, figure.add_subplot(), rescale)
         if narrow and (legend := ax.get_legend()) is not None:
-            entries, words = legend.legend_handles, [text.get_text() for text in legend.get_texts()]
+            entries: list[Any] = list(legend.legend_handles)
+            words = [text.get_text() for text in legend.get_texts()]
             legend.remove()
             figure.legend(entries, words, loc="outside lower center", ncols=2, frameon=False)
     if title:
