@@ -13,7 +13,6 @@ from toymodels import arithmetic, kernels, losses, models
 from toymodels.own.flow import kernel_at_minimum
 from toymodels.own.functions import Generated, execute, generate
 from toymodels.own.loss import Loss, as_formula
-from validation.arguments import Misuse
 
 
 @njit(forceinline=True)
@@ -50,24 +49,28 @@ NUMBA = {"exp": arithmetic.exp, "expm1": arithmetic.expm1, "sigmoid": arithmetic
 @cache
 def compile_functions(generated: Generated, optimizer: int, noisy: int = 0) -> tuple[Any, ...]:
     """Return `load_constants`, `step_lane` and `measure_lane` of a model of one's own, for `kernels.compile_trainer`; see there."""
+    # Adam's epsilon has a unit, which follows the row's constants
     count, parameters = len(generated.constants) + 2, len(generated.model.start)
+    adam = optimizer == kernels.ADAM
+    own = f"constants[:{count}]" if adam else "constants"
+    epsilon = f"epsilon * constants[{count}]" if adam else "epsilon"
     moments = {kernels.HEAVY_BALL: 1, kernels.ADAM: 2}.get(optimizer, 0)
     arguments = ", ".join(f"block[{k}, i]" for k in range(parameters))
     gradient = ", ".join(f"g{k}" for k in range(parameters))
-    lines = ["def load_constants(row):", f"    return ({' '.join(f'row[{k}],' for k in range(count))})", "",
+    lines = ["def load_constants(row):", f"    return ({' '.join(f'row[{k}],' for k in range(count + adam))})", "",
              "def measure_lane(block, i, constants):",
-             f"    f, {gradient} = evaluate_output(constants, {arguments})",
+             f"    f, {gradient} = evaluate_output({own}, {arguments})",
              "    size = 0.0"]
     # the start is in the row's constants where it is not a number; the increment alone says whether a run has diverged
     lines += [f"    size = max(size, abs(block[{k}, i])) if block[{k}, i] == block[{k}, i] else inf" for k in range(parameters)]
     lines += [f"    return f * constants[{count - 1}], size, {' + '.join(f'g{k} * g{k}' for k in range(parameters))}", "",
               "def step_lane(block, i, constants, e, c1, c2, beta1, beta2, epsilon, shift, share):",
-              f"    f, {gradient} = evaluate_output(constants, {arguments})",
+              f"    f, {gradient} = evaluate_output({own}, {arguments})",
               f"    slope = evaluate_slope(f - constants[{count - 2}])"]
     lines += ["    slope = (slope + shift) * share"] * noisy
     for k in range(parameters):
         m, s = (f"block[{n * parameters + k}, i]" if moments >= n else "0.0" for n in (1, 2))
-        lines.append(f"    x{k}, m{k}, s{k} = move(optimizer, block[{k}, i], {m}, {s}, slope * g{k}, e, c1, c2, beta1, beta2, epsilon)")
+        lines.append(f"    x{k}, m{k}, s{k} = move(optimizer, block[{k}, i], {m}, {s}, slope * g{k}, e, c1, c2, beta1, beta2, {epsilon})")
     for k in range(parameters):
         lines.append(f"    block[{k}, i] = x{k}")
         lines += [f"    block[{n * parameters + k}, i] = {name}{k}" for n, name in ((1, "m"), (2, "s")) if moments >= n]
@@ -108,8 +111,10 @@ class OwnToy:
     start = 0.0
 
     def __init__(self, model: models.AnyModel, loss: losses.Loss | Loss, optimizer: int, noisy: int = 0) -> None:
-        if isinstance(model, models.TwoParameter) and optimizer not in (kernels.SGD, kernels.HEAVY_BALL):
-            raise Misuse("optimizer must be 'sgd' or 'momentum' for TwoParameter() with a loss of one's own")
+        self.adam = optimizer == kernels.ADAM
+        # of the scaled parameters of `as_formula`, in which the gradient is as many times larger
+        self.scale = math.sqrt(2) if isinstance(model, models.TwoParameter) else 1.0
+        self.in_gamma = not isinstance(model, models.OwnModel)
         self.model, self.loss = models.as_formula(model), as_formula(loss)
         self.generated = generate(self.model, self.loss)
         self.name, self.parameters = f"own{self.generated.digest}", len(self.model.start)
@@ -118,11 +123,13 @@ class OwnToy:
 
     def list_constants(self, gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of constants (n, c), and the largest number: a larger output has overflowed."""
-        return self.generated.constants_of(gamma), np.full(len(gamma), np.finfo(float).max)
+        rows, most = self.generated.constants_of(gamma), np.full(len(gamma), np.finfo(float).max)
+        unit = (self.scale / gamma if self.in_gamma else np.ones_like(gamma))[:, None]
+        return (np.hstack([rows, unit]) if self.adam else rows), most
 
     def scale_rate(self, optimizer: int, gamma: Any, eta: Any) -> Any:
-        """Return eta in the shape of gamma and eta: the parameters are in their own units."""
-        return eta * np.ones_like(gamma)
+        """Return eta in the shape of gamma and eta, in units of the parameters where steps are not proportional to the gradient."""
+        return eta * np.ones_like(gamma) * (1.0 if optimizer in (kernels.SGD, kernels.HEAVY_BALL) else self.scale)
 
     def flow_end(self, gamma: np.ndarray) -> np.ndarray:
         """Return the kernel at the minimum that gradient flow reaches (n,)."""
@@ -161,4 +168,4 @@ class OwnToy:
             output = begin + f * distance
             return {"f": output, "loss": self.generated.loss_at(output), "excess": self.excess(gamma, f),
                     "sharpness": evaluate_sharpness(self.model, self.loss, gamma, parameters, output), "kernel": kernel} | dict(
-                        zip(self.model.parameters, parameters.T, strict=True))
+                        zip(self.model.parameters, parameters.T / self.scale, strict=True))

@@ -297,7 +297,7 @@ class _Trainer:
 
 def compile_toy(experiment: ToyExperiment, optimizer: int, noisy: int = 0) -> BuiltInToy | OwnToy:
     """Return what the compiled loops need of the experiment's model and loss."""
-    if isinstance(experiment.model, OwnModel) or isinstance(experiment.loss, OwnLoss):
+    if isinstance(experiment.model, OwnModel) or not experiment.model.is_standard or isinstance(experiment.loss, OwnLoss):
         from toymodels.own_kernels import OwnToy
 
         return OwnToy(experiment.model, experiment.loss, optimizer, noisy)
@@ -341,7 +341,7 @@ def _build_shifts(experiment: ToyExperiment, T: int) -> np.ndarray:
     labels = experiment.noise * randomness.draw_signs(experiment.seed, T) if experiment.noise else np.zeros(T)
     if experiment.loss.name == "mse":
         return -labels
-    y = experiment.model.target if isinstance(experiment.model, OwnModel) else 1.0
+    y = experiment.model.target
     return np.tanh(y / 2) / 2 - np.tanh((y + labels) / 2) / 2       # of sigmoids
 
 

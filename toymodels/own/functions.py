@@ -76,7 +76,7 @@ class Generated:
                 *found, = self._evaluate_constants(mpmath.mpf(value))
                 count = len(self.constants)
                 distance = self.minimum.value - found[count]
-                if abs(distance) < 1e-12 * max(1, abs(found[count])):
+                if abs(distance) <= 1e-12 * max(abs(self.minimum.value), abs(found[count])):
                     raise Misuse(f"start must not be a minimum; at gamma = {value:g} the output starts at {float(found[count]):g}, where "
                                  "the loss is least")
                 if not np.isfinite(self._evaluate_excess(-float(distance))):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from toymodels.losses import MSE, CrossEntropy
-from toymodels.models import AnyModel, OneParameter, OwnModel
-from toymodels.optimizers import Adam, HeavyBall, Optimizer
+from toymodels.models import AnyModel, OneParameter, OwnModel, is_own
+from toymodels.optimizers import SGD, Adam, HeavyBall, Optimizer
 from toymodels.own.loss import Loss as OwnLoss
 from toymodels.schedules import CONSTANT, Constant, Schedule
 from toymodels.theory import own_edges
@@ -25,7 +25,9 @@ def explain_absence(model: AnyModel, loss: MSE | CrossEntropy | OwnLoss, optimiz
     """
     if isinstance(schedule, Constant) and (reasons := explain_noise(model, loss, optimizer, noise, batch)):
         return reasons
-    if isinstance(model, OwnModel) or isinstance(loss, OwnLoss):
+    if not isinstance(model, OwnModel | OneParameter) and is_own(model) and isinstance(loss, MSE) and isinstance(optimizer, SGD):
+        return [] if isinstance(schedule, Constant) else [own_edges.NO_UPPER_EDGE]
+    if is_own(model) or isinstance(loss, OwnLoss):
         return own_edges.explain_absence(*as_formulas(model, loss), optimizer, schedule)
     if isinstance(optimizer, Adam):
         return ["eta_crit, eta_max and eta_div are not predicted for Adam: they depend on the transient of the second moment."]

@@ -69,7 +69,7 @@ def derive_steps(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse", opti
     Misuse : an unknown model, loss or optimizer.
     """
     model, optimizer = as_model(model), as_optimizer(optimizer)
-    if isinstance(model, OwnModel) or isinstance(loss, OwnLoss):
+    if isinstance(model, OwnModel) or not model.is_standard or isinstance(loss, OwnLoss):
         return _own(*as_formulas(model, loss), optimizer)
     loss = as_theory_loss(loss)
     steps = _landscape_one(model, loss) if isinstance(model, OneParameter) else _landscape_two(loss)

@@ -43,7 +43,7 @@ def gradient_flow_time(model: AnyModel, loss: str | TheoryLoss | OwnLoss, gamma:
     Misuse : for an unknown model or loss, gamma not above zero, rho outside (0, 1).
     """
     model, values, rho = as_model(model), positive("gamma", gamma), between("rho", rho, 0, 1)
-    if isinstance(model, OwnModel) or isinstance(loss, OwnLoss):
+    if isinstance(model, OwnModel) or not model.is_standard or isinstance(loss, OwnLoss):
         return gradient_flow(generate(*as_formulas(model, loss)), values, rho)[0]
     chosen = as_theory_loss(loss)
     if isinstance(chosen, MSE):

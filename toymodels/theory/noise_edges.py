@@ -22,6 +22,7 @@ import numpy as np
 from toymodels.losses import MSE
 from toymodels.models import AnyModel, OneParameter
 from toymodels.optimizers import SGD, Optimizer, SignSGD
+from toymodels.own.loss import Loss as OwnLoss
 from toymodels.theory.edge import Edge
 from toymodels.theory.flow_time import panels
 from toymodels.theory.own_edges import OwnEdge
@@ -148,6 +149,8 @@ def explain_noise(model: AnyModel, loss: Any, optimizer: Optimizer, noise: float
     if not isinstance(model, OneParameter):
         return ["eta_crit, eta_max and eta_div are not predicted for several parameters with label noise or batches: the noise lowers the "
                 "kernel."]
+    if not model.is_standard or isinstance(loss, OwnLoss):
+        return ["eta_max is not predicted with label noise or batches for another start or target, or a loss of one's own."]
     if noise and not isinstance(loss, MSE):
         return ["eta_max is not predicted for cross-entropy with label noise, which moves its minimum."]
     return ["eta_div is not predicted with label noise or batches."]

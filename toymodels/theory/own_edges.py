@@ -5,6 +5,7 @@ Exponents are exact where sympy finds a limit (`own_limits.py`), and else those 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -58,13 +59,15 @@ class OwnEdge(Prediction):
     generated : the functions of model and loss.
     factor : of the edge of stability ``factor/(l'' K)``; None for eta_min.
     schedule : of the rate, the sum of whose factors stands for T in eta_min.
+    cap : gamma -> another edge, which is the edge where it is lower; NaN where nothing is predicted.
     """
 
     def __init__(self, name: str, label: str, source: str, generated: Generated, factor: float | None, closes: bool,
-                 judged_below: float = np.inf, limits: str = "", schedule: Schedule = CONSTANT) -> None:
+                 judged_below: float = np.inf, limits: str = "", schedule: Schedule = CONSTANT,
+                 cap: Callable[[np.ndarray], np.ndarray] | None = None) -> None:
         self.name, self.label, self.source, self.limits = name, label, source, limits
         self.generated, self.factor, self.closes, self.judged_below = generated, factor, closes, judged_below
-        self.schedule = schedule
+        self.schedule, self.cap = schedule, cap
         self.holds = (100, 1.0) if factor is None else (1000, 0.02)
 
     def __call__(self, gamma: ArrayLike, steps: int = 1000, rho: float = 0.01) -> np.ndarray:
@@ -78,7 +81,8 @@ class OwnEdge(Prediction):
         """Return eta also beyond the closing point."""
         if self.factor is None:
             return gradient_flow(self.generated, gamma, rho)[0] / total_factor(self.schedule, steps)
-        return self._curve(gamma)
+        eta = self._curve(gamma)
+        return eta if self.cap is None else np.minimum(eta, self.cap(gamma))
 
     def _curve(self, gamma: np.ndarray) -> np.ndarray:
         """Return a curve that is proportional to the edge."""

@@ -99,7 +99,7 @@ def derive_divergence_two() -> Any:
     before, _, identity = derive_invariant()
     if identity != 0:
         raise ArithmeticError("the invariant's identity fails")
-    u1, u2 = TwoParameter().start
+    u1, u2 = TwoParameter.start
     start = sympy.numer(sympy.together(before.subs({s.p: u1 + u2, s.q: u1 - u2})))
     roots = sympy.solve(start, s.eta)
     (root,) = [r for r in roots if r.subs(s.gamma, 1) > 0]

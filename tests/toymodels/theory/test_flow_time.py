@@ -64,7 +64,7 @@ def test_equals_tiny_steps_of_the_optimizer(model, name):
     loss, gamma, rho = named[name], 2.0, 0.05
     total = float(gradient_flow_time(model, name, gamma, rho))
     steps = 20000
-    theta, path = [float(x) for x in model.start], []
+    theta, path = [float(x) for x in np.atleast_1d(model.start)], []
     for _ in range(steps):
         slope = float(loss.slope(np.float64(model.output(*theta, gamma))))
         theta = [x - total / steps * slope * g for x, g in zip(theta, model.gradient(*theta, gamma), strict=True)]
