@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import lazyrich
-from toymodels import ToyExperiment
+from toymodels import OneParameter, ToyExperiment, WarmupCosine
 from validation import open_portrait
 from validation.experiment import name_experiment
 
@@ -80,10 +80,25 @@ def test_every_optimizer_runs(tmp_path, optimizer):
     assert (tmp_path / f"one-L2-mse-{optimizer}-T1000.png").stat().st_size > 10_000
 
 
-def test_a_schedule_has_a_portrait_but_no_prediction(tmp_path, capsys):
-    assert run("toy", *SMALL, "--loss", "mse", "--schedule", "warmup_cosine", "--out", tmp_path) == 0
+def test_settings_without_a_theory_have_a_portrait_around_their_edges(tmp_path, capsys):
+    words = ["--model", "two", "--loss", "mse", "--optimizer", "momentum", "--beta", "0.5", "--noise", "0.1", "--steps", "300"]
+    assert run("toy", *SMALL, *words, "--out", tmp_path) == 0
     assert "no regime with a predicted exponent" in " ".join(capsys.readouterr().out.split())
     assert "nothing is judged" in (tmp_path / "report.html").read_text()
+    portrait = open_portrait(tmp_path / "two-mse-momentum-beta0.5-noise0.1-T300.zarr")
+    trained = (portrait["final_excess"] <= 0.01).values
+    assert trained.any(axis=1).all()
+    assert not trained[:, [0, -1]].any()
+
+
+def test_settings_reach_the_experiment_and_its_judge(tmp_path, capsys):
+    words = ["--loss", "mse", "--depth", "1", "--schedule", "warmup_cosine", "--warmup", "0.2", "--start", "3", "--target", "-0.5"]
+    assert run("toy", *SMALL, *words, "--out", tmp_path, "--quiet") == 0
+    (store,) = tmp_path.glob("one-L1-mse-sgd-warmup_cosine-*-start3-target-0.5-T1000.zarr")
+    experiment = ToyExperiment.of(json.loads(open_portrait(store).attrs["description"]))
+    assert experiment == ToyExperiment(OneParameter(1, 3.0, -0.5), "mse", schedule=WarmupCosine(0.2))
+    assert run("judge", store) == 0
+    assert "SUPPORTED" in capsys.readouterr().out
 
 
 def test_judge_reads_a_stored_portrait(written, tmp_path, capsys):
@@ -144,6 +159,9 @@ def test_predict_prints_the_edges(capsys):
     ["toy", "--steps", "0"], ["toy", "--rho", "2"], ["toy", "--points", "1"], ["toy", "--tolerance", "0"], ["toy", "--what"],
     ["toy", "--optimizer", "lion"], ["toy", "--model", "three"], ["tay"], ["predict", "--depth", "0"], ["predict", "--rho", "0"],
     ["predict", "--format", "xml"], ["judge"], ["judge", "/nowhere"], ["judge", "."],
+    ["toy", "--beta", "0.5"], ["toy", "--optimizer", "momentum", "--beta", "1"], ["toy", "--optimizer", "adam", "--epsilon", "-1"],
+    ["toy", "--warmup", "0.1"], ["toy", "--start", "1", "2"], ["toy", "--model", "two", "--start", "1"],
+    ["toy", "--depth", "2", "--start", "0"], ["toy", "--noise", "-1"], ["toy", "--batch", "0"], ["toy", "--target", "nan"],
 ])
 def test_misuse_exits_with_2_says_why_and_writes_nothing(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

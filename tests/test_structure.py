@@ -32,7 +32,8 @@ LAYERS = {
                  "run_outcomes held_out",
                  "batched", "networks tasks", "centered", "optimizers schedules losses precision device run_arguments network_factory "
                  "wrapped_model", "behaviour module_state"],
-    "toymodels": ["orbit_cli", "cli predict_cli edge_accuracy", "period_changes", "orbits orbit_diagram", "simulate built_in own_kernels",
+    "toymodels": ["orbit_cli", "cli predict_cli edge_accuracy", "period_changes default_rates", "orbits orbit_diagram",
+                  "simulate built_in own_kernels",
                   "theory", "run_outcomes orbit_kernels", "kernels",
                   "losses models optimizers schedules own", "arithmetic background randomness"],
 }

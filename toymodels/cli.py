@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,8 +11,9 @@ import numpy as np
 from cyclopts import Parameter
 
 from toymodels.background import run_in_child
+from toymodels.default_rates import find_rates
 from toymodels.models import AnyModel, OneParameter, OwnModel, TwoParameter
-from toymodels.optimizers import HeavyBall
+from toymodels.optimizers import Adam, HeavyBall
 from toymodels.own.files import load_own
 from toymodels.own.loss import Loss as OwnLoss
 from toymodels.schedules import Schedule, WarmupCosine
@@ -39,7 +40,14 @@ def toy(
     depth: Whole | None = None,
     loss: str = "both",
     optimizer: Literal["sgd", "signsgd", "momentum", "adam"] = "sgd",
+    beta: float | None = None,
+    epsilon: float | None = None,
     schedule: Literal["constant", "warmup_cosine"] = "constant",
+    warmup: float | None = None,
+    start: tuple[float, ...] | None = None,
+    target: float | None = None,
+    noise: float = 0.0,
+    batch: Whole | None = None,
     steps: Whole | None = None,
     rho: float = 0.01,
     gamma: tuple[float, float] = (1e-5, 1e5),
@@ -64,9 +72,23 @@ def toy(
     loss
         mse, cross_entropy or both; or one's own, a toymodels.Loss in a Python file, as in mine.py:huber.
     optimizer
-        The optimizer, with its default hyperparameters; for others use `toymodels` in Python.
+        The optimizer.
+    beta
+        The momentum of `--optimizer momentum`; 0.9 if not given.
+    epsilon
+        Adam's epsilon, in units of 1/gamma; 1e-8 if not given.
     schedule
         The schedule of the learning rate.
+    warmup
+        The share of the steps in which the rate of `--schedule warmup_cosine` rises; 0.05 if not given.
+    start
+        The weight at the start, or with two parameters both; 1, or 1 0, if not given. The output is not centred anew.
+    target
+        The output at which the loss is least; 1 if not given.
+    noise
+        Sigma of the label noise: at each step the target is its own plus or minus sigma.
+    batch
+        The number of Gaussian inputs of a batch; if not given, the gradient is the mean over all.
     steps
         T, the number of steps; 1000 if not given, 30000 for two parameters with cross-entropy.
     rho
@@ -74,7 +96,7 @@ def toy(
     gamma
         First and last feature-learning strength.
     eta
-        First and last learning rate; if not given, a range around all predicted edges.
+        First and last learning rate; if not given, a range around all edges, from a coarse simulation where none is predicted.
     points
         Points along each axis of the portrait.
     tolerance
@@ -93,8 +115,9 @@ def toy(
     from validation.reporting.summary import print_curves, print_table
     from validation.storage.atomic import expand_home
 
-    chosen, names = choose_model(model, depth), choose_losses(loss)
-    experiments = [ToyExperiment(chosen, name, optimizer, _default_steps(chosen, name) if steps is None else steps, schedule, rho)
+    chosen, names = choose_model(model, depth, start, target), choose_losses(loss)
+    rule, plan = _choose_optimizer(optimizer, beta, epsilon), _choose_schedule(schedule, warmup)
+    experiments = [ToyExperiment(chosen, name, rule, _default_steps(chosen, name) if steps is None else steps, plan, rho, noise, batch)
                    for name in names]
     for experiment in experiments:
         experiment.check()
@@ -167,7 +190,7 @@ def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweepin
     several = not isinstance(experiment.model, OneParameter) and len(experiment.model.parameters) > 1
     variables = ("outcome", "final_excess", "peak_excess") if several else ("outcome",)
     pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables, **asdict(drawing))
-    notes = [] if predicted else ["The theory predicts no edges for this optimizer and schedule, so nothing is judged."]
+    notes = [] if predicted else ["The theory predicts no edges for these settings, so nothing is judged."]
     notes += explain_absent_edges(experiment)
     part = name_section(build_section(title, portrait, pictures, assessments, curves, notes), target.stem, identify(target, portrait))
     return _Result(title, assessments, curves, part, provenance_of(portrait), report_failed_tiles(portrait, target))
@@ -195,18 +218,41 @@ def predictions(experiment: ToyExperiment) -> dict[str, Any]:
                         experiment.batch))
 
 
-def choose_model(model: str, depth: int | None) -> AnyModel:
+def choose_model(model: str, depth: int | None, start: tuple[float, ...] | None = None, target: float | None = None) -> AnyModel:
     """Return the model that the command line names: "one", "two", or FILE.py:NAME."""
     if ":" in model:
         if depth is not None:
             raise Misuse(f"depth belongs to the one-parameter model, not to --model {model}; {depth!r} was given")
+        if start is not None or target is not None:
+            raise Misuse(f"start and target belong to the models 'one' and 'two', not to --model {model}, which has its own")
         found: AnyModel = load_own("model", model, OwnModel)
         return found
+    aim = 1 if target is None else target
     if choose("model", model, ("one", "two")) == "two":
         if depth not in (None, 2):
             raise Misuse(f"depth must be 2, or left out, for the two-parameter model, not {depth!r}")
-        return TwoParameter()
-    return OneParameter(5 if depth is None else depth)
+        return TwoParameter((1, 0) if start is None else start, aim)      # type: ignore[arg-type]
+    if start is not None and len(start) != 1:
+        raise Misuse(f"start must be one number for the one-parameter model, not {' '.join(f'{u:g}' for u in start)}")
+    return OneParameter(5 if depth is None else depth, 1 if start is None else start[0], aim)
+
+
+def _choose_optimizer(name: str, beta: float | None, epsilon: float | None) -> str | HeavyBall | Adam:
+    """Return the optimizer with the hyperparameters that are given."""
+    if beta is not None and name != "momentum":
+        raise Misuse(f"beta belongs to --optimizer momentum, not to {name!r}; {beta!r} was given")
+    if epsilon is not None and name != "adam":
+        raise Misuse(f"epsilon belongs to --optimizer adam, not to {name!r}; {epsilon!r} was given")
+    if beta is not None:
+        return HeavyBall(beta)
+    return name if epsilon is None else Adam(epsilon=epsilon)
+
+
+def _choose_schedule(name: str, warmup: float | None) -> str | WarmupCosine:
+    """Return the schedule with the share that is given."""
+    if warmup is not None and name != "warmup_cosine":
+        raise Misuse(f"warmup belongs to --schedule warmup_cosine, not to {name!r}; {warmup!r} was given")
+    return name if warmup is None else WarmupCosine(warmup)
 
 
 def choose_losses(loss: str) -> list[str | OwnLoss]:
@@ -222,22 +268,12 @@ def _default_steps(model: AnyModel, loss: str | OwnLoss) -> int:
 
 
 def _choose_plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[float, float] | None, points: int) -> Plane:
-    """Return the plane to sweep; where no rates are given, it reaches a decade beyond all predicted edges."""
+    """Return the plane to sweep; where no rates are given, it reaches a decade beyond all edges."""
     low, high = check_range("gamma", gamma)
     if eta is None:
-        with np.errstate(all="ignore"):
-            gammas = np.geomspace(low, high, 64)
-            edges = [*predictions(experiment).values()]
-            if edges and isinstance(experiment.optimizer, HeavyBall):      # SGD's, which are predicted wherever heavy ball's are not
-                edges += predictions(replace(experiment, optimizer="sgd")).values()
-            # also beyond the closing point, where nothing is predicted
-            curves = [p.numeric(gammas, experiment.horizons[-1], experiment.rho) for p in edges]
-            if edges and isinstance(experiment.optimizer, HeavyBall):
-                curves += [(1 - experiment.optimizer.beta) * c for c in curves]
-        finite = np.concatenate([c[np.isfinite(c)] for c in curves]) if curves else np.array([1e-10, 1e4])
+        finite = find_rates(experiment, low, high)
         if not finite.size:
-            raise Misuse(f"the theory predicts no edge for gamma from {low:g} to {high:g}, so that it chooses no rates; give eta, or other "
-                         "gammas")
+            raise Misuse(f"no run trains for gamma from {low:g} to {high:g}, so that no rates can be chosen; give eta, or other gammas")
         if not 1e-300 < finite.min() < finite.max() < 1e300:
             raise Misuse(f"gamma from {low:g} to {high:g} puts the predicted edges out of the range of numbers; narrow it, or give eta")
         eta = 10.0 ** np.floor(np.log10(finite.min()) - 0.5), 10.0 ** np.ceil(np.log10(finite.max()) + 1)
@@ -257,7 +293,25 @@ def _slug(experiment: ToyExperiment, with_loss: bool = True) -> str:
         parts.append(f"own-{hash_json(experiment.loss.describe())[:8]}" if own else experiment.loss.name)
     parts += [experiment.optimizer.name]
     parts += [] if experiment.schedule.name == "constant" else [_slug_of_schedule(experiment.schedule)]
+    parts += [f"{name}{text}".replace(" ", "_") for name, text in list_settings(experiment).items()]
     return "-".join(parts + ([f"T{experiment.horizons[-1]}"] if with_loss else []))
+
+
+def list_settings(experiment: ToyExperiment) -> dict[str, str]:
+    """Return the settings that are not the default ones, by name, as text."""
+    model, optimizer, found = experiment.model, experiment.optimizer, {}
+    if not isinstance(model, OwnModel) and not model.is_standard:
+        moved = {key: value for key, value in model.describe().items() if key in ("start", "target")}
+        found = {key: " ".join(f"{x:g}" for x in np.atleast_1d(value)) for key, value in moved.items()}
+    if isinstance(optimizer, HeavyBall) and optimizer != HeavyBall():
+        found["beta"] = f"{optimizer.beta:g}"
+    if isinstance(optimizer, Adam) and optimizer != Adam():
+        found["epsilon"] = f"{optimizer.epsilon:g}"
+    if experiment.noise:
+        found["noise"] = f"{experiment.noise:g}"
+    if experiment.batch is not None:
+        found["batch"] = str(experiment.batch)
+    return found
 
 
 def _slug_of_schedule(schedule: Schedule) -> str:
@@ -277,6 +331,8 @@ def words(experiment: ToyExperiment) -> str:
         "mse": "MSE", "cross_entropy": "cross-entropy"}[experiment.loss.name]
     optimizer = {"sgd": "SGD", "signsgd": "SignSGD", "momentum": "heavy ball", "adam": "Adam"}[experiment.optimizer.name]
     rest = {"constant": "", "warmup_cosine": ", warm-up and cosine", "factors": ", a schedule"}[experiment.schedule.name]
+    names = {"noise": "label noise", "batch": "batches of"}
+    rest += "".join(f", {names.get(key, key)} {text}" for key, text in list_settings(experiment).items())
     return f"{name}, {loss}, {optimizer}{rest}, T = {experiment.horizons[-1]}"
 
 
