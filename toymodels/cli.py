@@ -130,9 +130,9 @@ def toy(
     planes = [_choose_plane(experiment, gamma, eta, points) for experiment in experiments]
     folder = expand_home("out", out or Path("lazyrich-toy") / _slug(experiments[0], with_loss=False))
     targets = [folder / f"{_slug(e)}.zarr" for e in experiments]
-    for experiment, target in zip(experiments, targets, strict=True):
-        sweeping.check(experiment, target)
-    refuse_foreign(folder, [target.stem for target in targets])
+    for experiment, store in zip(experiments, targets, strict=True):
+        sweeping.check(experiment, store)
+    refuse_foreign(folder, [store.stem for store in targets])
     announce("the sweep", sum(e.estimate_time(points**2) for e, t in zip(experiments, targets, strict=True) if not t.exists()))
     work = list(zip(experiments, planes, targets, strict=True))
     if len(work) == 1 or sweeping.uses_other_processes:
