@@ -54,7 +54,7 @@ class OneParameter:
         return self.start == 1 and self.target == 1
 
     def __repr__(self) -> str:
-        return f"OneParameter(depth={self.depth!r}{_show_moved(self)})"
+        return f"OneParameter(depth={self.depth!r}{_write_arguments(self)})"
 
     def output(self, w: Any, gamma: Any) -> Any:
         """Return the centred, rescaled output ``f`` at the weight `w` (eq. 4)."""
@@ -70,7 +70,7 @@ class OneParameter:
 
     def describe(self) -> dict[str, Any]:
         """Return the model as JSON."""
-        return {"name": "one", "depth": self.depth} | _describe_moved(self, 1)
+        return {"name": "one", "depth": self.depth} | _describe_start(self, 1)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class TwoParameter:
         return self.start == (1, 0) and self.target == 1
 
     def __repr__(self) -> str:
-        return f"TwoParameter({_show_moved(self).removeprefix(', ')})"
+        return f"TwoParameter({_write_arguments(self).removeprefix(', ')})"
 
     def output(self, u1: Any, u2: Any, gamma: Any) -> Any:
         """Return the output ``f = 2 u1 u2/gamma``."""
@@ -130,16 +130,16 @@ class TwoParameter:
 
     def describe(self) -> dict[str, Any]:
         """Return the model as JSON."""
-        return {"name": "two", "depth": 2} | _describe_moved(self, (1, 0))
+        return {"name": "two", "depth": 2} | _describe_start(self, (1, 0))
 
 
-def _show_moved(model: OneParameter | TwoParameter) -> str:
+def _write_arguments(model: OneParameter | TwoParameter) -> str:
     """Return the arguments that are not the paper's, as text."""
-    moved = _describe_moved(model, (1, 0) if isinstance(model, TwoParameter) else 1)
+    moved = _describe_start(model, (1, 0) if isinstance(model, TwoParameter) else 1)
     return "".join(f", {k}={tuple(v) if isinstance(v, list) else v!r}" for k, v in moved.items())
 
 
-def _describe_moved(model: OneParameter | TwoParameter, start: Any) -> dict[str, Any]:
+def _describe_start(model: OneParameter | TwoParameter, start: Any) -> dict[str, Any]:
     """Return start and target as JSON, as far as they are not the paper's."""
     begin = [float(u) for u in model.start] if isinstance(model.start, tuple) else float(model.start)
     return ({} if model.start == start else {"start": begin}) | ({} if model.target == 1 else {"target": float(model.target)})

@@ -23,7 +23,7 @@ from toymodels.theory.asymptotics import Branch, explicit_branch, solve_crossing
 from toymodels.theory.edge import Closing, Curve, Edge
 from toymodels.theory.linear_problem import LAZY_END
 from toymodels.theory.losses import TheoryLoss, as_formulas, as_theory_loss, solve_target_outputs
-from toymodels.theory.moved_edges import predict_moved
+from toymodels.theory.moved_edges import predict_from_start
 from toymodels.theory.own_edges import OwnEdge, predict_own
 from toymodels.theory.symbols import letters
 from validation.arguments import between, whole
@@ -65,7 +65,7 @@ def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse", optimizer
         plain = loss if isinstance(loss, OwnLoss) else as_theory_loss(loss)      # type: ignore[arg-type]
         return adapt_edges(predict(model, loss, optimizer, schedule), model, plain, optimizer, noise, batch)
     if not isinstance(model, OwnModel) and not model.is_standard:
-        return predict_moved(model, as_loss(loss), optimizer, schedule)      # type: ignore[arg-type]
+        return predict_from_start(model, as_loss(loss), optimizer, schedule)      # type: ignore[arg-type]
     if isinstance(model, OwnModel) or isinstance(loss, OwnLoss):
         return predict_own(*as_formulas(model, loss), optimizer, schedule)
     loss = as_theory_loss(loss)

@@ -27,7 +27,7 @@ from toymodels.theory.own_edges import predict_own
 from toymodels.theory.symbols import letters
 
 
-def predict_moved(model: Model, loss: Any, optimizer: Optimizer, schedule: Schedule = CONSTANT) -> dict[str, Any]:
+def predict_from_start(model: Model, loss: Any, optimizer: Optimizer, schedule: Schedule = CONSTANT) -> dict[str, Any]:
     """Return the edges of a toy whose start or target is not the paper's, by name."""
     edges: dict[str, Any] = dict(predict_own(*as_formulas(model, loss), optimizer, schedule))
     if isinstance(model, OneParameter):
@@ -88,7 +88,7 @@ def cap_convergence(gamma: np.ndarray, model: OneParameter) -> np.ndarray:
 
 
 @cache
-def derive_moved_invariant() -> tuple[Any, Any]:
+def derive_invariant_of_target() -> tuple[Any, Any]:
     """Return ``I`` as sympy in u1, u2, eta, gamma and y, and ``I' - I (1 - a^2 y Delta + a^2 Delta^2)``, which sympy reduces to zero."""
     import sympy
 
@@ -118,7 +118,7 @@ def _derive_divergence(model: TwoParameter) -> Curve:
     from toymodels.models import as_fraction
 
     s = letters()
-    invariant, identity = derive_moved_invariant()
+    invariant, identity = derive_invariant_of_target()
     if identity != 0:
         raise ArithmeticError("the invariant's identity fails")
     (u, v), y = map(as_fraction, model.start), as_fraction(model.target)

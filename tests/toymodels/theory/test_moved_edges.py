@@ -6,7 +6,7 @@ import sympy
 
 from toymodels import Adam, OneParameter, ToyExperiment, TwoParameter, predict, trajectory
 from toymodels.theory import letters
-from toymodels.theory.moved_edges import cap_convergence, derive_moved_invariant
+from toymodels.theory.moved_edges import cap_convergence, derive_invariant_of_target
 from validation import trace
 from validation.arguments import Misuse
 
@@ -46,7 +46,7 @@ def test_a_run_equals_a_plain_loop(model, optimizer, loss):
 
 
 def test_the_invariant_is_an_identity_for_every_target():
-    quantity, rest = derive_moved_invariant()
+    quantity, rest = derive_invariant_of_target()
     assert rest == 0
     s = letters()
     # with y = 0, eta_div K(0) = 4, K = 2 (u1^2 + u2^2)/gamma^2
