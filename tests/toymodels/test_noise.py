@@ -92,6 +92,7 @@ def test_the_derived_edges():
     assert noise_edges.derive_mean_square_edge() == 2 / second
     assert [round(noise_edges.almost_sure_edge(b), 2) for b in (1, 4, 16)] == [2.42, 2.66, 2.30]
     assert [round(noise_edges.mean_square_edge(b), 3) for b in (1, 4, 16)] == [0.667, 1.333, 1.778]
+    assert all(noise_edges.mean_square_edge(b) < noise_edges.almost_sure_edge(b) < 2.7 for b in range(1, 200))
     for batch in (1, 3, 64):      # by quadrature, and by a million draws
         edge = noise_edges.almost_sure_edge(batch)
         growth = np.log(np.abs(1 - edge * draw_batch_factors(1, 1_000_000, batch)))

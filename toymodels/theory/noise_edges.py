@@ -27,7 +27,7 @@ from toymodels.theory.edge import Edge
 from toymodels.theory.flow_time import panels
 from toymodels.theory.own_edges import OwnEdge
 
-WILD = 8      # below this batch size the excursions of a run that converges leave the parabola
+WILD = 16      # below this batch size the excursions of a run that converges leave the parabola
 
 
 @cache
@@ -103,9 +103,10 @@ def measure_growth(a: float, batch: int) -> float:
         # from the near end, with the fourth power, to the far one, with the fourth power, too
         place = s**4 * (35 - 84 * s + 70 * s**2 - 20 * s**3)
         stretch = 140 * s**3 * (1 - s) ** 3
-        m = near + (far - near) * place
+        away = (near - pole) + (far - near) * place      # m - 1/a, without cancellation
+        m = pole + away
         density = np.exp((k - 1) * np.log(k * m) - k * m - gammaln(k)) * k
-        total += float((np.log(np.abs(1 - a * m)) * density * stretch * weight).sum()) * abs(far - near) * (near != far)
+        total += float((np.log(a * np.abs(away)) * density * stretch * weight).sum()) * abs(far - near) * (near != far)
     return total
 
 
