@@ -137,10 +137,10 @@ def test_judge_leaves_no_folder_behind_when_it_refuses(tmp_path, capsys):
 
     plane = Plane.log(gamma=(1e-2, 1e-1), eta=(1e-4, 1e1), per_decade=2)
     trained = save_portrait(sweep(ToyExperiment(OneParameter(3), steps=20), plane), tmp_path / "trained.nc")
-    scheduled = save_portrait(sweep(ToyExperiment(OneParameter(3), steps=20, schedule="warmup_cosine"), plane), tmp_path / "scheduled.nc")
+    silent = save_portrait(sweep(ToyExperiment(OneParameter(3), "mse", "momentum", 20, noise=0.1), plane), tmp_path / "silent.nc")
     assert run("judge", trained, "--tolerance", "-1", "--out", tmp_path / "judged") == 2
     assert "tolerance must be" in capsys.readouterr().err
-    assert run("judge", scheduled, "--out", tmp_path / "judged") == 2
+    assert run("judge", silent, "--out", tmp_path / "judged") == 2
     assert "there is nothing to judge" in capsys.readouterr().err
     assert not (tmp_path / "judged").exists()
     assert run("judge", trained, "--out", trained) == 2

@@ -302,7 +302,11 @@ def _first_factor(schedule: Schedule) -> Any:
 
     if isinstance(schedule, Constant):
         return 1
-    return make_step_function("c_0", "c_0", lambda steps: float(schedule.factors(steps)[0]))(letters().T)
+    return make_step_function("c_0", "c_0", partial(_evaluate_first_factor, schedule))(letters().T)
+
+
+def _evaluate_first_factor(schedule: Schedule, steps: int) -> float:
+    return float(schedule.factors(steps)[0])
 
 
 @cache

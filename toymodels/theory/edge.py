@@ -117,6 +117,10 @@ class Edge(Prediction):
         eta = np.asarray(self.numeric(values, steps, rho), dtype=np.float64)
         return eta if self.closing is None else np.where(values <= self.closing.compute(steps), eta, np.nan)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs, without what sympy has derived: its functions cannot be sent."""
+        return {key: value for key, value in self.__dict__.items() if key not in ("curve", "_scalings")}
+
     @cached_property
     def curve(self) -> Curve:
         """The edge in sympy, derived at the first access."""

@@ -1,5 +1,7 @@
 """Edges under a schedule, and heavy ball's with two parameters: predicted against traced."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,17 @@ def test_the_formula_has_the_sum_in_it():
     number = edge.expression.subs({s.gamma: 0.7, s.T: 3, s.rho: 0.01})
     assert float(number) == pytest.approx(float(edge(0.7, 3)), rel=1e-12)
     assert "N(T)" in edge.latex()
+
+
+@pytest.mark.parametrize("options", [{}, {"schedule": "warmup_cosine"}, {"noise": 0.1}, {"optimizer": HeavyBall(0.5)},
+                                     {"optimizer": "signsgd", "schedule": "warmup_cosine"}])
+def test_an_edge_is_sent_to_another_process(options):
+    for loss in ("mse", "cross_entropy"):
+        for edge in predict(OneParameter(3), loss, **options).values():
+            before = edge.prefactor("lazy")
+            again = pickle.loads(pickle.dumps(edge))
+            assert again(1e-3, 100) == edge(1e-3, 100)
+            assert again.prefactor("lazy") == before
 
 
 def test_an_own_model_under_a_schedule():
