@@ -299,6 +299,33 @@ def test_without_assertions_stores_are_refused_and_files_are_not(tmp_path, monke
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "toy") == ["judged", "p.nc", "p.zarr", "q.nc"]
 
 
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), OSError(23, "Too many open files in system"),
+                                   OSError(12, "Cannot allocate memory")], ids=lambda e: e.strerror)
+def test_what_the_system_refuses_is_no_bug(error, capsys):
+    def fail():
+        raise error
+
+    assert streams.catch_errors("lazyrich", fail) == 2
+    assert capsys.readouterr().err == f"lazyrich: the system refuses more: {error.strerror}\n"
+
+
+def test_a_current_folder_that_was_removed_is_named(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert lazyrich.run(TOY.split()) == 2
+    assert capsys.readouterr().err == "lazyrich: the current folder was removed; change to another one\n"
+
+
+def test_a_backend_for_windows_is_not_used(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    inside_this_process(monkeypatch)
+    with pytest.raises(SystemExit):
+        streams.run_program("lazyrich", lambda: 0 if os.environ["MPLBACKEND"] == "agg" else 70)
+    assert os.environ["MPLBACKEND"] == "agg"
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_device_is_named(tmp_path):
     with open("/dev/full", "w") as full, command("predict --format json", stdout=full, cwd=tmp_path) as process:

@@ -10,6 +10,7 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
+from validation.arguments import Misuse
 from validation.storage.atomic import lock
 from validation.storage.cache import hash_sources
 from validation.user_warnings import warn_user
@@ -50,6 +51,8 @@ def _compile(compile_with: Callable[..., Any]) -> Any:
     except RuntimeError:      # no folder for the cache: a read-only installation and no home
         _warn_of_no_cache()
         return compile_with(cache=False)
+    if not hasattr(compiled, "_cache"):     # with NUMBA_DISABLE_JIT the function stays as it is
+        raise Misuse("kernels of the toys and networks must be compiled; unset the environment variable NUMBA_DISABLE_JIT")
     _guard(compiled._cache._cache_file)
     _stamp(compiled)
     return compiled

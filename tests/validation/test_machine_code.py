@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from validation import machine_code
+from validation import Misuse, machine_code
 from validation.machine_code import cache_machine_code
 
 numba = pytest.importorskip("numba")
@@ -44,6 +44,11 @@ def test_closures_that_are_compiled_at_once_keep_their_own_code(tmp_path, monkey
         for process in processes:
             process.join()
     assert [closure(n)(1) for n in (1, 10)] == [2, 11]
+
+
+def test_a_compiler_that_is_switched_off_is_named():
+    with pytest.raises(Misuse, match="unset the environment variable NUMBA_DISABLE_JIT"):
+        cache_machine_code(lambda cache: lambda x: x)       # what numba's decorator then returns
 
 
 def test_a_change_of_another_module_of_the_package_is_noticed(tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ ASCII = {
     "✓": "+", "✗": "x", "±": "+-", "…": "...", "–": "-", "—": "-", "─": "-", "━": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+",
     "╺": "-", "╸": "-", "█": "#", "▏": "|", "•": "*", "·": ".", "×": "x", "η": "eta", "γ": "gamma", "ρ": "rho", "≥": ">=", "≤": "<=",
     "→": "->", "’": "'", "‘": "'", "“": '"', "”": '"'}
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT)
 
 
@@ -33,6 +34,7 @@ def run_program(name: str, run: Callable[[], int]) -> NoReturn:
         handle_interrupts(name)     # by SIGTERM as by Ctrl-C: nothing half-written is left, and no process goes on
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)      # called last: all is done, and the exit code remains
         prepare_streams()
+        os.environ["MPLBACKEND"] = "agg"        # no command shows a window, and matplotlib cannot be imported with an unknown backend
         try:
             code = run()
         except SystemExit as end:       # of argparse, which has printed
@@ -69,7 +71,7 @@ def catch_errors(name: str, call: Callable[[], Any], explain: Callable[[Exceptio
             print(f"{name}: the output could not be written: {error.strerror}", file=sys.stderr)
             return MISUSE
         # recognised by its name, so that `lazyrich --help` need not import the module that defines it
-        sentence = str(error) if type(error).__name__ == "Misuse" else explain(error)
+        sentence = str(error) if type(error).__name__ == "Misuse" else explain(error) or _explain_system(error)
         if sentence is not None:
             print_text(f"{name}: {sentence}", sys.stderr)
             return MISUSE
@@ -77,6 +79,17 @@ def catch_errors(name: str, call: Callable[[], Any], explain: Callable[[Exceptio
         print(f"{name}: internal error, please report it with the traceback above", file=sys.stderr)
         return BUG
     return result if isinstance(result, int) else DONE
+
+
+def _explain_system(error: Exception) -> str | None:
+    """Return the sentence for what the system refuses to any program, or None."""
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
+        return f"the system refuses more: {error.strerror}"
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the current folder was removed; change to another one"
+    return None
 
 
 def prepare_streams() -> None:
