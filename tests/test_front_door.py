@@ -53,7 +53,7 @@ REFUSED = [
     (f"{TOY} --eta nan 1", "eta"),
     (f"{TOY} --eta 0 1", "eta"),
     (f"{TOY} --eta 1e300 1.7e308", "eta"),
-    ("toy --points 8 --loss mse --gamma 1e250 1e260", "predicts no edge for gamma from 1e+250 to 1e+260"),
+    ("toy --points 8 --loss mse --gamma 1e250 1e260", "where the search for edges begins, out of the range of numbers"),
     ("toy --points 8 --loss mse --gamma 1e-200 1e-190", "puts the predicted edges out of the range of numbers"),
     (f"{TOY} --workers 0", "workers"),
     (f"{TOY} --workers 500000", "workers must fit into memory"),
