@@ -115,8 +115,8 @@ def _scan_outward(runs: Runs, per_decade: int) -> None:
     low, high = np.zeros(len(runs.gamma), int), np.zeros(len(runs.gamma), int)    # decades [low, high) are scanned
     start = np.log10(runs.gamma) * 2
     if (np.abs(start) > 300).any():
-        raise Misuse(f"gamma from {runs.gamma[0]:g} to {runs.gamma[-1]:g} puts gamma**2, where the search for edges begins, out of the range "
-                     "of numbers; narrow it, or give eta")
+        raise Misuse(f"gamma from {runs.gamma[0]:g} to {runs.gamma[-1]:g} puts gamma**2, where the search for edges begins, out of the "
+                     "range of numbers; narrow it, or give eta")
 
     def scan(which: np.ndarray, decade: np.ndarray) -> None:
         if which.size:
