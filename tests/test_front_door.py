@@ -23,6 +23,7 @@ from deepnets.__main__ import main as deepnets_main
 from validation import Plane, interrupts, open_portrait, save_portrait, sweep, sweep_status
 from validation.arguments import Misuse, numbers, whole
 from validation.estimates import announce
+from validation.plotting import figures
 from validation.reporting import streams
 from validation.storage import zarr_metadata
 from validation.storage.atomic import publish
@@ -324,6 +325,26 @@ def test_a_backend_for_windows_is_not_used(monkeypatch):
     with pytest.raises(SystemExit):
         streams.run_program("lazyrich", lambda: 0 if os.environ["MPLBACKEND"] == "agg" else 70)
     assert os.environ["MPLBACKEND"] == "agg"
+
+
+def test_no_threads_at_all_are_refused(monkeypatch, capsys):
+    def import_numba():
+        raise ValueError("Number of threads specified must be > 0.")
+
+    for number, code in (("0", 2), ("-1", 2), ("2", 70)):
+        monkeypatch.setenv("NUMBA_NUM_THREADS", number)
+        assert streams.catch_errors("lazyrich", import_numba) == code
+        assert ("NUMBA_NUM_THREADS must be at least 1" in capsys.readouterr().err) == (code == 2)
+
+
+def test_a_user_s_latex_that_is_not_there_is_named(monkeypatch):
+    from matplotlib import rc_context
+
+    monkeypatch.setenv("PATH", "")
+    with rc_context({"text.usetex": True}), pytest.raises(Misuse, match=r"figures need LaTeX where matplotlib's text.usetex is set"):
+        figure = figures.blank(2, 2)
+        figure.text(0.5, 0.5, "x")
+        figures.image(figure)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

@@ -201,7 +201,12 @@ def image(figure: Figure, kind: str = "png", dpi: int = 150) -> bytes:
     if kind not in undated:
         raise Misuse(f"kind must be one of 'png', 'svg', 'pdf', not {kind!r}")
     with matplotlib.rc_context({"svg.hashsalt": "lazyrich"}):
-        figure.savefig(stream, format=kind, dpi=dpi, facecolor="white", metadata=undated[kind])
+        try:
+            figure.savefig(stream, format=kind, dpi=dpi, facecolor="white", metadata=undated[kind])
+        except (RuntimeError, OSError, ValueError) as error:
+            if not matplotlib.rcParams["text.usetex"]:
+                raise
+            raise Misuse(f"figures need LaTeX where matplotlib's text.usetex is set, and it failed: {str(error).splitlines()[0]}") from error
     return stream.getvalue()
 
 

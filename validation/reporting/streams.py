@@ -85,6 +85,9 @@ def _explain_system(error: Exception) -> str | None:
     """Return the sentence for what the system refuses to any program, or None."""
     if isinstance(error, OSError) and error.errno in EXHAUSTED:
         return f"the system refuses more: {error.strerror}"
+    threads = os.environ.get("NUMBA_NUM_THREADS", "1")
+    if isinstance(error, ValueError) and threads.lstrip("-").isdigit() and int(threads) < 1:
+        return f"the environment variable NUMBA_NUM_THREADS must be at least 1, not {threads}"
     try:
         os.getcwd()
     except FileNotFoundError:
