@@ -341,10 +341,11 @@ def test_a_user_s_latex_that_is_not_there_is_named(monkeypatch):
     from matplotlib import rc_context
 
     monkeypatch.setenv("PATH", "")
-    with rc_context({"text.usetex": True}), pytest.raises(Misuse, match=r"figures need LaTeX where matplotlib's text.usetex is set"):
+    with rc_context({"text.usetex": True}):
         figure = figures.blank(2, 2)
         figure.text(0.5, 0.5, "x")
-        figures.image(figure)
+        with pytest.raises(Misuse, match=r"figures need LaTeX where matplotlib's text.usetex is set"):
+            figures.image(figure)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

@@ -206,7 +206,8 @@ def image(figure: Figure, kind: str = "png", dpi: int = 150) -> bytes:
         except (RuntimeError, OSError, ValueError) as error:
             if not matplotlib.rcParams["text.usetex"]:
                 raise
-            raise Misuse(f"figures need LaTeX where matplotlib's text.usetex is set, and it failed: {str(error).splitlines()[0]}") from error
+            why = str(error).splitlines()[0]
+            raise Misuse(f"figures need LaTeX where matplotlib's text.usetex is set, and it failed: {why}") from error
     return stream.getvalue()
 
 
