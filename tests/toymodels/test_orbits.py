@@ -70,7 +70,7 @@ def test_bands_and_mirrored_attractors_merge_where_critical_orbits_say(gamma):
 def follow(model, loss, gamma, eta, steps):
     """The states after every step, of a plain loop in Python."""
     residual = {"mse": lambda f: f - 1, "cross_entropy": lambda f: 1 / (1 + np.exp(-f)) - 1 / (1 + np.exp(-1.0))}[loss]
-    state, states = np.array(model.start, float), []
+    state, states = np.atleast_1d(np.array(model.start, float)), []
     for _ in range(steps):
         slope = residual(model.output(*state, gamma))
         state = state - eta * slope * np.array(model.gradient(*state, gamma))
