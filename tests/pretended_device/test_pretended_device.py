@@ -32,6 +32,7 @@ def run(groups: str) -> list[dict]:
     return [json.loads(line) for line in process.stdout.splitlines() if line.startswith('{"group"')]
 
 
+@pytest.mark.timeout(900)      # one process for all: half a minute alone, minutes beside other work
 def test_on_the_device() -> None:
     records = run(",".join(LEAST))
     assert all(sum(record["group"] == group for record in records) >= count for group, count in LEAST.items())

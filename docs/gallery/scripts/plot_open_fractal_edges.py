@@ -20,7 +20,7 @@ from validation import Outcome, box_counts, box_dimension
 from validation.plotting import figures
 
 found = Findings()
-boxes = {"small": 512, "paper": 4096}[globals().get("scale", "small")]
+boxes = {"small": 1024, "paper": 4096}[globals().get("scale", "small")]
 coarsest = boxes // 16
 windows = ((2, 6), (6, 20), (20, 60), (60, 200))      # of gamma: four places, whose dimensions give the intervals
 
@@ -79,8 +79,8 @@ assert all(1.65 < row.measured < 1.95 for row in found.rows[-5:])
 # Just above the edge the border of divergence nearly fills the window. Higher up it is thinner: its dimension falls.
 
 heights = (2.2, 2.4, 2.7, 3.1, 3.6)
-falling = [[box_dimension(find_divergence(measure_window("mse", 3, gamma, (low, 1.05 * low))), coarsest).dimension for gamma in windows]
-           for low in heights]
+falling = [[box_dimension(find_divergence(measure_window("mse", 3, gamma, (low, 1.05 * low), points=boxes // 2 + 1)),
+                          coarsest // 2).dimension for gamma in windows] for low in heights]
 drop = np.array(falling[0]) - np.array(falling[-1])
 found.check("fractal", "fall of the dimension from 2.2 to 3.6 eta_max, L = 3, mse", drop, 0)
 

@@ -28,11 +28,11 @@ def train_reference(entry: Entry, loss: str, gammas: Sequence[float]) -> tuple[n
 
 
 def store_rates(entries: Sequence[tuple[Entry, str]], gammas: Sequence[float]) -> None:
-    """Choose the rates that are missing, and write the file after each module."""
+    """Choose the rates that are missing, with all their digits (some runs are sensitive to them), and write the file after each module."""
     for entry, loss in entries:
         if entry.refusal is None and loss not in RATES.get(entry.name, {}):
             eta, _ = choose_rates(entry.network, entry.task, LOSSES[loss], np.array(gammas))
-            RATES.setdefault(entry.name, {})[loss] = {f"{g:g}": float(f"{e:.3g}") for g, e in zip(gammas, eta, strict=True)}
+            RATES.setdefault(entry.name, {})[loss] = {f"{g:g}": float(e) for g, e in zip(gammas, eta, strict=True)}
             FILE.write_text(json.dumps(RATES, indent=1, sort_keys=True) + "\n")
             print(entry.name, loss, *RATES[entry.name][loss].values(), flush=True)
 
