@@ -92,7 +92,7 @@ found.check("fractal", "fall of the dimension from 2.2 to 3.6 eta_max, L = 3, ms
 times = (1000, 3000, 10_000, 30_000)
 survived = {}
 for depth in (3, 4):
-    shares = np.array([[1 - find_divergence(measure_window("mse", depth, gamma, (2.6, 3.0), steps=T, points=301)).mean() for T in times]
+    shares = np.array([[1 - find_divergence(measure_window("mse", depth, gamma, (2.6, 3.0), steps=T, points=151)).mean() for T in times]
                        for gamma in windows])
     survived[depth] = shares
     slopes = [np.polyfit(np.log(times), np.log(row), 1)[0] for row in shares]
