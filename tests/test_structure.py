@@ -33,9 +33,9 @@ LAYERS = {
                  "batched", "networks tasks", "centered", "optimizers schedules losses precision device run_arguments network_factory "
                  "wrapped_model", "behaviour module_state"],
     "toymodels": ["orbit_cli", "cli predict_cli edge_accuracy", "period_changes default_rates", "orbits orbit_diagram",
-                  "simulate built_in own_kernels",
-                  "theory", "run_outcomes orbit_kernels", "kernels",
-                  "losses models optimizers schedules own", "arithmetic background randomness"],
+                  "simulate mode_experiment built_in own_kernels",
+                  "theory", "run_outcomes orbit_kernels mode_kernels", "kernels",
+                  "losses models modes optimizers schedules own", "arithmetic background randomness"],
 }
 FORBIDDEN = {"validation": {"numba", "sympy", "mpmath", "torch"}, "toymodels": {"torch"},
              "deepnets": {"sympy"}, "lazyrich": set()}

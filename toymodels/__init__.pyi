@@ -4,6 +4,7 @@ from toymodels.losses import MSE as MSE
 from toymodels.losses import CrossEntropy as CrossEntropy
 from toymodels.models import OneParameter as OneParameter
 from toymodels.models import TwoParameter as TwoParameter
+from toymodels.modes import Modes as Modes
 from toymodels.optimizers import SGD as SGD
 from toymodels.optimizers import Adam as Adam
 from toymodels.optimizers import HeavyBall as HeavyBall

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from toymodels.background import run_in_child
 from toymodels.default_rates import find_rates
 from toymodels.models import AnyModel, OneParameter, OwnModel, TwoParameter
+from toymodels.modes import Modes
 from toymodels.optimizers import Adam, HeavyBall
 from toymodels.own.files import load_own
 from toymodels.own.loss import Loss as OwnLoss
@@ -206,6 +207,8 @@ def explain_absent_edges(experiment: ToyExperiment) -> list[str]:
     """Return why edges are not predicted, a sentence each."""
     from toymodels.theory.absence import explain_absence
 
+    if isinstance(experiment.model, Modes):
+        return []
     return explain_absence(experiment.model, experiment.loss, experiment.optimizer, experiment.schedule, experiment.noise,
                            experiment.batch)
 
@@ -322,7 +325,9 @@ def _slug_of_schedule(schedule: Schedule) -> str:
 def words(experiment: ToyExperiment) -> str:
     """Return the experiment as a heading."""
     model = experiment.model
-    if isinstance(model, OwnModel):
+    if isinstance(model, Modes):
+        name = f"{len(model.strengths)} modes, L = {model.depth}"
+    elif isinstance(model, OwnModel):
         name = f"f = {shorten(str(model.output), 80)}"
     else:
         name = "two parameters" if isinstance(model, TwoParameter) else f"one parameter, L = {model.depth}"

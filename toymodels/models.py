@@ -149,7 +149,7 @@ Model = OneParameter | TwoParameter
 WAY = "write one's own as toymodels.Model(output, start)"
 
 
-AnyModel = OneParameter | TwoParameter | OwnModel
+AnyModel = OneParameter | TwoParameter | OwnModel      # of one output
 
 
 def as_model(model: Any) -> AnyModel:

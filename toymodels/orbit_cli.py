@@ -98,7 +98,8 @@ def _choose_range(experiment: ToyExperiment, gamma: float, stable: float) -> tup
     if not np.isfinite(stable):
         raise Misuse(f"eta must be given at gamma = {gamma:g}, where the stability of the minimum is not predicted")
     rates = stable * np.geomspace(1, HIGHEST, 400)
-    period = follow(experiment.model, experiment.loss, experiment.optimizer, gamma, rates, 1000, 128, 0)["period"].values
+    period = follow(experiment.model, experiment.loss, experiment.optimizer, gamma, rates, 1000, 128,  # type: ignore[arg-type]
+                    0)["period"].values
     bounded = rates[period != -1]
     return check_range("eta", (0.9 * stable, 1.02 * max(stable, bounded[-1]) if bounded.size else 1.1 * stable))
 

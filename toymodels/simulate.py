@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from toymodels import losses, models, optimizers, randomness, schedules
+from toymodels.modes import Modes
 from toymodels.own.loss import Loss as OwnLoss
 from toymodels.own.model import Model as OwnModel
 from validation.arguments import Misuse, axis, between, positive, refuse_subclass, whole
@@ -39,7 +40,7 @@ class ToyExperiment(Experiment):
 
     Attributes
     ----------
-    model : `OneParameter(depth)`, `TwoParameter()` or one's own, `Model(output, start)`.
+    model : `OneParameter(depth)`, `TwoParameter()`, one's own, `Model(output, start)`, or `Modes(depth, strengths, curvatures)`.
     loss : "mse", "cross_entropy" or one's own, `Loss(expression, f, y)`.
     optimizer : "sgd", "signsgd", "momentum", "adam", or one of `toymodels.optimizers` with its hyperparameters.
     steps : T >= 1, or an increasing sequence of them; the portrait then has a dimension ``horizon``.
@@ -58,7 +59,7 @@ class ToyExperiment(Experiment):
         would train as its parent.
     """
 
-    model: models.AnyModel
+    model: models.AnyModel | Modes
     loss: Any = "mse"
     optimizer: Any = "sgd"
     steps: int | Sequence[int] = 1000
@@ -72,7 +73,8 @@ class ToyExperiment(Experiment):
     sections = 7     # rates that `trace` measures inside a bracket at once: eight lanes cost little more than one
 
     def __post_init__(self) -> None:
-        models.as_model(self.model)
+        if not isinstance(self.model, Modes):
+            models.as_model(self.model)
         refuse_subclass("optimizer", self.optimizer, tuple(optimizers.OPTIMIZERS.values()))
         object.__setattr__(self, "loss", losses.as_loss(self.loss))
         object.__setattr__(self, "optimizer", optimizers.as_optimizer(self.optimizer))
@@ -90,7 +92,10 @@ class ToyExperiment(Experiment):
             self.schedule.factors(self.horizons[-1])      # refuses another number of factors
 
     def _check_noise(self) -> None:
-        """Raise `Misuse` where noise, batch or seed is not allowed."""
+        """Raise `Misuse` where noise, batch or seed is not allowed, or what the modes of a network are not trained by."""
+        if isinstance(self.model, Modes) and (self.loss.name, self.optimizer.name, self.noise, self.batch) != ("mse", "sgd", 0, None):
+            raise Misuse("loss must be 'mse' and optimizer 'sgd', without noise and batch, for Modes: with others the modes are not "
+                         "independent")
         if self.noise != 0:
             object.__setattr__(self, "noise", between("noise", self.noise, 0, np.inf))
             if isinstance(self.loss, OwnLoss):
@@ -125,6 +130,8 @@ class ToyExperiment(Experiment):
     def _work(self) -> float:
         """The pixel-steps of one run, at the depths up to 5; deeper ones count as more, since a step takes L multiplications."""
         length = len(self.model.parameters) if isinstance(self.model, OwnModel) else self.model.depth / 5
+        if isinstance(self.model, Modes):
+            length *= len(self.model.strengths)
         return self.horizons[-1] * max(1.0, length)
 
     @property
@@ -164,7 +171,7 @@ class ToyExperiment(Experiment):
             loss = description["loss"]
             optimizer, schedule = dict(description["optimizer"]), dict(description["schedule"])
             steps = description["steps"]
-            return cls(models.read_model(description["model"]), OwnLoss.of(loss) if isinstance(loss, dict) else loss,
+            return cls(_read_model(description["model"]), OwnLoss.of(loss) if isinstance(loss, dict) else loss,
                        optimizers.OPTIMIZERS[optimizer.pop("name")](**optimizer),
                        tuple(steps) if isinstance(steps, list) else steps,
                        schedules.SCHEDULES[schedule.pop("name")](**schedule), description["rho"],
@@ -189,6 +196,13 @@ class ToyExperiment(Experiment):
         """
         plane = Plane(gamma, eta)
         leading = {"horizon": np.asarray(self.steps)} if isinstance(self.steps, tuple) else {}
+        if isinstance(self.model, Modes):
+            from toymodels.mode_experiment import measure_modes
+
+            self.check()
+            tails = [tail_start(T) for T in self.horizons]
+            factors = self.schedule.factors(self.horizons[-1])
+            return measure_modes(self.model, plane, self.horizons, tails, factors, self.rho, leading).assign_attrs(self.rules())
         portrait = empty(plane, leading, VARIABLES)
         written = {name: np.asarray(portrait[name].values).reshape(-1, *plane.shape) for name in VARIABLES}
         train = _Trainer(self)
@@ -226,6 +240,13 @@ class ToyExperiment(Experiment):
         if not _catapults_by_loss_alone(self):
             rules["catapult_kernel_ratio"] = CATAPULT_KERNEL
         return rules
+
+
+def _read_model(description: dict[str, Any]) -> models.AnyModel | Modes:
+    """Return the model of a description."""
+    if description["name"] == "modes":
+        return Modes(description["depth"], description["strengths"], description["curvatures"])
+    return models.read_model(description)
 
 
 class _Trainer:
@@ -297,6 +318,8 @@ class _Trainer:
 
 def compile_toy(experiment: ToyExperiment, optimizer: int, noisy: int = 0) -> BuiltInToy | OwnToy:
     """Return what the compiled loops need of the experiment's model and loss."""
+    if isinstance(experiment.model, Modes):
+        raise Misuse(f"model must have one output, and {experiment.model!r} has {len(experiment.model.strengths)}")
     if isinstance(experiment.model, OwnModel) or not experiment.model.is_standard or isinstance(experiment.loss, OwnLoss):
         from toymodels.own_kernels import OwnToy
 
@@ -341,7 +364,7 @@ def _build_shifts(experiment: ToyExperiment, T: int) -> np.ndarray:
     labels = experiment.noise * randomness.draw_signs(experiment.seed, T) if experiment.noise else np.zeros(T)
     if experiment.loss.name == "mse":
         return -labels
-    y = experiment.model.target
+    y = experiment.model.target      # type: ignore[union-attr]     # there is no noise with Modes
     return np.tanh(y / 2) / 2 - np.tanh((y + labels) / 2) / 2       # of sigmoids
 
 
@@ -362,7 +385,7 @@ def _count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def trajectory(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", optimizer: str | optimizers.Optimizer = "sgd",
+def trajectory(model: models.AnyModel | Modes, loss: str | losses.Loss | OwnLoss = "mse", optimizer: str | optimizers.Optimizer = "sgd",
                gamma: float = 1.0, eta: float = 0.1, steps: int = 1000,
                schedule: str | schedules.Schedule | Sequence[float] = "constant", noise: float = 0.0, batch: int | None = None,
                seed: int = 0) -> xr.Dataset:
@@ -389,6 +412,10 @@ def trajectory(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse"
                                seed=seed)
     check_memory("steps", steps, RECORD * steps)
     g, rate = (float(positive(name, x)) if np.ndim(x) == 0 else _refuse(name, x) for name, x in (("gamma", gamma), ("eta", eta)))
+    if isinstance(experiment.model, Modes):
+        from toymodels.mode_experiment import follow_modes
+
+        return follow_modes(experiment.model, g, rate, experiment.schedule.factors(steps))
     train = _Trainer(experiment)
     scaled = float(train.toy.scale_rate(train.optimizer, np.float64(g), np.float64(rate)))
     data = train.toy.observe(g, *train.record(g, scaled, steps))

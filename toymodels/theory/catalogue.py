@@ -15,6 +15,7 @@ import numpy as np
 
 from toymodels.losses import MSE, CrossEntropy, as_loss
 from toymodels.models import AnyModel, Model, OneParameter, OwnModel, TwoParameter, as_model
+from toymodels.modes import Modes
 from toymodels.optimizers import SGD, Adam, HeavyBall, Optimizer, SignSGD, as_optimizer, describe
 from toymodels.own.loss import Loss as OwnLoss
 from toymodels.schedules import CONSTANT, Constant, Schedule, as_schedule, total_factor
@@ -23,8 +24,9 @@ from toymodels.theory.asymptotics import Branch, explicit_branch, solve_crossing
 from toymodels.theory.edge import Closing, Curve, Edge
 from toymodels.theory.linear_problem import LAZY_END
 from toymodels.theory.losses import TheoryLoss, as_formulas, as_theory_loss, solve_target_outputs
+from toymodels.theory.mode_edges import predict_modes
 from toymodels.theory.moved_edges import predict_from_start
-from toymodels.theory.own_edges import OwnEdge, predict_own
+from toymodels.theory.own_edges import predict_own
 from toymodels.theory.symbols import letters
 from validation.arguments import between, whole
 
@@ -32,14 +34,14 @@ if TYPE_CHECKING:
     import sympy
 
 
-def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse", optimizer: str | Optimizer = "sgd",
+def predict(model: AnyModel | Modes, loss: str | TheoryLoss | OwnLoss = "mse", optimizer: str | Optimizer = "sgd",
             schedule: str | Schedule | Sequence[float] = "constant", noise: float = 0.0,
-            batch: int | None = None) -> dict[str, Edge] | dict[str, OwnEdge]:
+            batch: int | None = None) -> Any:
     """Return the edges that the theory predicts, by their names.
 
     Parameters
     ----------
-    model : OneParameter(depth), TwoParameter() or one's own, Model(output, start).
+    model : OneParameter(depth), TwoParameter(), one's own, Model(output, start), or Modes(depth, strengths, curvatures).
     loss : "mse", "cross_entropy", one's own, Loss(expression, f, y), or anything hashable with a ``name`` and an ``expression(f)`` whose
         minimum is at f = 1.
     optimizer : "sgd", "signsgd", "momentum", "adam", or the package's own dataclass with its numbers.
@@ -57,7 +59,10 @@ def predict(model: AnyModel, loss: str | TheoryLoss | OwnLoss = "mse", optimizer
     ------
     Misuse : an unknown model, loss, optimizer or schedule.
     """
-    model, optimizer, schedule = as_model(model), as_optimizer(optimizer), as_schedule(schedule)
+    optimizer, schedule = as_optimizer(optimizer), as_schedule(schedule)
+    if isinstance(model, Modes):
+        return predict_modes(model, loss, optimizer, schedule, noise, batch)
+    model = as_model(model)
     if noise or batch is not None:
         from toymodels.theory.noise_edges import adapt_edges
 

@@ -74,6 +74,26 @@ def _closed_one(depth: int, gamma: np.ndarray, rho: float) -> np.ndarray:
     return gamma**2 / (depth * np.exp((2 - 2 / depth) * log_star)) * (first + second)
 
 
+def solve_flow_excess(depth: int, gamma: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return the excess to which gradient flow of one parameter brings MSE in a time S = eta T: `gradient_flow_time` inverted.
+
+    By bisection of log(excess/(1 - excess)), to 1e-14 of it; below 1e-300 it is 0.
+
+    Parameters
+    ----------
+    depth : L.
+    gamma, times : > 0, of shapes that broadcast.
+    """
+    gamma, times = np.broadcast_arrays(np.asarray(gamma, dtype=float), np.asarray(times, dtype=float))
+    low, high = np.full(gamma.shape, -690.0), np.full(gamma.shape, 36.0)
+    for _ in range(64):
+        middle = (low + high) / 2
+        with np.errstate(all="ignore"):
+            late = _closed_one(depth, gamma, 1 / (1 + np.exp(-middle))) < times      # so little is reached before: less remains
+        low, high = np.where(late, low, middle), np.where(late, middle, high)
+    return 1 / (1 + np.exp(-(low + high) / 2))
+
+
 def _antiderivative(depth: int, z: np.ndarray, one_minus_z: np.ndarray) -> np.ndarray:
     """Return ``z^c/2 2F1(1, c; 1 + c; z)``, c = 2/L, z in (0, 1), given 1 - z with all its digits.
 
