@@ -35,7 +35,7 @@ LAYERS = {
     "toymodels": ["orbit_cli", "cli predict_cli edge_accuracy", "period_changes default_rates", "orbits orbit_diagram",
                   "simulate mode_experiment built_in own_kernels",
                   "theory", "run_outcomes orbit_kernels mode_kernels", "kernels",
-                  "losses models modes optimizers schedules own", "arithmetic background randomness"],
+                  "losses models modes optimizers schedules own", "arithmetic background randomness threads"],
 }
 FORBIDDEN = {"validation": {"numba", "sympy", "mpmath", "torch"}, "toymodels": {"torch"},
              "deepnets": {"sympy"}, "lazyrich": set()}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import xarray as xr
@@ -12,6 +10,7 @@ import xarray as xr
 from toymodels.models import OneParameter
 from toymodels.modes import Modes
 from toymodels.theory.mode_stairs import find_alignment
+from toymodels.threads import run_in_threads
 from validation.outcome import Outcome, choose_outcome
 from validation.plane import Plane
 from validation.portrait import empty
@@ -59,9 +58,7 @@ def _train(modes: Modes, gamma: np.ndarray, eta: np.ndarray, boundaries: np.ndar
         train(gammas[row], rates[row], curvatures, modes.shares, boundaries, factors, high[:, row], low[:, row], at[:, row], states[:, row],
               died[row])
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) as pool:
-        for future in [pool.submit(train_row, i) for i in range(gamma.size)]:
-            future.result()
+    run_in_threads(train_row, [(i,) for i in range(gamma.size)])
 
 
 def _judge(modes: Modes, gamma: np.ndarray, rho: float, T: int, seen: tuple[np.ndarray, np.ndarray, np.ndarray], first: int | None,

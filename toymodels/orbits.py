@@ -7,9 +7,7 @@ depth 2 under squared error the update is a cubic map, whose phases Chen, Balasu
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ import xarray as xr
 from toymodels import losses, models, optimizers
 from toymodels.own.loss import Loss as OwnLoss
 from toymodels.simulate import ToyExperiment, compile_toy
+from toymodels.threads import run_in_threads
 from validation.arguments import Misuse, axis, positive, whole
 from validation.estimates import check_memory
 
@@ -58,9 +57,7 @@ def orbit(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", opt
     from toymodels import kernels
     from toymodels.orbit_kernels import compile_orbits
 
-    experiment = ToyExperiment(model, loss, optimizer, 1)
-    if experiment.optimizer.name not in FOLLOWED:
-        raise Misuse(f"optimizer must be 'sgd', 'momentum' or a HeavyBall for an orbit, not {experiment.optimizer.name!r}")
+    experiment = choose_map(model, loss, optimizer)
     axes = {name: _read_axis(name, value) for name, value in (("gamma", gamma), ("eta", eta))}
     settle, length = whole("settle", settle), whole("length", length)
     if length < 128:
@@ -86,12 +83,7 @@ def orbit(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", opt
                states[i, some], f[i, some])
 
     tasks = [(i, slice(a, a + ROW)) for i in range(shape[0]) for a in range(0, shape[1], ROW)]
-    if len(tasks) == 1:
-        run(*tasks[0])
-    else:
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) as pool:
-            for future in [pool.submit(run, *task) for task in tasks]:
-                future.result()
+    run_in_threads(run, tasks)
     data: dict[str, Any] = {
         "period": (("gamma", "eta"), period, {"long_name": "period (0 chaotic, -1 escaped, -2 not settled)", "units": "1"}),
         "bands": (("gamma", "eta"), bands, {"long_name": "number of bands", "units": "1"}),
@@ -108,6 +100,14 @@ def orbit(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", opt
     attrs = {"settle": settle, "length": length, "steps": settle + length, "dtype": "float64", "device": "cpu"}
     found = xr.Dataset(data, dict(axes), attrs)
     return found.squeeze([name for name, value in (("gamma", gamma), ("eta", eta)) if np.ndim(value) == 0])
+
+
+def choose_map(model: models.AnyModel, loss: Any, optimizer: Any) -> ToyExperiment:
+    """Return the experiment whose step is the map; `Misuse` for an optimizer whose step is no smooth map of the state."""
+    experiment = ToyExperiment(model, loss, optimizer, 1)
+    if experiment.optimizer.name not in FOLLOWED:
+        raise Misuse(f"optimizer must be 'sgd', 'momentum' or a HeavyBall for an orbit, not {experiment.optimizer.name!r}")
+    return experiment
 
 
 def _read_axis(name: str, value: Any) -> np.ndarray:

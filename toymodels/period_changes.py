@@ -11,14 +11,13 @@ import xarray as xr
 from scipy.optimize import brentq
 
 from toymodels import kernels, losses, models, optimizers
-from toymodels.orbit_kernels import compile_steps
-from toymodels.orbits import FOLLOWED
+from toymodels.orbit_kernels import LONGEST, compile_steps
+from toymodels.orbits import choose_map
 from toymodels.own.loss import Loss as OwnLoss
 from toymodels.simulate import ToyExperiment, compile_toy
 from validation.arguments import Misuse, positive
 
 FEIGENBAUM = 4.669201609102990      # the ratio of successive distances between doublings
-LONGEST = 64
 STEP = 1e-5                         # of the central differences, over the size of the state
 SETTLE = 20_000
 TIGHT = 1e-13
@@ -47,9 +46,7 @@ def find_period_changes(model: models.AnyModel, loss: str | losses.Loss | OwnLos
     ------
     Misuse : naming the argument; a model of several parameters, whose minima are no points; a first change that is not predicted.
     """
-    experiment = ToyExperiment(model, loss, optimizer, 1)
-    if experiment.optimizer.name not in FOLLOWED:
-        raise Misuse(f"optimizer must be 'sgd', 'momentum' or a HeavyBall, not {experiment.optimizer.name!r}")
+    experiment = choose_map(model, loss, optimizer)
     if len(models.as_model(model).parameters) != 1:
         raise Misuse(f"model must have one parameter, not {len(model.parameters)}: the minima of several are not points")
     if np.ndim(gamma) != 0:

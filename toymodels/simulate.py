@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ from toymodels import losses, models, optimizers, randomness, schedules
 from toymodels.modes import Modes
 from toymodels.own.loss import Loss as OwnLoss
 from toymodels.own.model import Model as OwnModel
+from toymodels.threads import count_cores, run_in_threads
 from validation.arguments import Misuse, axis, between, positive, refuse_subclass, whole
 from validation.estimates import MOST_STEPS, check_memory
 from validation.experiment import Experiment
@@ -124,7 +123,7 @@ class ToyExperiment(Experiment):
 
     def estimate_time(self, runs: int) -> float:
         """Return about how many seconds so many runs take on this machine's cores, if none diverges."""
-        return runs * self._work / RATE / min(_count_cores(), runs)
+        return runs * self._work / RATE / min(count_cores(), runs)
 
     @property
     def _work(self) -> float:
@@ -207,19 +206,12 @@ class ToyExperiment(Experiment):
         written = {name: np.asarray(portrait[name].values).reshape(-1, *plane.shape) for name in VARIABLES}
         train = _Trainer(self)
         tasks = list(_split_plane(plane.shape, self._work))
-        workers = min(len(tasks), _count_cores())
+        workers = min(len(tasks), count_cores())
         if workers == 1 and plane.shape[0] * plane.shape[1] * self._work <= WORK:
             for task in tasks:
                 train(plane, *task, written)
         else:
-            pool = ThreadPoolExecutor(workers)     # the kernels release the interpreter's lock
-            try:
-                for future in [pool.submit(train, plane, *task, written) for task in tasks]:
-                    future.result()
-            except BaseException:        # nobody waits for a long run that was interrupted
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-            pool.shutdown()
+            run_in_threads(train, [(plane, *task, written) for task in tasks])
         portrait.attrs.update(self.rules())
         if self.is_noisy:
             portrait["tail_excess"].attrs["long_name"] = "mean excess loss over the last T/10 steps"
@@ -378,11 +370,6 @@ def _split_plane(shape: tuple[int, int], work: float) -> Iterator[tuple[slice, s
     for a in range(0, n, rows):
         for b in range(0, m, columns):
             yield slice(a, min(a + rows, n)), slice(b, min(b + columns, m))
-
-
-def _count_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def trajectory(model: models.AnyModel | Modes, loss: str | losses.Loss | OwnLoss = "mse", optimizer: str | optimizers.Optimizer = "sgd",

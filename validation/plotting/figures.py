@@ -36,8 +36,8 @@ LONGEST_TITLE = 200      # characters
 # in every file, by which it is known again
 MARKS = {".png": b"Software\0lazyrich", ".pdf": b"/Creator (lazyrich)", ".svg": b"<dc:title>lazyrich</dc:title>"}
 
+NARROW = 5.0        # inches: a figure up to this wide has its legend beneath
 # inches: a panel's width, its height and that of its residuals; the margin for labels on its left; a block of both with title and label
-NARROW = 5.0
 PANEL, MARGIN, BLOCK = (3.55, 2.9, 1.15), 1.1, 5.2
 
 
