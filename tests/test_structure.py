@@ -32,7 +32,7 @@ LAYERS = {
                  "run_outcomes held_out",
                  "batched", "networks tasks", "centered", "optimizers schedules losses precision device run_arguments network_factory "
                  "wrapped_model", "behaviour module_state"],
-    "toymodels": ["orbit_cli", "cli predict_cli edge_accuracy", "period_changes default_rates", "orbits orbit_diagram",
+    "toymodels": ["orbit_cli explorer", "cli predict_cli edge_accuracy", "period_changes default_rates", "orbits orbit_diagram",
                   "simulate mode_experiment built_in own_kernels",
                   "theory", "run_outcomes orbit_kernels mode_kernels", "kernels",
                   "losses models modes optimizers schedules own", "arithmetic background randomness threads"],

@@ -1,0 +1,1 @@
+"""The explorer: one HTML file that trains the toy models in the browser, over whatever part of the plane is shown."""
