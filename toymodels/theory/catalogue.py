@@ -217,13 +217,13 @@ def _momentum(beta: float) -> dict[Any, Any]:
     return {letters().beta: sympy.nsimplify(beta)}
 
 
-def _below(inner: Any, limit: float) -> Curve:
-    """Return a curve cut to gamma < limit."""
+def _below(inner: Any, limit: float, momentum: bool = False) -> Curve:
+    """Return a curve cut to gamma < limit, or to gamma < limit (1 - beta)."""
     import sympy
 
-    gamma = letters().gamma
-    curve = inner()
-    cut = sympy.Piecewise((curve.expression, gamma < sympy.nsimplify(limit)), (sympy.nan, True))
+    s = letters()
+    curve, end = inner(), sympy.nsimplify(limit) * (1 - s.beta if momentum else 1)
+    cut = sympy.Piecewise((curve.expression, s.gamma < end), (sympy.nan, True))
     return Curve(cut, {"lazy": curve.branches["lazy"]}, curve.values)
 
 
@@ -445,8 +445,8 @@ def _heavy_ball(model: Model, loss: Any, beta: float) -> list[Edge]:
         if model.depth == 1:
             edges.append(Edge("eta_max", label, source, numeric, derive))
         else:
-            below = 0.3 * (1 - beta)
-            edges.append(Edge("eta_max", label, source, partial(curves.cut_to_lazy, inner=numeric, below=below),
-                              partial(_below, derive, below), ("lazy",),
+            share = 0.3
+            edges.append(Edge("eta_max", label, source, partial(curves.cut_to_lazy, inner=numeric, below=share * (1 - beta)),
+                              partial(_below, derive, share, momentum=True), ("lazy",),
                               "predicted only for gamma < 0.3 (1 - beta): beyond, the transient overshoot decides"))
     return edges

@@ -1,0 +1,349 @@
+// The predicted edges and their exponents, printed from the theory by `python -m toymodels.explorer.formulas`. Do not edit.
+// Of each edge: eta as a function of gamma and of the numbers s of T, rho, the loss and the optimizer; its exponents; its closing point.
+
+import { invert, lambertW, listEdges, listExponents } from "./integrals.js";
+
+export const edges = (view, gammas) => listEdges(TOY_EDGES, LOSS_FUNCTIONS, SETTLING, view, gammas);
+export const exponents = view => listExponents(TOY_EDGES, LOSS_FUNCTIONS, SETTLING, view);
+
+const LOSS_FUNCTIONS = {
+  mse: {residual: x => x, curvature: 1},
+  cross_entropy: {residual: x => -Math.E*Math.expm1(-x)/((1 + Math.E)*(Math.E*Math.expm1(-x) + 1 + Math.E)), curvature: Math.E/Math.pow(1 + Math.E, 2)},
+};
+
+const SETTLING = {start: 0.22404751453, beyond: -2.16629488608, end: 2.19961222006925, small: 7.07370176786517,
+  rate: x => ((((-Math.E - 1)/(x + Math.E*x - 1) + (-Math.E - 1)*(-Math.E*x - x - Math.E)/Math.pow(x + Math.E*x - 1, 2))*(x + Math.E*x - 1)/(-Math.E*x - x - Math.E) - ((-Math.E - 1)/(x + Math.E*x + 1) + (-Math.E - 1)*(-Math.E*x - x + Math.E)/Math.pow(x + Math.E*x + 1, 2))*(x + Math.E*x + 1)/(-Math.E*x - x + Math.E))/x - (Math.log((-Math.E*x - x - Math.E)/(x + Math.E*x - 1)) - Math.log((-Math.E*x - x + Math.E)/(x + Math.E*x + 1)))/Math.pow(x, 2))/(Math.log((-Math.E*x - x - Math.E)/(x + Math.E*x - 1)) - Math.log((-Math.E*x - x + Math.E)/(x + Math.E*x + 1)))};
+
+const TOY_EDGES = {
+  "one 1": {kernel: (g, f) => Math.pow(g, -2)},
+  "one 1 mse sgd": {
+    eta_min: {eta: (g, s) => -Math.pow(g, 2)*Math.log(1 - s.f1)/s.T, exponents: {lazy: "2", rich: "2"}},
+    eta_max: {eta: (g, s) => 2*Math.pow(g, 2), exponents: {lazy: "2", rich: "2"}},
+    eta_div: {eta: (g, s) => 2*Math.pow(g, 2), exponents: {lazy: "2", rich: "2"}},
+  },
+  "one 1 mse signsgd": {
+    eta_min: {eta: (g, s) => s.f1*g/s.T, exponents: {lazy: "1", rich: "1"}},
+    eta_max: {eta: (g, s) => s.d2*g, exponents: {lazy: "1", rich: "1"}},
+  },
+  "one 1 mse momentum": {
+    eta_min: {eta: (g, s) => Math.pow(g, 2)*s.kappa(), exponents: {lazy: "2", rich: "2"}},
+    eta_max: {eta: (g, s) => 2*Math.pow(g, 2)*(s.beta + 1), exponents: {lazy: "2", rich: "2"}},
+  },
+  "one 1 mse noise": {eta_max: {eta: (g, s) => 2*Math.pow(g, 2)*s.rho/(s.rho + Math.pow(s.sigma, 2)), exponents: {lazy: "2", rich: "2"}}},
+  "one 1 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "2"}},
+    eta_max: {eta: (g, s) => 2*Math.pow(g, 2)/s.h, exponents: {lazy: "2", rich: "2"}},
+  },
+  "one 1 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => s.f1*g/s.T, exponents: {lazy: "1", rich: "1"}},
+    eta_max: {eta: (g, s) => Math.min(s.d1*g, s.d2*g), exponents: {lazy: "1", rich: "1"}},
+  },
+  "one 1 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => s.S(g)*s.kappa()/s.S0(), exponents: {lazy: "2", rich: "2"}},
+  },
+  "one 2": {kernel: (g, f) => (4*f*g + 4)/Math.pow(g, 2)},
+  "one 2 mse sgd": {
+    eta_min: {eta: (g, s) => Math.pow(g, 2)*Math.log((s.f1*g + 1)/(1 - s.f1))/(s.T*(4*g + 4)), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => (1/2)*Math.pow(g, 2)/(g + 1), exponents: {lazy: "2", rich: "1"}},
+    eta_div: {eta: (g, s) => Math.pow(g, 2)/(g + 1), exponents: {lazy: "2", rich: "1"}},
+  },
+  "one 2 mse signsgd": {
+    eta_min: {eta: (g, s) => s.f1*g/(s.T*(Math.sqrt(s.f1*g + 1) + 1)), exponents: {lazy: "1", rich: "1/2"}},
+    eta_max: {eta: (g, s) => s.d2*g/(Math.sqrt(g + 1) + Math.sqrt(g*(s.d2 + 1) + 1)), exponents: {lazy: "1", rich: "1/2"}},
+  },
+  "one 2 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= 5*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -Math.pow(g, 2)*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*Math.log((s.f1*g + 1)/(1 - s.f1))*s.kappa()/((4*g + 4)*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta) - 1/2*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/2)*Math.pow(g, 2)*(s.beta + 1)/(g + 1) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 2 mse noise": {eta_max: {eta: (g, s) => (1/2)*Math.pow(g, 2)*s.rho/((g + 1)*(s.rho + Math.pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1"}}},
+  "one 2 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => (1/2)*Math.pow(g, 2)/(s.h*(g + 1)), exponents: {lazy: "2", rich: "1"}},
+    eta_div: {eta: (g, s) => ((g < 1) ? ( g*(1 + Math.E) ) : ( NaN )), exponents: {lazy: "1"}},
+  },
+  "one 2 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => s.f1*g/(s.T*(Math.sqrt(s.f1*g + 1) + 1)), exponents: {lazy: "1", rich: "1/2"}},
+    eta_max: {eta: (g, s) => Math.min(s.d2*g/(Math.sqrt(g + 1) + Math.sqrt(g*(s.d2 + 1) + 1)), s.d1*g/(Math.sqrt(g + 1) + Math.sqrt(g*(1 - s.d1) + 1))), exponents: {lazy: "1", rich: "1/2"}},
+  },
+  "one 2 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= 5*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta) - 1/2*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 3": {kernel: (g, f) => 9*Math.pow(f*g + 1, 4/3)/Math.pow(g, 2)},
+  "one 3 mse sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (8/27)*Math.pow(s.T, 3)},
+    eta_max: {eta: (g, s) => (2/9)*Math.pow(g, 2)/Math.pow(g + 1, 4/3), exponents: {lazy: "2", rich: "2/3"}, closing: s => (8/27)*Math.pow(s.T, 3)},
+  },
+  "one 3 mse signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/3)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/3"}},
+    eta_max: {eta: (g, s) => Math.cbrt(g + 1)*Math.expm1((1/3)*Math.log1p(s.d2*g/(g + 1))), exponents: {lazy: "1", rich: "1/3"}},
+  },
+  "one 3 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (20/3)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta) - 2/3*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (8/27)*Math.pow(s.T, 3)},
+    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (2/9)*Math.pow(g, 2)*(s.beta + 1)/Math.pow(g + 1, 4/3) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 3 mse noise": {eta_max: {eta: (g, s) => (2/9)*Math.pow(g, 2)*s.rho/(Math.pow(g + 1, 4/3)*(s.rho + Math.pow(s.sigma, 2))), exponents: {lazy: "2", rich: "2/3"}}},
+  "one 3 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (8/27)*Math.pow(s.T, 3)*Math.pow(s.r0, 3)/Math.pow(s.h, 3)},
+    eta_max: {eta: (g, s) => (2/9)*Math.pow(g, 2)/(s.h*Math.pow(g + 1, 4/3)), exponents: {lazy: "2", rich: "2/3"}, closing: s => (8/27)*Math.pow(s.T, 3)*Math.pow(s.r0, 3)/Math.pow(s.h, 3)},
+  },
+  "one 3 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/3)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/3"}},
+    eta_max: {eta: (g, s) => Math.min(Math.cbrt(g + 1)*Math.expm1((1/3)*Math.log1p(s.d2*g/(g + 1))), Math.cbrt(g*(1 - s.d1) + 1)*Math.expm1((1/3)*Math.log1p(s.d1*g/(g*(1 - s.d1) + 1)))), exponents: {lazy: "1", rich: "1/3"}},
+  },
+  "one 3 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (20/3)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta) - 2/3*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (8/27)*Math.pow(s.T, 3)*Math.pow(s.r0, 3)/Math.pow(s.h, 3)},
+  },
+  "one 4": {kernel: (g, f) => 16*Math.pow(f*g + 1, 3/2)/Math.pow(g, 2)},
+  "one 4 mse sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => Math.pow(s.T, 2)},
+    eta_max: {eta: (g, s) => (1/8)*Math.pow(g, 2)/Math.pow(g + 1, 3/2), exponents: {lazy: "2", rich: "1/2"}, closing: s => Math.pow(s.T, 2)},
+  },
+  "one 4 mse signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/4)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/4"}},
+    eta_max: {eta: (g, s) => Math.pow(g + 1, 1/4)*Math.expm1((1/4)*Math.log1p(s.d2*g/(g + 1))), exponents: {lazy: "1", rich: "1/4"}},
+  },
+  "one 4 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (15/2)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta) - 3/4*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => Math.pow(s.T, 2)},
+    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/8)*Math.pow(g, 2)*(s.beta + 1)/Math.pow(g + 1, 3/2) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 4 mse noise": {eta_max: {eta: (g, s) => (1/8)*Math.pow(g, 2)*s.rho/(Math.pow(g + 1, 3/2)*(s.rho + Math.pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1/2"}}},
+  "one 4 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => Math.pow(s.T, 2)*Math.pow(s.r0, 2)/Math.pow(s.h, 2)},
+    eta_max: {eta: (g, s) => (1/8)*Math.pow(g, 2)/(s.h*Math.pow(g + 1, 3/2)), exponents: {lazy: "2", rich: "1/2"}, closing: s => Math.pow(s.T, 2)*Math.pow(s.r0, 2)/Math.pow(s.h, 2)},
+  },
+  "one 4 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/4)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/4"}},
+    eta_max: {eta: (g, s) => Math.min(Math.pow(g + 1, 1/4)*Math.expm1((1/4)*Math.log1p(s.d2*g/(g + 1))), Math.pow(g*(1 - s.d1) + 1, 1/4)*Math.expm1((1/4)*Math.log1p(s.d1*g/(g*(1 - s.d1) + 1)))), exponents: {lazy: "1", rich: "1/4"}},
+  },
+  "one 4 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (15/2)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta) - 3/4*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => Math.pow(s.T, 2)*Math.pow(s.r0, 2)/Math.pow(s.h, 2)},
+  },
+  "one 5": {kernel: (g, f) => 25*Math.pow(f*g + 1, 8/5)/Math.pow(g, 2)},
+  "one 5 mse sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (6/25)*Math.cbrt(5)*Math.pow(6, 2/3)*Math.pow(s.T, 5/3)},
+    eta_max: {eta: (g, s) => (2/25)*Math.pow(g, 2)/Math.pow(g + 1, 8/5), exponents: {lazy: "2", rich: "2/5"}, closing: s => (6/25)*Math.cbrt(5)*Math.pow(6, 2/3)*Math.pow(s.T, 5/3)},
+  },
+  "one 5 mse signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/5)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/5"}},
+    eta_max: {eta: (g, s) => Math.pow(g + 1, 1/5)*Math.expm1((1/5)*Math.log1p(s.d2*g/(g + 1))), exponents: {lazy: "1", rich: "1/5"}},
+  },
+  "one 5 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= 8*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta) - 4/5*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (6/25)*Math.cbrt(5)*Math.pow(6, 2/3)*Math.pow(s.T, 5/3)},
+    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (2/25)*Math.pow(g, 2)*(s.beta + 1)/Math.pow(g + 1, 8/5) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 5 mse noise": {eta_max: {eta: (g, s) => (2/25)*Math.pow(g, 2)*s.rho/(Math.pow(g + 1, 8/5)*(s.rho + Math.pow(s.sigma, 2))), exponents: {lazy: "2", rich: "2/5"}}},
+  "one 5 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (6/25)*Math.cbrt(5)*Math.pow(6, 2/3)*Math.pow(s.T, 5/3)*Math.pow(s.r0, 5/3)/Math.pow(s.h, 5/3)},
+    eta_max: {eta: (g, s) => (2/25)*Math.pow(g, 2)/(s.h*Math.pow(g + 1, 8/5)), exponents: {lazy: "2", rich: "2/5"}, closing: s => (6/25)*Math.cbrt(5)*Math.pow(6, 2/3)*Math.pow(s.T, 5/3)*Math.pow(s.r0, 5/3)/Math.pow(s.h, 5/3)},
+  },
+  "one 5 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/5)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/5"}},
+    eta_max: {eta: (g, s) => Math.min(Math.pow(g + 1, 1/5)*Math.expm1((1/5)*Math.log1p(s.d2*g/(g + 1))), Math.pow(g*(1 - s.d1) + 1, 1/5)*Math.expm1((1/5)*Math.log1p(s.d1*g/(g*(1 - s.d1) + 1)))), exponents: {lazy: "1", rich: "1/5"}},
+  },
+  "one 5 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= 8*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta) - 4/5*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (6/25)*Math.cbrt(5)*Math.pow(6, 2/3)*Math.pow(s.T, 5/3)*Math.pow(s.r0, 5/3)/Math.pow(s.h, 5/3)},
+  },
+  "one 6": {kernel: (g, f) => 36*Math.pow(f*g + 1, 5/3)/Math.pow(g, 2)},
+  "one 6 mse sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (8/9)*Math.sqrt(3)*Math.pow(s.T, 3/2)},
+    eta_max: {eta: (g, s) => (1/18)*Math.pow(g, 2)/Math.pow(g + 1, 5/3), exponents: {lazy: "2", rich: "1/3"}, closing: s => (8/9)*Math.sqrt(3)*Math.pow(s.T, 3/2)},
+  },
+  "one 6 mse signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/6)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/6"}},
+    eta_max: {eta: (g, s) => Math.pow(g + 1, 1/6)*Math.expm1((1/6)*Math.log1p(s.d2*g/(g + 1))), exponents: {lazy: "1", rich: "1/6"}},
+  },
+  "one 6 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (25/3)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta) - 5/6*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (8/9)*Math.sqrt(3)*Math.pow(s.T, 3/2)},
+    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/18)*Math.pow(g, 2)*(s.beta + 1)/Math.pow(g + 1, 5/3) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 6 mse noise": {eta_max: {eta: (g, s) => (1/18)*Math.pow(g, 2)*s.rho/(Math.pow(g + 1, 5/3)*(s.rho + Math.pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1/3"}}},
+  "one 6 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (8/9)*Math.sqrt(3)*Math.pow(s.T, 3/2)*Math.pow(s.r0, 3/2)/Math.pow(s.h, 3/2)},
+    eta_max: {eta: (g, s) => (1/18)*Math.pow(g, 2)/(s.h*Math.pow(g + 1, 5/3)), exponents: {lazy: "2", rich: "1/3"}, closing: s => (8/9)*Math.sqrt(3)*Math.pow(s.T, 3/2)*Math.pow(s.r0, 3/2)/Math.pow(s.h, 3/2)},
+  },
+  "one 6 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/6)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/6"}},
+    eta_max: {eta: (g, s) => Math.min(Math.pow(g + 1, 1/6)*Math.expm1((1/6)*Math.log1p(s.d2*g/(g + 1))), Math.pow(g*(1 - s.d1) + 1, 1/6)*Math.expm1((1/6)*Math.log1p(s.d1*g/(g*(1 - s.d1) + 1)))), exponents: {lazy: "1", rich: "1/6"}},
+  },
+  "one 6 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (25/3)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta) - 5/6*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (8/9)*Math.sqrt(3)*Math.pow(s.T, 3/2)*Math.pow(s.r0, 3/2)/Math.pow(s.h, 3/2)},
+  },
+  "one 7": {kernel: (g, f) => 49*Math.pow(f*g + 1, 12/7)/Math.pow(g, 2)},
+  "one 7 mse sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (10/49)*Math.pow(10, 2/5)*Math.pow(7, 3/5)*Math.pow(s.T, 7/5)},
+    eta_max: {eta: (g, s) => (2/49)*Math.pow(g, 2)/Math.pow(g + 1, 12/7), exponents: {lazy: "2", rich: "2/7"}, closing: s => (10/49)*Math.pow(10, 2/5)*Math.pow(7, 3/5)*Math.pow(s.T, 7/5)},
+  },
+  "one 7 mse signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/7)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/7"}},
+    eta_max: {eta: (g, s) => Math.pow(g + 1, 1/7)*Math.expm1((1/7)*Math.log1p(s.d2*g/(g + 1))), exponents: {lazy: "1", rich: "1/7"}},
+  },
+  "one 7 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (60/7)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta) - 6/7*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (10/49)*Math.pow(10, 2/5)*Math.pow(7, 3/5)*Math.pow(s.T, 7/5)},
+    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (2/49)*Math.pow(g, 2)*(s.beta + 1)/Math.pow(g + 1, 12/7) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 7 mse noise": {eta_max: {eta: (g, s) => (2/49)*Math.pow(g, 2)*s.rho/(Math.pow(g + 1, 12/7)*(s.rho + Math.pow(s.sigma, 2))), exponents: {lazy: "2", rich: "2/7"}}},
+  "one 7 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (10/49)*Math.pow(10, 2/5)*Math.pow(7, 3/5)*Math.pow(s.T, 7/5)*Math.pow(s.r0, 7/5)/Math.pow(s.h, 7/5)},
+    eta_max: {eta: (g, s) => (2/49)*Math.pow(g, 2)/(s.h*Math.pow(g + 1, 12/7)), exponents: {lazy: "2", rich: "2/7"}, closing: s => (10/49)*Math.pow(10, 2/5)*Math.pow(7, 3/5)*Math.pow(s.T, 7/5)*Math.pow(s.r0, 7/5)/Math.pow(s.h, 7/5)},
+  },
+  "one 7 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/7)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/7"}},
+    eta_max: {eta: (g, s) => Math.min(Math.pow(g + 1, 1/7)*Math.expm1((1/7)*Math.log1p(s.d2*g/(g + 1))), Math.pow(g*(1 - s.d1) + 1, 1/7)*Math.expm1((1/7)*Math.log1p(s.d1*g/(g*(1 - s.d1) + 1)))), exponents: {lazy: "1", rich: "1/7"}},
+  },
+  "one 7 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (60/7)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta) - 6/7*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (10/49)*Math.pow(10, 2/5)*Math.pow(7, 3/5)*Math.pow(s.T, 7/5)*Math.pow(s.r0, 7/5)/Math.pow(s.h, 7/5)},
+  },
+  "one 8": {kernel: (g, f) => 64*Math.pow(f*g + 1, 7/4)/Math.pow(g, 2)},
+  "one 8 mse sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (3/4)*Math.pow(2, 2/3)*Math.cbrt(3)*Math.pow(s.T, 4/3)},
+    eta_max: {eta: (g, s) => (1/32)*Math.pow(g, 2)/Math.pow(g + 1, 7/4), exponents: {lazy: "2", rich: "1/4"}, closing: s => (3/4)*Math.pow(2, 2/3)*Math.cbrt(3)*Math.pow(s.T, 4/3)},
+  },
+  "one 8 mse signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/8)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/8"}},
+    eta_max: {eta: (g, s) => Math.pow(g + 1, 1/8)*Math.expm1((1/8)*Math.log1p(s.d2*g/(g + 1))), exponents: {lazy: "1", rich: "1/8"}},
+  },
+  "one 8 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (35/4)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta) - 7/8*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (3/4)*Math.pow(2, 2/3)*Math.cbrt(3)*Math.pow(s.T, 4/3)},
+    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/32)*Math.pow(g, 2)*(s.beta + 1)/Math.pow(g + 1, 7/4) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 8 mse noise": {eta_max: {eta: (g, s) => (1/32)*Math.pow(g, 2)*s.rho/(Math.pow(g + 1, 7/4)*(s.rho + Math.pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1/4"}}},
+  "one 8 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (3/4)*Math.pow(2, 2/3)*Math.cbrt(3)*Math.pow(s.T, 4/3)*Math.pow(s.r0, 4/3)/Math.pow(s.h, 4/3)},
+    eta_max: {eta: (g, s) => (1/32)*Math.pow(g, 2)/(s.h*Math.pow(g + 1, 7/4)), exponents: {lazy: "2", rich: "1/4"}, closing: s => (3/4)*Math.pow(2, 2/3)*Math.cbrt(3)*Math.pow(s.T, 4/3)*Math.pow(s.r0, 4/3)/Math.pow(s.h, 4/3)},
+  },
+  "one 8 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/8)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/8"}},
+    eta_max: {eta: (g, s) => Math.min(Math.pow(g + 1, 1/8)*Math.expm1((1/8)*Math.log1p(s.d2*g/(g + 1))), Math.pow(g*(1 - s.d1) + 1, 1/8)*Math.expm1((1/8)*Math.log1p(s.d1*g/(g*(1 - s.d1) + 1)))), exponents: {lazy: "1", rich: "1/8"}},
+  },
+  "one 8 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (35/4)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta) - 7/8*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (3/4)*Math.pow(2, 2/3)*Math.cbrt(3)*Math.pow(s.T, 4/3)*Math.pow(s.r0, 4/3)/Math.pow(s.h, 4/3)},
+  },
+  "one 9": {kernel: (g, f) => 81*Math.pow(f*g + 1, 16/9)/Math.pow(g, 2)},
+  "one 9 mse sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (14/27)*Math.pow(14, 2/7)*Math.pow(3, 3/7)*Math.pow(s.T, 9/7)},
+    eta_max: {eta: (g, s) => (2/81)*Math.pow(g, 2)/Math.pow(g + 1, 16/9), exponents: {lazy: "2", rich: "2/9"}, closing: s => (14/27)*Math.pow(14, 2/7)*Math.pow(3, 3/7)*Math.pow(s.T, 9/7)},
+  },
+  "one 9 mse signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/9)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/9"}},
+    eta_max: {eta: (g, s) => Math.pow(g + 1, 1/9)*Math.expm1((1/9)*Math.log1p(s.d2*g/(g + 1))), exponents: {lazy: "1", rich: "1/9"}},
+  },
+  "one 9 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (80/9)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta) - 8/9*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (14/27)*Math.pow(14, 2/7)*Math.pow(3, 3/7)*Math.pow(s.T, 9/7)},
+    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (2/81)*Math.pow(g, 2)*(s.beta + 1)/Math.pow(g + 1, 16/9) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 9 mse noise": {eta_max: {eta: (g, s) => (2/81)*Math.pow(g, 2)*s.rho/(Math.pow(g + 1, 16/9)*(s.rho + Math.pow(s.sigma, 2))), exponents: {lazy: "2", rich: "2/9"}}},
+  "one 9 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (14/27)*Math.pow(14, 2/7)*Math.pow(3, 3/7)*Math.pow(s.T, 9/7)*Math.pow(s.r0, 9/7)/Math.pow(s.h, 9/7)},
+    eta_max: {eta: (g, s) => (2/81)*Math.pow(g, 2)/(s.h*Math.pow(g + 1, 16/9)), exponents: {lazy: "2", rich: "2/9"}, closing: s => (14/27)*Math.pow(14, 2/7)*Math.pow(3, 3/7)*Math.pow(s.T, 9/7)*Math.pow(s.r0, 9/7)/Math.pow(s.h, 9/7)},
+  },
+  "one 9 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/9)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/9"}},
+    eta_max: {eta: (g, s) => Math.min(Math.pow(g + 1, 1/9)*Math.expm1((1/9)*Math.log1p(s.d2*g/(g + 1))), Math.pow(g*(1 - s.d1) + 1, 1/9)*Math.expm1((1/9)*Math.log1p(s.d1*g/(g*(1 - s.d1) + 1)))), exponents: {lazy: "1", rich: "1/9"}},
+  },
+  "one 9 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (80/9)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta) - 8/9*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (14/27)*Math.pow(14, 2/7)*Math.pow(3, 3/7)*Math.pow(s.T, 9/7)*Math.pow(s.r0, 9/7)/Math.pow(s.h, 9/7)},
+  },
+  "one 10": {kernel: (g, f) => 100*Math.pow(f*g + 1, 9/5)/Math.pow(g, 2)},
+  "one 10 mse sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (8/25)*Math.pow(10, 3/4)*Math.pow(s.T, 5/4)},
+    eta_max: {eta: (g, s) => (1/50)*Math.pow(g, 2)/Math.pow(g + 1, 9/5), exponents: {lazy: "2", rich: "1/5"}, closing: s => (8/25)*Math.pow(10, 3/4)*Math.pow(s.T, 5/4)},
+  },
+  "one 10 mse signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/10)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/10"}},
+    eta_max: {eta: (g, s) => Math.pow(g + 1, 1/10)*Math.expm1((1/10)*Math.log1p(s.d2*g/(g + 1))), exponents: {lazy: "1", rich: "1/10"}},
+  },
+  "one 10 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= 9*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta) - 9/10*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (8/25)*Math.pow(10, 3/4)*Math.pow(s.T, 5/4)},
+    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/50)*Math.pow(g, 2)*(s.beta + 1)/Math.pow(g + 1, 9/5) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 10 mse noise": {eta_max: {eta: (g, s) => (1/50)*Math.pow(g, 2)*s.rho/(Math.pow(g + 1, 9/5)*(s.rho + Math.pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1/5"}}},
+  "one 10 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (8/25)*Math.pow(10, 3/4)*Math.pow(s.T, 5/4)*Math.pow(s.r0, 5/4)/Math.pow(s.h, 5/4)},
+    eta_max: {eta: (g, s) => (1/50)*Math.pow(g, 2)/(s.h*Math.pow(g + 1, 9/5)), exponents: {lazy: "2", rich: "1/5"}, closing: s => (8/25)*Math.pow(10, 3/4)*Math.pow(s.T, 5/4)*Math.pow(s.r0, 5/4)/Math.pow(s.h, 5/4)},
+  },
+  "one 10 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/10)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/10"}},
+    eta_max: {eta: (g, s) => Math.min(Math.pow(g + 1, 1/10)*Math.expm1((1/10)*Math.log1p(s.d2*g/(g + 1))), Math.pow(g*(1 - s.d1) + 1, 1/10)*Math.expm1((1/10)*Math.log1p(s.d1*g/(g*(1 - s.d1) + 1)))), exponents: {lazy: "1", rich: "1/10"}},
+  },
+  "one 10 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= 9*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta) - 9/10*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (8/25)*Math.pow(10, 3/4)*Math.pow(s.T, 5/4)*Math.pow(s.r0, 5/4)/Math.pow(s.h, 5/4)},
+  },
+  "one 11": {kernel: (g, f) => 121*Math.pow(f*g + 1, 20/11)/Math.pow(g, 2)},
+  "one 11 mse sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (18/121)*Math.pow(11, 7/9)*Math.pow(18, 2/9)*Math.pow(s.T, 11/9)},
+    eta_max: {eta: (g, s) => (2/121)*Math.pow(g, 2)/Math.pow(g + 1, 20/11), exponents: {lazy: "2", rich: "2/11"}, closing: s => (18/121)*Math.pow(11, 7/9)*Math.pow(18, 2/9)*Math.pow(s.T, 11/9)},
+  },
+  "one 11 mse signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/11)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/11"}},
+    eta_max: {eta: (g, s) => Math.pow(g + 1, 1/11)*Math.expm1((1/11)*Math.log1p(s.d2*g/(g + 1))), exponents: {lazy: "1", rich: "1/11"}},
+  },
+  "one 11 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (100/11)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta) - 10/11*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (18/121)*Math.pow(11, 7/9)*Math.pow(18, 2/9)*Math.pow(s.T, 11/9)},
+    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (2/121)*Math.pow(g, 2)*(s.beta + 1)/Math.pow(g + 1, 20/11) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 11 mse noise": {eta_max: {eta: (g, s) => (2/121)*Math.pow(g, 2)*s.rho/(Math.pow(g + 1, 20/11)*(s.rho + Math.pow(s.sigma, 2))), exponents: {lazy: "2", rich: "2/11"}}},
+  "one 11 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (18/121)*Math.pow(11, 7/9)*Math.pow(18, 2/9)*Math.pow(s.T, 11/9)*Math.pow(s.r0, 11/9)/Math.pow(s.h, 11/9)},
+    eta_max: {eta: (g, s) => (2/121)*Math.pow(g, 2)/(s.h*Math.pow(g + 1, 20/11)), exponents: {lazy: "2", rich: "2/11"}, closing: s => (18/121)*Math.pow(11, 7/9)*Math.pow(18, 2/9)*Math.pow(s.T, 11/9)*Math.pow(s.r0, 11/9)/Math.pow(s.h, 11/9)},
+  },
+  "one 11 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/11)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/11"}},
+    eta_max: {eta: (g, s) => Math.min(Math.pow(g + 1, 1/11)*Math.expm1((1/11)*Math.log1p(s.d2*g/(g + 1))), Math.pow(g*(1 - s.d1) + 1, 1/11)*Math.expm1((1/11)*Math.log1p(s.d1*g/(g*(1 - s.d1) + 1)))), exponents: {lazy: "1", rich: "1/11"}},
+  },
+  "one 11 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (100/11)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta) - 10/11*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (18/121)*Math.pow(11, 7/9)*Math.pow(18, 2/9)*Math.pow(s.T, 11/9)*Math.pow(s.r0, 11/9)/Math.pow(s.h, 11/9)},
+  },
+  "one 12": {kernel: (g, f) => 144*Math.pow(f*g + 1, 11/6)/Math.pow(g, 2)},
+  "one 12 mse sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (5/9)*Math.pow(3, 4/5)*Math.pow(5, 1/5)*Math.pow(s.T, 6/5)},
+    eta_max: {eta: (g, s) => (1/72)*Math.pow(g, 2)/Math.pow(g + 1, 11/6), exponents: {lazy: "2", rich: "1/6"}, closing: s => (5/9)*Math.pow(3, 4/5)*Math.pow(5, 1/5)*Math.pow(s.T, 6/5)},
+  },
+  "one 12 mse signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/12)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/12"}},
+    eta_max: {eta: (g, s) => Math.pow(g + 1, 1/12)*Math.expm1((1/12)*Math.log1p(s.d2*g/(g + 1))), exponents: {lazy: "1", rich: "1/12"}},
+  },
+  "one 12 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (55/6)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta) - 11/12*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (5/9)*Math.pow(3, 4/5)*Math.pow(5, 1/5)*Math.pow(s.T, 6/5)},
+    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/72)*Math.pow(g, 2)*(s.beta + 1)/Math.pow(g + 1, 11/6) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "one 12 mse noise": {eta_max: {eta: (g, s) => (1/72)*Math.pow(g, 2)*s.rho/(Math.pow(g + 1, 11/6)*(s.rho + Math.pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1/6"}}},
+  "one 12 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2", rich: "1"}, closing: s => (5/9)*Math.pow(3, 4/5)*Math.pow(5, 1/5)*Math.pow(s.T, 6/5)*Math.pow(s.r0, 6/5)/Math.pow(s.h, 6/5)},
+    eta_max: {eta: (g, s) => (1/72)*Math.pow(g, 2)/(s.h*Math.pow(g + 1, 11/6)), exponents: {lazy: "2", rich: "1/6"}, closing: s => (5/9)*Math.pow(3, 4/5)*Math.pow(5, 1/5)*Math.pow(s.T, 6/5)*Math.pow(s.r0, 6/5)/Math.pow(s.h, 6/5)},
+  },
+  "one 12 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => Math.expm1((1/12)*Math.log1p(s.f1*g))/s.T, exponents: {lazy: "1", rich: "1/12"}},
+    eta_max: {eta: (g, s) => Math.min(Math.pow(g + 1, 1/12)*Math.expm1((1/12)*Math.log1p(s.d2*g/(g + 1))), Math.pow(g*(1 - s.d1) + 1, 1/12)*Math.expm1((1/12)*Math.log1p(s.d1*g/(g*(1 - s.d1) + 1)))), exponents: {lazy: "1", rich: "1/12"}},
+  },
+  "one 12 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= (55/6)*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta) - 11/12*(s.beta + 1)*Math.log(s.f1*g + 1)/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (5/9)*Math.pow(3, 4/5)*Math.pow(5, 1/5)*Math.pow(s.T, 6/5)*Math.pow(s.r0, 6/5)/Math.pow(s.h, 6/5)},
+  },
+  "two 2": {kernel: (g, f) => 2*Math.sqrt(Math.pow(f, 2)*Math.pow(g, 2) + 1)/Math.pow(g, 2)},
+  "two 2 mse sgd": {
+    eta_min: {eta: (g, s) => (1/2)*Math.pow(g, 2)*Math.log((s.f1*Math.pow(g, 2) + Math.sqrt(Math.pow(g, 2) + 1)*Math.sqrt(Math.pow(s.f1, 2)*Math.pow(g, 2) + 1) + 1)/((1 - s.f1)*(Math.sqrt(Math.pow(g, 2) + 1) + 1)))/(s.T*Math.sqrt(Math.pow(g, 2) + 1)), exponents: {lazy: "2"}},
+    eta_crit: {eta: (g, s) => Math.pow(g, 2)/Math.sqrt(Math.pow(g, 2) + 1), exponents: {lazy: "2", rich: "1"}, unjudged: [0.03, 30.0]},
+    eta_max: {eta: (g, s) => Math.min(g, 4*Math.pow(g, 2)/(Math.sqrt(4*Math.pow(g, 2) + 1) + 1)), exponents: {lazy: "2", rich: "1"}},
+    eta_div: {eta: (g, s) => 4*Math.pow(g, 2)/(Math.sqrt(4*Math.pow(g, 2) + 1) + 1), exponents: {lazy: "2", rich: "1"}},
+  },
+  "two 2 mse signsgd": {
+    eta_min: {eta: (g, s) => s.f1*g/(s.T*(Math.sqrt(1 + 2*s.f1*g*(s.T - 1)/s.T) + 1)), exponents: {lazy: "1", rich: "1/2"}},
+    eta_max: {eta: (g, s) => invert(e => 2*e*(e*(s.d2 + 2) + Math.sqrt(Math.pow(s.d2, 2)*Math.pow(e, 2) - 2*Math.pow(s.d2, 2)*e + Math.pow(s.d2, 2) + 4*s.d2*Math.pow(e, 2) + 4*Math.pow(e, 2)))/Math.pow(s.d2, 2), g), exponents: {lazy: "1", rich: "1/2"}},
+  },
+  "two 2 mse momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= 5*s.f1*g*(s.beta + 1)*Math.asinh(s.f1*g)/((2 - 2*s.beta)*Math.sqrt(Math.pow(s.f1, 2)*Math.pow(g, 2) + 1)) || g <= 1/200) ? ( -1/2*Math.pow(g, 2)*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*Math.log((s.f1*Math.pow(g, 2) + Math.sqrt(Math.pow(g, 2) + 1)*Math.sqrt(Math.pow(s.f1, 2)*Math.pow(g, 2) + 1) + 1)/((1 - s.f1)*(Math.sqrt(Math.pow(g, 2) + 1) + 1)))*s.kappa()/(Math.sqrt(Math.pow(g, 2) + 1)*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - 1/2*s.f1*g*(s.beta + 1)*Math.asinh(s.f1*g)/((2 - 2*s.beta)*Math.sqrt(Math.pow(s.f1, 2)*Math.pow(g, 2) + 1)) - (s.beta + 1)*Math.log(1 - s.f1)/(2 - 2*s.beta))*Math.log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_crit: {eta: (g, s) => ((g <= 1/200) ? ( (1/2)*Math.pow(g, 2)*s.overshoot() ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+  "two 2 cross_entropy sgd": {
+    eta_min: {eta: (g, s) => s.S(g)/s.T, exponents: {lazy: "2"}},
+    eta_crit: {eta: (g, s) => Math.pow(g, 2)/(s.h*Math.sqrt(Math.pow(g, 2) + 1)), exponents: {lazy: "2", rich: "1"}, unjudged: [0.03, 30.0]},
+    eta_settle: {eta: (g, s) => ((g > s.c*Math.exp(-s.h*((9/10)*Math.pow(s.c, 2)*s.T - s.C())) && g < (1/60)*Math.sqrt(10)*Math.sqrt(s.C() + Math.log(20)/s.h)/Math.sqrt(s.T)) ? ( (1/3)*Math.sqrt(5)*g*Math.sqrt(-lambertW(-9/5*s.T*Math.pow(g, 2)*s.h*Math.exp(-2*s.h*s.C())))/(Math.sqrt(s.T)*Math.sqrt(s.h)) ) : ( NaN )), exponents: {}},
+    eta_max: {eta: (g, s) => ((g <= 1/50) ? ( s.c*g ) : ((g >= 3/10) ? ( g/s.h ) : ( NaN ))), exponents: {lazy: "1", rich: "1"}},
+  },
+  "two 2 cross_entropy signsgd": {
+    eta_min: {eta: (g, s) => s.f1*g/(s.T*(Math.sqrt(1 + 2*s.f1*g*(s.T - 1)/s.T) + 1)), exponents: {lazy: "1", rich: "1/2"}},
+    eta_max: {eta: (g, s) => Math.min(invert(e => 2*e*(e*(s.d2 + 2) + Math.sqrt(Math.pow(s.d2, 2)*Math.pow(e, 2) - 2*Math.pow(s.d2, 2)*e + Math.pow(s.d2, 2) + 4*s.d2*Math.pow(e, 2) + 4*Math.pow(e, 2)))/Math.pow(s.d2, 2), g), invert(e => -2*e*(2*e - 1)/(e*(s.d1 - 2) + Math.sqrt(Math.pow(s.d1, 2)*Math.pow(e, 2) - 2*Math.pow(s.d1, 2)*e + Math.pow(s.d1, 2) - 4*s.d1*Math.pow(e, 2) + 4*Math.pow(e, 2))), g)), exponents: {lazy: "1", rich: "1/2"}},
+  },
+  "two 2 cross_entropy momentum": {
+    eta_min: {eta: (g, s) => ((s.T >= 5*s.f1*g*(s.beta + 1)*Math.asinh(s.f1*g)/((2 - 2*s.beta)*Math.sqrt(Math.pow(s.f1, 2)*Math.pow(g, 2) + 1)) || g <= 1/200) ? ( (s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))*s.S(g)*s.kappa()/(s.S0()*(s.T - s.beta*(1 - Math.pow(s.beta, s.T))/(1 - s.beta) - 1/2*s.f1*g*(s.beta + 1)*Math.asinh(s.f1*g)/((2 - 2*s.beta)*Math.sqrt(Math.pow(s.f1, 2)*Math.pow(g, 2) + 1)) - (s.beta + 1)*Math.log((-2*Math.exp(s.f1) + 2*Math.E)/(-Math.exp(s.f1) + Math.E*Math.exp(s.f1) - 1 + Math.E))/(2 - 2*s.beta))) ) : ( NaN )), exponents: {lazy: "2"}},
+  },
+};
