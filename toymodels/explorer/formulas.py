@@ -36,7 +36,7 @@ export const exponents = view => listExponents(TOY_EDGES, LOSS_FUNCTIONS, SETTLI
 
 def print_edges() -> str:
     """Return the module `source/edges.js`."""
-    models = [*map(OneParameter, DEPTHS), TwoParameter()]
+    models: list[Model] = [*map(OneParameter, DEPTHS), TwoParameter()]
     losses = "\n".join(f"  {name}: {print_loss(loss)}," for name, loss in LOSSES.items())
     toys = "\n".join(line for model in models for line in list_lines(model))
     return f"{HEAD}\nconst LOSS_FUNCTIONS = {{\n{losses}\n}};\n\nconst SETTLING = {print_settling()};\n\nconst TOY_EDGES = {{\n{toys}\n}};\n"
