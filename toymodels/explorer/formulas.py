@@ -21,8 +21,8 @@ SOURCE = Path(__file__).parent / "source"
 DEPTHS = range(1, 13)
 OPTIMIZERS = ("sgd", "signsgd", "momentum")
 # letters, and functions of T and rho, by their names in the page
-NAMES = {"gamma": "g", "h_l": "s.h", "r_0": "s.r0", "S_0": "s.S0()", "kappa": "s.overshoot()", "Delta": "x", **{n: f"s.{n}" for n in ("T", "rho", "f1", "f2", "d1",
-         "d2", "beta", "sigma")}}
+NAMES = {"gamma": "g", "h_l": "s.h", "r_0": "s.r0", "S_0": "s.S0()", "kappa": "s.overshoot()", "Delta": "x",
+         **{name: f"s.{name}" for name in ("T", "rho", "f1", "f2", "d1", "d2", "beta", "sigma")}}
 HEAD = '''\
 // The predicted edges and their exponents, printed from the theory by `python -m toymodels.explorer.formulas`. Do not edit.
 // Of each edge: eta as a function of gamma and of the numbers s of T, rho, the loss and the optimizer; its exponents; its closing point.
@@ -39,7 +39,8 @@ def print_edges() -> str:
     models: list[Model] = [*map(OneParameter, DEPTHS), TwoParameter()]
     losses = "\n".join(f"  {name}: {print_loss(loss)}," for name, loss in LOSSES.items())
     toys = "\n".join(line for model in models for line in list_lines(model))
-    return f"{HEAD}\nconst LOSS_FUNCTIONS = {{\n{losses}\n}};\n\nconst SETTLING = {print_settling()};\n\nconst TOY_EDGES = {{\n{toys}\n}};\n"
+    return (f"{HEAD}\nconst LOSS_FUNCTIONS = {{\n{losses}\n}};\n\nconst SETTLING = {print_settling()};\n\n"
+            f"const TOY_EDGES = {{\n{toys}\n}};\n")
 
 
 def list_lines(model: Model) -> Iterator[str]:
@@ -127,8 +128,9 @@ def print_settling() -> str:
     gap = up - down                               # kappa = gap/x is that of the cycle whose slopes are x and -x
     rate = sympy.diff(sympy.log(gap / x), x) / x
     delta, beyond = catapult_edges.sum_chaos()
-    small = float((sympy.diff(gap, x, 3) / (3 * sympy.diff(gap, x))).subs(x, 0))      # the limit of the rate at x = 0: the gap is odd
-    return (f"{{start: {delta:.12g}, beyond: {beyond:.12g}, end: {float(catapult_edges.solve_growth_balance()):.15g}, small: {small:.15g},\n"
+    small = float((sympy.diff(gap, x, 3) / (3 * sympy.diff(gap, x))).subs(x, 0))      # the rate as x -> 0, for the gap is odd
+    end = float(catapult_edges.solve_growth_balance())
+    return (f"{{start: {delta:.12g}, beyond: {beyond:.12g}, end: {end:.15g}, small: {small:.15g},\n"
             f"  rate: x => {print_expression(rate, {'x': 'x'})}}}")
 
 
