@@ -29,6 +29,7 @@ def predict(
     rho: float = 0.01,
     format: Literal["table", "latex", "json"] = "table",
     derive: bool = False,
+    errata: bool = False,
 ) -> int:
     """Print the predicted edges with their exponents, prefactors and windows.
 
@@ -51,7 +52,16 @@ def predict(
         A table for the terminal, a LaTeX tabular, or JSON.
     derive
         Print the derivation, step by step (of one model).
+    errata
+        Print the misprints of the paper and their correct forms, each checked.
     """
+    if errata:
+        _refuse_with_errata(model=model, depth=depth, derive=derive or None, loss=None if loss == "both" else loss,
+                            optimizer=None if optimizer == "sgd" else optimizer, steps=None if steps == 1000 else steps,
+                            rho=None if rho == 0.01 else rho)
+        choose("format", format, ("table", "latex", "json"))
+        _print_errata(format)
+        return 0
     whole("steps", steps, most=MOST_STEPS)
     between("rho", rho, 0, 1)
     choose("format", format, ("table", "latex", "json"))
@@ -89,6 +99,31 @@ def predict(
         for title, found in tables.items():
             _print_table(title, found, steps, rho)
     return 0
+
+
+def _refuse_with_errata(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise Misuse(f"errata are those of the whole paper: {name} has no effect on them; {value!r} was given")
+
+
+def _print_errata(format: str) -> None:
+    """Print the misprints as text, as MyST markdown with formulas in LaTeX, or as JSON."""
+    import json
+
+    from toymodels.theory.misprints import list_checked_errata, render_page
+    from toymodels.theory.plain_text import as_plain
+
+    if format == "latex":
+        print(render_page())
+        return
+    found = list_checked_errata()
+    if format == "json":
+        print(json.dumps([{"where": item.where, "printed": item.printed, "true": item.true, "why": item.why} for item in found], indent=1))
+        return
+    for number, item in enumerate(found, 1):
+        print(f"{number:2d}. {as_plain(item.where)}\n    printed: {as_plain(item.printed)}\n    true:    {as_plain(item.true)}\n"
+              f"    {as_plain(item.why)}\n")
 
 
 def _predict_own(model: str, depth: int | None, loss: str, optimizer: str, steps: int, rho: float, format: str, derive: bool) -> int:

@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,8 +56,20 @@ def test_an_edge_that_ends_says_where(capsys):
     assert "only for gamma <= 0.005" in capsys.readouterr().out
 
 
+def test_errata_are_those_of_the_page(capsys):
+    assert predict(errata=True) == 0
+    text = capsys.readouterr().out
+    assert predict(errata=True, format="latex") == 0
+    assert capsys.readouterr().out.strip() == (Path(__file__).parents[2] / "docs" / "errata.md").read_text().strip()
+    assert predict(errata=True, format="json") == 0
+    assert len(json.loads(capsys.readouterr().out)) == text.count("printed:") == 10
+    assert "eta_max ~ gamma^(2/L)" in text
+    assert not set("$\\{}") & set(text)
+
+
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"rho": 1.0}, {"depth": 0}, {"model": "two", "depth": 3}, {"derive": True},
                                    {"model": "three"}, {"optimizer": "signsgd"}, {"format": "xml"}, {"loss": "hinge"},
+                                   {"errata": True, "model": "one"}, {"errata": True, "steps": 5},
                                    {"model": "one", "derive": True, "format": "json"}, {"model": "one", "optimizer": "lion"}])
 def test_refusals(wrong):
     with pytest.raises(Misuse) as caught:

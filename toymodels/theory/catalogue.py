@@ -325,7 +325,7 @@ def _sign_overshoot(model: Model, loss: Any) -> Curve:
 
 def _sgd_two(model: TwoParameter, loss: Any) -> list[Edge]:
     """Return the edges of the two-parameter model."""
-    from toymodels.theory.stability import derive_divergence_two
+    from toymodels.theory.ellipse import derive_divergence_two
 
     edges = [
         _minimum_edge(model, loss),
@@ -408,8 +408,8 @@ def _convergence_two() -> Curve:
     """Return ``min(eta_div, gamma)``: beyond gamma even the flattest minimum is unstable."""
     import sympy
 
+    from toymodels.theory.ellipse import derive_divergence_two
     from toymodels.theory.landscape import derive_flattest_minimum
-    from toymodels.theory.stability import derive_divergence_two
 
     parts = [derive_divergence_two(), 2 / derive_flattest_minimum(MSE())[1]]
     return Curve(sympy.Min(*parts), _both(*map(explicit_branch, parts)))

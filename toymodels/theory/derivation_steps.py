@@ -5,7 +5,6 @@ Sentences hold their formulas between dollar signs, as a page of the site needs 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +14,9 @@ from toymodels.optimizers import SGD, HeavyBall, Optimizer, SignSGD, as_optimize
 from toymodels.own.loss import Loss as OwnLoss
 from toymodels.theory.catalogue import predict, solve_closing_point
 from toymodels.theory.losses import TheoryLoss, as_formulas, as_theory_loss, derive_curvature_at_minimum, derive_slope, residual_at_start
+from toymodels.theory.plain_text import as_plain
 from toymodels.theory.printing import as_latex
 from toymodels.theory.symbols import letters
-
-PLAIN = {r"\to": "->", r"\infty": "infinity", r"\ell": "l", r"\pm": "+-", r"\langle ": "<", r" \rangle": ">", r"\,": " ", r"\mid": "|",
-         r"\dot f": "df/dt"}
 
 
 @dataclass(frozen=True)
@@ -41,14 +38,7 @@ class Step:
 
     def text(self) -> str:
         """Return the sentence with its formulas as plain text."""
-        return re.sub(r"\$([^$]*)\$", lambda found: _as_plain(found[1]), self.sentence)
-
-
-def _as_plain(formula: str) -> str:
-    r"""Return a short formula in LaTeX as plain text: ``\eta_\mathrm{min}`` as eta_min."""
-    for macro, plain in PLAIN.items():
-        formula = formula.replace(macro, plain)
-    return re.sub(r"\\mathrm\{(\w+)\}", r"\1", formula).replace("\\", "").replace("{", "").replace("}", "")
+        return as_plain(self.sentence)
 
 
 def format_steps(model: str, loss: str, optimizer: str) -> str:
@@ -223,21 +213,39 @@ def _invariant() -> list[Step]:
     """Return the steps from the invariant of the two-parameter MSE map to eta_div and eta_max."""
     import sympy
 
+    from toymodels.theory import ellipse
     from toymodels.theory.landscape import derive_flattest_minimum
-    from toymodels.theory.stability import derive_divergence_two, derive_invariant, invariant_in_letters
 
     s = letters()
     before, after, flattest = sympy.Symbol("I"), sympy.Symbol("I'"), derive_flattest_minimum(MSE())[1]
+    p, q = ellipse.step_in_letters()
+    divergence, start = ellipse.derive_divergence_two(), ellipse.derive_invariant_at_start()      # with the identities checked
     return [
-        Step(r"Let $p = u_1 + u_2$, $q = u_1 - u_2$, $a = \eta/\gamma$ and $\Delta = 1 - f$. The quantity",
-             _equation(before, invariant_in_letters())),
-        Step(r"becomes $I' = I (1 - a^2 \Delta + a^2 \Delta^2)$ after one step: the difference of the two sides, expanded, is",
-             _equation(after - before * (1 - s.a**2 * s.Delta * (1 - s.Delta)), derive_invariant()[2])),
-        Step("The factor is positive for $a < 2$, so $I$ keeps its sign. Where it is negative, inside an ellipse in $(p, q)$, runs stay "
-             "bounded; runs outside it diverge in every simulation. At the start, $p = q = 1$, it is zero at",
-             _equation("eta_div", derive_divergence_two())),
-        Step(r"Bounded runs converge as long as the flattest minimum is stable, $\eta \lambda_\mathrm{min} < 2$:",
-             _equation("eta_max", sympy.Min(sympy.Symbol("eta_div"), 2 / flattest))),
+        Step(r"Let $p = u_1 + u_2$, $q = u_1 - u_2$ and $a = \eta/\gamma$. With $\Delta = 1 - f$, which is",
+             _equation(s.Delta, ellipse.residual_in_letters())),
+        Step("a step of SGD takes $p$ to", _equation("p'", p)),
+        Step("and $q$ to", _equation("q'", q)),
+        Step("The quantity", _equation(before, ellipse.invariant_in_letters())),
+        Step("is multiplied by the same step by a factor without $p$ and $q$: put the step into $I$ and expand.",
+             _equation(after, before * ellipse.factor_in_letters())),
+        Step(r"The factor is positive for $a < 2$, so $I$ keeps its sign. Without $\Delta$, the quantity is a quadratic form. So where it "
+             "is negative, $(p, q)$ lies inside an ellipse, and the run stays there.", _equation(before, ellipse.ellipse_in_letters())),
+        Step(r"Outside, runs diverge. The factor of $I$ is the mean of the factors of $p^2$ and $q^2$, with the weights $(2 - a)/4$ and "
+             r"$(2 + a)/4$.", _equation(after, before * ellipse.mean_in_letters())),
+        Step("A mean is at least the geometric mean, so that the following quantity never falls, and stays the same only where "
+             r"$\Delta = 0$.",
+             _equation("W", sympy.Abs(before) * sympy.Abs(s.p) ** (s.a / 2 - 1) * sympy.Abs(s.q) ** (-s.a / 2 - 1))),
+        Step(r"A bounded run with $I > 0$ would therefore tend to minima, $\Delta = 0$, or to $p q = 0$. The minima have "
+             r"$\eta K = 4 + 2 I > 4$ and repel it; at $p q = 0$ only two fixed points are bounded, near which $p$ or $q$ is "
+             r"multiplied by $\pm 3$. So no run is bounded, except one that lands exactly on a minimum. This proves divergence for $a < 2$; for "
+             "larger $a$ it is observed in every simulation."),
+        Step(r"At the start, $p = q = \Delta = 1$:", _equation(before, start)),
+        Step("This is zero at", _equation("eta_div", divergence)),
+        Step(r"which lies at $a < 2$ for every $\gamma$. Bounded runs have $I < 0$, and for $a < 1$ they tend to minima with "
+             r"$\eta K \leq 2$ by the same argument. Such minima exist for $\eta \lambda_\mathrm{min} < 2$, which is",
+             sympy.Lt(s.eta, 2 / flattest)),
+        Step(r"Runs converge up to the smaller of the two. It is $\eta_\mathrm{div}$ for $\gamma \leq 2/3$.",
+             _equation("eta_max", sympy.Min(divergence, 2 / flattest))),
     ]
 
 

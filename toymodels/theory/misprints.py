@@ -96,19 +96,27 @@ def list_errata() -> list[Erratum]:
     ]
 
 
-def render_page() -> str:
-    """Return the errata as the page of the documentation, docs/errata.md.
+def list_checked_errata() -> list[Erratum]:
+    """Return the misprints after their checks.
 
     Raises
     ------
     ArithmeticError : a check does not distinguish the printed form from the true one.
     """
-    lines = ["# Errata of the paper", "",
-             "For each misprint: what the paper prints, and what is correct. Each has a check in `toymodels.theory.misprints` that the",
-             "true form passes and the printed form fails; the tests run all of them, and compare this page with their list.", ""]
-    for number, item in enumerate(list_errata(), 1):
+    found = list_errata()
+    for item in found:
         if not item.verify():
             raise ArithmeticError(f"the check of the erratum {item.where!r} does not distinguish the printed form from the true one")
+    return found
+
+
+def render_page() -> str:
+    """Return the errata, checked, as the page of the documentation, docs/errata.md."""
+    lines = ["# Errata of the paper", "",
+             "For each misprint: what the paper prints, and what is correct. Each has a check in `toymodels.theory.misprints` that the",
+             "true form passes and the printed form fails; the tests run all of them, and compare this page with their list.",
+             "`lazyrich predict --errata` prints the same list.", ""]
+    for number, item in enumerate(list_checked_errata(), 1):
         lines += [f"## {number}. {item.where}", "", f"**Printed:** {item.printed}", "", f"**True:** {item.true}", "", item.why, ""]
     return "\n".join(lines)
 

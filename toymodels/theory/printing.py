@@ -9,6 +9,8 @@ from typing import Any
 FIRST = ("gamma", "eta", "a")      # letters that come first in a product, in this order
 # parentheses around what is no taller than a line need not be stretched; sympy puts those of a function into braces
 PARENTHESES = re.compile(r"(?P<brace>\{)?\\left\((?P<inside>(?:(?!\\left|\\right|\\frac|\\sqrt|\\int).)*?) ?\\right\)(?(brace)\})")
+# what follows a logarithm without parentheses, and would be read as part of its argument
+FOLLOWED = re.compile(r"\\log (\\(?!lvert)[a-zA-Z]+|\w) (?=[a-zA-Z]|\\(?!rvert|right|quad|log|,|\\))")
 SPELLINGS = {"h_l": r"h_\ell", "l": r"\ell", "dw/dtau": r"\frac{dw}{d\tau}",
              "l'(f)": r"\ell'(f)", "l''(f)": r"\ell''(f)"}
 
@@ -43,7 +45,7 @@ def as_latex(expression: Any) -> str:
     text = str(_printer().doprint(tidy.xreplace(order))).replace(r"\int\limits", r"\int")
     for _ in range(3):      # nested ones from the inside
         text = PARENTHESES.sub(r"(\g<inside>)", text)
-    return text
+    return FOLLOWED.sub(r"\\log(\1) ", text)
 
 
 def _tidy(expression: Any) -> Any:

@@ -1,6 +1,7 @@
-"""Derive the edges of stability and of divergence in sympy, for SGD and heavy ball: eta_max, eta_crit, eta_div and its invariant.
+"""Derive the edges of stability and of divergence in sympy, for SGD and heavy ball: eta_max, eta_crit, and eta_div of one parameter.
 
-`landscape.py` has the sharpness. The catapults with cross-entropy are in `catapult_edges.py`, SignSGD is in `signsgd.py`.
+`landscape.py` has the sharpness. eta_div of two parameters is in `ellipse.py`, the catapults with cross-entropy are in
+`catapult_edges.py`, SignSGD is in `signsgd.py`.
 """
 
 from __future__ import annotations
@@ -50,60 +51,6 @@ def derive_edge_of_stability(model: Model | Any, loss: Any, beta: Any = 0) -> An
     else:
         sharpness = derive_sharpness_one(model.depth if isinstance(model, OneParameter) else model, loss)
     return sympy.simplify(derive_stability_factor(beta) / sharpness)
-
-
-def invariant_in_letters() -> Any:
-    """Return ``I = eta (p^2 + q^2)/(2 gamma^2) - 2 + a^2 Delta/2`` as sympy, ``p, q = u1 +- u2``, ``a = eta/gamma``, ``Delta = 1 - f``."""
-    s = letters()
-    return s.eta * (s.p**2 + s.q**2) / (2 * s.gamma**2) - 2 + s.a**2 * s.Delta / 2
-
-
-@cache
-def derive_invariant() -> tuple[Any, Any, Any]:
-    """Return ``(I, I', I' - I (1 - a^2 Delta + a^2 Delta^2))`` of the two-parameter MSE map; sympy reduces the third to zero.
-
-    With p, q = u1 +- u2 and a = eta/gamma the map is ``p <- p (1 + a Delta)``, ``q <- q (1 - a Delta)``. With
-    ``P = eta p^2/(2 gamma^2)``, ``Q = eta q^2/(2 gamma^2)`` the quantity ``I = P + Q - 2 + a^2 Delta/2`` keeps its sign,
-    because the factor is positive for a < 2: the sign of I at the start separates bounded runs from diverging ones.
-
-    Returns
-    -------
-    I in p and q, I after one step in p and q, and the difference, expanded.
-    """
-    import sympy
-
-    s = letters()
-    gamma, eta = s.gamma, s.eta
-    model, loss = TwoParameter(), MSE()
-
-    def quantity(p: Any, q: Any) -> Any:
-        delta = 1 - model.output((p + q) / 2, (p - q) / 2, gamma)
-        return invariant_in_letters().subs({s.p: p, s.q: q, s.a: eta / gamma, s.Delta: delta}, simultaneous=True)
-
-    u1, u2 = (s.p + s.q) / 2, (s.p - s.q) / 2
-    f = model.output(u1, u2, gamma)
-    g1, g2 = model.gradient(u1, u2, gamma)
-    new1, new2 = u1 - eta * derive_slope(loss, f) * g1, u2 - eta * derive_slope(loss, f) * g2
-    before, after = quantity(s.p, s.q), quantity(new1 + new2, new1 - new2)
-    delta, a = 1 - f, eta / gamma
-    identity = sympy.expand(after - before * (1 - a**2 * delta + a**2 * delta**2))
-    return sympy.factor(before), after, identity
-
-
-@cache
-def derive_divergence_two() -> Any:
-    """Return ``eta_div = sqrt(1 + 4 gamma^2) - 1``: the eta at which the invariant is zero at the start, p = q = 1."""
-    import sympy
-
-    s = letters()
-    before, _, identity = derive_invariant()
-    if identity != 0:
-        raise ArithmeticError("the invariant's identity fails")
-    u1, u2 = TwoParameter.start
-    start = sympy.numer(sympy.together(before.subs({s.p: u1 + u2, s.q: u1 - u2})))
-    roots = sympy.solve(start, s.eta)
-    (root,) = [r for r in roots if r.subs(s.gamma, 1) > 0]
-    return root
 
 
 def derive_divergence_one(depth: int, loss: Any) -> Any:

@@ -7,7 +7,7 @@ import sympy
 from toymodels import trajectory
 from toymodels.losses import MSE, CrossEntropy
 from toymodels.models import OneParameter, TwoParameter
-from toymodels.theory import PseudoHuber, asymptotics, catapult_edges, flow, landscape, letters, predict, stability
+from toymodels.theory import PseudoHuber, asymptotics, catapult_edges, ellipse, flow, landscape, letters, predict, stability
 from toymodels.theory.derivation_steps import derive_steps
 from toymodels.theory.losses import (
     derive_curvature_at_minimum,
@@ -106,11 +106,66 @@ def test_two_parameters_minima(loss):
 
 
 def test_the_invariant_is_an_identity():
-    before, _, identity = stability.derive_invariant()
+    before, _, identity = ellipse.derive_invariant()
     assert identity == 0
-    assert sympy.simplify(stability.derive_divergence_two() - (sympy.sqrt(1 + 4 * s.gamma**2) - 1)) == 0
-    start = before.subs({s.p: 1, s.q: 1, s.eta: stability.derive_divergence_two()})
+    assert sympy.simplify(ellipse.derive_divergence_two() - (sympy.sqrt(1 + 4 * s.gamma**2) - 1)) == 0
+    start = before.subs({s.p: 1, s.q: 1, s.eta: ellipse.derive_divergence_two()})
     assert sympy.simplify(start) == 0
+
+
+def test_the_printed_derivation_of_eta_div_can_be_followed():
+    """Each equation is taken from the steps as printed, and nothing else of the module is used."""
+    printed = {}
+    for step in derive_steps(TwoParameter(), "mse"):
+        if isinstance(step.equation, sympy.Equality):
+            printed.setdefault(str(step.equation.lhs), []).append(step.equation.rhs)
+    (delta,), (p,), (q,) = (printed[name] for name in ("Delta", "p'", "q'"))
+    invariant, form, start = printed["I"]
+    model = TwoParameter()
+    u1, u2 = (s.p + s.q) / 2, (s.p - s.q) / 2
+    assert sympy.expand(delta - (1 - model.output(u1, u2, s.gamma))) == 0
+
+    def in_p_and_q(expression):
+        return expression.subs({s.Delta: delta, s.a: s.eta / s.gamma})
+
+    step = {s.p: in_p_and_q(p), s.q: in_p_and_q(q)}
+    gradient = [-delta * g for g in model.gradient(u1, u2, s.gamma)]
+    assert sympy.expand(step[s.p] - s.p + s.eta * sum(gradient)) == 0
+    assert sympy.expand(step[s.q] - s.q + s.eta * (gradient[0] - gradient[1])) == 0
+    after = in_p_and_q(invariant).subs(step, simultaneous=True)
+    for factor in printed["I'"]:
+        assert sympy.expand(after - in_p_and_q(factor).subs("I", in_p_and_q(invariant))) == 0
+    assert len(printed["I'"]) == 2
+    assert sympy.expand(in_p_and_q(invariant - form)) == 0
+    assert sympy.expand(in_p_and_q(form).subs({s.p: 1, s.q: 1}) - start) == 0
+    divergence = printed["eta_div"][0]
+    assert sympy.simplify(start.subs(s.eta, divergence)) == 0
+    assert printed["eta_max"][0] == sympy.Min(divergence, s.gamma)
+
+
+def test_the_ellipse_divides_runs_and_w_never_falls():
+    """Random starts: outside all diverge, inside none; W of the printed step never falls."""
+    random, count = np.random.default_rng(8), 2000
+    a, gamma = random.uniform(0.01, 1.99, count), 10 ** random.uniform(-2, 2, count)
+    scale = np.sqrt(2 * gamma / a)
+    p, q = scale * random.uniform(0, 2.2, count), scale * random.uniform(0, 2.2, count)
+    (w,) = (x.equation.rhs for x in derive_steps(TwoParameter(), "mse") if str(x.equation).startswith("Eq(W"))
+    invariant = sympy.lambdify((s.p, s.q, s.a, s.gamma), ellipse.ellipse_in_letters().subs(s.eta, s.a * s.gamma))
+    measure = sympy.lambdify((s.p, s.q, s.a, sympy.Symbol("I")), sympy.log(w))
+    outside, last = invariant(p, q, a, gamma) > 0, -np.inf
+    diverged = np.zeros(count, bool)
+    for t in range(2000):
+        diverged |= ~(p**2 + q**2 < 1e8 * scale**2)
+        p, q = np.where(diverged, scale, p), np.where(diverged, scale, q)
+        if t < 30:
+            with np.errstate(all="ignore"):
+                now = measure(p, q, a, invariant(p, q, a, gamma))
+            assert np.all(diverged | (now - last > -1e-9 * (1 + abs(now))))
+            last = np.where(diverged, -np.inf, now)
+        step = a * (1 - (p**2 - q**2) / (2 * gamma))
+        p, q = p * (1 + step), q * (1 - step)
+    np.testing.assert_array_equal(diverged, outside)
+    assert 200 < outside.sum() < 1800
 
 
 @pytest.mark.parametrize("gamma", [1e-6, 0.1, 2 / 3, 5.0, 1e6])

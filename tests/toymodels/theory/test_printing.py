@@ -1,11 +1,9 @@
 """Formulas in LaTeX: gamma first, upright names, slanted exponents, one root, constants outside; nothing left in sympy's own habits."""
 
-import re
-
 import pytest
 import sympy
 
-from toymodels import OneParameter, TwoParameter, predict
+from toymodels import TwoParameter
 from toymodels.theory.derivation_steps import Step, derive_steps
 from toymodels.theory.printing import as_latex
 from toymodels.theory.symbols import letters
@@ -32,23 +30,10 @@ def test_known_formulas(expression, latex):
     assert as_latex(expression) == latex
 
 
-@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
-@pytest.mark.parametrize("optimizer", ["sgd", "signsgd", "momentum", "adam"])
-@pytest.mark.parametrize("model", [OneParameter(2), OneParameter(5), TwoParameter()], ids=repr)
-def test_no_formula_has_a_float_an_italic_name_or_an_unknown_macro(model, loss, optimizer):
-    texts = [edge.latex() for edge in predict(model, loss, optimizer).values()]
-    texts += [as_latex(edge.law(r)) for edge in predict(model, loss, optimizer).values() for r in edge.regimes]
-    for text in texts:
-        assert not re.search(r"\d\.\d|nan|NaN|sqrt\[", text), text
-        assert text.count("{") == text.count("}")
-        assert text.count(r"\left") == text.count(r"\right")
-        words = re.sub(r"\\mathrm\{\w+\}|\\operatorname\{\w+\}|\\(begin|end)\{cases\}|\\[a-zA-Z]+", " ", text)
-        assert not re.search(r"[a-zA-Z]{3,}", words), text      # no name in italics; "df" is one
-
-
 def test_a_sentence_is_the_same_in_a_terminal_without_its_latex():
     step = Step(r"$\eta_\mathrm{max}$ for $\gamma \to \infty$: $r = -\ell'(f)$.")
     assert step.text() == "eta_max for gamma -> infinity: r = -l'(f)."
+    assert Step(r"$\eta\lambda \leq 2\Delta$").text() == "eta lambda <= 2 Delta"
     for step in derive_steps(TwoParameter(), "cross_entropy"):
         assert "\\" not in step.text()
         assert "$" not in step.text()
