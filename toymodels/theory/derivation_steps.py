@@ -237,8 +237,8 @@ def _invariant() -> list[Step]:
              _equation("W", sympy.Abs(before) * sympy.Abs(s.p) ** (s.a / 2 - 1) * sympy.Abs(s.q) ** (-s.a / 2 - 1))),
         Step(r"A bounded run with $I > 0$ would therefore tend to minima, $\Delta = 0$, or to $p q = 0$. The minima have "
              r"$\eta K = 4 + 2 I > 4$ and repel it; at $p q = 0$ only two fixed points are bounded, near which $p$ or $q$ is "
-             r"multiplied by $\pm 3$. So no run is bounded, except one that lands exactly on a minimum. This proves divergence for $a < 2$; for "
-             "larger $a$ it is observed in every simulation."),
+             r"multiplied by $\pm 3$. So no run is bounded, except one that lands exactly on a minimum. "
+             "This proves divergence for $a < 2$; for larger $a$ it is observed in every simulation."),
         Step(r"At the start, $p = q = \Delta = 1$:", _equation(before, start)),
         Step("This is zero at", _equation("eta_div", divergence)),
         Step(r"which lies at $a < 2$ for every $\gamma$. Bounded runs have $I < 0$, and for $a < 1$ they tend to minima with "
