@@ -23,6 +23,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from validation.plotting.figure_options import FigureOptions
 from validation.reporting.streams import CONTRADICTED, DONE, MISUSE, catch_errors, run_program
+from validation.whole_numbers import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,6 +139,95 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
         print_text(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
     verdicts = [*(a.verdict for a in assessments), *curves]
     return CONTRADICTED if any(v.outcome is VerdictOutcome.CONTRADICTED for v in verdicts) else DONE
+
+
+@app.command
+def explore(portrait: Path | None = None, *, model: str | None = None, depth: Whole | None = None, loss: str | None = None,
+            optimizer: str | None = None, beta: float | None = None, noise: float | None = None, steps: Whole | None = None,
+            rho: float | None = None, gamma: tuple[float, float] | None = None, eta: tuple[float, float] | None = None,
+            points: Whole | None = None, out: Path | None = None, no_open: bool = False) -> int:
+    """Write a page that computes the plane of a toy anew wherever one zooms, with its predicted edges, and open it in the browser.
+
+    With a portrait, a page that shows the stored runs of a toy or a network, with their measured edges and verdicts.
+
+    The page is one HTML file, which needs no network and no server.
+
+    Example: lazyrich explore --model two --loss mse --gamma 1e-3 1e3
+
+    Parameters
+    ----------
+    portrait
+        A stored portrait, a zarr folder or a netCDF file.
+    model
+        one: one parameter, at any depth up to 12; two: two parameters.
+    depth
+        L, the depth of the one-parameter model; 5 if not given.
+    loss
+        mse, the default, or cross_entropy.
+    optimizer
+        sgd, the default, signsgd or momentum.
+    beta
+        The momentum of `--optimizer momentum`; 0.9 if not given.
+    noise
+        Sigma of the label noise; 0 if not given.
+    steps
+        T, the number of steps; 1000 if not given, 30000 for two parameters with cross-entropy.
+    rho
+        The fraction of the excess loss at which a run counts as trained; 0.01 if not given, or the portrait's own.
+    gamma
+        First and last feature-learning strength; 1e-5 and 1e5 if not given.
+    eta
+        First and last learning rate; if not given, a range around all predicted edges.
+    points
+        Points along each axis.
+    out
+        The file to write; if not given, lazyrich-explore- and what it shows, in the current folder.
+    no_open
+        Write the page, and do not open it.
+    """
+    import webbrowser
+
+    from toymodels.explorer.choose_view import choose_view
+    from toymodels.explorer.page import check_target, write_page
+    from validation.arguments import Misuse
+    from validation.printable import print_text
+
+    options = {"model": model, "depth": depth, "loss": loss, "optimizer": optimizer, "beta": beta, "noise": noise,
+               "steps": steps, "gamma": gamma, "eta": eta, "points": points}
+    if portrait is None:
+        view, title, name = choose_view(rho=rho, **options)      # type: ignore[arg-type]
+        target = check_target(out or f"lazyrich-explore-{name}.html")
+        written = write_page(target, title, view=view)
+    else:
+        if extra := [key for key, value in options.items() if value is not None]:
+            raise Misuse(f"{extra[0]} belongs to a plane that is computed, not to the portrait at {portrait}")
+        target = check_target(out or f"lazyrich-explore-{portrait.stem}.html")
+        title, parts = _read_stored(portrait, rho)
+        written = write_page(target, title, **parts)
+    print_text(f"Written to {written}")
+    if not no_open and not webbrowser.open(written.resolve().as_uri()):
+        print_text(f"No browser could be opened; open {written} in one")
+    return DONE
+
+
+def _read_stored(path: Path, rho: float | None) -> tuple[str, dict[str, Any]]:
+    """Return a stored portrait's title, and what the explorer's page shows of it."""
+    from toymodels.explorer.choose_view import read_view
+    from toymodels.explorer.stored_portrait import encode_portrait
+    from validation.experiment import require_description
+    from validation.judging.assessment import assess, assess_curves
+    from validation.plotting.anchored_laws import anchor_laws
+    from validation.portrait import rates
+    from validation.storage.files import open_portrait
+
+    portrait = open_portrait(path)
+    title, edges, predictions, silence = _read_with_theory(portrait, rho)
+    assessments = assess(edges, predictions)
+    verdicts = [*(a.verdict for a in assessments), *assess_curves(edges, predictions)]
+    encoded = encode_portrait(portrait, title, edges, anchor_laws(predictions, assessments), verdicts, [silence] if silence else [])
+    gamma, eta = portrait["gamma"].values, rates(portrait)
+    view = read_view(require_description(portrait.attrs), (gamma[0], gamma[-1]), (eta.min(), eta.max()))
+    return title, {"view": view, "portrait": encoded}
 
 
 sweeps = App(name="sweep", help="The state of a stored sweep.", help_format="plaintext", default_parameter=Parameter(negative=()))

@@ -117,8 +117,8 @@ def toy(
     from validation.storage.atomic import expand_home
 
     chosen, names = choose_model(model, depth, start, target), choose_losses(loss)
-    rule, plan = _choose_optimizer(optimizer, beta, epsilon), _choose_schedule(schedule, warmup)
-    experiments = [ToyExperiment(chosen, name, rule, _default_steps(chosen, name) if steps is None else steps, plan, rho, noise, batch)
+    rule, plan = choose_optimizer(optimizer, beta, epsilon), _choose_schedule(schedule, warmup)
+    experiments = [ToyExperiment(chosen, name, rule, default_steps(chosen, name) if steps is None else steps, plan, rho, noise, batch)
                    for name in names]
     for experiment in experiments:
         experiment.check()
@@ -128,9 +128,9 @@ def toy(
         raise Misuse(f"points must be at most {MOST_POINTS} (a portrait of that many squared takes 5 GB of memory), not {points}")
     if tolerance is not None:
         between("tolerance", tolerance, 0, np.inf)
-    planes = [_choose_plane(experiment, gamma, eta, points) for experiment in experiments]
-    folder = expand_home("out", out or Path("lazyrich-toy") / _slug(experiments[0], with_loss=False))
-    targets = [folder / f"{_slug(e)}.zarr" for e in experiments]
+    planes = [choose_plane(experiment, gamma, eta, points) for experiment in experiments]
+    folder = expand_home("out", out or Path("lazyrich-toy") / name_files(experiments[0], with_loss=False))
+    targets = [folder / f"{name_files(e)}.zarr" for e in experiments]
     for experiment, store in zip(experiments, targets, strict=True):
         sweeping.check(experiment, store)
     refuse_foreign(folder, [store.stem for store in targets])
@@ -240,7 +240,7 @@ def choose_model(model: str, depth: int | None, start: tuple[float, ...] | None 
     return OneParameter(5 if depth is None else depth, 1 if start is None else start[0], aim)
 
 
-def _choose_optimizer(name: str, beta: float | None, epsilon: float | None) -> str | HeavyBall | Adam:
+def choose_optimizer(name: str, beta: float | None = None, epsilon: float | None = None) -> str | HeavyBall | Adam:
     """Return the optimizer with the hyperparameters that are given."""
     if beta is not None and name != "momentum":
         raise Misuse(f"beta belongs to --optimizer momentum, not to {name!r}; {beta!r} was given")
@@ -266,11 +266,11 @@ def choose_losses(loss: str) -> list[str | OwnLoss]:
     return ["mse", "cross_entropy"] if loss == "both" else [loss]
 
 
-def _default_steps(model: AnyModel, loss: str | OwnLoss) -> int:
+def default_steps(model: AnyModel, loss: str | OwnLoss) -> int:
     return LONG if isinstance(model, TwoParameter) and loss == "cross_entropy" else 1000
 
 
-def _choose_plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[float, float] | None, points: int) -> Plane:
+def choose_plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tuple[float, float] | None, points: int) -> Plane:
     """Return the plane to sweep; where no rates are given, it reaches a decade beyond all edges."""
     low, high = check_range("gamma", gamma)
     if eta is None:
@@ -284,7 +284,7 @@ def _choose_plane(experiment: ToyExperiment, gamma: tuple[float, float], eta: tu
     return Plane(np.geomspace(low, high, points), np.geomspace(bottom, top, points))
 
 
-def _slug(experiment: ToyExperiment, with_loss: bool = True) -> str:
+def name_files(experiment: ToyExperiment, with_loss: bool = True) -> str:
     """Return a name for files: model, loss, optimizer, T."""
     model = experiment.model
     if isinstance(model, OwnModel):

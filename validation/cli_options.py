@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import xarray as xr
 
@@ -22,24 +22,9 @@ from validation.storage.files import check_writable, refuse_other
 from validation.storage.resume import check_experiment
 from validation.storage.zarr_metadata import read_attrs
 from validation.storage.zarr_store import ZarrStore
+from validation.whole_numbers import Whole
 
 SMALLEST, LARGEST = 1e-290, 1e290        # of gamma and eta: figures reach beyond them
-
-
-def _read_whole(kind: Any, tokens: Any) -> int:
-    """Return a whole number, and nothing else: the parser's own reading rounds 2.5 to 2."""
-    try:
-        return int(tokens[0].value)
-    except ValueError:
-        raise ValueError(f"it must be a whole number, not {tokens[0].value!r}") from None
-
-
-try:
-    from cyclopts import Parameter
-
-    Whole = Annotated[int, Parameter(converter=_read_whole)]
-except ImportError:      # argparse reads whole numbers as it should
-    Whole = int          # type: ignore[misc]
 
 
 def check_range(name: str, ends: tuple[float, float]) -> tuple[float, float]:

@@ -27,10 +27,10 @@ HEAD = '''\
 // The predicted edges and their exponents, printed from the theory by `python -m toymodels.explorer.formulas`. Do not edit.
 // Of each edge: eta as a function of gamma and of the numbers s of T, rho, the loss and the optimizer; its exponents; its closing point.
 
-import { invert, lambertW, listEdges, listExponents } from "./integrals.js";
+import { invert, lambertW, computeEdges, computeExponents } from "./integrals.js";
 
-export const edges = (view, gammas) => listEdges(TOY_EDGES, LOSS_FUNCTIONS, SETTLING, view, gammas);
-export const exponents = view => listExponents(TOY_EDGES, LOSS_FUNCTIONS, SETTLING, view);
+export const edges = (view, gammas) => computeEdges(TOY_EDGES, LOSS_FUNCTIONS, SETTLING, view, gammas);
+export const exponents = view => computeExponents(TOY_EDGES, LOSS_FUNCTIONS, SETTLING, view);
 '''
 
 

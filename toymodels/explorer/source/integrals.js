@@ -149,7 +149,7 @@ function evaluate(edge, s, g) {
 }
 
 // {name: Float64Array of eta}, NaN where nothing is predicted.
-export function listEdges(toys, losses, settling, view, gammas) {
+export function computeEdges(toys, losses, settling, view, gammas) {
   const chosen = Object.entries(selectEdges(toys, view));
   if (!chosen.length) return {};
   const s = readNumbers(toys, losses, settling, view);
@@ -157,7 +157,7 @@ export function listEdges(toys, losses, settling, view, gammas) {
 }
 
 // {name: [{gamma: [low, high], exponent: "2/5"}, ...]}: where the local exponent is within 0.02 of its limit.
-export function listExponents(toys, losses, settling, view) {
+export function computeExponents(toys, losses, settling, view) {
   const chosen = Object.entries(selectEdges(toys, view));
   if (!chosen.length) return {};
   const s = readNumbers(toys, losses, settling, view);
