@@ -267,6 +267,7 @@ def choose_losses(loss: str) -> list[str | OwnLoss]:
 
 
 def default_steps(model: AnyModel, loss: str | OwnLoss) -> int:
+    """Return T where none is given."""
     return LONG if isinstance(model, TwoParameter) and loss == "cross_entropy" else 1000
 
 

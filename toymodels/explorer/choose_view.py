@@ -58,5 +58,6 @@ def read_view(description: Mapping[str, Any], gamma: tuple[float, float], eta: t
     experiment = ToyExperiment.of(dict(description))
     model, optimizer = experiment.model, experiment.optimizer
     shown = (isinstance(model, Model) and model.is_standard and model.depth <= DEEPEST and experiment.loss.name in LOSSES
-             and optimizer.name in OPTIMIZERS and experiment.schedule == CONSTANT and experiment.batch is None and experiment.horizons[-1] <= STEPS)
+             and optimizer.name in OPTIMIZERS and experiment.schedule == CONSTANT and experiment.batch is None
+             and experiment.horizons[-1] <= STEPS)
     return describe_view(experiment, gamma, eta) if shown else None

@@ -166,7 +166,8 @@ def test_a_network_s_runs_are_read_by_the_page(tmp_path, opened):
 import { readPortrait } from "./portrait.mjs";
 import { readFileSync } from "node:fs";
 const read = readPortrait({getElementById: id => id === "portrait" ? {textContent: readFileSync("stored.json", "utf8")} : null});
-console.log(JSON.stringify([Array.from(read.variables.outcome.values), Array.from(read.variables.final_excess.values), Array.from(read.eta)]));
+const {outcome, final_excess} = read.variables;
+console.log(JSON.stringify([outcome.values, final_excess.values, read.eta].map(values => Array.from(values))));
 """)
     outcome, excess, eta = json.loads(subprocess.run([node, "run.mjs"], cwd=tmp_path, check=True, capture_output=True).stdout)
     np.testing.assert_array_equal(outcome, portrait["outcome"].values.ravel())
