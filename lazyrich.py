@@ -202,7 +202,7 @@ def explore(portrait: Path | None = None, *, model: str | None = None, depth: Wh
         if extra := [key for key, value in options.items() if value is not None]:
             raise Misuse(f"{extra[0]} belongs to a plane that is computed, not to the portrait at {portrait}")
         target = check_target(out or f"lazyrich-explore-{portrait.stem}.html")
-        title, parts = _read_stored(portrait, rho)
+        title, parts = _prepare_portrait(portrait, rho)
         written = write_page(target, title, **parts)
     print_text(f"Written to {written}")
     if not no_open and not webbrowser.open(written.resolve().as_uri()):
@@ -210,7 +210,7 @@ def explore(portrait: Path | None = None, *, model: str | None = None, depth: Wh
     return DONE
 
 
-def _read_stored(path: Path, rho: float | None) -> tuple[str, dict[str, Any]]:
+def _prepare_portrait(path: Path, rho: float | None) -> tuple[str, dict[str, Any]]:
     """Return a stored portrait's title, and what the explorer's page shows of it."""
     from toymodels.explorer.choose_view import read_view
     from toymodels.explorer.stored_portrait import encode_portrait
