@@ -166,6 +166,9 @@ INLINE pair output_of(model m, state s) {
     return s.u * powers;
 }
 
+/* The same for any model, in little code: for single runs. */
+SMALL pair take_slow_step(const model *m, state *s, pair e, double shift, int noisy) { return take_step(*m, s, e, shift, noisy); }
+
 INLINE state start_of(model m) { return (state){BOTH(m.two ? 1.0 : 0.0), BOTH(0.0), BOTH(0.0), BOTH(0.0)}; }
 
 /* The lanes: stepped ones fill the block from the left, parked ones from the right. */
@@ -181,7 +184,7 @@ SMALL void copy_lane(int source, int target) {
 }
 
 /* Take k steps of the lanes up to `whole`; shifts[t] is added to l'(f). */
-#define GROUP(m) ((m).two ? 2 : 4)
+#define GROUP(m) (noisy ? 1 : (m).two ? 2 : 4)
 INLINE void advance(model m, int noisy, int summed, int whole, int t, int k, const double *shifts) {
     enum { MOST_PAIRS = 4 };
     for (int i = 0; i < whole; i += 2 * GROUP(m)) {
@@ -269,7 +272,7 @@ typedef struct { signed char *outcome; double *final, *tail, *peak; } results;
 SMALL int replay(model m, double e, int T, const double *shifts, double least, int rose) {
     state s = start_of(m);
     for (int t = 0; t <= T; t++) {
-        pair f = t < T ? take_step(m, &s, BOTH(e), shifts ? shifts[t] : 0.0, shifts != 0) : output_of(m, s);
+        pair f = t < T ? take_slow_step(&m, &s, BOTH(e), shifts ? shifts[t] : 0.0, shifts != 0) : output_of(m, s);
         if (!(excess_at(m.loss, f[0]) >= least)) return rose ? OSCILLATING : PARTIAL;
     }
     return UNTRAINED;
@@ -404,7 +407,7 @@ EXPORT(record) __attribute__((minsize)) void record(int L, int two, int loss, in
     state s = start_of(m);
     for (int t = 0; t <= T; t++) {
         u[t] = s.u[0], v[t] = s.v[0];
-        f[t] = (t < T ? take_step(m, &s, e, shifts ? shifts[t] : 0.0, shifts != 0) : output_of(m, s))[0];
+        f[t] = (t < T ? take_slow_step(&m, &s, e, shifts ? shifts[t] : 0.0, shifts != 0) : output_of(m, s))[0];
         losses[t] = loss_at(loss, f[t]), excess[t] = excess_at(loss, f[t]);
         double p = 1.0 / (1.0 + exponential(BOTH(-f[t]))[0]);
         double slope = slope_of(loss, BOTH(f[t]))[0], curvature = loss == MSE ? 1.0 : p * (1.0 - p);
@@ -424,19 +427,18 @@ EXPORT(record) __attribute__((minsize)) void record(int L, int two, int loss, in
 
 /* Periods and Lyapunov exponents (toymodels.orbit_kernels): the run and a twin at a small distance are the two halves of each pair. */
 
-SMALL void follow_run(model m, double eta, int settle, int length, signed char *period, double *lyapunov) {
-    int rows = (m.two ? 2 : 1) * (m.optimizer == HEAVY_BALL ? 2 : 1), alive = 1;
+SMALL void follow_run(model m, double eta, state s, int settle, int length, signed char *period, double *lyapunov) {
+    int rows = (m.two ? 2 : 1) * (m.optimizer == HEAVY_BALL ? 2 : 1);
     pair e = BOTH(scale_rate(m, eta));
-    state s = start_of(m);
     double size = 0.0;
     *period = ESCAPED, *lyapunov = __builtin_nan("");
 #define VALUE(a, side) ((a) == 0 ? s.u : m.two ? ((a) == 1 ? s.v : (a) == 2 ? s.mu : s.mv) : s.mu)[side]
-    for (int t = 0; t < settle && alive; t++) {
-        take_step(m, &s, e, 0.0, 0);
+    for (int t = 0; t < settle; t++) {
+        take_slow_step(&m, &s, e, 0.0, 0);
         double largest = 0.0;
         for (int a = 0; a < rows; a++) largest = VALUE(a, 0) == VALUE(a, 0) ? larger(largest, size_of(VALUE(a, 0))) : INFINITY;
         if (!(largest < BEYOND)) return;
-        if (t >= settle - LONGEST) size = larger(size, largest);
+        size = larger(size, largest);
     }
     double closeness = DISTANCE * size, first[4], second[4], total = 0.0, growth = 1.0, before = 0.0;
     for (int a = 0; a < rows; a++) first[a] = second[a] = VALUE(a, 0);
@@ -444,7 +446,7 @@ SMALL void follow_run(model m, double eta, int settle, int length, signed char *
     int found = 0, again = 0, turns = 0, rising = 0;
     for (int t = 0; t < length; t++) {
         double place = s.u[0];
-        pair f = take_step(m, &s, e, 0.0, 0);
+        pair f = take_slow_step(&m, &s, e, 0.0, 0);
         place = m.two ? f[0] : place;
         if (t > 0) {
             turns += (place > before) != rising;
@@ -487,7 +489,17 @@ SMALL void follow_run(model m, double eta, int settle, int length, signed char *
 EXPORT(follow) void follow(int L, int two, int loss, int optimizer, double beta, int settle, int length, double gamma, int n,
                            const double *eta, signed char *period, double *lyapunov) {
     model m = describe(L, two, loss, optimizer, gamma, beta);
-    for (int i = 0; i < n; i++) follow_run(m, eta[i], settle, length, period + i, lyapunov + i);
+    state first = start_of(m);
+    int early = settle > LONGEST ? settle - LONGEST : 0;      // of the steps that follow, the size of the state is taken
+    for (int a = 0; a < n; a += LANES) {
+        int some = n - a < LANES ? n - a : LANES;
+        for (int i = 0; i < WIDTH; i++) {
+            block[U][i] = first.u[0], block[V][i] = block[MU][i] = block[MV][i] = 0.0;
+            block[RATE][i] = i < some ? scale_rate(m, eta[a + i]) : 0.0;
+        }
+        advance_lanes(m, (some + 7) & ~7, 0, early);
+        for (int i = 0; i < some; i++) follow_run(m, eta[a + i], lane_state(i), settle - early, length, period + a + i, lyapunov + a + i);
+    }
 }
 
 /* The signs of the label noise of toymodels.randomness, seed 0: the top bits of Philox 4x64, a counter that is encrypted ten times. */

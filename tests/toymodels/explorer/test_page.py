@@ -1,0 +1,335 @@
+"""The explorer in a real browser, from file://, without network: what it shows, how it is moved, what it hands out."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.toymodels.explorer.test_kernel import agree
+from toymodels import HeavyBall, OneParameter, ToyExperiment, TwoParameter, trajectory
+from toymodels.explorer.build import FOLDER, build_page
+
+PAGE = FOLDER / "explorer.html"
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+SMALL = {"model": "one", "depth": 5, "loss": "mse", "optimizer": "sgd", "steps": 240, "rho": 0.01, "noise": 0, "gamma": [1e-2, 1e2],
+         "eta": [1e-6, 10], "points": 48, "colour": "outcome", "rescale": "none", "momentum": 0.9}
+# what may not be in the address of anything that the page loads
+NETWORK = re.compile(r"https?://(?!www\.w3\.org/)")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser: pip install playwright")
+    with playwright.sync_playwright() as started:
+        path = BROWSER or (started.chromium.executable_path if Path(started.chromium.executable_path).exists() else None)
+        if path is None:
+            pytest.skip("no browser is installed: apt-get install chromium, or python -m playwright install chromium")
+        window = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield window
+        window.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser):
+    """The page, at a size of a laptop, with what it wrote to the console and what it requested."""
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page.messages, page.requests = [], []
+    page.on("console", lambda message: page.messages.append(message.text))
+    page.on("pageerror", lambda error: page.messages.append(str(error)))
+    page.on("request", lambda request: page.requests.append(request.url))
+    page.goto(PAGE.as_uri() + "#points=64")
+    page.evaluate("lazyrich.ready")
+    return page
+
+
+@pytest.fixture
+def page(opened):
+    """The page with a small view."""
+    show(opened, SMALL)
+    return opened
+
+
+def show(page, view):
+    page.evaluate("view => lazyrich.setView(view)", view)
+
+
+def read(page):
+    """Return the computed gamma, eta and outcome as arrays."""
+    found = page.evaluate("(({gamma, eta, outcome}) => [gamma, eta, outcome].map(a => Array.from(a)))(lazyrich.outcomes())")
+    gamma, eta, outcome = map(np.array, found)
+    return gamma, eta, outcome.reshape(len(gamma), -1)
+
+
+def settle(page):
+    """Wait until a view that a gesture has changed is computed."""
+    page.evaluate("lazyrich.setView({})")
+
+
+def test_the_page_is_built_from_its_sources():
+    assert build_page() == PAGE.read_text(), "python -m toymodels.explorer.build makes it anew"
+
+
+def test_the_page_is_small_and_loads_nothing():
+    text = PAGE.read_text()
+    assert len(text.encode()) < 200_000
+    assert not NETWORK.findall(text)
+    assert "default-src 'none'" in text
+
+
+def test_the_first_picture_comes_without_an_error_or_a_request(opened):
+    assert opened.messages == []
+    assert [url for url in opened.requests if not url.startswith(("file:", "blob:", "data:"))] == []
+    first, fine = (opened.evaluate(f"performance.getEntriesByName('lazyrich {name}')[0].startTime") for name in ("coarse", "fine"))
+    assert 0 < first <= fine
+    # the colours of the picture are those of the figures
+    legend = opened.locator("#legend span").all_inner_texts()
+    assert legend == ["untrained", "partial", "converged", "oscillating", "stuck", "diverged"]
+    assert opened.evaluate("""() => { const c = document.getElementById('plane'), box = c.getBoundingClientRect(), d = c.width / box.width;
+        return Array.from(c.getContext('2d').getImageData(d * 80, d * 30, 1, 1).data); }""") == [0x9E, 0x9E, 0x9E, 255]
+
+
+@pytest.mark.parametrize(("change", "experiment"), [
+    ({}, ToyExperiment(OneParameter(5), "mse", "sgd", 240)),
+    ({"model": "two", "loss": "cross_entropy", "rho": 0.1}, ToyExperiment(TwoParameter(), "cross_entropy", "sgd", 240, rho=0.1)),
+], ids=["one", "two"])
+def test_outcomes_and_runs_equal_the_simulators(page, change, experiment):
+    show(page, change)
+    gamma, eta, outcome = read(page)
+    np.testing.assert_allclose(gamma, np.geomspace(*SMALL["gamma"], 48), rtol=1e-14)
+    np.testing.assert_allclose(eta, np.geomspace(*SMALL["eta"], 48), rtol=1e-14)
+    agree(outcome, experiment.measure(gamma, eta)["outcome"].values)
+    run = page.evaluate("(r => [r.f, r.loss, r.excess].map(a => Array.from(a)))(lazyrich.trajectory({gamma: 0.5, eta: 0.01}))")
+    exact = trajectory(experiment.model, experiment.loss, "sgd", 0.5, 0.01, 240)
+    for mine, name in zip(run, ("f", "loss", "excess"), strict=True):
+        np.testing.assert_allclose(mine, exact[name], rtol=1e-12, atol=1e-12)
+
+
+def test_wheel_drag_and_keys_compute_the_plane_anew(page):
+    plane = page.locator("#plane")
+    box = plane.bounding_box()
+    x, y = box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.4
+
+    def ranges():
+        settle(page)
+        gamma, eta, outcome = read(page)
+        view = page.evaluate("lazyrich.view")
+        np.testing.assert_allclose([gamma[0], gamma[-1], eta[0], eta[-1]], view["gamma"] + view["eta"], rtol=1e-15)
+        return np.log([gamma[0], gamma[-1], eta[0], eta[-1]]), outcome
+
+    before, first = ranges()
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -120)
+    page.wait_for_function("lazyrich.view.gamma[0] !== 0.01")
+    wheel, second = ranges()
+    assert wheel[1] - wheel[0] < 0.8 * (before[1] - before[0])
+    assert (first != second).any()
+    page.mouse.down()
+    page.mouse.move(x - 100, y, steps=3)
+    page.mouse.up()
+    dragged, _ = ranges()
+    assert dragged[0] > wheel[0] + 0.1
+    np.testing.assert_allclose(dragged[2:], wheel[2:], atol=1e-9)
+    plane.focus()
+    for key, change in (("ArrowUp", [0, 0, 1, 1]), ("ArrowLeft", [-1, -1, 0, 0]), ("+", [1, -1, 1, -1]), ("-", [-1, 1, -1, 1])):
+        earlier, _ = ranges()
+        page.keyboard.press(key)
+        later, _ = ranges()
+        np.testing.assert_array_equal(np.sign(np.where(abs(later - earlier) < 1e-9, 0, later - earlier)), change, err_msg=key)
+    page.keyboard.press("0")
+    whole, _ = ranges()
+    np.testing.assert_allclose(np.exp(whole), [1e-5, 1e5, 1e-12, 1e3])
+
+
+def test_a_relative_width_of_one_in_a_trillion_is_still_sharp(page):
+    """At the fractal edge of depth 3, followed to where the width is 1e-12: outcomes still differ there, and so does every rate."""
+    view = {"depth": 3, "gamma": [0.5, 2], "eta": [0.29, 0.31], "points": 32}
+    show(page, view)
+    for _ in range(13):
+        gamma, eta, outcome = read(page)
+        i, j = np.argwhere(outcome[:, 1:] != outcome[:, :-1])[0]
+        for name, centre in (("gamma", gamma[i]), ("eta", eta[j])):
+            half = max((view[name][1] / view[name][0] - 1) / 20, 0.55e-12)
+            view[name] = [centre * (1 - half), centre * (1 + half)]
+        show(page, view)
+    gamma, eta, outcome = read(page)
+    for axis in (gamma, eta):
+        assert axis[-1] / axis[0] - 1 < 1.5e-12
+        steps = np.diff(axis)
+        assert (steps > 0).all()
+        assert steps.max() < 1.25 * steps.min()
+    assert len(np.unique(outcome)) > 1
+    page.locator("#plane").hover()
+    page.mouse.wheel(0, -500)
+    page.wait_for_function("eta => lazyrich.view.eta[0] !== eta", arg=view["eta"][0])
+    settle(page)
+    narrow = page.evaluate("lazyrich.view")
+    assert narrow["eta"][1] / narrow["eta"][0] - 1 > 0.9e-12
+
+
+def test_the_address_holds_the_view(page):
+    wanted = SMALL | {"model": "two", "depth": 2, "loss": "cross_entropy", "optimizer": "momentum", "momentum": 0.5, "steps": 77,
+                      "rho": 0.02, "gamma": [0.12345678901234567, 0.2], "eta": [1e-3, 0.1], "points": 16, "colour": "peak",
+                      "rescale": "gamma2"}
+    show(page, wanted)
+    assert page.evaluate("lazyrich.view") == wanted
+    page.wait_for_function("location.hash.includes('rescale=gamma2')")
+    address = page.url
+    page.evaluate("location.hash = '#preset=figure-8&points=16'")
+    page.wait_for_function("lazyrich.view.steps === 1000 && document.getElementById('preset').value === 'figure-8'")
+    page.evaluate("hash => { location.hash = hash; }", address.partition("#")[2])
+    page.wait_for_function("lazyrich.view.steps === 77")
+    assert page.evaluate("lazyrich.view") == wanted
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("change", [
+    {}, {"optimizer": "momentum", "momentum": 0.25, "model": "two", "loss": "cross_entropy", "noise": 0.125}], ids=["plain", "all"])
+def test_the_copied_command_computes_the_view(page, change, monkeypatch):
+    import lazyrich
+    from toymodels import cli
+
+    show(page, change)
+    called = []
+
+    def stop(experiment, plane, *_):
+        called.extend((experiment, plane))
+        raise Stopped
+
+    monkeypatch.setattr(cli, "_run_one_loss", stop)
+    program, *words = page.evaluate("lazyrich.command()").split()
+    assert program == "lazyrich"
+    command, bound, _ = lazyrich.app.parse_args(words)
+    with pytest.raises(Stopped):
+        command(*bound.args, **bound.kwargs)
+    experiment, plane = called
+    _, _, outcome = read(page)
+    if change:
+        assert (experiment.noise, experiment.optimizer, experiment.model) == (0.125, HeavyBall(0.25), TwoParameter())
+    else:      # one sort of toy is enough of numba's compiling
+        agree(outcome, experiment.measure(plane.gamma, plane.eta)["outcome"].values)
+    np.testing.assert_allclose(plane.gamma, np.geomspace(*SMALL["gamma"], 48))
+    assert experiment.steps == 240
+
+
+def copy(page, button):
+    page.evaluate("() => { navigator.clipboard.writeText = async text => { window.copied = text; }; window.copied = null; }")
+    page.click(button)
+    page.wait_for_function("window.copied !== null")
+    return page.evaluate("window.copied")
+
+
+def test_the_copied_python_computes_the_view(page):
+    for change in ({"rescale": "none"}, {"rescale": "eta_max", "eta": [1e-3, 10]}):
+        show(page, change)
+        names = {}
+        exec("\n".join(line for line in copy(page, "#copy-python").splitlines() if "plot_portrait" not in line), names)
+        _, _, outcome = read(page)
+        agree(outcome, names["portrait"]["outcome"].values)
+    assert copy(page, "#copy-command") == page.evaluate("lazyrich.command()")
+    assert copy(page, "#copy-link").startswith("file:")
+
+
+def test_a_click_shows_the_run_and_the_files_hold_what_is_shown(page, tmp_path):
+    show(page, {"model": "two", "gamma": [0.1, 1], "eta": [0.001, 0.1]})
+    page.locator("#plane").click()
+    sentence = page.inner_text("#outcome")
+    assert "240 steps: converged" in sentence
+    assert page.locator("#charts canvas").count() == 4          # excess, f, sharpness and the path
+    page.locator("#plane").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#outcome") != sentence
+    for button, name in (("#save-picture", "plane.png"), ("#save-numbers", "plane.csv")):
+        with page.expect_download() as download:
+            page.click(button)
+        download.value.save_as(tmp_path / name)
+    assert (tmp_path / "plane.png").read_bytes().startswith(b"\x89PNG")
+    lines = (tmp_path / "plane.csv").read_text().splitlines()
+    assert lines[0] == f"# {page.evaluate('lazyrich.command()')}"
+    assert lines[1] == "gamma,eta,outcome,final,tail,peak"
+    _, eta, outcome = read(page)
+    assert len(lines) == 2 + outcome.size
+    assert float(lines[3].split(",")[1]) == eta[1]
+
+
+def test_periods_and_exponents_are_shown_where_there_are_any(page):
+    show(page, {"depth": 2, "colour": "period", "rescale": "eta_max", "gamma": [0.5, 2], "eta": [0.9, 2.1], "steps": 400})
+    assert {"1", "2", "4", "chaos", "escaped"} <= set(page.locator("#legend span").all_inner_texts())
+    show(page, {"optimizer": "signsgd"})
+    assert page.evaluate("lazyrich.view.colour") == "outcome"
+    assert page.locator("select[name=colour] option[value=period]").is_disabled()
+
+
+def test_bad_input_is_refused_with_a_sentence(page):
+    with pytest.raises(Exception, match="depth must be a whole number from 1 to 12, not 13"):
+        show(page, {"depth": 13})
+    with pytest.raises(Exception, match="eta must be two increasing numbers"):
+        show(page, {"eta": [1, 0.1]})
+    page.fill("input[name=eta1]", "1e-9")
+    page.keyboard.press("Tab")
+    assert "eta must be two increasing numbers" in page.inner_text("#error")
+    assert page.evaluate("lazyrich.view.eta") == SMALL["eta"]
+
+
+def test_everything_is_reached_by_the_keyboard_and_has_a_name(page):
+    page.evaluate("document.activeElement.blur()")
+    reached = set()
+    for _ in range(45):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.name || document.activeElement.tagName"))
+    wanted = page.evaluate("""() => [...document.querySelectorAll('button, input, select, summary, canvas[tabindex]')]
+        .filter(e => e.offsetParent !== null && !e.disabled && !e.closest('details:not([open]) > :not(summary)'))
+        .map(e => e.id || e.name || e.tagName)""")
+    assert set(wanted) - reached <= {"INPUT"}
+    assert "plane" in reached
+    unnamed = page.evaluate("""() => [...document.querySelectorAll('button, input, select, canvas')]
+        .filter(e => !(e.getAttribute('aria-label') || e.labels?.length || e.textContent.trim())).map(e => e.outerHTML)""")
+    assert unnamed == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])
+def test_an_accessibility_checker_finds_no_serious_fault(page, tmp_path_factory, scheme, width):
+    """Of axe-core, which npm downloads; the screenshots are kept where LAZYRICH_SCREENSHOTS says."""
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 860})
+    show(page, {"model": "two"})
+    page.evaluate("lazyrich.setView({})")
+    page.locator("#plane").click()
+    folder = Path(os.environ.get("LAZYRICH_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / f"explorer-{scheme}-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    faults = find_faults(page, read_axe(tmp_path_factory))
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1280, "height": 860})
+    assert [f for f in faults if f["impact"] in ("serious", "critical")] == [], json.dumps(faults, indent=1)
+
+
+def find_faults(page, source):
+    """Return what axe-core reports; the page's policy forbids scripts from elsewhere, so that it runs in the debugger's world."""
+    session = page.context.new_cdp_session(page)
+    session.send("Runtime.evaluate", {"expression": source + "; 0"})
+    found = session.send("Runtime.evaluate", {"expression": "axe.run().then(r => r.violations.map(v => ({id: v.id, impact: v.impact, "
+                                              "nodes: v.nodes.map(n => n.html)})))", "awaitPromise": True, "returnByValue": True})
+    return found["result"]["value"]
+
+
+def read_axe(tmp_path_factory, kept=[]):  # noqa: B006 - downloaded once
+    if not kept:
+        folder = tmp_path_factory.mktemp("axe")
+        npm = shutil.which("npm")
+        run = npm and subprocess.run([npm, "pack", "--silent", "axe-core@4"], cwd=folder, capture_output=True, text=True, timeout=60)
+        if not run or run.returncode:
+            pytest.skip("axe-core could not be had: it needs npm (apt-get install npm) and its registry")
+        with tarfile.open(folder / run.stdout.split()[-1]) as archive:
+            kept.append(archive.extractfile("package/axe.min.js").read().decode())
+    return kept[0]

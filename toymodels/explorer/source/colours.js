@@ -1,0 +1,58 @@
+// The colours of the plane: outcomes as in the figures, excesses, periods and exponents on scales that survive a grey printer.
+
+import {OUTCOMES} from "./outcomes.js";
+
+const parse = hex => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
+const GREY = parse(OUTCOMES.find(o => o.name === "diverged").colour);
+// from dark to light, of equal steps in lightness; and from blue through white to red
+const RAMP = ["#081d58", "#243a8f", "#2d62a3", "#2c89a0", "#3faf95", "#7fcf7f", "#c9e56b", "#fdf3a0"].map(parse);
+const SIDES = ["#08306b", "#3b78b5", "#a6c8e4", "#ffffff", "#f7b58a", "#d95f1e", "#7a2a06"].map(parse);
+const PERIODS = {1: "#1a5fa3", 2: "#4f94cd", 4: "#8fc1e3", 8: "#b8dcc0", 16: "#e3e8a6", 32: "#f2d27a", 64: "#eeb93c"};
+const OTHER_PERIOD = "#7b3fa0", CHAOS = "#c2410c", UNSETTLED = "#f3e9d2";
+
+function mix(ramp, t) {
+  const x = Math.max(0, Math.min(1, t)) * (ramp.length - 1), i = Math.min(ramp.length - 2, Math.floor(x));
+  return ramp[i].map((c, k) => Math.round(c + (ramp[i + 1][k] - c) * (x - i)));
+}
+
+// The ends of the scales: log10 of the excess, and the exponent per step.
+const ENDS = {final: [-16, 2], tail: [-16, 2], peak: [0, 8], lyapunov: [-2, 2]};
+
+function paintValue(colour, value) {
+  if (colour === "lyapunov") return Number.isNaN(value) ? GREY : mix(SIDES, (value + 2) / 4);
+  if (value === Infinity) return GREY;
+  const [low, high] = ENDS[colour];
+  return mix(RAMP, (Math.log10(Math.max(value, 1e-300)) - low) / (high - low));
+}
+
+function paintPeriod(period) {
+  return parse(period === -1 ? OUTCOMES.find(o => o.name === "diverged").colour : period === -2 ? UNSETTLED : period === 0 ? CHAOS
+    : PERIODS[period] ?? OTHER_PERIOD);
+}
+
+const outcomeColours = new Map(OUTCOMES.map(o => [o.code, parse(o.colour)]));
+
+// [red, green, blue] of a pixel's value.
+export function paint(colour, value) {
+  return colour === "outcome" ? outcomeColours.get(value) : colour === "period" ? paintPeriod(value) : paintValue(colour, value);
+}
+
+// What a legend shows: {entries: [{colour, label, title}]} or {ramp: css, low, high}.
+export function describeColours(colour, values) {
+  if (colour === "outcome") {
+    const present = new Set(values);
+    return {entries: OUTCOMES.filter(o => present.has(o.code)).map(o => ({colour: o.colour, label: o.name, title: o.sentence}))};
+  }
+  if (colour === "period") {
+    const present = new Set(values), entries = Object.entries(PERIODS).filter(([p]) => present.has(Number(p)))
+      .map(([p, c]) => ({colour: c, label: p, title: p === "1" ? "settled at a minimum" : `a cycle of ${p} steps`}));
+    if ([...present].some(p => p > 0 && !(p in PERIODS))) entries.push({colour: OTHER_PERIOD, label: "other", title: "a cycle of another length up to 64"});
+    if (present.has(0)) entries.push({colour: CHAOS, label: "chaos", title: "a positive Lyapunov exponent"});
+    if (present.has(-2)) entries.push({colour: UNSETTLED, label: "not settled", title: "after so many steps"});
+    if (present.has(-1)) entries.push({colour: OUTCOMES.find(o => o.name === "diverged").colour, label: "escaped", title: "diverged"});
+    return {entries};
+  }
+  const ramp = (colour === "lyapunov" ? SIDES : RAMP).map(c => `rgb(${c.join()})`).join(", "), [low, high] = ENDS[colour];
+  return colour === "lyapunov" ? {ramp, low: "−2", high: "2 per step", grey: "escaped"}
+    : {ramp, low: colour === "peak" ? "1" : "10⁻¹⁶", high: colour === "peak" ? "10⁸" : "100", grey: "diverged"};
+}

@@ -1,0 +1,445 @@
+// The page: the view and everything that shows or changes it.
+
+import {buildAxis, decadesOf, format, partOf, valueAt} from "./axes.js";
+import {describeColours} from "./colours.js";
+import {nameFile, saveNumbers, savePicture} from "./downloads.js";
+import {edges, exponents} from "./edges.js";
+import {listen} from "./gestures.js";
+import {Kernel} from "./kernel.js";
+import {DASHES, EDGE_NAMES, Image, Picture} from "./picture.js";
+import {PRESETS} from "./presets.js";
+import {describeRun, drawChart, drawPath, listCharts} from "./run.js";
+import {COLOUR_BY, DEFAULT, LIMITS, NARROWEST, RESCALES, changeView, describeView, hasOrbits, orbitSteps, readFragment, writeCommand,
+        writeFragment, writePython} from "./view.js";
+import {Workers} from "./workers.js";
+import {KERNEL, WORKER} from "./compiled.js";
+import {OUTCOMES} from "./outcomes.js";
+
+const get = id => document.getElementById(id);
+const bytes = Uint8Array.from(atob(KERNEL), c => c.charCodeAt(0));
+const kernel = new Kernel(bytes);
+const workers = new Workers(bytes, WORKER, Math.max(1, Math.min(8, navigator.hardwareConcurrency || 2)));
+const picture = new Picture(get("plane"));
+const hidden = new Set();                  // edges that are switched off
+const COARSE = 3.5e6;                      // pixel-steps of a coarse picture, about 20 ms on two cores
+const LINE = 257;                          // points of a drawn edge
+
+let view = changeView(DEFAULT, {}), home = view;
+let plane = null;                          // what is computed: {view, gamma, eta, rates, values}
+let computing = Promise.resolve(), coarse = Promise.resolve(), newest = 0;
+let cursor = null, run = null;
+
+// The unit of the rate at each gamma, by which the axis divides it.
+function listUnits(view, gamma) {
+  if (view.rescale === "none") return null;
+  if (view.rescale === "gamma2") return gamma.map(g => g * g);
+  return edges(view, gamma).eta_max ?? gamma.map(() => NaN);
+}
+
+// The axes of a picture of so many points, and the rates of all pixels.
+function layOut(view, points) {
+  const gamma = buildAxis(view.gamma, points), eta = buildAxis(view.eta, points), units = listUnits(view, gamma);
+  if (!units) return {gamma, eta, rates: eta};
+  const rates = new Float64Array(points * points);
+  units.forEach((unit, i) => eta.forEach((e, j) => { rates[i * points + j] = unit * e; }));
+  return {gamma, eta, rates};
+}
+
+async function computePlane(view, points, onColumns) {
+  const axes = layOut(view, points), orbit = view.colour === "period" || view.colour === "lyapunov" ? orbitSteps(view) : null;
+  const values = {};
+  const keep = (first, found) => {
+    for (const [name, block] of Object.entries(found)) {
+      values[name] ??= new block.constructor(points * points);
+      values[name].set(block, first * points);
+    }
+  };
+  const mend = (first, found) => {      // where the axis has no unit nothing is trained
+    const n = points, rates = axes.rates.length > n ? axes.rates.subarray(first * n) : null;
+    if (rates) for (let k = 0; k < found[Object.keys(found)[0]].length; k++) if (!(rates[k] > 0))
+      for (const [name, block] of Object.entries(found)) block[k] = name === "outcome" || name === "period" ? -1 : NaN;
+  };
+  const finished = await workers.compute({view, orbit, gamma: axes.gamma, eta: axes.rates, points}, (first, found) => {
+    mend(first, found);
+    keep(first, found);
+    onColumns?.(first, found[view.colour]);
+  });
+  return finished ? {view, ...axes, values, points} : null;
+}
+
+function coarsePoints(view) {
+  const steps = view.colour === "period" || view.colour === "lyapunov" ? view.steps + 1024 : view.steps;
+  return Math.max(24, Math.min(view.points, 128, Math.floor(Math.sqrt(COARSE / steps))));
+}
+
+// Compute the view, coarse first. Resolves once the newest view's fine picture is drawn.
+function refresh(delay = 0) {
+  const mine = ++newest, target = view;
+  get("error").textContent = "";
+  drawEdges();
+  redraw();
+  showState();
+  computing = (async () => {
+    const points = coarsePoints(target);
+    if (points < target.points) {
+      await coarse;                        // one that is being computed is shown: a drag would never see any
+      if (mine !== newest) return computing;
+      const image = new Image(target, points, points);
+      coarse = computePlane(target, points, (first, values) => image.paint(first, values, target.colour));
+      const found = await coarse;
+      if (found && isSameToy(target, view)) picture.images = [image], redraw(), mark("coarse");
+      if (mine !== newest) return computing;
+      plane = found, showLegend();
+    }
+    if (delay) await new Promise(resolve => setTimeout(resolve, delay));
+    if (mine !== newest) return computing;
+    const image = new Image(target, target.points, target.points), progress = get("progress");
+    picture.images.push(image);
+    let done = 0, at = performance.now();
+    const fine = await computePlane(target, target.points, (first, values) => {
+      image.paint(first, values, target.colour);
+      progress.value = (done += values.length) / target.points ** 2;
+      if (performance.now() - at > 60) at = performance.now(), progress.hidden = false, redraw();
+    });
+    if (mine !== newest || !fine) return computing;
+    progress.hidden = true;
+    picture.images = [image];
+    plane = fine;
+    redraw();
+    mark("fine");
+    showLegend();
+    announce(`Computed: ${describeView(target)}; γ from ${format(target.gamma[0])} to ${format(target.gamma[1])}, `
+      + `${RESCALES[target.rescale]} from ${format(target.eta[0])} to ${format(target.eta[1])}.`);
+  })();
+  return computing;
+}
+
+const isSameToy = (a, b) => Object.keys(a).every(key => key === "gamma" || key === "eta" || a[key] === b[key]);
+
+// For who measures the page's speed.
+const mark = name => performance.mark(`lazyrich ${name}`);
+
+let frame = 0;
+function redraw() {
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(drawNow);
+}
+
+function drawNow() {
+  picture.cursor = document.activeElement === picture.canvas ? cursor ?? [0.5, 0.5] : null;
+  picture.mark = run && {gamma: run.gamma, eta: run.eta / unitAt(run.gamma)};
+  picture.draw(view, RESCALES[view.rescale]);
+}
+
+const unitAt = gamma => listUnits(view, Float64Array.of(gamma))?.[0] ?? 1;
+
+// Edges.
+
+function drawEdges() {
+  const gamma = buildAxis(view.gamma, LINE), units = listUnits(view, gamma), lines = {};
+  for (const [name, eta] of Object.entries(edges(view, gamma)))
+    if (!hidden.has(name)) lines[name] = {gamma, eta: units ? eta.map((e, i) => e / units[i]) : eta};
+  picture.lines = lines;
+}
+
+let listed = "";
+function listEdges() {
+  const names = Object.keys(edges(view, Float64Array.of(1))), powers = exponents(view), key = JSON.stringify([names, powers]);
+  if (key === listed) return;
+  listed = key;
+  get("edges").hidden = !names.length;
+  get("edge-list").replaceChildren(...names.map(name => {
+    const label = document.createElement("label"), box = Object.assign(document.createElement("input"), {type: "checkbox", checked: !hidden.has(name)});
+    box.addEventListener("change", () => {
+      if (box.checked) hidden.delete(name); else hidden.add(name);
+      drawEdges(), redraw();
+    });
+    const text = document.createElement("span"), windows = powers[name] ?? [];
+    text.append(html("i", "η"), html("sub", EDGE_NAMES[name] ?? name));
+    windows.forEach(({gamma, exponent}, i) => {
+      const regime = gamma[0] < 1e-3 && gamma[1] < 1e3 ? "lazy" : gamma[1] > 1e3 && gamma[0] > 1e-3 ? "rich" : "";
+      text.append(i ? ", γ" : " ∝ γ", html("sup", exponent === "1" ? "" : exponent), regime ? ` ${regime}` : "");
+    });
+    label.append(box, swatch(name), text);
+    return label;
+  }));
+}
+
+function html(tag, text) {
+  return Object.assign(document.createElement(tag), {textContent: text});
+}
+
+function swatch(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), line = document.createElementNS(svg.namespaceURI, "line");
+  for (const [key, value] of Object.entries({width: 34, height: 10, "aria-hidden": true})) svg.setAttribute(key, value);
+  for (const [key, value] of Object.entries({x1: 1, x2: 33, y1: 5, y2: 5, stroke: "#000", "stroke-width": 2, "stroke-dasharray": (DASHES[name] ?? [5, 2]).join(" ")}))
+    line.setAttribute(key, value);
+  svg.append(line);
+  return svg;
+}
+
+// Legend, hover, state.
+
+function showLegend() {
+  const {entries, ramp, low, high, grey} = describeColours(view.colour, plane.values[view.colour]);
+  get("legend").replaceChildren(...(entries ?? []).map(({colour, label, title}) => legendEntry(colour, label, title)));
+  if (!ramp) return;
+  const bar = document.createElement("span"), image = document.createElement("i");
+  image.className = "ramp", image.style.background = `linear-gradient(to right, ${ramp})`;
+  bar.append(`${COLOUR_BY[view.colour]}  ${low}`, image, high);
+  get("legend").append(bar, legendEntry(OUTCOMES.find(o => o.name === "diverged").colour, grey, ""));
+}
+
+function legendEntry(colour, label, title) {
+  const entry = Object.assign(document.createElement("span"), {title}), square = document.createElement("i");
+  square.style.background = colour;
+  entry.append(square, label);
+  return entry;
+}
+
+// The pixel of the computed plane at shares of the axes of its view, or null.
+function pixelAt([s, t]) {
+  if (!plane || s < 0 || s > 1 || t < 0 || t > 1 || plane.view !== view) return null;
+  const n = plane.points, i = Math.round(s * (n - 1)), j = Math.round(t * (n - 1)), k = i * n + j;
+  return {gamma: plane.gamma[i], eta: plane.rates.length > n ? plane.rates[k] : plane.rates[j],
+          values: Object.fromEntries(Object.entries(plane.values).map(([name, array]) => [name, array[k]]))};
+}
+
+function showHover(at) {
+  const pixel = at && pixelAt(at);
+  if (!pixel) return;
+  const {gamma, eta, values} = pixel, digits = decadesOf(view.gamma) < 0.01 || decadesOf(view.eta) < 0.01 ? 15 : 4;
+  const {outcome, final, tail, peak, period, lyapunov} = values;
+  const parts = [`γ = ${format(gamma, digits)}`, `η = ${format(eta, digits)}`];
+  if (outcome !== undefined) parts.push(OUTCOMES.find(o => o.code === outcome).name);
+  if (outcome !== undefined && outcome !== 6 && outcome >= 0) parts.push(`excess ${format(final)}, tail ${format(tail)}, peak ${format(peak)}`);
+  if (period !== undefined) parts.push({0: "chaos", "-1": "escaped", "-2": "not settled"}[period] ?? `period ${period}`);
+  if (lyapunov !== undefined && period !== -1) parts.push(`exponent ${format(lyapunov)}`);
+  get("hover").textContent = parts.join(" · ");
+}
+
+function announce(text) { get("live").textContent = text; }
+
+let saving;
+function showState() {
+  const form = get("controls");
+  for (const [key, value] of Object.entries(view)) {
+    const field = form.elements[key];
+    if (!field) continue;
+    if (key === "points" && ![...field.options].some(o => o.value === String(value))) field.add(new Option(value));
+    if (document.activeElement !== field || field.tagName === "SELECT") field.value = value;
+  }
+  for (const name of ["gamma", "eta"]) for (const k of [0, 1]) {
+    const field = form.elements[name + k];
+    if (document.activeElement !== field) field.value = view[name][k];
+  }
+  document.querySelector("[data-for=depth]").hidden = view.model === "two";
+  document.querySelector("[data-for=momentum]").hidden = view.optimizer !== "momentum";
+  for (const option of form.elements.colour.options) option.disabled = !hasOrbits(view) && ["period", "lyapunov"].includes(option.value);
+  get("rate-name").textContent = RESCALES[view.rescale];
+  get("command").textContent = command();
+  get("plane").setAttribute("aria-label", `Plane: ${describeView(view)}`);
+  listEdges();
+  clearTimeout(saving);
+  saving = setTimeout(() => history.replaceState(null, "", writeFragment(view)), 200);
+}
+
+// Changes.
+
+function change(changes, delay = 0) {
+  view = changeView(view, changes);
+  return refresh(delay);
+}
+
+function move(gamma, eta) {
+  if (plane) change({gamma, eta}, 120);
+}
+
+const part = (range, from, to) => partOf(range, from, to, LIMITS, NARROWEST);
+const act = {
+  zoom(factor, at) {
+    const [s, t] = at ?? cursor ?? [0.5, 0.5];
+    move(part(view.gamma, s - s * factor, s + (1 - s) * factor), part(view.eta, t - t * factor, t + (1 - t) * factor));
+  },
+  pan(ds, dt) {
+    const gamma = part(view.gamma, ds, 1 + ds), eta = part(view.eta, dt, 1 + dt);
+    // at the limits of the numbers the plane stops
+    const whole = (range, before) => range[0] > LIMITS[0] && range[1] < LIMITS[1] ? range : before;
+    move(whole(gamma, view.gamma), whole(eta, view.eta));
+  },
+  press(at) {
+    const [s, t] = at ?? cursor ?? [0.5, 0.5];
+    if (s < 0 || s > 1 || t < 0 || t > 1) return;
+    const gamma = valueAt(view.gamma, s), eta = valueAt(view.eta, t) * unitAt(gamma);
+    cursor = [s, t];
+    if (eta > 0) showRun({gamma, eta});
+  },
+  hover: showHover,
+  moveCursor(ds, dt) {
+    cursor = [ds, dt].map((d, k) => Math.max(0, Math.min(1, (cursor ?? [0.5, 0.5])[k] + d)));
+    showHover(cursor);
+    const pixel = pixelAt(cursor);
+    if (pixel) announce(get("hover").textContent);
+    redraw();
+  },
+  reset() { change({gamma: home.gamma, eta: home.eta, rescale: home.rescale}); },
+};
+
+function showRun(place) {
+  run = place;
+  const found = kernel.record(view, run.gamma, run.eta), pixel = kernel.train(view, Float64Array.of(run.gamma), Float64Array.of(run.eta), 1);
+  const judged = {outcome: pixel.outcome[0], final: pixel.final[0], tail: pixel.tail[0], peak: pixel.peak[0]};
+  const sentence = describeRun(run, judged, view), charts = listCharts(view, found, run.eta);
+  get("outcome").textContent = sentence;
+  get("charts").replaceChildren(...charts.map(chart => chartCanvas(`${chart.title} over the steps. ${sentence}`, "")),
+                                ...(view.model === "two" ? [chartCanvas(`The path of u1 and u2. ${sentence}`, "path")] : []));
+  const canvases = [...get("charts").children];
+  charts.forEach((chart, i) => drawChart(canvases[i], chart));
+  if (view.model === "two") drawPath(canvases.at(-1), found, run.gamma);
+  redraw();
+}
+
+function chartCanvas(label, className) {
+  const canvas = document.createElement("canvas");
+  canvas.setAttribute("role", "img"), canvas.setAttribute("aria-label", label), canvas.className = className;
+  return canvas;
+}
+
+// The view in another unit of the rate: the same rates where they can all be shown, else a decade about the edges.
+function rescale(name) {
+  const target = {...view, rescale: name}, gamma = buildAxis(view.gamma, 65), units = listUnits(target, gamma), before = listUnits(view, gamma);
+  const rates = Object.values(edges(view, gamma)).flatMap(eta => Array.from(eta, (e, i) => e / (units ? units[i] : 1))).filter(e => e > 0 && e < Infinity);
+  if (name === "none" && before) {
+    const shown = Array.from(before, u => [view.eta[0] * u, view.eta[1] * u]).flat().filter(e => e > 0);
+    return change({rescale: name, eta: [Math.max(LIMITS[0], Math.min(...shown)), Math.min(LIMITS[1], Math.max(...shown))]});
+  }
+  if (!rates.length && name === "eta_max") throw new Error("no ηₘₐₓ is predicted here, by which rates could be divided");
+  const all = rates.length ? rates : [...units].flatMap(u => [view.eta[0] / u, view.eta[1] / u]);
+  return change({rescale: name, eta: [Math.max(LIMITS[0], Math.min(...all) / 10), Math.min(LIMITS[1], Math.max(...all) * 10)]});
+}
+
+function choosePreset(name) {
+  const preset = PRESETS.find(p => p.name === name);
+  if (!preset) return;
+  view = changeView(DEFAULT, preset.view), home = view;
+  get("preset").value = name, get("sentence").textContent = preset.sentence;
+  forgetRun();
+}
+
+function forgetRun() {
+  run = null, cursor = null;
+  get("charts").replaceChildren();
+  get("outcome").textContent = "Click in the plane, or press Enter on it.";
+}
+
+// The first and last rate of the view's pixels.
+function rateRange() {
+  const units = listUnits(view, buildAxis(view.gamma, 65));
+  if (!units) return view.eta;
+  const known = [...units].filter(u => u > 0);
+  return [view.eta[0] * Math.min(...known), view.eta[1] * Math.max(...known)];
+}
+
+const command = () => writeCommand(view, rateRange());
+
+async function copy(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+    announce(`${what} copied.`);
+  } catch {
+    // without permission for the clipboard, the selection can still be copied
+    const area = Object.assign(document.createElement("textarea"), {value: text});
+    document.body.append(area), area.select();
+    announce(document.execCommand("copy") ? `${what} copied.` : `The browser does not allow copying: ${text}`);
+    area.remove();
+  }
+}
+
+// Wiring.
+
+function attempt(action) {
+  try {
+    get("error").textContent = "";
+    action();
+  } catch (error) {
+    get("error").textContent = error.message;
+    announce(error.message);
+  }
+}
+
+const form = get("controls");
+for (const [value, label] of Object.entries(COLOUR_BY)) form.elements.colour.add(new Option(label, value));
+for (const [value, label] of Object.entries(RESCALES)) form.elements.rescale.add(new Option(label, value));
+get("preset").add(new Option("another view", ""));
+for (const {name, title} of PRESETS) get("preset").add(new Option(title, name));
+form.addEventListener("submit", event => event.preventDefault());
+form.addEventListener("change", ({target}) => attempt(() => {
+  const {name} = target, value = target.value.trim();
+  if (/^(gamma|eta)[01]$/.test(name)) {
+    const key = name.slice(0, -1), range = [form.elements[key + 0], form.elements[key + 1]].map(field => Number(field.value));
+    change({[key]: range});
+  } else if (name === "rescale") rescale(value);
+  else {
+    change({[name]: typeof DEFAULT[name] === "number" ? Number(value || NaN) : value});
+    if (run && name !== "colour" && name !== "points") showRun(run);
+  }
+}));
+get("preset").addEventListener("change", () => { choosePreset(get("preset").value), refresh(); });
+get("zoom-in").addEventListener("click", () => act.zoom(1 / 2, null));
+get("zoom-out").addEventListener("click", () => act.zoom(2, null));
+get("reset").addEventListener("click", act.reset);
+get("copy-command").addEventListener("click", () => copy(command(), "The command"));
+get("copy-python").addEventListener("click", () => copy(writePython(view, run), "The lines of Python"));
+get("copy-link").addEventListener("click", () => copy(location.href.replace(/#.*/, "") + writeFragment(view), "The link"));
+get("save-picture").addEventListener("click", () => { drawNow(), savePicture(picture.canvas, nameFile(view, ".png")); });
+get("save-numbers").addEventListener("click", async () => {
+  await computing;
+  saveNumbers({...plane, rates: spread(plane)}, nameFile(view, ".csv"), command());
+});
+picture.canvas.addEventListener("focus", redraw);
+picture.canvas.addEventListener("blur", redraw);
+window.addEventListener("hashchange", () => attempt(() => {
+  if (location.hash !== writeFragment(view)) readAddress(), refresh();
+}));
+new ResizeObserver(() => { picture.resize(), drawNow(); }).observe(picture.canvas);
+window.addEventListener("resize", () => run && showRun(run));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { redraw(), run && showRun(run); });
+listen(picture.canvas, (x, y) => picture.toShares(x, y), act);
+
+// The rate of every pixel.
+function spread({gamma, rates, points}) {
+  return rates.length > points ? rates : Float64Array.from({length: gamma.length * points}, (_, k) => rates[k % points]);
+}
+
+// Take the view from the page's own data and from the address.
+function readAddress() {
+  const stored = document.getElementById("view"), parameters = new URLSearchParams(location.hash.slice(1));
+  choosePreset(parameters.get("preset") ?? "figure-6");
+  const changes = {...(stored ? JSON.parse(stored.textContent) : {}), ...readFragment(location.hash)};
+  if (Object.keys(changes).length) {
+    view = changeView(parameters.has("preset") ? view : DEFAULT, changes), home = view;
+    if (!parameters.has("preset")) get("sentence").textContent = "", get("preset").value = "";
+  }
+}
+
+attempt(readAddress);
+window.lazyrich = {
+  ready: refresh(),
+  get view() { return structuredClone(view); },
+  setView(changes) {
+    view = changeView(view, changes);
+    forgetRun();
+    return refresh();
+  },
+  outcomes() {
+    if (plane.values.outcome) return {gamma: plane.gamma.slice(), eta: plane.rates.slice(), outcome: plane.values.outcome.slice()};
+    const {outcome} = kernel.train(plane.view, plane.gamma, plane.rates, plane.points);
+    return {gamma: plane.gamma.slice(), eta: plane.rates.slice(), outcome};
+  },
+  edges: gamma => edges(view, Float64Array.from(gamma)),
+  trajectory({gamma, eta}) {
+    const {f, loss, excess} = kernel.record(view, gamma, eta);
+    return {f, loss, excess};
+  },
+  command,
+};

@@ -1,0 +1,134 @@
+// One run: its charts over steps, its path in the (u1, u2) plane, and its outcome in a sentence.
+
+import {format, powerOfTen, roundStep} from "./axes.js";
+import {OUTCOMES} from "./outcomes.js";
+
+const INKS = {line: "--ink", mark: "--accent"};
+
+// What became of a run: the sentence that the page reads out.
+export function describeRun({gamma, eta}, {outcome, final, tail, peak}, view) {
+  const {name, sentence} = OUTCOMES.find(o => o.code === outcome);
+  const numbers = outcome === 6 ? "" : ` The excess ends at ${format(final)}; its tail is ${format(tail)}, its peak ${format(peak)}.`;
+  return `γ = ${format(gamma, 5)}, η = ${format(eta, 5)}, ${view.steps} steps: ${name} (${sentence}).${numbers}`;
+}
+
+// The charts that a run has: title, values, and how they are drawn.
+export function listCharts(view, run, eta) {
+  const end = run.f.findIndex((f, t) => !(Math.abs(f) < 1e100 && Math.abs(run.u[t]) <= 1e30 && Math.abs(run.v[t]) <= 1e30));
+  const cut = values => end < 0 ? values : values.subarray(0, Math.max(2, end));      // a diverged run up to where it leaves
+  const share = view.optimizer === "momentum" ? 2 * (1 + view.momentum) : 2;
+  const edge = view.optimizer === "momentum" ? "sharpness × η/(2(1 + β))" : "sharpness × η/2";
+  const charts = [{title: "excess loss", values: cut(run.excess), log: true, marks: [view.rho], markLabel: "ρ"},
+                  {title: "output f", values: cut(run.f), marks: [1], markLabel: "1"}];
+  if (view.optimizer !== "signsgd") charts.push({title: edge, values: cut(run.sharpness).map(s => s * eta / share), marks: [1], markLabel: "1"});
+  return charts;
+}
+
+function prepare(canvas) {
+  const box = canvas.getBoundingClientRect(), scale = window.devicePixelRatio || 1, c = canvas.getContext("2d");
+  canvas.width = Math.round(box.width * scale), canvas.height = Math.round(box.height * scale);
+  c.setTransform(scale, 0, 0, scale, 0, 0);
+  const style = getComputedStyle(canvas);
+  return {c, width: box.width, height: box.height, ink: style.getPropertyValue(INKS.line), mark: style.getPropertyValue(INKS.mark)};
+}
+
+// The least and largest of the finite values that a chart shows, marks included.
+function frame(values, marks, log) {
+  let low = Infinity, high = -Infinity;
+  for (const v of [...marks, ...values]) if (Number.isFinite(v) && (!log || v > 0)) low = Math.min(low, v), high = Math.max(high, v);
+  if (log) return [Math.max(low, 1e-32) / 1.5, Math.min(high, 1e300) * 1.5];
+  const room = (high - low) * 0.06 || 1;
+  return [low - room, high + room];
+}
+
+// Draw a chart of values over steps: the span of each pixel's steps where there are more steps than pixels.
+export function drawChart(canvas, {title, values, log, marks, markLabel}) {
+  const {c, width, height, ink, mark} = prepare(canvas), left = 52, right = width - 10, top = 24, bottom = height - 30;
+  let [low, high] = frame(values, marks, log);
+  // a linear chart that spans too many sizes shows their order instead
+  const bent = !log && high - low > 1e4;
+  const scale = log ? Math.log10 : bent ? Math.asinh : v => v, [a, b] = [scale(low), scale(high)];
+  const x = t => left + (right - left) * t / Math.max(1, values.length - 1);
+  const y = v => bottom - (bottom - top) * (scale(v) - a) / (b - a);
+  c.clearRect(0, 0, width, height);
+  c.fillStyle = ink, c.strokeStyle = ink, c.lineWidth = 1, c.font = "13px system-ui, sans-serif";
+  c.textAlign = "left", c.textBaseline = "alphabetic", c.fillText(title, left, 15);
+  c.strokeRect(left + 0.5, top + 0.5, right - left - 1, bottom - top - 1);
+  c.font = "12px system-ui, sans-serif", c.textAlign = "right", c.textBaseline = "middle";
+  const ticks = [];
+  if (log) {
+    const every = Math.max(1, Math.ceil((b - a) / 5));
+    for (let n = Math.ceil(a); n <= b; n++) if (n % every === 0) ticks.push([10 ** n, powerOfTen(n)]);
+  } else if (bent) {
+    for (const share of [0, 0.5, 1]) ticks.push([Math.sinh(a + (b - a) * share), format(Math.sinh(a + (b - a) * share), 1)]);
+  } else {
+    const step = roundStep((high - low) / 4);
+    for (let k = Math.ceil(low / step); k * step <= high; k++) ticks.push([k * step, format(k * step, 3)]);
+  }
+  for (const [v, label] of ticks) c.fillText(label, left - 6, Math.max(top + 6, Math.min(bottom - 6, y(v))));
+  c.textBaseline = "top";
+  for (const share of [0, 0.5, 1]) {
+    c.textAlign = share === 0 ? "left" : share === 1 ? "right" : "center";
+    c.fillText(format(share * (values.length - 1), 6) + (share === 1 ? " steps" : ""), left + share * (right - left), bottom + 6);
+  }
+  c.save(), c.beginPath(), c.rect(left, top, right - left, bottom - top), c.clip();
+  c.strokeStyle = mark, c.fillStyle = mark, c.lineWidth = 1.3, c.setLineDash([5, 4]);
+  for (const m of marks) {
+    c.beginPath(), c.moveTo(left, y(m)), c.lineTo(right, y(m)), c.stroke();
+    const above = y(m) > top + 16;
+    c.textAlign = "right", c.textBaseline = above ? "bottom" : "top", c.fillText(markLabel, right - 4, y(m) + (above ? -2 : 2));
+  }
+  c.setLineDash([]), c.strokeStyle = ink, c.lineWidth = 1.2, c.lineJoin = "round", c.beginPath();
+  const per = Math.max(1, Math.floor(values.length / (2 * (right - left))));
+  let pen = false;
+  const to = (t, v) => {
+    if (!Number.isFinite(v)) return void (pen = false);
+    const place = [x(t), Math.max(-1e4, Math.min(1e4, y(log ? Math.max(v, low) : v)))];
+    if (pen) c.lineTo(...place); else c.moveTo(...place);
+    pen = true;
+  };
+  for (let t = 0; t < values.length; t += per) {
+    const some = values.subarray(t, t + per);
+    if (per === 1) to(t, some[0]);
+    else to(t, some.reduce((m, v) => Math.min(m, v), Infinity)), to(t, some.reduce((m, v) => Math.max(m, v), -Infinity));
+  }
+  c.stroke(), c.restore();
+}
+
+// Draw the path in the (u1, u2) plane over the curve of minima, u1 u2 = gamma/2.
+export function drawPath(canvas, {u, v}, gamma) {
+  const {c, width, height, ink, mark} = prepare(canvas), left = 52, right = width - 10, top = 24, bottom = height - 30;
+  const far = 100 * Math.hypot(1, gamma), end = u.findIndex((x, t) => !(Math.abs(x) < far && Math.abs(v[t]) < far)), us = end < 0 ? u : u.subarray(0, end), vs = v.subarray(0, us.length);
+  let reach = 1.2 * Math.sqrt((Math.hypot(1, gamma) + 1) / 2);
+  for (let t = 0; t < us.length; t++) reach = Math.max(reach, Math.abs(us[t]) * 1.08, Math.abs(vs[t]) * 1.08);
+  const x = a => (left + right) / 2 + a / reach * (right - left) / 2, y = b => (top + bottom) / 2 - b / reach * (bottom - top) / 2;
+  c.clearRect(0, 0, width, height);
+  c.fillStyle = ink, c.strokeStyle = ink, c.font = "13px system-ui, sans-serif", c.textAlign = "left", c.textBaseline = "alphabetic";
+  c.fillText("u₂ over u₁; dashed: minima", left, 15);
+  c.lineWidth = 1, c.strokeRect(left + 0.5, top + 0.5, right - left - 1, bottom - top - 1);
+  c.font = "12px system-ui, sans-serif", c.textBaseline = "middle", c.textAlign = "right";
+  for (const b of [-0.8, 0, 0.8]) c.fillText(format(b * reach, 2), left - 6, y(b * reach));
+  c.textAlign = "center", c.textBaseline = "top";
+  for (const a of [-0.8, 0, 0.8]) c.fillText(format(a * reach, 2), x(a * reach), bottom + 6);
+  c.save(), c.beginPath(), c.rect(left, top, right - left, bottom - top), c.clip();
+  c.globalAlpha = 0.25;
+  for (const [p, q, r, s] of [[left, y(0), right, y(0)], [x(0), top, x(0), bottom]]) c.beginPath(), c.moveTo(p, q), c.lineTo(r, s), c.stroke();
+  c.globalAlpha = 1, c.strokeStyle = mark, c.lineWidth = 1.6, c.setLineDash([5, 4]);
+  for (const sign of [1, -1]) {
+    c.beginPath();
+    const from = Math.log(gamma / 2 / reach), to = Math.log(reach);
+    for (let k = 0; k <= 200; k++) {
+      const a = Math.exp(from + (to - from) * k / 200);
+      c.lineTo(x(sign * a), y(sign * gamma / 2 / a));
+    }
+    c.stroke();
+  }
+  c.setLineDash([]), c.strokeStyle = ink, c.lineWidth = 1.1, c.beginPath();
+  const most = Math.min(us.length, 20000);
+  for (let t = 0; t < most; t++) c.lineTo(x(us[t]), y(vs[t]));
+  c.stroke();
+  for (const [t, fill] of [[0, "#ffffff"], [us.length - 1, mark]]) {
+    c.beginPath(), c.arc(x(us[t]), y(vs[t]), 4.5, 0, 2 * Math.PI), c.fillStyle = fill, c.fill(), c.strokeStyle = ink, c.stroke();
+  }
+  c.restore();
+}

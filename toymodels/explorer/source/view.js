@@ -1,0 +1,122 @@
+// The view: what is shown, as a plain object; its fragment of the address, its command line and its lines of Python.
+
+import {decadesOf} from "./axes.js";
+
+export const LIMITS = [1e-290, 1e290];
+export const NARROWEST = 1e-12;      // relative width of a view
+export const COLOUR_BY = {outcome: "outcome", final: "final excess", tail: "tail excess", peak: "peak excess", period: "period",
+                          lyapunov: "Lyapunov exponent"};
+export const RESCALES = {none: "η", gamma2: "η/γ²", eta_max: "η/ηₘₐₓ"};
+
+export const DEFAULT = {
+  model: "one", depth: 5, loss: "mse", optimizer: "sgd", momentum: 0.9, steps: 1000, rho: 0.01, noise: 0,
+  gamma: [1e-5, 1e5], eta: [1e-12, 1e3], points: 512, colour: "outcome", rescale: "none",
+};
+
+const whole = (low, high) => x => Number.isInteger(x) && x >= low && x <= high;
+const oneOf = names => x => names.includes(x);
+const range = x => Array.isArray(x) && x.length === 2 && x.every(Number.isFinite) && x[0] >= LIMITS[0] && x[1] <= LIMITS[1]
+  && x[1] / x[0] - 1 >= 0.99 * NARROWEST;
+const RULES = {
+  model: [oneOf(["one", "two"]), "'one' or 'two'"],
+  depth: [whole(1, 12), "a whole number from 1 to 12"],
+  loss: [oneOf(["mse", "cross_entropy"]), "'mse' or 'cross_entropy'"],
+  optimizer: [oneOf(["sgd", "signsgd", "momentum"]), "'sgd', 'signsgd' or 'momentum'"],
+  momentum: [x => Number.isFinite(x) && x >= 0 && x < 1, "a number from 0 to below 1"],
+  steps: [whole(1, 1e6), "a whole number from 1 to 1000000"],
+  rho: [x => x > 0 && x < 1, "a number between 0 and 1"],
+  noise: [x => Number.isFinite(x) && x >= 0, "a number not below 0"],
+  gamma: [range, "two increasing numbers above 0, a relative width of at least 1e-12"],
+  eta: [range, "two increasing numbers above 0, a relative width of at least 1e-12"],
+  points: [whole(8, 2048), "a whole number from 8 to 2048"],
+  colour: [oneOf(Object.keys(COLOUR_BY)), Object.keys(COLOUR_BY).join(", ")],
+  rescale: [oneOf(Object.keys(RESCALES)), Object.keys(RESCALES).join(", ")],
+};
+
+// A view with some keys changed; an Error says which is not allowed, and what is.
+export function changeView(view, changes) {
+  const next = {...view};
+  for (const [key, value] of Object.entries(changes)) {
+    if (!(key in RULES)) throw new Error(`a view has no '${key}'; it has ${Object.keys(RULES).join(", ")}`);
+    const [holds, allowed] = RULES[key];
+    if (!holds(value)) throw new Error(`${key} must be ${allowed}, not ${JSON.stringify(value)}`);
+    next[key] = Array.isArray(value) ? [...value] : value;
+  }
+  if (next.model === "two") next.depth = 2;
+  if (!hasOrbits(next) && (next.colour === "period" || next.colour === "lyapunov")) next.colour = "outcome";
+  return next;
+}
+
+// Whether periods and Lyapunov exponents are measured: SignSGD's map neither contracts nor expands, and noise has no cycles.
+export const hasOrbits = view => view.optimizer !== "signsgd" && view.noise === 0;
+
+export function writeFragment(view) {
+  const changed = Object.entries(view).filter(([key, value]) => ["model", "loss", "gamma", "eta"].includes(key)
+    || JSON.stringify(value) !== JSON.stringify(DEFAULT[key]));
+  return "#" + changed.map(([key, value]) => `${key}=${Array.isArray(value) ? value.join(",") : value}`).join("&");
+}
+
+// The keys of a fragment that are a view's.
+export function readFragment(text) {
+  const found = {};
+  for (const [key, value] of new URLSearchParams(text.replace(/^#/, ""))) {
+    if (!(key in RULES)) continue;
+    const kind = DEFAULT[key];
+    found[key] = Array.isArray(kind) ? value.split(",").map(Number) : typeof kind === "number" ? Number(value) : value;
+  }
+  return found;
+}
+
+const number = x => String(x).replace("e+", "e");
+
+// The `lazyrich toy` line of a view; `rates` are the first and last eta of all its pixels, which a rescaled view does not share.
+export function writeCommand(view, rates = view.eta) {
+  const words = ["lazyrich toy", "--model", view.model];
+  if (view.model === "one") words.push("--depth", view.depth);
+  words.push("--loss", view.loss, "--optimizer", view.optimizer);
+  if (view.optimizer === "momentum") words.push("--beta", number(view.momentum));
+  if (view.noise) words.push("--noise", number(view.noise));
+  words.push("--steps", view.steps, "--rho", number(view.rho), "--gamma", ...view.gamma.map(number), "--eta", ...rates.map(number),
+             "--points", view.points);
+  if (view.rescale !== "none") words.push("--rescale", view.rescale);
+  return words.join(" ");
+}
+
+// The lines of Python that compute what a view shows, and those of a run where one is given.
+export function writePython(view, run = null) {
+  const model = view.model === "two" ? "toymodels.TwoParameter()" : `toymodels.OneParameter(${view.depth})`;
+  const optimizer = view.optimizer === "momentum" ? `toymodels.HeavyBall(${number(view.momentum)})` : `"${view.optimizer}"`;
+  const noise = view.noise ? `, noise=${number(view.noise)}` : "", toy = `${model}, "${view.loss}", ${optimizer}`;
+  const axis = name => `np.geomspace(${view[name].map(number).join(", ")}, ${view.points})`;
+  const lines = ["import numpy as np", "import toymodels", "import validation", ""];
+  lines.push(`experiment = toymodels.ToyExperiment(${toy}, ${view.steps}, rho=${number(view.rho)}${noise})`, `gamma, eta = ${axis("gamma")}, ${axis("eta")}`);
+  if (view.rescale === "gamma2") lines.push("eta = gamma[:, None]**2 * eta");
+  if (view.rescale === "eta_max")
+    lines.push(`largest = toymodels.predict(${toy})["eta_max"](gamma, ${view.steps}, ${number(view.rho)})`, "gamma, eta = gamma[largest > 0], largest[largest > 0, None] * eta");
+  if (view.colour === "period" || view.colour === "lyapunov") {
+    const {settle, length} = orbitSteps(view);
+    if (view.rescale === "none")
+      lines.push(`orbits = toymodels.orbit(${toy}, gamma, eta, settle=${settle}, length=${length}, points=0)`, `validation.plot_portrait(orbits, variable="${view.colour}")`);
+    else
+      lines.push(`orbits = [toymodels.orbit(${toy}, g, e, settle=${settle}, length=${length}, points=0)["${view.colour}"] for g, e in zip(gamma, eta)]`);
+  } else {
+    const variable = view.colour === "outcome" ? "" : `, variable="${view.colour}_excess"`;
+    lines.push("portrait = experiment.measure(gamma, eta)", `validation.plot_portrait(portrait${variable})`);
+  }
+  if (run) lines.push(`run = toymodels.trajectory(${toy}, ${number(run.gamma)}, ${number(run.eta)}, ${view.steps}${noise})`);
+  return lines.join("\n") + "\n";
+}
+
+// The steps before periods and exponents are measured, and those on which they are.
+export const orbitSteps = view => ({settle: view.steps, length: 256});
+
+// What is shown, in a sentence.
+export function describeView(view) {
+  const model = view.model === "two" ? "two parameters" : `one parameter, depth ${view.depth}`;
+  const loss = {mse: "squared error", cross_entropy: "cross-entropy"}[view.loss];
+  const optimizer = {sgd: "SGD", signsgd: "SignSGD", momentum: `heavy ball ${view.momentum}`}[view.optimizer];
+  const noise = view.noise ? `, label noise ${view.noise}` : "";
+  return `${model}, ${loss}, ${optimizer}${noise}, ${view.steps} steps, excess ${view.rho}`;
+}
+
+export const isDeep = view => decadesOf(view.gamma) < 1e-6 || decadesOf(view.eta) < 1e-6;
