@@ -29,6 +29,8 @@ HEAD = '''\
 
 import { invert, lambertW, computeEdges, computeExponents } from "./integrals.js";
 
+const {E, asinh, cbrt, exp, expm1, log, log1p, min, pow, sqrt} = Math;
+
 export const edges = (view, gammas) => computeEdges(TOY_EDGES, LOSS_FUNCTIONS, SETTLING, view, gammas);
 export const exponents = view => computeExponents(TOY_EDGES, LOSS_FUNCTIONS, SETTLING, view);
 '''
@@ -90,7 +92,7 @@ def _print_curve(curve: Any, model: Model, loss: Any) -> str:
     if curve.expression.has(sympy.acos):
         branches = next(iter(curve.branches.values()))
         roots = [f"invert(e => {print_expression(b.gamma, {str(b.parameter): 'e'})}, g)" for b in branches]
-        return f"Math.min({', '.join(roots)})" if len(roots) > 1 else roots[0]
+        return f"min({', '.join(roots)})" if len(roots) > 1 else roots[0]
     return print_expression(_name_flow(curve.expression, derive_time(model, loss)))
 
 
@@ -114,7 +116,7 @@ def print_loss(loss: Any) -> str:
     # a rational function of m = e^-x - 1, which keeps its digits as x -> 0
     rational = sympy.together((-derive_slope(loss, 1 - x)).rewrite(sympy.exp).subs(x, -sympy.log(1 + m)))
     residual = -derive_slope(loss, 1 - x) if loss.name == "mse" else sympy.factor(sympy.simplify(rational))
-    text = print_expression(residual, {"m": "Math.expm1(-x)"})
+    text = print_expression(residual, {"m": "expm1(-x)"})
     return f"{{residual: x => {text}, curvature: {print_expression(derive_curvature_at_minimum(loss))}}}"
 
 
@@ -138,7 +140,8 @@ def print_expression(expression: Any, names: dict[str, str] | None = None) -> st
     """Return a sympy expression in JavaScript, with the letters' names in the page."""
     import sympy
 
-    return " ".join(str(_printer(NAMES | (names or {})).doprint(_avoid_cancellation(sympy.sympify(expression)))).split())
+    text = str(_printer(NAMES | (names or {})).doprint(_avoid_cancellation(sympy.sympify(expression))))
+    return " ".join(text.split()).replace("Math.", "")
 
 
 def _avoid_cancellation(expression: Any) -> Any:
