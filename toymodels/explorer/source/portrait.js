@@ -3,7 +3,7 @@
 const STORED_MARGIN = {left: 62, right: 12, top: 10, bottom: 46};
 const STORED_RAMP = ["#10224e", "#2f4d7d", "#5c6f7f", "#8a8a79", "#bda96b", "#ecd06f", "#fff3b0"];
 const STORED_DASHES = [[], [8, 3], [2, 3], [8, 3, 2, 3], [4, 2], [12, 4]];
-const STORED_READERS = {i1: [1, "getInt8"], i4: [4, "getInt32"], f4: [4, "getFloat32"], f8: [8, "getFloat64"]};
+const STORED_KINDS = {i1: Int8Array, i4: Int32Array, f4: Float32Array, f8: Float64Array};
 
 // The portrait that `lazyrich explore PORTRAIT` has put into the page, with its arrays decoded; null if there is none.
 export function readPortrait(page) {
@@ -17,9 +17,8 @@ export function readPortrait(page) {
 }
 
 function decodeArray({type, shape, data}) {
-  const [size, read] = STORED_READERS[type], bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0)), view = new DataView(bytes.buffer);
-  const count = bytes.length / size, Kind = {i1: Int8Array, i4: Int32Array, f4: Float32Array, f8: Float64Array}[type];
-  return {shape, values: Kind.from({length: count}, (_, i) => view[read](i * size, true))};
+  const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
+  return {shape, values: new STORED_KINDS[type](bytes.buffer)};      // as everywhere, the least significant byte first
 }
 
 // Show the portrait in `place`, with a picker for every dim before gamma and eta.
@@ -61,9 +60,12 @@ export function showPortrait(portrait, place) {
 
   const verdicts = make("ul", {}, ...portrait.verdicts.map(v => make("li", {}, make("strong", {}, v.outcome), ` ${v.sentence}`)),
                         ...portrait.notes.map(n => make("li", {}, n)));
-  place.append(make("section", {id: "stored", "aria-label": "Stored portrait", style: "max-width:46rem"}, make("h2", {}, portrait.title),
-                    pickers, canvas, legend, readout, make("h3", {}, "Verdicts"),
-                    portrait.verdicts.length + portrait.notes.length ? verdicts : make("p", {}, "Nothing was judged.")));
+  const numbers = make("div", {style: "flex:1 1 18rem;max-width:40rem"}, make("h3", {}, "The run under the pointer"), readout,
+                       make("h3", {}, "Verdicts"),
+                       portrait.verdicts.length + portrait.notes.length ? verdicts : make("p", {}, "Nothing was judged."));
+  const left = make("div", {style: "flex:1 1 26rem;max-width:46rem;min-width:0"}, pickers, canvas, legend);
+  place.append(make("section", {id: "stored", "aria-label": "Stored portrait"}, make("h2", {}, portrait.title),
+                    make("div", {style: "display:flex;flex-wrap:wrap;gap:0 2rem"}, left, numbers)));
 
   // The index of a run in a variable's values, for the picked seed, horizon, ...
   const locate = (i, j, at = picked) => (dims.reduce((n, d, k) => n * sizes[k] + at[d], 0) * rows + i) * columns + j;
@@ -77,7 +79,7 @@ export function showPortrait(portrait, place) {
     const first = Math.floor(n / columns) * columns;
     return bounds(eta, n, first, first + columns - 1);
   });
-  const [left, right] = [spans[0][0], spans[rows - 1][1]];
+  const [first, last] = [spans[0][0], spans[rows - 1][1]];
   const bottom = heights.reduce((least, h) => Math.min(least, h[0]), Infinity), top = heights.reduce((most, h) => Math.max(most, h[1]), 0);
   let scale = {};
 
@@ -89,7 +91,7 @@ export function showPortrait(portrait, place) {
     canvas.style.height = `${height}px`;
     context.setTransform(dense, 0, 0, dense, 0, 0);
     const {left: x0, top: y0} = STORED_MARGIN, x1 = width - STORED_MARGIN.right, y1 = height - STORED_MARGIN.bottom;
-    const x = g => x0 + (x1 - x0) * Math.log(g / left) / Math.log(right / left);
+    const x = g => x0 + (x1 - x0) * Math.log(g / first) / Math.log(last / first);
     const y = e => y1 - (y1 - y0) * Math.log(e / bottom) / Math.log(top / bottom);
     scale = {x, y, x0, x1, y0, y1};
     const colour = chooseColours();
@@ -158,7 +160,7 @@ export function showPortrait(portrait, place) {
     context.strokeRect(x0 + 0.5, y0 + 0.5, x1 - x0 - 1, y1 - y0 - 1);
     context.font = "12px system-ui, sans-serif";
     context.textAlign = "center";
-    for (const g of storedDecades(left, right, (x1 - x0) / 52)) {
+    for (const g of storedDecades(first, last, (x1 - x0) / 52)) {
       context.fillRect(x(g) - 0.5, y1, 1, 5);
       context.fillText(storedPower(g), x(g), y1 + 18);
     }
@@ -246,15 +248,19 @@ export function showPortrait(portrait, place) {
       return;
     }
     const [i, j] = cursor;
-    const numbers = names.filter(n => n !== "outcome").map(n => {
+    const written = names.filter(n => n !== "outcome").map(n => {
       const {label, logarithmic} = portrait.variables[n], v = value(n, i, j);
       return Number.isNaN(v) ? null : `${label} ${short(logarithmic ? 10 ** v : v)}`;
     }).filter(Boolean);
     const outcome = outcomes.get(value("outcome", i, j));
     const lines = [`γ = ${short(gamma[i])}, η = ${short(eta[i * columns + j])}: ${outcome.name} (${outcome.sentence}).`,
-                   `${numbers.join("; ")}.`];
+                   `${written.join("; ")}.`];
     for (const d of dims.filter(name => portrait.picked[name].length > 1)) {
-      lines.push(`By ${d}: ${portrait.picked[d].map((v, k) => `${v} ${outcomes.get(value("outcome", i, j, {...picked, [d]: k})).name}`).join(", ")}.`);
+      const others = portrait.picked[d].map((v, k) => {
+        const at = {...picked, [d]: k}, excess = short(10 ** value("final_excess", i, j, at));
+        return `${v} ${outcomes.get(value("outcome", i, j, at)).name} (${excess})`;
+      });
+      lines.push(`Outcome and final excess by ${d}: ${others.join(", ")}.`);
     }
     readout.replaceChildren(...lines.map(text => make("div", {}, text)));
   }
@@ -266,7 +272,7 @@ export function showPortrait(portrait, place) {
   canvas.addEventListener("pointermove", event => {
     const box = canvas.getBoundingClientRect(), {x0, x1, y0, y1} = scale, a = event.clientX - box.left, b = event.clientY - box.top;
     if (a < x0 || a > x1 || b < y0 || b > y1) return;
-    const g = left * (right / left) ** ((a - x0) / (x1 - x0)), e = bottom * (top / bottom) ** ((y1 - b) / (y1 - y0));
+    const g = first * (last / first) ** ((a - x0) / (x1 - x0)), e = bottom * (top / bottom) ** ((y1 - b) / (y1 - y0));
     const i = spans.findIndex(s => g <= s[1]), j = heights.slice(i * columns, (i + 1) * columns).findIndex(h => e >= h[0] && e <= h[1]);
     if (j >= 0 && (!cursor || cursor[0] !== i || cursor[1] !== j)) go(i, j);
   });
@@ -279,6 +285,7 @@ export function showPortrait(portrait, place) {
     go(i + move[0], j + move[1]);
   });
   page.defaultView.addEventListener("resize", draw);
+  page.defaultView.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   draw();
   return {draw, describe: go, picked, outcomes: () => portrait.variables.outcome.values.subarray(locate(0, 0), locate(0, 0) + rows * columns)};
 }
