@@ -7,6 +7,7 @@ import {edges, exponents} from "./edges.js";
 import {listen} from "./gestures.js";
 import {Kernel} from "./kernel.js";
 import {DASHES, EDGE_NAMES, Image, Picture} from "./picture.js";
+import {readPortrait, showPortrait} from "./portrait.js";
 import {PRESETS} from "./presets.js";
 import {describeRun, drawChart, drawPath, listCharts} from "./run.js";
 import {COLOUR_BY, DEFAULT, LIMITS, NARROWEST, RESCALES, changeView, describeView, hasOrbits, orbitSteps, readFragment, writeCommand,
@@ -422,9 +423,13 @@ function readAddress() {
   }
 }
 
+// A stored portrait stands above the plane, which is left out where the page cannot train what was measured.
+const stored = readPortrait(document), alone = Boolean(stored) && !document.getElementById("view") && !location.hash;
+for (const part of document.querySelectorAll("main, header label, #sentence")) part.hidden = alone;
 attempt(readAddress);
 window.lazyrich = {
-  ready: refresh(),
+  ready: alone ? Promise.resolve() : refresh(),
+  portrait: stored && showPortrait(stored, get("stored-place")),
   get view() { return structuredClone(view); },
   setView(changes) {
     view = changeView(view, changes);
