@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lazyrich
+from tests.toymodels.explorer.test_explore import build_network_portrait
 from tests.toymodels.explorer.test_kernel import agree
 from toymodels import HeavyBall, OneParameter, ToyExperiment, TwoParameter, trajectory
 from toymodels.explorer.build import FOLDER, build_page
+from validation import Outcome, save_portrait
 
 PAGE = FOLDER / "explorer.html"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -311,6 +314,57 @@ def test_an_accessibility_checker_finds_no_serious_fault(page, tmp_path_factory,
     faults = find_faults(page, read_axe(tmp_path_factory))
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1280, "height": 860})
+    assert [f for f in faults if f["impact"] in ("serious", "critical")] == [], json.dumps(faults, indent=1)
+
+
+@pytest.fixture(scope="module")
+def stored(browser, tmp_path_factory):
+    """The page with a network's portrait, 60 x 60 runs of three seeds, as `lazyrich explore` writes it; and the portrait."""
+    folder, portrait = tmp_path_factory.mktemp("stored"), build_network_portrait(60, 60)
+    path = save_portrait(portrait, folder / "net.nc")
+    assert lazyrich.run(["explore", str(path), "--out", str(folder / "net.html"), "--no-open"]) == 0
+    page = browser.new_page(viewport={"width": 1100, "height": 860})
+    page.messages = []
+    page.on("console", lambda message: page.messages.append(message.text))
+    page.on("pageerror", lambda error: page.messages.append(str(error)))
+    page.goto((folder / "net.html").as_uri())
+    page.evaluate("lazyrich.ready")
+    return page, portrait
+
+
+def test_a_stored_portrait_shows_each_run_of_every_seed(stored):
+    page, portrait = stored
+    assert page.messages == []
+    assert not page.locator("#plane").is_visible()       # a network's plane cannot be computed in the page
+    page.select_option("select[data-dim=seed]", label="2")
+    gamma, eta, outcome = map(np.array, page.evaluate("Object.values(lazyrich.outcomes()).map(a => Array.from(a))"))
+    np.testing.assert_array_equal(gamma, portrait["gamma"])
+    np.testing.assert_array_equal(eta.reshape(60, 60)[7], portrait["eta"])
+    np.testing.assert_array_equal(outcome.reshape(60, 60), portrait["outcome"].sel(seed=2))
+    page.focus("#stored-plane")
+    for key in ("ArrowLeft", "ArrowUp", "ArrowUp"):      # from the run in the middle
+        page.keyboard.press(key)
+    run = portrait.isel(gamma=29, eta=32)
+    text = page.inner_text("#stored-run")
+    names = [Outcome(int(o)).label for o in run["outcome"]]
+    for seed, (name, excess) in enumerate(zip(names, run["final_excess"].values, strict=True)):
+        written, number = re.search(rf"\b{seed} (\w+) \(([\d.e-]+)\)", text).groups()
+        assert written == name
+        assert float(number) == pytest.approx(excess, rel=1e-3)
+    assert f": {names[2]} (" in text
+
+
+def test_a_stored_portrait_is_read_by_the_pointer_and_has_no_serious_fault(stored, tmp_path_factory):
+    page, _ = stored
+    box = page.locator("#stored-plane").bounding_box()
+    page.mouse.move(box["x"] + 70, box["y"] + box["height"] - 50)      # the lower left corner
+    assert re.match(r"γ = 0\.001\b", page.inner_text("#stored-run"))
+    page.select_option("select[data-dim=shown]", label="excess loss after the last step")
+    assert "diverged or no number" in page.inner_text("#stored")
+    folder = Path(os.environ.get("LAZYRICH_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / "stored.png", full_page=True)
+    faults = find_faults(page, read_axe(tmp_path_factory))
     assert [f for f in faults if f["impact"] in ("serious", "critical")] == [], json.dumps(faults, indent=1)
 
 

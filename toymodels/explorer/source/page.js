@@ -437,6 +437,7 @@ window.lazyrich = {
     return refresh();
   },
   outcomes() {
+    if (alone) return {gamma: stored.gamma.slice(), eta: stored.eta.slice(), outcome: this.portrait.outcomes()};
     if (plane.values.outcome) return {gamma: plane.gamma.slice(), eta: plane.rates.slice(), outcome: plane.values.outcome.slice()};
     const {outcome} = kernel.train(plane.view, plane.gamma, plane.rates, plane.points);
     return {gamma: plane.gamma.slice(), eta: plane.rates.slice(), outcome};

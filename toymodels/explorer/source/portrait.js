@@ -287,7 +287,7 @@ export function showPortrait(portrait, place) {
   page.defaultView.addEventListener("resize", draw);
   page.defaultView.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   draw();
-  return {draw, describe: go, picked, outcomes: () => portrait.variables.outcome.values.subarray(locate(0, 0), locate(0, 0) + rows * columns)};
+  return {outcomes: () => portrait.variables.outcome.values.slice(locate(0, 0), locate(0, 0) + rows * columns)};
 }
 
 function short(v) {
