@@ -247,6 +247,9 @@ def test_a_click_shows_the_run_and_the_files_hold_what_is_shown(page, tmp_path):
     sentence = page.inner_text("#outcome")
     assert "240 steps: converged" in sentence
     assert page.locator("#charts canvas").count() == 4          # excess, f, sharpness and the path
+    before = page.locator("#charts canvas").first.screenshot()
+    page.check("#log-steps")
+    assert page.locator("#charts canvas").first.screenshot() != before
     page.locator("#plane").focus()
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Enter")

@@ -78,3 +78,10 @@ export function listTicks(range, count) {
     ticks.push({value: base + j * step, label: j ? `${j > 0 ? "+" : "−"}${Math.abs(Math.round(j * step / 10 ** exponent))}` : "0"});
   return {ticks, offset: ` = ${base} + ticks × ${powerOfTen(exponent)}`};
 }
+
+// A range for people: its ends, or its middle and relative width where these would be the same.
+export function formatRange([low, high]) {
+  const width = high / low - 1;
+  return width > 0.02 ? `from ${format(low)} to ${format(high)}` : `about ${(low + (high - low) / 2).toPrecision(Math.min(17, 4 - Math.floor(Math.log10(width))))}, `
+    + `${format(width)} wide`;
+}

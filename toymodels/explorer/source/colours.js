@@ -1,5 +1,6 @@
 // The colours of the plane: outcomes as in the figures, excesses, periods and exponents on scales that survive a grey printer.
 
+import {powerOfTen} from "./axes.js";
 import {OUTCOMES} from "./outcomes.js";
 
 const parse = hex => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
@@ -16,10 +17,10 @@ function mix(ramp, t) {
 }
 
 // The ends of the scales: log10 of the excess, and the exponent per step.
-const ENDS = {final: [-16, 2], tail: [-16, 2], peak: [0, 8], lyapunov: [-2, 2]};
+const ENDS = {final: [-8, 2], tail: [-8, 2], peak: [0, 8], lyapunov: [-1, 1]};
 
 function paintValue(colour, value) {
-  if (colour === "lyapunov") return Number.isNaN(value) ? GREY : mix(SIDES, (value + 2) / 4);
+  if (colour === "lyapunov") return Number.isNaN(value) ? GREY : mix(SIDES, (value + 1) / 2);
   if (value === Infinity) return GREY;
   const [low, high] = ENDS[colour];
   return mix(RAMP, (Math.log10(Math.max(value, 1e-300)) - low) / (high - low));
@@ -53,6 +54,6 @@ export function describeColours(colour, values) {
     return {entries};
   }
   const ramp = (colour === "lyapunov" ? SIDES : RAMP).map(c => `rgb(${c.join()})`).join(", "), [low, high] = ENDS[colour];
-  return colour === "lyapunov" ? {ramp, low: "−2", high: "2 per step", grey: "escaped"}
-    : {ramp, low: colour === "peak" ? "1" : "10⁻¹⁶", high: colour === "peak" ? "10⁸" : "100", grey: "diverged"};
+  return colour === "lyapunov" ? {ramp, low: `−${high}`, high: `${high} per step`, grey: "escaped"}
+    : {ramp, low: powerOfTen(low), high: powerOfTen(high), grey: "diverged"};
 }

@@ -2,11 +2,13 @@
 
 const FAR = 5;      // pixels that make a drag of a click
 
-export function listen(canvas, toShares, act) {
+// `guarded`: the wheel zooms only with Ctrl or while the plane has the focus.
+export function listen(canvas, toShares, act, guarded = false) {
   const pointers = new Map();
   let moved = 0, apart = 0;
 
   canvas.addEventListener("wheel", event => {
+    if (guarded && !event.ctrlKey && document.activeElement !== canvas) return;
     event.preventDefault();
     const lines = event.deltaY * (event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1);
     act.zoom(Math.exp(Math.max(-60, Math.min(60, lines)) * 0.004), toShares(event.clientX, event.clientY));

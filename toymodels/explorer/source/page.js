@@ -1,6 +1,6 @@
 // The page: the view and everything that shows or changes it.
 
-import {buildAxis, decadesOf, format, partOf, valueAt} from "./axes.js";
+import {buildAxis, decadesOf, format, formatRange, partOf, valueAt} from "./axes.js";
 import {describeColours} from "./colours.js";
 import {nameFile, saveNumbers, savePicture} from "./downloads.js";
 import {edges, exponents} from "./edges.js";
@@ -109,8 +109,7 @@ function refresh(delay = 0) {
     redraw();
     mark("fine");
     showLegend();
-    announce(`Computed: ${describeView(target)}; γ from ${format(target.gamma[0])} to ${format(target.gamma[1])}, `
-      + `${RESCALES[target.rescale]} from ${format(target.eta[0])} to ${format(target.eta[1])}.`);
+    announce(`Computed: ${describeView(target)}; γ ${formatRange(target.gamma)}, ${RESCALES[target.rescale]} ${formatRange(target.eta)}.`);
   })();
   return computing;
 }
@@ -294,8 +293,9 @@ function showRun(place) {
   get("outcome").textContent = sentence;
   get("charts").replaceChildren(...charts.map(chart => chartCanvas(`${chart.title} over the steps. ${sentence}`, "")),
                                 ...(view.model === "two" ? [chartCanvas(`The path of u1 and u2. ${sentence}`, "path")] : []));
+  get("log-part").hidden = false;
   const canvases = [...get("charts").children];
-  charts.forEach((chart, i) => drawChart(canvases[i], chart));
+  charts.forEach((chart, i) => drawChart(canvases[i], {...chart, logSteps: get("log-steps").checked}));
   if (view.model === "two") drawPath(canvases.at(-1), found, run.gamma);
   redraw();
 }
@@ -329,6 +329,7 @@ function choosePreset(name) {
 
 function forgetRun() {
   run = null, cursor = null;
+  get("log-part").hidden = true;
   get("charts").replaceChildren();
   get("outcome").textContent = "Click in the plane, or press Enter on it.";
 }
@@ -386,6 +387,7 @@ form.addEventListener("change", ({target}) => attempt(() => {
   }
 }));
 get("preset").addEventListener("change", () => { choosePreset(get("preset").value), refresh(); });
+get("log-steps").addEventListener("change", () => run && showRun(run));
 get("zoom-in").addEventListener("click", () => act.zoom(1 / 2, null));
 get("zoom-out").addEventListener("click", () => act.zoom(2, null));
 get("reset").addEventListener("click", act.reset);
@@ -405,7 +407,8 @@ window.addEventListener("hashchange", () => attempt(() => {
 new ResizeObserver(() => { picture.resize(), drawNow(); }).observe(picture.canvas);
 window.addEventListener("resize", () => run && showRun(run));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { redraw(), run && showRun(run); });
-listen(picture.canvas, (x, y) => picture.toShares(x, y), act);
+// within another page the wheel scrolls that one until the plane is chosen
+listen(picture.canvas, (x, y) => picture.toShares(x, y), act, window.parent !== window);
 
 // The rate of every pixel.
 function spread({gamma, rates, points}) {

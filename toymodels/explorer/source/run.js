@@ -42,13 +42,13 @@ function frame(values, marks, log) {
 }
 
 // Draw a chart of values over steps: the span of each pixel's steps where there are more steps than pixels.
-export function drawChart(canvas, {title, values, log, marks, markLabel}) {
+export function drawChart(canvas, {title, values, log, marks, markLabel, logSteps}) {
   const {c, width, height, ink, mark} = prepare(canvas), left = 52, right = width - 10, top = 24, bottom = height - 30;
   let [low, high] = frame(values, marks, log);
   // a linear chart that spans too many sizes shows their order instead
   const bent = !log && high - low > 1e4;
   const scale = log ? Math.log10 : bent ? Math.asinh : v => v, [a, b] = [scale(low), scale(high)];
-  const x = t => left + (right - left) * t / Math.max(1, values.length - 1);
+  const last = Math.max(1, values.length - 1), x = t => left + (right - left) * (logSteps ? Math.log1p(t) / Math.log1p(last) : t / last);
   const y = v => bottom - (bottom - top) * (scale(v) - a) / (b - a);
   c.clearRect(0, 0, width, height);
   c.fillStyle = ink, c.strokeStyle = ink, c.lineWidth = 1, c.font = "13px system-ui, sans-serif";
@@ -67,9 +67,10 @@ export function drawChart(canvas, {title, values, log, marks, markLabel}) {
   }
   for (const [v, label] of ticks) c.fillText(label, left - 6, Math.max(top + 6, Math.min(bottom - 6, y(v))));
   c.textBaseline = "top";
-  for (const share of [0, 0.5, 1]) {
-    c.textAlign = share === 0 ? "left" : share === 1 ? "right" : "center";
-    c.fillText(format(share * (values.length - 1), 6) + (share === 1 ? " steps" : ""), left + share * (right - left), bottom + 6);
+  const decades = Math.floor(Math.log10(last) - 0.3);
+  for (const t of logSteps ? [0, ...Array.from({length: Math.max(0, decades + 1)}, (_, n) => 10 ** n), last] : [0, last / 2, last]) {
+    c.textAlign = t === 0 ? "left" : t === last ? "right" : "center";
+    c.fillText(format(t, 6) + (t === last ? " steps" : ""), x(t), bottom + 6);
   }
   c.save(), c.beginPath(), c.rect(left, top, right - left, bottom - top), c.clip();
   c.strokeStyle = mark, c.fillStyle = mark, c.lineWidth = 1.3, c.setLineDash([5, 4]);
@@ -87,9 +88,10 @@ export function drawChart(canvas, {title, values, log, marks, markLabel}) {
     if (pen) c.lineTo(...place); else c.moveTo(...place);
     pen = true;
   };
-  for (let t = 0; t < values.length; t += per) {
-    const some = values.subarray(t, t + per);
-    if (per === 1) to(t, some[0]);
+  for (let t = 0, many; t < values.length; t += many) {
+    many = logSteps ? Math.max(1, Math.floor(t / (2 * (right - left)) * Math.log1p(last))) : per;
+    const some = values.subarray(t, t + many);
+    if (many === 1) to(t, some[0]);
     else to(t, some.reduce((m, v) => Math.min(m, v), Infinity)), to(t, some.reduce((m, v) => Math.max(m, v), -Infinity));
   }
   c.stroke(), c.restore();
