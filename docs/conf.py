@@ -16,7 +16,7 @@ author = copyright = "The lazyrich authors"   # no year: a rebuild should not ch
 version = release = installed("lazyrich")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.mathjax",
-              "sphinx_gallery.gen_gallery", "matplotlib.sphinxext.plot_directive", "ext.computed"]
+              "sphinx_gallery.gen_gallery", "matplotlib.sphinxext.plot_directive", "ext.computed", "ext.explorer"]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "tables", "gallery/scripts", "gallery/generated/*.ipynb", "gallery/generated/*.py",
                     "sg_execution_times.rst"]
@@ -63,7 +63,7 @@ mathjax_path = "mathjax/tex-svg.js"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "lazyrich"
-html_static_path = ["_static"]
+html_static_path = ["_static", "../toymodels/explorer/explorer.html"]
 html_css_files = ["site.css"]
 html_sidebars = {name: [] for name in ("index", "start", "theory", "figures", "campaign")}      # no pages beneath, or wide tables
 html_sidebars["**"] = ["sidebar-nav-bs"]

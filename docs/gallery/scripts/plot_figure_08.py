@@ -48,3 +48,8 @@ found.add_verdict("8", "eta_div off its formula, decades", verdict)
 assert verdict.outcome == "SUPPORTED"
 figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
 figure.set_label("The measured edges over richness on their predicted curves, and the residuals, hundredths of a decade or less")
+
+# %%
+# The plane, computed in your browser wherever you zoom:
+#
+# .. explorer:: figure-8

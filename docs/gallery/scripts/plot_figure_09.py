@@ -46,3 +46,8 @@ assert limits["eta_max", "lazy"] == limits["eta_max", "rich"] == 1
 
 figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
 figure.set_label("The measured edges over richness on their predicted curves, and the residuals in decades")
+
+# %%
+# The plane, computed in your browser wherever you zoom:
+#
+# .. explorer:: figure-9

@@ -51,3 +51,8 @@ assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
 figure.set_label("The two measured edges over richness and their predicted curves, and the residuals in decades")
+
+# %%
+# The plane, computed in your browser wherever you zoom:
+#
+# .. explorer:: figure-11

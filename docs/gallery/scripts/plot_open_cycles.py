@@ -93,3 +93,8 @@ before_chaos = periods[:np.argmax(periods == 0)]
 assert np.isnan(changes.eta.sel(period=8))
 assert (before_chaos[np.argmax(before_chaos == 4):] == 2).any()
 assert periods[-1] == 1
+
+# %%
+# The ladder, computed in your browser wherever you zoom:
+#
+# .. explorer:: periods

@@ -124,3 +124,8 @@ for (depth, shares), mark, colour in zip(survived.items(), "so", shades(3), stri
 right.loglog(times, survived[4].mean(0)[0] * (np.array(times) / times[0]) ** -0.5, ":", color="0.4", lw=1, label=r"$T^{-1/2}$")
 right.set(xlabel="T", ylabel="share that did not diverge", title=r"$2.6 < \eta/\eta_{\max} < 3$")
 right.legend(frameon=False, loc="center right")
+
+# %%
+# The edge of depth 3, computed in your browser wherever you zoom:
+#
+# .. explorer:: fractal-edge
