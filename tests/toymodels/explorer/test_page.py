@@ -149,6 +149,21 @@ def test_wheel_drag_and_keys_compute_the_plane_anew(page):
     np.testing.assert_allclose(np.exp(whole), [1e-5, 1e5, 1e-12, 1e3])
 
 
+def test_two_fingers_zoom(page):
+    box = page.locator("#plane").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    session = page.context.new_cdp_session(page)
+    for kind, apart in (("touchStart", 50), ("touchMove", 80), ("touchMove", 100), ("touchEnd", None)):
+        fingers = [] if apart is None else [{"x": x - apart, "y": y, "id": 1}, {"x": x + apart, "y": y, "id": 2}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    settle(page)
+    view = page.evaluate("lazyrich.view")
+    # to half its width, about the middle of the fingers
+    assert np.log(view["gamma"][1] / view["gamma"][0]) == pytest.approx(np.log(1e4) / 2, rel=0.1)
+    assert np.sqrt(view["gamma"][0] * view["gamma"][1]) == pytest.approx(1, rel=0.5)
+    assert page.inner_text("#outcome").startswith("Click")
+
+
 def test_a_relative_width_of_one_in_a_trillion_is_still_sharp(page):
     """At the fractal edge of depth 3, followed to where the width is 1e-12: outcomes still differ there, and so does every rate."""
     view = {"depth": 3, "gamma": [0.5, 2], "eta": [0.29, 0.31], "points": 32}
@@ -176,7 +191,7 @@ def test_a_relative_width_of_one_in_a_trillion_is_still_sharp(page):
 
 
 def test_the_address_holds_the_view(page):
-    wanted = SMALL | {"model": "two", "depth": 2, "loss": "cross_entropy", "optimizer": "momentum", "momentum": 0.5, "steps": 77,
+    wanted = SMALL | {"model": "two", "depth": 7, "loss": "cross_entropy", "optimizer": "momentum", "momentum": 0.5, "steps": 77,
                       "rho": 0.02, "gamma": [0.12345678901234567, 0.2], "eta": [1e-3, 0.1], "points": 16, "colour": "peak",
                       "rescale": "gamma2"}
     show(page, wanted)

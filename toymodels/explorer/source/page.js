@@ -6,7 +6,7 @@ import {nameFile, saveNumbers, savePicture} from "./downloads.js";
 import {edges, exponents} from "./edges.js";
 import {listen} from "./gestures.js";
 import {Kernel} from "./kernel.js";
-import {DASHES, EDGE_NAMES, Image, Picture} from "./picture.js";
+import {DASHES, EDGE_NAMES, Picture, PlaneImage} from "./picture.js";
 import {readPortrait, showPortrait} from "./portrait.js";
 import {PRESETS} from "./presets.js";
 import {describeRun, drawChart, drawPath, listCharts} from "./run.js";
@@ -18,8 +18,8 @@ import {OUTCOMES} from "./outcomes.js";
 
 const get = id => document.getElementById(id);
 const bytes = Uint8Array.from(atob(KERNEL), c => c.charCodeAt(0));
-const kernel = new Kernel(bytes);
-const workers = new Workers(bytes, WORKER, Math.max(1, Math.min(8, navigator.hardwareConcurrency || 2)));
+const kernel = startKernel();
+const workers = new Workers(bytes, WORKER, Math.max(1, Math.min(16, navigator.hardwareConcurrency || 2)));
 const picture = new Picture(get("plane"));
 const hidden = new Set();                  // edges that are switched off
 const COARSE = 3.5e6;                      // pixel-steps of a coarse picture, about 20 ms on two cores
@@ -29,6 +29,15 @@ let view = changeView(DEFAULT, {}), home = view;
 let plane = null;                          // what is computed: {view, gamma, eta, rates, values}
 let computing = Promise.resolve(), coarse = Promise.resolve(), newest = 0;
 let cursor = null, run = null;
+
+function startKernel() {
+  try {
+    return new Kernel(bytes);
+  } catch (error) {
+    get("sentence").textContent = "This browser cannot run the page: it lacks WebAssembly with vectors, which Chrome has since 91, Firefox since 89 and Safari since 16.4.";
+    throw error;
+  }
+}
 
 // The unit of the rate at each gamma, by which the axis divides it.
 function listUnits(view, gamma) {
@@ -85,7 +94,7 @@ function refresh(delay = 0) {
     if (points < target.points) {
       await coarse;                        // one that is being computed is shown: a drag would never see any
       if (mine !== newest) return computing;
-      const image = new Image(target, points, points);
+      const image = new PlaneImage(target, points, points);
       coarse = computePlane(target, points, (first, values) => image.paint(first, values, target.colour));
       const found = await coarse;
       if (found && isSameToy(target, view)) picture.images = [image], redraw(), mark("coarse");
@@ -94,7 +103,7 @@ function refresh(delay = 0) {
     }
     if (delay) await new Promise(resolve => setTimeout(resolve, delay));
     if (mine !== newest) return computing;
-    const image = new Image(target, target.points, target.points), progress = get("progress");
+    const image = new PlaneImage(target, target.points, target.points), progress = get("progress");
     picture.images.push(image);
     let done = 0, at = performance.now();
     const fine = await computePlane(target, target.points, (first, values) => {
@@ -445,7 +454,7 @@ window.lazyrich = {
     const {outcome} = kernel.train(plane.view, plane.gamma, plane.rates, plane.points);
     return {gamma: plane.gamma.slice(), eta: plane.rates.slice(), outcome};
   },
-  edges: gamma => edges(view, Float64Array.from(gamma)),
+  edges: gamma => edges(view, typeof gamma === "number" ? Float64Array.of(gamma) : Float64Array.from(gamma)),
   trajectory({gamma, eta}) {
     const {f, loss, excess} = kernel.record(view, gamma, eta);
     return {f, loss, excess};

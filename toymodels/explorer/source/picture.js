@@ -7,7 +7,7 @@ export const EDGE_NAMES = {eta_min: "min", eta_crit: "crit", eta_settle: "settle
 export const DASHES = {eta_min: [7, 3], eta_crit: [2, 3], eta_settle: [8, 3, 2, 3], eta_max: [], eta_div: [4, 2], eta_opt: [1, 2]};
 
 // An image of computed values (gamma slow), with the ranges that it covers: pixel centres lie on the ranges' ends.
-export class Image {
+export class PlaneImage {
   constructor(view, columns, rows) {
     this.gamma = view.gamma, this.eta = view.eta;
     this.canvas = Object.assign(document.createElement("canvas"), {width: columns, height: rows});

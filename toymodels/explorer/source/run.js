@@ -3,8 +3,6 @@
 import {format, powerOfTen, roundStep} from "./axes.js";
 import {OUTCOMES} from "./outcomes.js";
 
-const INKS = {line: "--ink", mark: "--accent"};
-
 // What became of a run: the sentence that the page reads out.
 export function describeRun({gamma, eta}, {outcome, final, tail, peak}, view) {
   const {name, sentence} = OUTCOMES.find(o => o.code === outcome);
@@ -29,7 +27,7 @@ function prepare(canvas) {
   canvas.width = Math.round(box.width * scale), canvas.height = Math.round(box.height * scale);
   c.setTransform(scale, 0, 0, scale, 0, 0);
   const style = getComputedStyle(canvas);
-  return {c, width: box.width, height: box.height, ink: style.getPropertyValue(INKS.line), mark: style.getPropertyValue(INKS.mark)};
+  return {c, width: box.width, height: box.height, ink: style.getPropertyValue("--ink"), mark: style.getPropertyValue("--accent")};
 }
 
 // The least and largest of the finite values that a chart shows, marks included.

@@ -1,7 +1,5 @@
 // The view: what is shown, as a plain object; its fragment of the address, its command line and its lines of Python.
 
-import {decadesOf} from "./axes.js";
-
 export const LIMITS = [1e-290, 1e290];
 export const NARROWEST = 1e-12;      // relative width of a view
 export const COLOUR_BY = {outcome: "outcome", final: "final excess", tail: "tail excess", peak: "peak excess", period: "period",
@@ -42,7 +40,6 @@ export function changeView(view, changes) {
     if (!holds(value)) throw new Error(`${key} must be ${allowed}, not ${JSON.stringify(value)}`);
     next[key] = Array.isArray(value) ? [...value] : value;
   }
-  if (next.model === "two") next.depth = 2;
   if (!hasOrbits(next) && (next.colour === "period" || next.colour === "lyapunov")) next.colour = "outcome";
   return next;
 }
@@ -118,5 +115,3 @@ export function describeView(view) {
   const noise = view.noise ? `, label noise ${view.noise}` : "";
   return `${model}, ${loss}, ${optimizer}${noise}, ${view.steps} steps, excess ${view.rho}`;
 }
-
-export const isDeep = view => decadesOf(view.gamma) < 1e-6 || decadesOf(view.eta) < 1e-6;
