@@ -43,7 +43,7 @@ def encode_portrait(portrait: xr.Dataset, title: str, edges: xr.Dataset, predict
         "key": hash_json([str(portrait.attrs.get(k)) for k in ("digest", "plane")]),
         "picked": {d: portrait[d].values.tolist() if d in portrait.coords else list(range(portrait.sizes[d])) for d in leading},
         "gamma": encode_array(portrait["gamma"].values),
-        "eta": encode_array(rates(portrait)),
+        "eta": encode_array(rates(portrait) if "eta_value" in portrait else portrait["eta"].values),
         "variables": variables,
         "edges": _encode_edges(edges, leading),
         "predicted": _encode_predictions(portrait, predictions),

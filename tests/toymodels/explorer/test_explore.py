@@ -61,10 +61,11 @@ def build_toy_portrait(experiment, gammas, rates):
     return portrait.assign_attrs(experiment.rules(), **name_experiment(experiment.describe()))
 
 
-def build_network_portrait(gammas, rates, seeds=3):
-    """Return a portrait of a network with random outcomes, no two seeds alike."""
+def build_network_portrait(gammas, count, seeds=3, own_rates=False):
+    """Return a portrait of a network with random outcomes, no two seeds alike; each gamma may have rates of its own."""
     rng = np.random.default_rng(1)
-    portrait = empty(Plane(np.logspace(-3, 3, gammas), np.logspace(-6, 2, rates)), {"seed": list(range(seeds))})
+    gamma, eta = np.logspace(-3, 3, gammas), np.logspace(-6, 2, count)
+    portrait = empty(Plane(gamma, gamma[:, None] * eta if own_rates else eta), {"seed": list(range(seeds))})
     shape = portrait["outcome"].shape
     portrait["outcome"][:] = rng.choice([int(o) for o in (Outcome.PARTIAL, Outcome.CONVERGED, Outcome.DIVERGED)], shape)
     for name in ("final_excess", "tail_excess", "peak_excess"):
@@ -124,7 +125,7 @@ def test_a_stored_toy_is_in_the_page_with_its_edges_and_its_view(tmp_path, opene
     stored = read_part(path, "portrait")
     assert stored["picked"] == {"horizon": [100, 1000]}
     np.testing.assert_array_equal(decode(stored["gamma"]), portrait["gamma"])
-    np.testing.assert_array_equal(decode(stored["eta"]), np.broadcast_to(portrait["eta"], (6, 40)))
+    np.testing.assert_array_equal(decode(stored["eta"]), portrait["eta"])
     np.testing.assert_array_equal(decode(stored["variables"]["outcome"]), portrait["outcome"])
     with np.errstate(divide="ignore"):
         np.testing.assert_allclose(decode(stored["variables"]["final_excess"]), np.log10(portrait["final_excess"]), rtol=1e-6)
@@ -151,7 +152,7 @@ def test_a_toy_that_the_page_cannot_compute_has_no_view():
 
 
 def test_a_network_s_runs_are_read_by_the_page(tmp_path, opened):
-    portrait = build_network_portrait(5, 7)
+    portrait = build_network_portrait(5, 7, own_rates=True)
     assert explore(save_portrait(portrait, tmp_path / "net.zarr"), "--no-open") == 0
     path = tmp_path / "lazyrich-explore-net.html"
     assert read_part(path, "view") is None
@@ -172,4 +173,4 @@ console.log(JSON.stringify([outcome.values, final_excess.values, read.eta].map(v
     outcome, excess, eta = json.loads(subprocess.run([node, "run.mjs"], cwd=tmp_path, check=True, capture_output=True).stdout)
     np.testing.assert_array_equal(outcome, portrait["outcome"].values.ravel())
     np.testing.assert_allclose(np.power(10.0, excess), portrait["final_excess"].values.ravel(), rtol=1e-6)
-    np.testing.assert_array_equal(np.reshape(eta, (5, 7)), np.broadcast_to(portrait["eta"], (5, 7)))
+    np.testing.assert_array_equal(np.reshape(eta, (5, 7)), portrait["eta_value"])

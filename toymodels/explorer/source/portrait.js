@@ -2,6 +2,10 @@
 
 const STORED_MARGIN = {left: 62, right: 12, top: 10, bottom: 46};
 const STORED_RAMP = ["#10224e", "#2f4d7d", "#5c6f7f", "#8a8a79", "#bda96b", "#ecd06f", "#fff3b0"];
+const STORED_SHADES = Array.from({length: 61}, (_, n) => {      // the ramp, in ten steps between its colours
+  const part = i => STORED_RAMP[Math.min(6, Math.floor(n / 10) + i)].match(/\w\w/g).map(x => parseInt(x, 16)), next = part(1);
+  return `rgb(${part(0).map((c, k) => Math.round(c + (next[k] - c) * (n % 10) / 10)).join()})`;
+});
 const STORED_DASHES = [[], [8, 3], [2, 3], [8, 3, 2, 3], [4, 2], [12, 4]];
 const STORED_KINDS = {i1: Int8Array, i4: Int32Array, f4: Float32Array, f8: Float64Array};
 
@@ -10,7 +14,9 @@ export function readPortrait(page) {
   const element = page.getElementById("portrait");
   if (!element) return null;
   const stored = JSON.parse(element.textContent);
-  return {...stored, gamma: decodeArray(stored.gamma).values, eta: decodeArray(stored.eta).values,
+  const gamma = decodeArray(stored.gamma).values, {shape, values} = decodeArray(stored.eta), columns = shape.at(-1);
+  const eta = shape.length > 1 ? values : Float64Array.from({length: gamma.length * columns}, (_, n) => values[n % columns]);
+  return {...stored, gamma, eta,
           variables: Object.fromEntries(Object.entries(stored.variables).map(([name, x]) => [name, {...x, ...decodeArray(x)}])),
           edges: stored.edges.map(x => ({...x, ...decodeArray(x)})),
           predicted: stored.predicted.map(x => ({...x, ...decodeArray(x), at: decodeArray(x.at).values}))};
@@ -81,13 +87,14 @@ export function showPortrait(portrait, place) {
   });
   const [first, last] = [spans[0][0], spans[rows - 1][1]];
   const bottom = heights.reduce((least, h) => Math.min(least, h[0]), Infinity), top = heights.reduce((most, h) => Math.max(most, h[1]), 0);
+  const picture = make("canvas");      // without the mark of the run under the pointer
   let scale = {};
 
   function draw() {
     const width = Math.max(280, canvas.clientWidth || 640), height = Math.round(Math.min(0.75 * width, 480));
-    const dense = page.defaultView.devicePixelRatio || 1, context = canvas.getContext("2d");
-    canvas.width = width * dense;
-    canvas.height = height * dense;
+    const dense = page.defaultView.devicePixelRatio || 1, context = picture.getContext("2d");
+    canvas.width = picture.width = width * dense;
+    canvas.height = picture.height = height * dense;
     canvas.style.height = `${height}px`;
     context.setTransform(dense, 0, 0, dense, 0, 0);
     const {left: x0, top: y0} = STORED_MARGIN, x1 = width - STORED_MARGIN.right, y1 = height - STORED_MARGIN.bottom;
@@ -117,6 +124,15 @@ export function showPortrait(portrait, place) {
     portrait.edges.forEach(edge => { if (!hidden.has(`measured ${edge.name}`)) drawBrackets(context, edge); });
     context.restore();
     labelEdges(context);
+    mark();
+  }
+
+  function mark() {
+    const context = canvas.getContext("2d"), dense = page.defaultView.devicePixelRatio || 1, {x, y} = scale;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    context.drawImage(picture, 0, 0);
+    context.setTransform(dense, 0, 0, dense, 0, 0);
     if (cursor) {
       const [i, j] = cursor, [low, high] = heights[i * columns + j];
       context.lineWidth = 3;
@@ -144,7 +160,7 @@ export function showPortrait(portrait, place) {
     STORED_RAMP.forEach((c, i) => legend.append(entry(c, i % 2 ? "" : write(low + i * step)), " "));
     legend.append(`${label} `, entry(outcomes.get(6).colour, "diverged or no number"));
     return (v, code) => !Number.isFinite(v) && !(v < 0) || code === 6 ? outcomes.get(6).colour
-      : STORED_RAMP[Math.round(Math.min(STORED_RAMP.length - 1, Math.max(0, (clip(v) - low) / step)))];
+      : STORED_SHADES[Math.round(Math.min(60, Math.max(0, 10 * (clip(v) - low) / step)))];
   }
 
   function entry(colour, text) {
@@ -200,11 +216,13 @@ export function showPortrait(portrait, place) {
     return [edge.values[2 * n], edge.values[2 * n + 1]];
   };
 
-  // The middle of every bracket, as a dot.
+  // The middles of brackets, as dots that do not overlap.
   function drawBrackets(context, edge) {
+    let last = -Infinity;
     for (let i = 0; i < rows; i++) {
       const [low, high] = bracket(edge, i);
-      if (!(low > 0 && Number.isFinite(high))) continue;
+      if (!(low > 0 && Number.isFinite(high)) || scale.x(gamma[i]) < last + 6) continue;
+      last = scale.x(gamma[i]);
       context.beginPath();
       context.arc(scale.x(gamma[i]), scale.y(middle(low, high)), 2.6, 0, 2 * Math.PI);
       context.fillStyle = "#fff";
@@ -267,7 +285,7 @@ export function showPortrait(portrait, place) {
 
   function go(i, j) {
     cursor = [Math.max(0, Math.min(rows - 1, i)), Math.max(0, Math.min(columns - 1, j))];
-    draw();
+    mark();
   }
   canvas.addEventListener("pointermove", event => {
     const box = canvas.getBoundingClientRect(), {x0, x1, y0, y1} = scale, a = event.clientX - box.left, b = event.clientY - box.top;
@@ -292,7 +310,7 @@ export function showPortrait(portrait, place) {
 
 function short(v) {
   if (!Number.isFinite(v)) return v > 0 ? "infinite" : v < 0 ? "0" : "no number";
-  return v === 0 ? "0" : Math.abs(v) < 1e-3 || Math.abs(v) >= 1e5 ? v.toExponential(3) : String(Number(v.toPrecision(4)));
+  return v === 0 ? "0" : Math.abs(v) < 1e-3 || Math.abs(v) >= 1e5 ? v.toExponential(3).replace(/\.?0+e/, "e") : String(Number(v.toPrecision(4)));
 }
 
 // Powers of ten between two values, so few that there are at most `most` of them.
