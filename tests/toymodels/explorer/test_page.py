@@ -16,6 +16,7 @@ from tests.toymodels.explorer.test_explore import build_network_portrait
 from tests.toymodels.explorer.test_kernel import agree
 from toymodels import HeavyBall, OneParameter, ToyExperiment, TwoParameter, trajectory
 from toymodels.explorer.build import FOLDER, build_page
+from toymodels.explorer.page import fill_page
 from validation import Outcome, save_portrait
 
 PAGE = FOLDER / "explorer.html"
@@ -203,6 +204,21 @@ def test_the_address_holds_the_view(page):
     page.evaluate("hash => { location.hash = hash; }", address.partition("#")[2])
     page.wait_for_function("lazyrich.view.steps === 77")
     assert page.evaluate("lazyrich.view") == wanted
+
+
+def test_an_address_counts_more_than_the_view_that_the_page_was_written_with(browser, tmp_path):
+    path = tmp_path / "two.html"
+    path.write_text(fill_page(PAGE.read_text(), view=SMALL | {"steps": 300}))
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.evaluate("lazyrich.ready")
+    assert page.evaluate("lazyrich.view.steps") == 300
+    page.evaluate("lazyrich.setView({steps: 1000})")      # the default, which an address omits
+    page.wait_for_function("location.hash.includes('points=48') && !location.hash.includes('steps')")
+    page.reload()
+    page.evaluate("lazyrich.ready")
+    assert page.evaluate("lazyrich.view") == SMALL | {"steps": 1000}
+    page.close()
 
 
 class Stopped(Exception):

@@ -424,14 +424,15 @@ function spread({gamma, rates, points}) {
   return rates.length > points ? rates : Float64Array.from({length: gamma.length * points}, (_, k) => rates[k % points]);
 }
 
-// Take the view from the page's own data and from the address.
+// Take the view from the address, else from the page's own data. An address that names a model is complete: it omits what is the default.
 function readAddress() {
-  const stored = document.getElementById("view"), parameters = new URLSearchParams(location.hash.slice(1));
+  const element = document.getElementById("view"), parameters = new URLSearchParams(location.hash.slice(1));
+  const written = readFragment(location.hash), preset = parameters.has("preset"), complete = preset || "model" in written;
   choosePreset(parameters.get("preset") ?? "figure-6");
-  const changes = {...(stored ? JSON.parse(stored.textContent) : {}), ...readFragment(location.hash)};
+  const changes = {...(element && !complete ? JSON.parse(element.textContent) : {}), ...written};
   if (Object.keys(changes).length) {
-    view = changeView(parameters.has("preset") ? view : DEFAULT, changes), home = view;
-    if (!parameters.has("preset")) get("sentence").textContent = "", get("preset").value = "";
+    view = changeView(preset ? view : DEFAULT, changes), home = view;
+    if (!preset) get("sentence").textContent = "", get("preset").value = "";
   }
 }
 
