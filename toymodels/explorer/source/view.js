@@ -86,7 +86,7 @@ export function writePython(view, run = null) {
   const noise = view.noise ? `, noise=${number(view.noise)}` : "", toy = `${model}, "${view.loss}", ${optimizer}`;
   const axis = name => `np.geomspace(${view[name].map(number).join(", ")}, ${view.points})`;
   const lines = ["import numpy as np", "import toymodels", "import validation", ""];
-  lines.push(`experiment = toymodels.ToyExperiment(${toy}, ${view.steps}, rho=${number(view.rho)}${noise})`, `gamma, eta = ${axis("gamma")}, ${axis("eta")}`);
+  lines.push(`gamma, eta = ${axis("gamma")}, ${axis("eta")}`);
   if (view.rescale === "gamma2") lines.push("eta = gamma[:, None]**2 * eta");
   if (view.rescale === "eta_max")
     lines.push(`largest = toymodels.predict(${toy})["eta_max"](gamma, ${view.steps}, ${number(view.rho)})`, "gamma, eta = gamma[largest > 0], largest[largest > 0, None] * eta");
@@ -98,7 +98,8 @@ export function writePython(view, run = null) {
       lines.push(`orbits = [toymodels.orbit(${toy}, g, e, settle=${settle}, length=${length}, points=0)["${view.colour}"] for g, e in zip(gamma, eta)]`);
   } else {
     const variable = view.colour === "outcome" ? "" : `, variable="${view.colour}_excess"`;
-    lines.push("portrait = experiment.measure(gamma, eta)", `validation.plot_portrait(portrait${variable})`);
+    lines.push(`experiment = toymodels.ToyExperiment(${toy}, ${view.steps}, rho=${number(view.rho)}${noise})`,
+               "portrait = experiment.measure(gamma, eta)", `validation.plot_portrait(portrait${variable})`);
   }
   if (run) lines.push(`run = toymodels.trajectory(${toy}, ${number(run.gamma)}, ${number(run.eta)}, ${view.steps}${noise})`);
   return lines.join("\n") + "\n";
