@@ -222,7 +222,9 @@ def _below(inner: Any, limit: float, momentum: bool = False) -> Curve:
     import sympy
 
     s = letters()
-    curve, end = inner(), sympy.nsimplify(limit) * (1 - s.beta if momentum else 1)
+    curve, end = inner(), sympy.nsimplify(limit)
+    if momentum:
+        end = sympy.Mul(end, 1 - s.beta, evaluate=False)      # not multiplied out, for a reader
     cut = sympy.Piecewise((curve.expression, s.gamma < end), (sympy.nan, True))
     return Curve(cut, {"lazy": curve.branches["lazy"]}, curve.values)
 

@@ -55,7 +55,7 @@ const TOY_EDGES = {
   },
   "one 2 mse momentum": {
     eta_min: {eta: (g, s) => ((s.T >= 5*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -pow(g, 2)*(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta))*log((s.f1*g + 1)/(1 - s.f1))*s.kappa()/((4*g + 4)*(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta) - 1/2*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta))*log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2"}},
-    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/2)*pow(g, 2)*(s.beta + 1)/(g + 1) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < (3/10)*(1 - s.beta)) ? ( (1/2)*pow(g, 2)*(s.beta + 1)/(g + 1) ) : ( NaN )), exponents: {lazy: "2"}},
   },
   "one 2 mse noise": {eta_max: {eta: (g, s) => (1/2)*pow(g, 2)*s.rho/((g + 1)*(s.rho + pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1"}}},
   "one 2 cross_entropy sgd": {
@@ -81,7 +81,7 @@ const TOY_EDGES = {
   },
   "one 3 mse momentum": {
     eta_min: {eta: (g, s) => ((s.T >= (20/3)*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta) - 2/3*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta))*log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (8/27)*pow(s.T, 3)},
-    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (2/9)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 4/3) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < (3/10)*(1 - s.beta)) ? ( (2/9)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 4/3) ) : ( NaN )), exponents: {lazy: "2"}},
   },
   "one 3 mse noise": {eta_max: {eta: (g, s) => (2/9)*pow(g, 2)*s.rho/(pow(g + 1, 4/3)*(s.rho + pow(s.sigma, 2))), exponents: {lazy: "2", rich: "2/3"}}},
   "one 3 cross_entropy sgd": {
@@ -106,7 +106,7 @@ const TOY_EDGES = {
   },
   "one 4 mse momentum": {
     eta_min: {eta: (g, s) => ((s.T >= (15/2)*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta) - 3/4*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta))*log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => pow(s.T, 2)},
-    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/8)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 3/2) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < (3/10)*(1 - s.beta)) ? ( (1/8)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 3/2) ) : ( NaN )), exponents: {lazy: "2"}},
   },
   "one 4 mse noise": {eta_max: {eta: (g, s) => (1/8)*pow(g, 2)*s.rho/(pow(g + 1, 3/2)*(s.rho + pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1/2"}}},
   "one 4 cross_entropy sgd": {
@@ -131,7 +131,7 @@ const TOY_EDGES = {
   },
   "one 5 mse momentum": {
     eta_min: {eta: (g, s) => ((s.T >= 8*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta) - 4/5*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta))*log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (6/25)*cbrt(5)*pow(6, 2/3)*pow(s.T, 5/3)},
-    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (2/25)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 8/5) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < (3/10)*(1 - s.beta)) ? ( (2/25)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 8/5) ) : ( NaN )), exponents: {lazy: "2"}},
   },
   "one 5 mse noise": {eta_max: {eta: (g, s) => (2/25)*pow(g, 2)*s.rho/(pow(g + 1, 8/5)*(s.rho + pow(s.sigma, 2))), exponents: {lazy: "2", rich: "2/5"}}},
   "one 5 cross_entropy sgd": {
@@ -156,7 +156,7 @@ const TOY_EDGES = {
   },
   "one 6 mse momentum": {
     eta_min: {eta: (g, s) => ((s.T >= (25/3)*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta) - 5/6*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta))*log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (8/9)*sqrt(3)*pow(s.T, 3/2)},
-    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/18)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 5/3) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < (3/10)*(1 - s.beta)) ? ( (1/18)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 5/3) ) : ( NaN )), exponents: {lazy: "2"}},
   },
   "one 6 mse noise": {eta_max: {eta: (g, s) => (1/18)*pow(g, 2)*s.rho/(pow(g + 1, 5/3)*(s.rho + pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1/3"}}},
   "one 6 cross_entropy sgd": {
@@ -181,7 +181,7 @@ const TOY_EDGES = {
   },
   "one 7 mse momentum": {
     eta_min: {eta: (g, s) => ((s.T >= (60/7)*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta) - 6/7*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta))*log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (10/49)*pow(10, 2/5)*pow(7, 3/5)*pow(s.T, 7/5)},
-    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (2/49)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 12/7) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < (3/10)*(1 - s.beta)) ? ( (2/49)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 12/7) ) : ( NaN )), exponents: {lazy: "2"}},
   },
   "one 7 mse noise": {eta_max: {eta: (g, s) => (2/49)*pow(g, 2)*s.rho/(pow(g + 1, 12/7)*(s.rho + pow(s.sigma, 2))), exponents: {lazy: "2", rich: "2/7"}}},
   "one 7 cross_entropy sgd": {
@@ -206,7 +206,7 @@ const TOY_EDGES = {
   },
   "one 8 mse momentum": {
     eta_min: {eta: (g, s) => ((s.T >= (35/4)*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta) - 7/8*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta))*log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (3/4)*pow(2, 2/3)*cbrt(3)*pow(s.T, 4/3)},
-    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/32)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 7/4) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < (3/10)*(1 - s.beta)) ? ( (1/32)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 7/4) ) : ( NaN )), exponents: {lazy: "2"}},
   },
   "one 8 mse noise": {eta_max: {eta: (g, s) => (1/32)*pow(g, 2)*s.rho/(pow(g + 1, 7/4)*(s.rho + pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1/4"}}},
   "one 8 cross_entropy sgd": {
@@ -231,7 +231,7 @@ const TOY_EDGES = {
   },
   "one 9 mse momentum": {
     eta_min: {eta: (g, s) => ((s.T >= (80/9)*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta) - 8/9*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta))*log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (14/27)*pow(14, 2/7)*pow(3, 3/7)*pow(s.T, 9/7)},
-    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (2/81)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 16/9) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < (3/10)*(1 - s.beta)) ? ( (2/81)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 16/9) ) : ( NaN )), exponents: {lazy: "2"}},
   },
   "one 9 mse noise": {eta_max: {eta: (g, s) => (2/81)*pow(g, 2)*s.rho/(pow(g + 1, 16/9)*(s.rho + pow(s.sigma, 2))), exponents: {lazy: "2", rich: "2/9"}}},
   "one 9 cross_entropy sgd": {
@@ -256,7 +256,7 @@ const TOY_EDGES = {
   },
   "one 10 mse momentum": {
     eta_min: {eta: (g, s) => ((s.T >= 9*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta) - 9/10*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta))*log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (8/25)*pow(10, 3/4)*pow(s.T, 5/4)},
-    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/50)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 9/5) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < (3/10)*(1 - s.beta)) ? ( (1/50)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 9/5) ) : ( NaN )), exponents: {lazy: "2"}},
   },
   "one 10 mse noise": {eta_max: {eta: (g, s) => (1/50)*pow(g, 2)*s.rho/(pow(g + 1, 9/5)*(s.rho + pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1/5"}}},
   "one 10 cross_entropy sgd": {
@@ -281,7 +281,7 @@ const TOY_EDGES = {
   },
   "one 11 mse momentum": {
     eta_min: {eta: (g, s) => ((s.T >= (100/11)*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta) - 10/11*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta))*log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (18/121)*pow(11, 7/9)*pow(18, 2/9)*pow(s.T, 11/9)},
-    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (2/121)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 20/11) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < (3/10)*(1 - s.beta)) ? ( (2/121)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 20/11) ) : ( NaN )), exponents: {lazy: "2"}},
   },
   "one 11 mse noise": {eta_max: {eta: (g, s) => (2/121)*pow(g, 2)*s.rho/(pow(g + 1, 20/11)*(s.rho + pow(s.sigma, 2))), exponents: {lazy: "2", rich: "2/11"}}},
   "one 11 cross_entropy sgd": {
@@ -306,7 +306,7 @@ const TOY_EDGES = {
   },
   "one 12 mse momentum": {
     eta_min: {eta: (g, s) => ((s.T >= (55/6)*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta) || g <= 1/200) ? ( -(s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta))*s.S(g)*s.kappa()/((s.T - s.beta*(1 - pow(s.beta, s.T))/(1 - s.beta) - (s.beta + 1)*log(1 - s.f1)/(2 - 2*s.beta) - 11/12*(s.beta + 1)*log(s.f1*g + 1)/(2 - 2*s.beta))*log(1 - s.f1)) ) : ( NaN )), exponents: {lazy: "2", rich: "1"}, closing: s => (5/9)*pow(3, 4/5)*pow(5, 1/5)*pow(s.T, 6/5)},
-    eta_max: {eta: (g, s) => ((g < 3/10 - 3/10*s.beta) ? ( (1/72)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 11/6) ) : ( NaN )), exponents: {lazy: "2"}},
+    eta_max: {eta: (g, s) => ((g < (3/10)*(1 - s.beta)) ? ( (1/72)*pow(g, 2)*(s.beta + 1)/pow(g + 1, 11/6) ) : ( NaN )), exponents: {lazy: "2"}},
   },
   "one 12 mse noise": {eta_max: {eta: (g, s) => (1/72)*pow(g, 2)*s.rho/(pow(g + 1, 11/6)*(s.rho + pow(s.sigma, 2))), exponents: {lazy: "2", rich: "1/6"}}},
   "one 12 cross_entropy sgd": {
