@@ -46,8 +46,8 @@ class Adam:
     Attributes
     ----------
     beta1, beta2 : decay rates of the first and second moment, in (0, 1).
-    epsilon : in units of 1/gamma, the scale of the gradients; a fixed 1e-8 would exceed the gradients at gamma >= 1e4 and change the
-        optimizer. 0/0 counts as 0.
+    epsilon : in units of 1/gamma, the scale of the gradients of an output over gamma, for models of one's own too; a fixed 1e-8 would
+        exceed the gradients at gamma >= 1e4 and change the optimizer. 0/0 counts as 0.
     """
 
     beta1: float = 0.9

@@ -114,7 +114,6 @@ class OwnToy:
         self.adam = optimizer == kernels.ADAM
         # of the scaled parameters of `as_formula`, in which the gradient is as many times larger
         self.scale = math.sqrt(2) if isinstance(model, models.TwoParameter) else 1.0
-        self.in_gamma = not isinstance(model, models.OwnModel)
         self.model, self.loss = models.as_formula(model), as_formula(loss)
         self.generated = generate(self.model, self.loss)
         self.name, self.parameters = f"own{self.generated.digest}", len(self.model.start)
@@ -124,8 +123,7 @@ class OwnToy:
     def list_constants(self, gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of constants (n, c), and the largest number: a larger output has overflowed."""
         rows, most = self.generated.constants_of(gamma), np.full(len(gamma), np.finfo(float).max)
-        unit = (self.scale / gamma if self.in_gamma else np.ones_like(gamma))[:, None]
-        return (np.hstack([rows, unit]) if self.adam else rows), most
+        return (np.hstack([rows, (self.scale / gamma)[:, None]]) if self.adam else rows), most
 
     def scale_rate(self, optimizer: int, gamma: Any, eta: Any) -> Any:
         """Return eta in the shape of gamma and eta, in units of the parameters where steps are not proportional to the gradient."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sympy
 
-from toymodels import HeavyBall, Loss, Model, OneParameter, ToyExperiment, TwoParameter, gradient_flow_time, predict, trajectory
+from toymodels import Adam, HeavyBall, Loss, Model, OneParameter, ToyExperiment, TwoParameter, gradient_flow_time, predict, trajectory
 from toymodels.own.expressions import read_expression
 from toymodels.own.files import load_own
 from toymodels.own.functions import generate
@@ -51,9 +51,11 @@ def test_a_portrait_and_a_run_equal_those_of_the_built_in_model():
     close = calm & np.isfinite(theirs["final_excess"].values)
     for name in ("final_excess", "tail_excess", "peak_excess", "kernel_ratio"):
         np.testing.assert_allclose(ours[name].values[close], theirs[name].values[close], rtol=1e-6, atol=1e-12)
-    ours, theirs = (trajectory(m, "mse", HeavyBall(0.8), 1e-9, 3e-20, 40) for m in (CUBE, OneParameter(3)))
-    for name in ("f", "loss", "excess", "sharpness", "kernel", "w"):
-        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-13)
+    # Adam's epsilon is in units of 1/gamma for both
+    for optimizer, gamma, rate in ((HeavyBall(0.8), 1e-9, 3e-20), (Adam(epsilon=0.3), 1e6, 1.0)):
+        ours, theirs = (trajectory(m, "mse", optimizer, gamma, rate, 40) for m in (CUBE, OneParameter(3)))
+        for name in ("f", "loss", "excess", "sharpness", "kernel", "w"):
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-13)
 
 
 def test_a_run_away_from_the_origin_equals_a_plain_loop():
