@@ -19,10 +19,11 @@ from deepnets.cli_options import DeepOptions
 from deepnets.observation.selection import ObserveOptions
 from deepnets.pipeline import run_pipeline
 from validation.cli_options import SweepOptions
+from validation.plotting.figure_options import NetworkFigureOptions
 from validation.reporting.streams import catch_errors, run_program
 
 T = TypeVar("T")
-RECORDS = (DeepOptions, SweepOptions, ObserveOptions)
+RECORDS = (DeepOptions, SweepOptions, ObserveOptions, NetworkFigureOptions)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -32,7 +33,8 @@ def main(words: list[str] | None = None) -> int:
 
 def _run(words: list[str] | None) -> int:
     given = vars(_build_parser().parse_args(words))
-    return run_pipeline(_build(DeepOptions, given), _build(SweepOptions, given), _build(ObserveOptions, given), **given)
+    return run_pipeline(_build(DeepOptions, given), _build(SweepOptions, given), _build(ObserveOptions, given),
+                        _build(NetworkFigureOptions, given), **given)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,7 +50,7 @@ def _build(record: type[T], given: dict[str, Any]) -> T:
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    """Return a parser whose options are the fields of the three records, with their help texts."""
+    """Return a parser whose options are the fields of the records, with their help texts."""
     parser = _Parser(prog="python -m deepnets", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
                                      description="Train a network over the plane of gamma and eta, find its edges, fit, judge against the "
                                                  "predicted exponents, draw. The same as `lazyrich deep`; libraries that are missing "

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from deepnets.cli_options import DeepOptions
 from deepnets.observation.selection import ObserveOptions
 from validation.cli_options import SweepOptions
+from validation.plotting.figure_options import NetworkFigureOptions
 
 
 def deep(
@@ -17,6 +18,7 @@ def deep(
     options: Annotated[DeepOptions, Parameter(name="*")] = DeepOptions(),  # noqa: B008 - frozen
     sweep_options: Annotated[SweepOptions, Parameter(name="*")] = SweepOptions(),  # noqa: B008 - frozen
     observe_options: Annotated[ObserveOptions, Parameter(name="*")] = ObserveOptions(),  # noqa: B008 - frozen
+    figure_options: Annotated[NetworkFigureOptions, Parameter(name="*")] = NetworkFigureOptions(),  # noqa: B008 - frozen
     out: Path | None = None,
     strict: bool = False,
     quiet: bool = False,
@@ -34,4 +36,4 @@ def deep(
     """
     from deepnets.pipeline import run_pipeline
 
-    return run_pipeline(options, sweep_options, observe_options, out, strict, quiet)
+    return run_pipeline(options, sweep_options, observe_options, figure_options, out, strict, quiet)

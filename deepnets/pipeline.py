@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from validation.estimates import announce
 from validation.executors import count_cores
 from validation.judging.assessment import Assessment, assess
 from validation.plane import Plane
+from validation.plotting.figure_options import FigureOptions, NetworkFigureOptions
 from validation.printable import print_text
 from validation.progress import bar
 from validation.reporting.folder import identify, name_section, refuse_foreign, write_folder
@@ -76,13 +77,14 @@ class Place:
         return self.portrait.with_suffix("")
 
 
-def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_options: ObserveOptions, out: Path | None = None,
-                 strict: bool = False, quiet: bool = False) -> int:
+def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_options: ObserveOptions,
+                 figure_options: NetworkFigureOptions = NetworkFigureOptions(),  # noqa: B008 - frozen
+                 out: Path | None = None, strict: bool = False, quiet: bool = False) -> int:
     """Run the whole pipeline, print the table, and return the exit code: 1 if tiles failed, or with `strict` if a verdict is CONTRADICTED.
 
     Parameters
     ----------
-    options, sweep_options, observe_options : of the command line.
+    options, sweep_options, observe_options, figure_options : of the command line.
     out : see `Place.choose`; None: lazyrich-deep/ and the experiment's name.
     strict : whether a CONTRADICTED verdict makes the exit code 1.
     quiet : whether to print neither progress nor table.
@@ -95,6 +97,7 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
     title = as_title(experiment.describe())
     place = Place.choose(out, as_file_name(title))
     predictions = predict(experiment.network, experiment.loss, experiment.optimizer)
+    drawing = figure_options.drawing(predictions)
     if observe_options.names:
         from deepnets.observation.best_rate_runs import check_request
 
@@ -117,7 +120,7 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
         except Misuse as error:      # a portrait that has grown may have other best rates than those observed before: report the rest
             refusal, sentences = error, [f"nothing is observed: {error}"]
         notes += sentences
-    written = report(place, title, portrait, edges, predictions, assessments, notes, observed, predict_laws(experiment))
+    written = report(place, title, portrait, edges, predictions, assessments, notes, observed, predict_laws(experiment), drawing)
     if not quiet:
         print_table(title, assessments)
         print_text("\n".join([*notes, written]))
@@ -171,7 +174,8 @@ def find_edges(experiment: DeepExperiment, portrait: xr.Dataset, predictions: Ma
 
 
 def report(place: Place, title: str, portrait: xr.Dataset, edges: xr.Dataset, predictions: Mapping[str, Exponents],
-           assessments: Sequence[Assessment], notes: Sequence[str], observed: xr.Dataset | None, laws: Laws) -> str:
+           assessments: Sequence[Assessment], notes: Sequence[str], observed: xr.Dataset | None, laws: Laws,
+           drawing: FigureOptions = FigureOptions()) -> str:  # noqa: B008 - frozen
     """Write figures, report.html and verdicts.json, those for which the libraries are installed, and return what was written where."""
     if place.folder is None:
         names = [place.portrait] if observed is None else [place.portrait, place.observables]
@@ -180,9 +184,10 @@ def report(place: Place, title: str, portrait: xr.Dataset, edges: xr.Dataset, pr
     missing = {what: library for what, library in missing.items() if not _has(library)}
     pictures: list[Picture] = []
     if "figures" not in missing:
-        pictures += draw(place.stem, title, portrait, edges, predictions, assessments, [v for v in DRAWN if v in portrait])
+        pictures += draw(place.stem, title, portrait, edges, predictions, assessments, [v for v in DRAWN if v in portrait],
+                         **asdict(drawing))
         if observed is not None:
-            pictures += draw_observables(place.stem, title, observed, laws)
+            pictures += draw_observables(place.stem, title, observed, laws, drawing.format)
     part = name_section(build_section(title, portrait, pictures, assessments, notes=notes), place.stem.name,
                         identify(place.portrait, portrait))
     write_folder(place.folder, f"lazyrich deep: {title}", [part], provenance_of(portrait), "report.html" not in missing)

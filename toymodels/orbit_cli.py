@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from cyclopts import Parameter
 
 from validation.arguments import Misuse, choose, positive, whole
 from validation.cli_options import Whole, check_range
+from validation.plotting.figure_options import FigureOptions
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,6 +31,7 @@ def orbit(
     points: Whole = 1500,
     settle: Whole = 5000,
     out: Path | None = None,
+    drawing: Annotated[FigureOptions, Parameter(name="*")] = FigureOptions(),  # noqa: B008 - frozen
 ) -> int:
     """Draw the orbit diagram of a toy model at one gamma, and print where its period doubles.
 
@@ -71,11 +74,13 @@ def orbit(
     toy, [chosen] = choose_model(model, 2 if depth is None and model == "one" else depth), choose_losses(loss)
     whole("points", points, least=8)
     g = float(positive("gamma", gamma))
-    folder = expand_home("out", out or Path("lazyrich-orbit"))
-    refuse_picture(folder / "orbit.png")
-    check_writable(folder)
     experiment = ToyExperiment(toy, chosen, optimizer, 1)
     stable = predict_instability(experiment, g)
+    unit, label = _choose_unit(experiment, g, stable, drawing)
+    folder = expand_home("out", out or Path("lazyrich-orbit"))
+    for ending in {"png", drawing.format}:
+        refuse_picture(folder / f"orbit.{ending}")
+    check_writable(folder)
     low, high = check_range("eta", eta) if eta is not None else _choose_range(experiment, g, stable)
     found = follow(toy, chosen, optimizer, g, np.linspace(low, high, points), settle, max(settle, 128))
     changes = None
@@ -85,10 +90,27 @@ def orbit(
     variable = toy.parameters[0] if len(toy.parameters) == 1 else "attractor"
     if bool((found["period"] == -1).all()):
         print(f"Every run from the start escapes, at rates from {low:g} to {high:g}.")
-    figure = draw_orbits(found, changes, variable, stable if np.isfinite(stable) else 1.0)
+    figure = draw_orbits(found, changes, variable, unit, drawing.width, label)
     folder.mkdir(parents=True, exist_ok=True)
-    print_text(f"Written to {publish_picture(folder / 'orbit.png', image(figure))}")
+    for ending in sorted({"png", drawing.format}):
+        print_text(f"Written to {publish_picture(folder / f'orbit.{ending}', image(figure, ending))}")
     return 0
+
+
+def _choose_unit(experiment: ToyExperiment, gamma: float, stable: float, drawing: FigureOptions) -> tuple[float, str | None]:
+    """Return what the rates are divided by at this gamma, and their label: by default the rate at which the minimum becomes unstable."""
+    from toymodels.cli import predictions
+    from validation.plotting.rate_units import find_unit
+
+    edges = predictions(experiment)
+    drawing.check(edges)
+    if drawing.rescale is None:
+        return (stable, None) if np.isfinite(stable) else (1.0, None)
+    unit = find_unit(drawing.rescale, edges, 1000, 0.01)
+    value = float(unit.values(np.array([gamma]))[0]) if unit.values else 1.0
+    if not np.isfinite(value):
+        raise Misuse(f"rescale must be an edge that is predicted at gamma = {gamma:g}, not {drawing.rescale!r}")
+    return value, unit.label
 
 
 def _choose_range(experiment: ToyExperiment, gamma: float, stable: float) -> tuple[float, float]:

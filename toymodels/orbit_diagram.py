@@ -13,7 +13,7 @@ LEAST = -2.0      # of the exponents that are drawn: near superstable cycles the
 
 
 def draw_orbits(orbits: xr.Dataset, changes: xr.Dataset | None = None, variable: str = "attractor", unit: float = 1.0,
-                width: float = 7.5) -> Any:
+                width: float = 7.5, label: str | None = None) -> Any:
     """Return a new matplotlib figure, free of pyplot: the points of the attractors over eta, and the Lyapunov exponents beneath.
 
     Parameters
@@ -22,17 +22,23 @@ def draw_orbits(orbits: xr.Dataset, changes: xr.Dataset | None = None, variable:
     changes : of `find_period_changes`, drawn as vertical lines with the period that begins there.
     variable : "attractor", which is f, or the name of a parameter.
     unit : the rate by which eta is divided, that at which the minimum becomes unstable; 1 for eta itself.
-    width : of the figure, in inches.
+    width : of the figure, in inches; up to 5, as in one column of a paper, letters are small.
+    label : of the rates in this unit; None: that of eta, or of eta over the rate at which the minimum becomes unstable.
 
     Raises
     ------
     Misuse : orbits without the variable over (eta, point).
     """
-    from validation.plotting.figures import blank
+    from validation.plotting.figures import NARROW, blank, set_font
 
     if variable not in orbits or orbits[variable].dims != ("eta", "point"):
         raise Misuse(f"orbits must have a variable {variable!r} over (eta, point): at one gamma, over an axis of eta, with points")
-    figure = blank(width, 0.72 * width)
+    with set_font(7 if width <= NARROW else 10):
+        return _draw(blank(width, (1.05 if width <= NARROW else 0.72) * width), orbits, changes, variable, unit, label)
+
+
+def _draw(figure: Any, orbits: xr.Dataset, changes: xr.Dataset | None, variable: str, unit: float, label: str | None) -> Any:
+    """Draw the two panels into a figure, and return it."""
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
     eta = orbits["eta"].values / unit
     values = orbits[variable].values
@@ -42,7 +48,7 @@ def draw_orbits(orbits: xr.Dataset, changes: xr.Dataset | None = None, variable:
     lower.plot(eta, np.clip(lyapunov, LEAST, None), color="black", lw=0.7)
     lower.fill_between(eta, 0, lyapunov, where=lyapunov > 0, color="#d95f1e", lw=0)
     lower.axhline(0, color="0.4", lw=0.7)
-    lower.set(xlim=(eta[0], eta[-1]), ylim=(LEAST, None), ylabel="Lyapunov exponent", xlabel=_label_rate(unit))
+    lower.set(xlim=(eta[0], eta[-1]), ylim=(LEAST, None), ylabel="Lyapunov exponent", xlabel=label or _label_rate(unit))
     name = "f" if variable == "attractor" else variable
     upper.set(ylabel=f"${name}$ on the attractor", title=f"γ = {float(orbits['gamma']):g}")
     if changes is not None:
@@ -64,5 +70,6 @@ def _mark_changes(axes: tuple[Any, ...], changes: xr.Dataset, unit: float, eta: 
             ax.axvline(rate, color="#1a5fa3", lw=0.7, ls=(0, (4, 2)))
         if rate - last > 0.03 * (eta[-1] - eta[0]):
             axes[0].annotate(str(period), (rate, 1), xycoords=("data", "axes fraction"), xytext=(2, -10), textcoords="offset points",
-                             color="#1a5fa3", fontsize="small")
+                             color="#1a5fa3", fontsize="small",
+                             bbox={"facecolor": "white", "linewidth": 0, "pad": 0.6})
             last = rate

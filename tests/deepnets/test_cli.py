@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -30,14 +31,17 @@ def run(*words):
 def written(tmp_path_factory):
     """Return a folder that `lazyrich deep` wrote."""
     folder = tmp_path_factory.mktemp("deep") / "out"
-    assert run("deep", *SMALL, "--out", folder, "--quiet") == 0
+    assert run("deep", *SMALL, "--out", folder, "--quiet", "--format", "svg", "--figure-width", 3.3, "--rescale", "eta_max") == 0
     return folder
 
 
 def test_it_writes_a_portrait_figures_and_a_report(written):
     stem = "mlp-l3-digits-mse-sgd-t100"
     endings = (".zarr", ".png", "-final.png", "-final_accuracy.png", "-edges.png")
-    assert {p.name for p in written.iterdir()} == {*(stem + e for e in endings), "report.html", "verdicts.json"}
+    drawn = {stem + e.replace(".png", ".svg") for e in endings[1:]}
+    assert {p.name for p in written.iterdir()} == {*(stem + e for e in endings), *drawn, "report.html", "verdicts.json"}
+    width = re.search(r'<svg[^>]* width="([0-9.]+)pt"', (written / f"{stem}.svg").read_text())
+    assert float(width[1]) / 72 == pytest.approx(3.3)
     portrait = open_portrait(written / f"{stem}.zarr")
     assert dict(portrait.sizes) == {"seed": 1, "gamma": 7, "eta": 22}
     assert portrait.attrs["accuracy"] == 0.8

@@ -23,8 +23,11 @@ def test_where_runs_escape_it_says_so(tmp_path, capsys):
 
 
 def test_two_parameters_have_no_table(tmp_path, capsys):
-    assert lazyrich.run(["orbit", "--model", "two", "--points", "8", "--settle", "200", "--out", str(tmp_path)]) == 0
+    assert lazyrich.run(["orbit", "--model", "two", "--points", "8", "--settle", "200", "--out", str(tmp_path), "--format", "svg",
+                         "--width", "3.3", "--rescale", "eta_div"]) == 0
     assert capsys.readouterr().out.startswith("Written to ")
+    assert {p.name for p in tmp_path.iterdir()} == {"orbit.png", "orbit.svg"}
+    assert ' width="237.6pt"' in (tmp_path / "orbit.svg").read_text()
 
 
 def test_a_foreign_picture_stays(tmp_path, capsys):
@@ -36,7 +39,9 @@ def test_a_foreign_picture_stays(tmp_path, capsys):
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (["--loss", "both"], "loss must be one loss"), (["--optimizer", "adam"], "optimizer"), (["--points", "3"], "points must be"),
-    (["--gamma", "0"], "gamma must be"), (["--eta", "2", "1"], "eta"), (["--model", "two", "--gamma", "0.1", "--depth", "3"], "depth")])
+    (["--rescale", "eta_opt"], "rescale must be one of 'gamma2', 'eta_min'"), (["--width", "1"], "width"),
+    (["--gamma", "0"], "gamma must be"),
+    (["--eta", "2", "1"], "eta"), (["--model", "two", "--gamma", "0.1", "--depth", "3"], "depth")])
 def test_misuse_is_refused(arguments, words, tmp_path, capsys):
     assert lazyrich.run(["orbit", *arguments, "--out", str(tmp_path)]) == 2
     assert words in capsys.readouterr().err

@@ -5,6 +5,7 @@ A fit without an exponent has the same type, with `FitOutcome.UNDECIDED` and the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -102,6 +103,11 @@ class PowerLawFit:
             return 10.0**log * (np.abs(np.log(gamma)) if self.logarithm else 1.0) + (self.floor if np.isfinite(self.floor) else 0.0)
 
     @property
+    def span(self) -> tuple[float, float]:
+        """The first and last value of the axis that was fitted; the window where none was."""
+        return (float(self.gamma[0]), float(self.gamma[-1])) if self.n and len(self.gamma) else self.window
+
+    @property
     def counted(self) -> str:
         """How many rows were fitted, and of what: "9 gammas", "11 bins"."""
         return count_points(self.n, self.point or self.axis)
@@ -117,6 +123,30 @@ class PowerLawFit:
         if np.isfinite(self.floor):
             text += f", above a floor of {self.floor:.3g}, {self.floor_interval[0]:.3g} to {self.floor_interval[1]:.3g}"
         return text if self.outcome is FitOutcome.FITTED else f"{text}; but {self.reason}"
+
+
+def count_decimals(value: float, interval: tuple[float, float] | None) -> int:
+    """Return as many decimals as an exponent's interval warrants, 3 to 6."""
+    widest = _find_widest(value, interval)
+    return min(max(1 - math.floor(math.log10(widest)), 3), 6) if 0 < widest < math.inf else 3
+
+
+def write_exponent(value: float, interval: tuple[float, float] | None) -> str:
+    """Return an exponent with its interval, "1.9985 ± 0.0002", as in tables, figures and reports: its wider side, rounded up.
+
+    "none" for no exponent; without an interval the exponent alone.
+    """
+    if not math.isfinite(value):
+        return "none"
+    widest, decimals = _find_widest(value, interval), count_decimals(value, interval)
+    if not 0 <= widest < math.inf:
+        return f"{value:.{decimals}f}"
+    unit = 10.0**-decimals
+    return f"{value:.{decimals}f} ± {max(math.ceil(widest / unit - 1e-6), 1) * unit:.{decimals}f}"
+
+
+def _find_widest(value: float, interval: tuple[float, float] | None) -> float:
+    return math.nan if interval is None else max(interval[1] - value, value - interval[0])
 
 
 def count_points(n: int, axis: str = "gamma") -> str:

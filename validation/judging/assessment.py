@@ -145,7 +145,7 @@ def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tole
             least, largest = prediction.holds
             why = (f"{name} ({describe_cover(0, among)}): UNDECIDED: the whole curve is not judged at T = {steps} and rho = {rho:g}: "
                    f"the prediction holds for T >= {least} and rho <= {largest:g}")
-            done.append(Verdict(VerdictOutcome.UNDECIDED, np.nan, (np.nan, np.nan), 0.0, tolerance, why, name))
+            done.append(Verdict(VerdictOutcome.UNDECIDED, np.nan, (np.nan, np.nan), 0.0, tolerance, why, name, covered=(0, among)))
             continue
         done.append(_judge_bound(part, name, prediction, tolerance, steps, rho, among) if prediction.bound
                     else judge_curve(part, name, prediction, tolerance, among=among))
@@ -163,7 +163,8 @@ def _judge_bound(edges: xr.Dataset, name: str, prediction: Prediction, tolerance
     where = "lies nowhere below its bound" if above else f"lies up to {below:.3g} decades below its bound"
     why = f" within {tolerance:g} decades: so far below is no contradiction yet" if outcome is VerdictOutcome.UNDECIDED else ""
     return Verdict(outcome, max(below, 0.0), (max(below, 0.0), max(below, 0.0)), 0.0, tolerance, f"{name}, gamma {gamma[0]:.3g} to "
-                   f"{gamma[-1]:.3g} ({describe_cover(len(gamma), among)}): the edge {where}: {outcome}{why}", name)
+                   f"{gamma[-1]:.3g} ({describe_cover(len(gamma), among)}): the edge {where}: {outcome}{why}", name,
+                   span=(float(gamma[0]), float(gamma[-1])), covered=(len(gamma), among))
 
 
 def _select_horizon(edges: xr.Dataset) -> tuple[xr.Dataset, int, float]:

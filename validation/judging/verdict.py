@@ -55,6 +55,7 @@ class Verdict:
     how_much_denser : for UNDECIDED, the factor by which points per decade, in gamma and eta alike, would have to grow
         for the interval around the same measured value to decide; None where that would not help or is unknown.
     seeds_needed : for UNDECIDED by scatter, about how many seeds would decide around the same measured value; None as before.
+    span, covered : of a whole curve, the first and last gamma that it covers, and how many of how many gammas with an edge.
     rivals, excluded, not_excluded : the exponents that the claim has to be separated from, those outside the 95% interval, and the others.
     """
 
@@ -71,6 +72,8 @@ class Verdict:
     rivals: tuple[float | Fraction, ...] = ()
     excluded: tuple[float | Fraction, ...] = ()
     not_excluded: tuple[float | Fraction, ...] = ()
+    span: tuple[float, float] | None = None
+    covered: tuple[int, int] | None = None
 
 
 def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: Iterable[float | Fraction] | None = None) -> Verdict:

@@ -71,7 +71,9 @@ def judge_curve(edges: xr.Dataset, edge: str, curve: Prediction | Callable[[np.n
     predicted = np.isfinite(eta)
     rest = data.take(predicted).shift(np.log10(eta[predicted]))
     n, two = rest.x.size, int((~rest.censored).sum())
-    known: dict[str, Any] = {"claimed": 0.0, "tolerance": tolerance, "edge": str(edge), "regime": find_regime(rest.gamma, rest.axis)}
+    known: dict[str, Any] = {"claimed": 0.0, "tolerance": tolerance, "edge": str(edge), "regime": find_regime(rest.gamma, rest.axis),
+                             "covered": (n, data.x.size if among is None else among),
+                             "span": (float(rest.gamma[0]), float(rest.gamma[-1])) if n else None}
     label = getattr(curve, "label", "")
     name = label if label and "$" not in label else "the predicted curve"      # sentences are plain text
     span = f", {rest.axis} {rest.gamma[0]:.3g} to {rest.gamma[-1]:.3g}" if n else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from validation.fitting.brackets import conditions, measured_axis
+from validation.fitting.result import write_exponent
 from validation.outcome import Outcome
 from validation.plotting.style import COLOURS, INK, SYMBOLS, label_decades
 from validation.printable import escape_math
@@ -54,11 +55,11 @@ def draw_edge(top: Axes, bottom: Axes, edges: xr.Dataset, edge: str, fits: list[
     bottom.axhline(0, color="black", lw=1, ls=(0, (6, 2)) if prediction is not None else "-")
     inside, sizes = np.zeros(gamma.shape, dtype=bool), []
     for i, fit in enumerate(fits):
-        used = (gamma >= fit.window[0]) & (gamma <= fit.window[1])
-        inside |= used
-        span = np.geomspace(max(fit.window[0], gamma.min()), min(fit.window[1], gamma.max()), 51)
+        first, last = fit.span
+        inside |= (gamma >= first) & (gamma <= last)
+        span = np.geomspace(first, last, 51)
         line = fit(span)
-        top.plot(span, line, color=COLOURS[Outcome.CONVERGED], lw=2.2, label="fit" if i == 0 else None)
+        top.plot(span, line, color=COLOURS[Outcome.CONVERGED], lw=2.2, label="fit, exponent ± 95%" if i == 0 else None)
         with np.errstate(all="ignore"):
             off = np.log10(line / reference(span))
         bottom.plot(span, off, color=COLOURS[Outcome.CONVERGED], lw=2.2)
@@ -107,8 +108,8 @@ def _write_exponent(ax: Axes, gamma: np.ndarray, line: np.ndarray, fit: Any, ver
     factor = r"\,|\ln\gamma|" if getattr(fit, "logarithm", False) else ""
     axis = getattr(fit, "axis", "gamma")
     name = r"\gamma" if axis == "gamma" else axis if len(axis) == 1 and axis.isalpha() else ""
-    power = f"{'' if name else escape_math(axis)}${name}^{{\\,{fit.exponent:.3f}}}{factor}$"
-    text = f"{power}  [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]"
+    value, _, half = write_exponent(fit.exponent, fit.interval).partition(" ± ")      # without a half where the interval has no end
+    text = f"{'' if name else escape_math(axis)}${name}^{{\\,{value}}}{factor}$" + f" ± {half}" * bool(half)
     middle = gamma.size // 2
     left = ax.transAxes.inverted().transform(ax.transData.transform((gamma[middle], line[middle])))[0] < 0.5
     below = left == (line[-1] >= line[0])   # towards the middle of the axes, and away from the line

@@ -33,3 +33,31 @@ class FigureOptions:
         between("width", self.width, 2, 40)
         if self.rescale is not None:
             choose("rescale", self.rescale, ("gamma2", *predictions))
+
+
+@dataclass(frozen=True)
+class NetworkFigureOptions:
+    """How portraits of networks are drawn for a paper, where `width` is the network's.
+
+    Parameters
+    ----------
+    format
+        Write the figures as PDF or SVG too.
+    figure_width
+        The width of a portrait's figure in inches; up to 5 its letters are small and its legend stands beneath.
+    rescale
+        Divide the rates by gamma2, gamma squared, or by a predicted edge such as eta_max, at its measured prefactor.
+    """
+
+    format: Literal["png", "pdf", "svg"] = "png"
+    figure_width: float = 7.6
+    rescale: str | None = None
+
+    def drawing(self, predictions: Iterable[str]) -> FigureOptions:
+        """Return the options of the figures; `Misuse` if they cannot be drawn in this way, with these predicted edges."""
+        from validation.arguments import between
+
+        between("figure_width", self.figure_width, 2, 40)
+        options = FigureOptions(self.format, self.figure_width, self.rescale)
+        options.check(predictions)
+        return options

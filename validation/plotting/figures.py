@@ -17,9 +17,9 @@ from validation.fitting.brackets import conditions
 from validation.outcome import Outcome
 from validation.plotting.cycles import CLASSES, classify_periods
 from validation.plotting.mesh import build_mesh, paint
-from validation.plotting.rate_units import Unit, divide_rates, find_unit
-from validation.plotting.style import COLOURS, DASHES, SYMBOLS, label_decades
-from validation.prediction import Prediction
+from validation.plotting.predicted_edges import draw_predictions
+from validation.plotting.rate_units import divide_rates, find_unit
+from validation.plotting.style import COLOURS, label_decades
 from validation.printable import escape_math, shorten
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
     if ax is not None and not hasattr(ax, "pcolormesh"):
         raise Misuse(f"ax must be matplotlib axes, not {ax!r}")
     name = variable or "outcome"
+    from matplotlib.lines import Line2D
+
     picture, chosen = _slice(portrait, name)
     if ax is None:
         import matplotlib.pyplot as plt
@@ -92,7 +94,8 @@ def plot_portrait(portrait: xr.Dataset, predictions: Mapping[str, Any] | None = 
     else:
         handles = _draw_variable(ax, picture, mesh, name)
     ax.set_title(", ".join(f"{escape_math(dim)} {escape_math(value)}" for dim, value in chosen.items()), fontsize="medium")
-    handles += _draw_predictions(ax, predictions or {}, unit, width=1.5 if name == "outcome" else 0.8)
+    entries = draw_predictions(ax, predictions or {}, unit, 1.5 if name == "outcome" else 0.8, _halo)
+    handles += [Line2D([], [], **entry) for entry in entries]
     if handles and name in ("outcome", "period"):
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
     elif handles:   # the colour bar stands on the right
@@ -106,11 +109,9 @@ def portrait_figure(portrait: xr.Dataset, predictions: Mapping[str, Any] | None 
 
     `width` is in inches, from 2 to 40. Up to 5, as in one column of a paper, letters are small and the legend stands beneath.
     """
-    from matplotlib import rc_context
-
     between("width", width, 2, 40)
     narrow = width <= NARROW
-    with rc_context({"font.size": 7 if narrow else 10}):
+    with set_font(7 if narrow else 10):
         figure = blank(width, (1.05 if narrow else 0.632) * width)
         ax = plot_portrait(portrait, predictions, variable, figure.add_subplot(), rescale)
         if narrow and (legend := ax.get_legend()) is not None:
@@ -180,6 +181,13 @@ def blank(width: float, height: float, layout: Any = "constrained") -> Figure:
     return Figure(figsize=(width, height), layout=layout)
 
 
+def set_font(size: float) -> Any:
+    """Return a context in which figures have letters of this size, in points."""
+    from matplotlib import rc_context
+
+    return rc_context({"font.size": size})
+
+
 def shades(values: np.ndarray) -> tuple[list[Any], Any]:
     """Return a colour for each of the values (n,), lighter for larger ones, and the mappable that `Figure.colorbar` needs."""
     from matplotlib import colormaps
@@ -209,6 +217,13 @@ def image(figure: Figure, kind: str = "png", dpi: int = 150) -> bytes:
             why = str(error).splitlines()[0]
             raise Misuse(f"figures need LaTeX where matplotlib's text.usetex is set, and it failed: {why}") from error
     return stream.getvalue()
+
+
+def _halo(width: float) -> list[Any]:
+    """Return a white halo of that width, in points, around a line or letters."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=width, foreground="white")]
 
 
 def _slice(portrait: xr.Dataset, name: str) -> tuple[xr.Dataset, dict[str, Any]]:
@@ -289,48 +304,3 @@ def _draw_variable(ax: Axes, picture: xr.Dataset, mesh: tuple[np.ndarray, np.nda
     label = shorten(str(picture[name].attrs.get("long_name", name)), LONGEST_TITLE)
     ax.figure.colorbar(painted, ax=ax, label=escape_math(label), extend=extend)
     return [Patch(facecolor=COLOURS[Outcome.DIVERGED], edgecolor="0.35", label="diverged")] if diverged.any() else []
-
-
-def _draw_predictions(ax: Axes, predictions: Mapping[str, Any], unit: Unit, width: float) -> list[Artist]:
-    """Draw each predicted edge, in a unit of the rate, in black with a white halo and its letter on it; return the legend entries.
-
-    `width`, in points, is small over a colour map: a catapult's band is narrower than a bold line with its halo.
-    """
-    from matplotlib.lines import Line2D
-    from matplotlib.patheffects import withStroke
-
-    limits = np.log10([ax.get_xlim(), ax.get_ylim()])
-    closing = [p.closing_point(unit.steps, unit.rho) for p in predictions.values() if isinstance(p, Prediction)]
-    # the closing point is drawn: the curves end there
-    gamma = np.union1d(np.logspace(limits[0, 0], limits[0, 1], 401), np.clip(closing, *10.0 ** limits[0]))
-    across = (np.log10(gamma) - limits[0, 0]) / np.diff(limits[0])
-    curves = {}
-    for edge, predict in predictions.items():
-        with np.errstate(all="ignore"):
-            eta = unit.divide(predict, gamma)
-            at = (np.log10(eta) - limits[1, 0]) / np.diff(limits[1])
-        if (visible := (at > 0) & (at < 1)).any():
-            curves[edge] = (eta, np.column_stack([across, np.where(visible, at, np.nan)]))
-    placed: list[np.ndarray] = []
-    handles: list[Artist] = []
-    for i, (edge, (eta, points)) in enumerate(curves.items()):
-        dash, symbol = DASHES[i % len(DASHES)], SYMBOLS.get(edge, edge)
-        halo = [withStroke(linewidth=3.5, foreground="white")]
-        ax.plot(gamma, eta, color="black", lw=width, ls=dash, path_effects=[withStroke(linewidth=2.4 * width, foreground="white")])
-        spot = _spot(points, [other for name, (_, other) in curves.items() if name != edge], placed)
-        placed.append(spot)
-        ax.text(spot[0], spot[1], symbol, transform=ax.transAxes, va="center", fontsize="large", path_effects=halo,
-                ha="left" if spot[0] < 0.06 else "right" if spot[0] > 0.94 else "center")
-        handles.append(Line2D([], [], color="black", lw=width, ls=dash,
-                              label=f"{symbol} {getattr(predictions[edge], 'drawn', 'predicted')}"))
-    return handles
-
-
-def _spot(points: np.ndarray, others: list[np.ndarray], placed: list[np.ndarray]) -> np.ndarray:
-    """Return the visible point of a line, in axes fractions, farthest from other lines, labels and the frame."""
-    points = points[np.isfinite(points[:, 1])]
-    space = np.minimum(np.minimum(points, 1 - points).min(axis=1) / 0.08, 1)   # 1: far enough
-    for other, enough in [(o[np.isfinite(o[:, 1])], 0.15) for o in others] + [(p[None], 0.3) for p in placed]:
-        distance = np.hypot(*(points[:, None] - other[None]).T).min(axis=0)
-        space *= 0.05 + np.minimum(distance / enough, 1)                        # lines may coincide: never quite 0
-    return points[np.argmax(space + 1e-6 * points[:, 0])]

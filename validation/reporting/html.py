@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from validation.arguments import Misuse, choose
+from validation.fitting.result import count_decimals, write_exponent
 from validation.printable import escape_controls, shorten
 from validation.storage.atomic import publish
 
 OUTCOMES = ("SUPPORTED", "CONTRADICTED", "UNDECIDED", "IDENTITY")
 MARKS = {"SUPPORTED": "✓", "CONTRADICTED": "✗", "UNDECIDED": "?", "IDENTITY": "="}   # a verdict is never shown by its colour alone
+WHOLE = "whole curve, decades off"      # in place of a regime
 KINDS = {"image/png": b"\x89PNG", "image/svg+xml": b"<?xml"}
 
 
@@ -62,7 +64,8 @@ def tabulate(verdict: Any, fit: Any = None, regime: str | None = None) -> dict[s
     Parameters
     ----------
     verdict : a `Verdict`.
-    fit : the `PowerLawFit` that it judged, for ``window`` and ``n``; None: there is none.
+    fit : the `PowerLawFit` that it judged, for ``window`` and ``n``, the gammas that were fitted; None: those that a whole curve
+        covers, of ``among`` gammas with an edge.
     regime : "lazy", "rich", or any text; None: the verdict's own.
 
     Raises
@@ -70,9 +73,10 @@ def tabulate(verdict: Any, fit: Any = None, regime: str | None = None) -> dict[s
     Misuse : an outcome that is not one of these of a verdict.
     """
     outcome = choose("outcome", str(getattr(verdict.outcome, "name", verdict.outcome)), OUTCOMES)
-    return {"edge": str(verdict.edge), "regime": regime or verdict.regime or "", "window": getattr(fit, "window", None),
-            "n": getattr(fit, "n", None), "predicted": verdict.claimed, "measured": verdict.measured, "interval": verdict.interval,
-            "tolerance": verdict.tolerance, "excluded": [str(rival) for rival in verdict.excluded],
+    n, among = verdict.covered or (None, None)
+    return {"edge": str(verdict.edge), "regime": regime or verdict.regime or "", "window": getattr(fit, "span", verdict.span),
+            "n": getattr(fit, "n", n), "among": among, "predicted": verdict.claimed, "measured": verdict.measured,
+            "interval": verdict.interval, "tolerance": verdict.tolerance, "excluded": [str(rival) for rival in verdict.excluded],
             "not_excluded": [str(rival) for rival in verdict.not_excluded], "outcome": outcome, "sentence": verdict.sentence}
 
 
@@ -120,7 +124,7 @@ def write_report(path: str | os.PathLike[str], title: str, sections: Iterable[Se
     sections = tuple(sections)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=escape_controls,
                                loader=jinja2.PackageLoader("validation.reporting", "."))
-    environment.filters.update(plain=_plain, number=_number, interval=_interval, window=_window)
+    environment.filters.update(plain=_plain, predicted=_write_prediction, measured=_write_measurement, count=_write_count, window=_window)
     counts = Counter(row["outcome"] for section in sections for row in section.rows)
     page = environment.get_template("report.html.j2").render(
         title=title, sections=sections, provenance=provenance or {}, marks=MARKS,
@@ -141,18 +145,31 @@ def write_verdicts(path: str | os.PathLike[str], title: str, sections: Iterable[
     return publish(path, f"{text}\n".encode())
 
 
-def _number(value: Any, interval: Any = None) -> str:
-    """Return an exponent as text, with as many decimals as its interval warrants (3 to 6); an en dash for no number."""
+def _write_prediction(row: Mapping[str, Any]) -> str:
+    """Return the predicted exponent with the decimals of the measured one; an en dash for none."""
+    value = row["predicted"]
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{count_decimals(row['measured'] or 0.0, _read_interval(row))}f}"
+
+
+def _write_measurement(row: Mapping[str, Any]) -> str:
+    """Return what was measured, with its interval, as text: an exponent, or between how many decades a whole curve is off."""
+    value, interval = row["measured"], _read_interval(row)
     if value is None or not math.isfinite(value):
         return "–"
-    half = (interval[1] - interval[0]) / 2 if interval is not None else 0.0
-    decimals = 1 - math.floor(math.log10(half)) if 0 < half < math.inf else 3
-    return f"{float(value):.{min(max(decimals, 3), 6)}f}"
+    if row["regime"] == WHOLE and interval is not None:
+        return f"{interval[0]:.3g} to {interval[1]:.3g}"
+    return write_exponent(value, interval)
 
 
-def _interval(value: Any) -> str:
-    """Return an interval of exponents as text."""
-    return f"[{_number(value[0], value)}, {_number(value[1], value)}]" if value is not None else ""
+def _read_interval(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return a row's interval, of which JSON has None for an end at infinity."""
+    interval = row["interval"]
+    return None if interval is None or None in interval else (interval[0], interval[1])
+
+
+def _write_count(row: Mapping[str, Any]) -> str:
+    """Return the number of gammas of a verdict, and of how many with an edge they are, where that is known."""
+    return "–" if row["n"] is None else str(row["n"]) if row.get("among") is None else f"{row['n']} of {row['among']}"
 
 
 def _window(value: Any) -> str:

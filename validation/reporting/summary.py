@@ -10,14 +10,14 @@ import numpy as np
 import xarray as xr
 
 from validation.experiment import read_description
+from validation.fitting.result import count_decimals, write_exponent
 from validation.judging.assessment import Assessment
 from validation.judging.verdict import Verdict
 from validation.plotting.anchored_laws import anchor_laws
 from validation.printable import escape_controls, print_text
 from validation.reporting.folder import identify, name_section, publish_picture, write_folder
-from validation.reporting.html import MARKS, Picture, Section, tabulate
+from validation.reporting.html import MARKS, WHOLE, Picture, Section, tabulate
 
-WHOLE = "whole curve, decades off"
 NOTHING = "no regime with a predicted exponent has four gammas in this plane"
 SHOWN = {"outcome": "outcomes of training", "final_excess": "final loss", "peak_excess": "largest loss"}
 COLOURS = {"SUPPORTED": "green", "CONTRADICTED": "red", "UNDECIDED": "yellow", "IDENTITY": "blue"}
@@ -26,14 +26,15 @@ COLOURS = {"SUPPORTED": "green", "CONTRADICTED": "red", "UNDECIDED": "yellow", "
 HEADINGS = ("edge", "regime", "gamma", "n", "limit", "slope", "measured", "verdict")
 RIGHT = ("n", "limit", "slope", "measured")      # columns of numbers
 LEGEND = ("n: number of gammas; limit: the predicted exponent far in the regime; slope: the predicted one over these gammas; "
-          "measured: with its 95% interval")
+          "measured: with its 95% interval, the wider side, rounded up")
 
 
 def print_table(title: str, assessments: Iterable[Assessment]) -> None:
     """Print one line for each verdict: predicted and measured exponent, outcome; in plain text without rich."""
     assessments = list(assessments)
-    lines = [(a.edge, a.regime, format_window(a.fit.window), str(a.fit.n), "log" if a.limit is None else format_limit(a.limit),
-              f"{a.verdict.claimed:.4f}", format_exponent(a), str(a.verdict.outcome)) for a in assessments]
+    lines = [(a.edge, a.regime, format_window(a.fit.span), str(a.fit.n), "log" if a.limit is None else format_limit(a.limit),
+              _write_claim(a.verdict), write_exponent(a.verdict.measured, a.verdict.interval), str(a.verdict.outcome))
+             for a in assessments]
     try:
         from rich import box
         from rich.console import Console
@@ -83,6 +84,10 @@ def describe_rivals(assessments: Iterable[Assessment]) -> list[str]:
     return found
 
 
+def _write_claim(verdict: Verdict) -> str:
+    return f"{verdict.claimed:.{count_decimals(verdict.measured, verdict.interval)}f}"
+
+
 def print_curves(curves: Iterable[Verdict]) -> None:
     """Print one line for each whole curve that was judged."""
     from rich.console import Console
@@ -105,14 +110,6 @@ def format_limit(limit: Any) -> str:
     return str(limit) if limit.denominator < 1000 else f"{float(limit):.4f}"
 
 
-def format_exponent(a: Assessment) -> str:
-    """Return the measured exponent with half its 95% interval, to as many digits as that has."""
-    half = (a.verdict.interval[1] - a.verdict.interval[0]) / 2
-    if not 0 <= half < float("inf"):
-        return "none"
-    return f"{a.verdict.measured:.4f} ± {max(half, 1e-4):.4f}"
-
-
 def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None, predictions: Mapping[str, Any],
          assessments: Sequence[Assessment], variables: Iterable[str] = ("outcome",), format: str = "png", width: float = 7.6,
          rescale: str | None = None) -> list[Picture]:
@@ -124,18 +121,21 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
     variables : of the portrait, one figure each, with the predicted edges drawn over it (power laws without a prefactor at the measured
         one); then one of the edges, if any was found.
     format : "pdf" or "svg" writes the figures in that format too.
-    width, rescale : as of `validation.plotting.figures.portrait_figure`.
+    width, rescale : as of `validation.plotting.figures.portrait_figure`; where an edge without a predicted prefactor was not fitted, the
+        rates are not divided by it, and the caption says so.
     """
     from validation.plotting import figures
 
     predictions = anchor_laws(predictions, assessments)
-    pictures = []
+    pictures, remark = [], ""
+    if rescale not in (None, "gamma2", *predictions):      # the portrait is not lost with its unit
+        remark, rescale = f"; the rates are not divided by {rescale}, which was not fitted", None
     for variable in variables:
         what = SHOWN.get(variable, variable.replace("_", " "))
         suffix = "" if variable == "outcome" else "-" + variable.removesuffix("_excess")
         figure = figures.portrait_figure(portrait, predictions, variable, title, width, rescale)
         image, file = _publish(stem.with_name(f"{stem.name}{suffix}.png"), figure, format)
-        pictures.append(Picture(image, f"{title}: {what} over gamma and eta, with the predicted edges", what.capitalize(), file))
+        pictures.append(Picture(image, f"{title}: {what} over gamma and eta, with the predicted edges", what.capitalize() + remark, file))
     if edges is not None and assessments and np.isfinite(edges["eta"]).any():
         figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
         image, file = _publish(stem.with_name(f"{stem.name}-edges.png"), figure, format)
@@ -154,14 +154,13 @@ def _publish(path: Path, figure: Any, format: str) -> tuple[bytes, str]:
     return image, publish_picture(path, image).name
 
 
-def draw_observables(stem: Path, title: str, observed: xr.Dataset, laws: Mapping[str, Any]) -> list[Picture]:
-    """Write the figures of observables, ``stem-hessian.png``, ..., with the predicted `laws`, and return them for a report."""
-    from validation.plotting import figures, observables
+def draw_observables(stem: Path, title: str, observed: xr.Dataset, laws: Mapping[str, Any], format: str = "png") -> list[Picture]:
+    """Write the figures of observables, ``stem-hessian.png``, ..., with the predicted `laws`, and return them; `format` as of `draw`."""
+    from validation.plotting import observables
 
     pictures = []
     for name, (figure, words) in observables.draw_observables(observed, laws).items():
-        image = figures.image(figure)
-        file = publish_picture(stem.with_name(f"{stem.name}-{name}.png"), image).name
+        image, file = _publish(stem.with_name(f"{stem.name}-{name}.png"), figure, format)
         pictures.append(Picture(image, f"{title}: {words}", words[0].upper() + words[1:], file))
     return pictures
 
@@ -185,6 +184,9 @@ def build_section(title: str, portrait: xr.Dataset, pictures: Iterable[Picture],
         rows.append(tabulate(a.verdict, a.fit, a.regime))
         if a.note:
             remarks.append(f"{a.edge}, {a.regime}: {a.note}.")
+    if rows:
+        remarks.append("Measured exponents stand with their 95% intervals: the wider side, rounded up. Windows are those of the "
+                       "gammas that were fitted.")
     rows += [tabulate(v, regime=WHOLE) | {"predicted": float("nan")} for v in curves]
     return Section(title=title, description=describe_portrait(portrait), figures=tuple(pictures), rows=tuple(rows), notes=tuple(remarks))
 

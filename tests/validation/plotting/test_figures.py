@@ -177,6 +177,28 @@ def test_labels_sit_on_their_lines_inside_the_axes_and_apart():
         assert eta_max(gamma) == pytest.approx(eta, rel=0.05)
 
 
+def test_exponents_stand_along_the_edges_beside_them():
+    class Law(Prediction):
+        def __call__(self, gamma, steps=1000, rho=0.01):
+            gamma = np.asarray(gamma, dtype=float)
+            return np.where(gamma < 1, gamma**2, np.cbrt(gamma**2))
+
+        def exponent(self, regime):
+            return "2" if regime == "lazy" else "2/3"
+
+    ax = figures.plot_portrait(synthetic(), {"eta_max": Law()}, ax=axes())
+    texts = {t.get_text(): t for t in ax.texts}
+    assert set(texts) == {r"$\eta_{\max}$", r"$\gamma^{2}$", r"$\gamma^{2/3}$"}
+    assert texts[r"$\gamma^{2}$"].get_rotation() > texts[r"$\gamma^{2/3}$"].get_rotation() > 0
+    low, high = np.log10(ax.get_xlim()), np.log10(ax.get_ylim())
+    for power, lazy in ((r"$\gamma^{2}$", True), (r"$\gamma^{2/3}$", False)):
+        x, y = texts[power].get_position()
+        gamma, eta = 10 ** (low[0] + x * np.diff(low)), 10 ** (high[0] + y * np.diff(high))
+        assert (gamma < 1) == lazy
+        assert 0.01 < abs(np.log10(Law()(gamma) / eta)) / np.diff(high) < 0.08      # beside the line, not on it
+    assert len(figures.plot_portrait(synthetic(), {"eta_max": Law()}, ax=axes(), rescale="gamma2").texts) == 1
+
+
 def test_a_prediction_out_of_sight_gets_no_label():
     ax = figures.plot_portrait(synthetic(), {"eta_div": lambda g, steps, rho: 1e30 * g}, ax=axes())
     assert not ax.texts
@@ -323,6 +345,10 @@ class Fit:
     window: tuple = (1e-3, 1e-1)
 
     @property
+    def span(self):
+        return self.window
+
+    @property
     def interval(self):
         return self.exponent - 0.02, self.exponent + 0.02
 
@@ -342,7 +368,7 @@ def test_edges_show_brackets_fits_and_residuals():
     assert top.get_title() == r"$\eta_{\max}$"
     [words] = [t.get_text() for t in top.texts]
     assert "2.010" in words
-    assert "[1.990, 2.030]" in words
+    assert "2.010}$ ± 0.020" in words
     assert words.endswith("SUPPORTED")
     # 23 of the 25 brackets have two ends; the residuals of all are half a cell either way
     assert [len(c.get_segments()) for c in (top.collections[0], bottom.collections[0])] == [23, 23]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pytest
 
 from validation.arguments import Misuse
 from validation.judging.verdict import Verdict, VerdictOutcome
-from validation.reporting.html import Picture, Section, tabulate, write_report, write_verdicts
+from validation.reporting.html import WHOLE, Picture, Section, tabulate, write_report, write_verdicts
 from validation.storage.atomic import publish
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
@@ -70,7 +71,7 @@ def test_the_page_holds_what_it_was_given(tmp_path):
                    provenance={"numpy": "2.4"})
     words = " ".join(" ".join(page.text).split())
     for piece in ("lazyrich toy", "Figure 6, MSE", '"depth": 5', "0.01", "what is seen", "a note", "numpy", "2.4",
-                  "0.0001 to 0.01", "17", "2.0000", "1.9991 [1.9980, 2.0010]", "measured 1.999, claimed 2",
+                  "0.0001 to 0.01", "17", "2.0000", "1.9991 ± 0.0019", "measured 1.999, claimed 2",
                   "✓ SUPPORTED", "✗ CONTRADICTED", "? UNDECIDED", "✓ 1 SUPPORTED", "✗ 1 CONTRADICTED"):
         assert piece in words, piece
     assert [a["alt"] for a in page.all("img")] == ["the portrait"] * 2
@@ -118,7 +119,7 @@ def test_what_is_not_a_number_is_a_dash(tmp_path, nothing):
                                                (0.0, "0.667"), (np.inf, "0.667"), (np.nan, "0.667")])
 def test_an_exponent_has_the_decimals_that_its_interval_is_worth(tmp_path, half, shown):
     page = page_of(tmp_path, section(rows=(row(measured=2 / 3, interval=(2 / 3 - half, 2 / 3 + half)),)))
-    assert "".join(page.text).split("measured")[1].split("[")[0].split()[-1] == shown
+    assert re.search(rf"\s{shown}(?!\d)", "".join(page.text).split("2.000")[-1])
 
 
 def test_json_is_strict_and_exact(tmp_path):
@@ -137,11 +138,17 @@ def test_json_is_strict_and_exact(tmp_path):
 
 def test_a_line_of_the_table_from_a_verdict_and_its_fit():
     verdict = Verdict(VerdictOutcome.UNDECIDED, 2.01, (2.0, 2.02), 2, 0.05, "s", "eta_min")
-    cells = tabulate(verdict, SimpleNamespace(window=(10.0, 100.0), n=9), "rich")
-    assert cells == row(edge="eta_min", regime="rich", window=(10.0, 100.0), n=9, predicted=2, measured=2.01,
+    cells = tabulate(verdict, SimpleNamespace(span=(10.0, 100.0), n=9), "rich")
+    assert cells == {"among": None} | row(edge="eta_min", regime="rich", window=(10.0, 100.0), n=9, predicted=2, measured=2.01,
                         interval=(2.0, 2.02), outcome="UNDECIDED", sentence="s")
     assert tabulate(verdict)["window"] is None
     assert [tabulate(replace(verdict, regime=r))["regime"] for r in ("lazy", None)] == ["lazy", ""]
+
+
+def test_a_whole_curve_reports_the_gammas_that_it_covers(tmp_path):
+    curve = Verdict(VerdictOutcome.SUPPORTED, 0.001, (0.001, 0.0123), 0.0, 0.05, "s", "eta_max", span=(1e-3, 10.0), covered=(61, 81))
+    words = "".join(page_of(tmp_path, section(rows=(tabulate(curve, regime=WHOLE) | {"predicted": np.nan},))).text)
+    assert all(text in words for text in ("0.001 to 10", "61 of 81", "0.001 to 0.0123"))
 
 
 def test_misuse_is_refused_in_one_sentence(tmp_path):
