@@ -8,25 +8,12 @@ kept, and scalar and vector code give the same bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
-
-from validation.machine_code import cache_machine_code
-
-
-def compile_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function compiled by numba, its machine code cached on disk (see `validation.machine_code`)."""
-    return cache_machine_code(partial(_compile, function))
-
-
-def _compile(function: Callable[..., Any], cache: bool) -> Any:
-    return njit(cache=cache, nogil=True, error_model="numpy", boundscheck=False)(function)
 
 
 @intrinsic

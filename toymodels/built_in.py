@@ -15,7 +15,7 @@ from toymodels.models import Model, TwoParameter
 
 @cache
 def build_excess(loss: int) -> Any:
-    """Return `measure_excess` of a built-in loss, for the noisy runs of `kernels.compile_trainer`."""
+    """Return `measure_excess` of a built-in loss, for the noisy runs of `kernels.compile_loops`."""
     from toymodels.run_outcomes import evaluate_excess
 
     @njit(forceinline=True)
@@ -30,12 +30,10 @@ class BuiltInToy:
 
     Attributes
     ----------
-    name, functions, parameters, start : as in `kernels.compile_trainer`.
-    excess_functions : as in `run_outcomes.compile_summary`.
-    summary : code of the loss, depth, and 1 for the two-parameter model.
+    name, functions, parameters : as in `kernels.compile_loops`.
+    start : of the first parameter; every other one starts at 0.
+    summary : the first arguments of the function of `run_outcomes.compile_summary`.
     """
-
-    excess_functions: tuple[Any, ...] = ()
 
     def __init__(self, model: Model, loss: Loss, optimizer: int, noisy: int = 0) -> None:
         self.model, self.loss = model, loss
@@ -46,7 +44,7 @@ class BuiltInToy:
         if noisy:
             self.functions += (build_excess(code),)
         self.parameters, self.start = 1 + self.two, float(self.two)
-        self.summary = (code, model.depth, int(self.two))
+        self.summary = code, model.depth, int(self.two), 0
 
     def list_constants(self, gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return `kernels.list_constants` of the model."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from toymodels.arithmetic import compile_kernel, fma
+from toymodels.arithmetic import fma
+from toymodels.compilation import compile_kernel
 from toymodels.kernels import BEYOND, with_functions
 
 LANES = 64

@@ -1,6 +1,6 @@
 """Follow the attractors of the toy models in numba: periods, bands, Lyapunov exponents and points, pixel by pixel.
 
-The step is that of `kernels.compile_trainer`. Beside each run goes a twin at a small distance, which is set back to that distance after
+The step is that of `kernels.compile_loops`. Beside each run goes a twin at a small distance, which is set back to that distance after
 every step: the mean logarithm of its growth is the largest Lyapunov exponent (Benettin, Galgani, Giorgilli and Strelcyn 1980).
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from toymodels.arithmetic import compile_kernel
+from toymodels.compilation import compile_kernel
 from toymodels.kernels import BEYOND, HEAVY_BALL, with_functions
 
 DISTANCE = 1e-8       # of the twin, over the size of the state: the root of a float's precision
@@ -28,12 +28,12 @@ load_constants = step_lane = measure_lane = None      # the model's, which `with
 def compile_orbits(name: str, functions: tuple[Any, ...], optimizer: int, parameters: int, start: float) -> Any:
     """Return the jitted ``follow(constants, rates, numbers, settle, length, period, bands, lyapunov, states, f)``.
 
-    The arguments are those of `kernels.compile_trainer`; with heavy ball `parameters` are followed by as many momenta. Of the returned
-    function: `constants` (c,) of one gamma, `rates` (m,); `settle` steps are taken before `length` steps on which everything is measured.
-    Written: `period` (m,), a number up to 64, 0 for chaos, -1 for a run that has escaped and -2 for one that has not settled; `bands`
-    (m,), the number of separate stretches of the parameter, or of f where there are several, that a chaotic run visits in turn, else the
-    period; `lyapunov` (m,), a step's mean logarithm; `states` (m, k, parameters) and `f` (m, k), the last k points, one period of them
-    where there is one.
+    The arguments are those of `kernels.compile_loops`; `start` is of the first parameter, and with heavy ball `parameters` are followed by
+    as many momenta. Of the returned function: `constants` (c,) of one gamma, `rates` (m,); `settle` steps are taken before `length` steps
+    on which everything is measured. Written: `period` (m,), a number up to 64, 0 for chaos, -1 for a run that has escaped and -2 for one
+    that has not settled; `bands` (m,), the number of separate stretches of the parameter, or of f where there are several, that a chaotic
+    run visits in turn, else the period; `lyapunov` (m,), a step's mean logarithm; `states` (m, k, parameters) and `f` (m, k), the last k
+    points, one period of them where there is one.
     """
     rows = parameters * (1 + int(optimizer == HEAVY_BALL))
 

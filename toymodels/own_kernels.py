@@ -10,6 +10,8 @@ import numpy as np
 from numba import njit
 
 from toymodels import arithmetic, kernels, losses, models
+from toymodels.compilation import EXCESS, compile_loop
+from toymodels.kernels import measure_excess, with_functions
 from toymodels.own.flow import kernel_at_minimum
 from toymodels.own.functions import Generated, execute, generate
 from toymodels.own.loss import Loss, as_formula
@@ -48,7 +50,7 @@ NUMBA = {"exp": arithmetic.exp, "expm1": arithmetic.expm1, "sigmoid": arithmetic
 
 @cache
 def compile_functions(generated: Generated, optimizer: int, noisy: int = 0) -> tuple[Any, ...]:
-    """Return `load_constants`, `step_lane` and `measure_lane` of a model of one's own, for `kernels.compile_trainer`; see there."""
+    """Return `load_constants`, `step_lane` and `measure_lane` of a model of one's own, for `kernels.compile_loops`; see there."""
     # Adam's epsilon has a unit, which follows the row's constants
     count, parameters = len(generated.constants) + 2, len(generated.model.start)
     adam = optimizer == kernels.ADAM
@@ -78,7 +80,7 @@ def compile_functions(generated: Generated, optimizer: int, noisy: int = 0) -> t
     found = execute("\n".join(lines), NUMBA | _compile_evaluations(generated) | {"move": kernels._move, "optimizer": optimizer})
     # only the step is in the innermost loop, where it must be inlined
     lanes = njit(found["load_constants"]), njit(forceinline=True)(found["step_lane"]), njit(found["measure_lane"])
-    return lanes + compile_excess(generated, "measure_excess(f, units)") * noisy
+    return lanes + (build_excess(generated),) * noisy
 
 
 @cache
@@ -91,14 +93,25 @@ def _compile_evaluations(generated: Generated) -> dict[str, Any]:
 
 
 @cache
-def compile_excess(generated: Generated, heading: str = "evaluate_excess(loss, f, units)") -> tuple[Any, ...]:
-    """Return the excess of a loss of one's own, for `run_outcomes.compile_summary` or `kernels.compile_trainer`, by its heading."""
-    text = f"""def {heading}:
+def build_excess(generated: Generated) -> Any:
+    """Return ``measure_excess(f, units)`` of a loss of one's own; see `OwnToy.units`."""
+    text = """def measure_excess(f, units):
     if f == 0.0:
         return 1.0
     return evaluate_loss((f - 1.0) * units[0]) / units[1]
 """
-    return (njit(execute(text, _compile_evaluations(generated))[heading.partition("(")[0]]),)
+    return njit(execute(text, _compile_evaluations(generated))["measure_excess"])
+
+
+def evaluate_excess(f, units):      # in a file, beside which numba caches its machine code
+    """Return the excess at f, by the `measure_excess` that `with_functions` provides."""
+    return measure_excess(f, units)
+
+
+@cache
+def compile_excess(generated: Generated) -> Any:
+    """Return what returns the address of the compiled excess of a loss of one's own, for `run_outcomes.compile_summary`."""
+    return compile_loop(with_functions(evaluate_excess, (build_excess(generated),), f"own{generated.digest}"), EXCESS)
 
 
 class OwnToy:
@@ -107,7 +120,6 @@ class OwnToy:
     The compiled output is ``z = (f - f_0)/(f* - f_0)``, which is 0 at the start and 1 at the minimum, as f of the built-in models is.
     """
 
-    summary = (0, 0, 1)
     start = 0.0
 
     def __init__(self, model: models.AnyModel, loss: losses.Loss | Loss, optimizer: int, noisy: int = 0) -> None:
@@ -118,7 +130,7 @@ class OwnToy:
         self.generated = generate(self.model, self.loss)
         self.name, self.parameters = f"own{self.generated.digest}", len(self.model.start)
         self.functions = compile_functions(self.generated, optimizer, noisy)
-        self.excess_functions = (self.name, compile_excess(self.generated))
+        self.summary = 0, 0, 1, compile_excess(self.generated)()
 
     def list_constants(self, gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of constants (n, c), and the largest number: a larger output has overflowed."""

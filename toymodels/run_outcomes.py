@@ -13,8 +13,8 @@ from typing import Any
 
 from numba import njit
 
-from toymodels.arithmetic import compile_kernel
-from toymodels.kernels import MSE, with_functions
+from toymodels.compilation import call_excess, compile_kernel
+from toymodels.kernels import MSE
 from toymodels.losses import CUMULANTS, P0, P1, CrossEntropy
 from validation.outcome import Outcome
 
@@ -59,20 +59,24 @@ def _classify_bounded_run(loss, two, L, w, top, e_top, e_bottom, went_up):
     return _OSCILLATING if went_up else _PARTIAL
 
 
-@cache
-def compile_summary(name: str = "", functions: tuple[Any, ...] = ()) -> Any:
-    """Return the jitted function that writes the portrait's variables for the horizon T of a block of pixels.
+@njit
+def _excess_of(loss, address, f, units):
+    """Return the excess of a built-in loss, or that of a loss of one's own, whose compiled function has this address."""
+    if address != 0:
+        return call_excess(address, f, units.ctypes.data)
+    return evaluate_excess(loss, f, units)
 
-    Parameters
-    ----------
-    name : identifies the functions, for the cache of machine code.
-    functions : `evaluate_excess` of a loss of one's own, in place of that of the built-in ones.
+
+@cache
+def compile_summary() -> Any:
+    """Return the jitted function that writes the portrait's variables for the horizon T of a block of pixels.
 
     Notes
     -----
     Arguments of the returned function:
 
     loss, L, two : code of the loss, depth, and 1 for the two-parameter model; 0, 0, 1 for a model of one's own.
+    address : of the compiled excess of a loss of one's own, see `own_kernels.compile_excess`; 0 for a built-in loss.
     rho : the excess at which a run counts as converged.
     kernel_bound : a catapulted run has a kernel ratio below this (infinity: any).
     flow : (n,), w* or, with two parameters, u1^2 + u2^2 at the minimum that gradient flow reaches; of a model of one's own, K.
@@ -82,11 +86,11 @@ def compile_summary(name: str = "", functions: tuple[Any, ...] = ()) -> Any:
         count as a loss that did not rise.
     T : the horizon.
     count : the number of times in the tail, where the tail excess is its mean; 0: it is its maximum.
-    high, low, sums, f_at, w_at : (b, n, m), died (n, m): what the function of `kernels.compile_trainer` wrote.
+    high, low, sums, f_at, w_at : (b, n, m), died (n, m): what the function of `training_kernels.compile_training` wrote.
     outcome, final, tail_excess, peak, steps, kernel_ratio, rose : (n, m), written.
     """
 
-    def summarise(loss, L, two, rho, kernel_bound, flow, units, prior, tail, at, T, count, high, low, sums, f_at, w_at, died,
+    def summarise(loss, L, two, address, rho, kernel_bound, flow, units, prior, tail, at, T, count, high, low, sums, f_at, w_at, died,
                   outcome, final, tail_excess, peak, steps, kernel_ratio, rose):
         band = min(rho, 0.05)
         for a in range(outcome.shape[0]):
@@ -105,15 +109,15 @@ def compile_summary(name: str = "", functions: tuple[Any, ...] = ()) -> Any:
                 most, least = top, bottom
                 for b in range(tail + 1):
                     most, least = max(most, high[b, a, i]), min(least, low[b, a, i])
-                e = evaluate_excess(loss, f, units[a])
-                e_top = e if top == f else evaluate_excess(loss, top, units[a])
-                e_bottom = e if bottom == f else (e_top if bottom == top else evaluate_excess(loss, bottom, units[a]))
-                e_first = e_top if first == top else (e_bottom if first == bottom else evaluate_excess(loss, first, units[a]))
-                e_most = e_top if most == top else evaluate_excess(loss, most, units[a])
-                e_least = e_bottom if least == bottom else evaluate_excess(loss, least, units[a])
+                e = _excess_of(loss, address, f, units[a])
+                e_top = e if top == f else _excess_of(loss, address, top, units[a])
+                e_bottom = e if bottom == f else (e_top if bottom == top else _excess_of(loss, address, bottom, units[a]))
+                e_first = e_top if first == top else (e_bottom if first == bottom else _excess_of(loss, address, first, units[a]))
+                e_most = e_top if most == top else _excess_of(loss, address, most, units[a])
+                e_least = e_bottom if least == bottom else _excess_of(loss, address, least, units[a])
                 worst = max(e_top, e_bottom)
                 highest = max(1.0, e_most, e_least)
-                e_prior = evaluate_excess(loss, f_at[prior, a, i], units[a]) if prior >= 0 else 1.0
+                e_prior = _excess_of(loss, address, f_at[prior, a, i], units[a]) if prior >= 0 else 1.0
                 went_up = not (e_prior >= e_first and e_first >= worst and e <= min(e_top, e_bottom))
                 if count > 0:
                     total = e
@@ -138,4 +142,4 @@ def compile_summary(name: str = "", functions: tuple[Any, ...] = ()) -> Any:
                     code = _classify_bounded_run(loss, two, L, w, top, e_top, e_bottom, went_up)
                 outcome[a, i] = code
 
-    return compile_kernel(with_functions(summarise, functions, name))
+    return compile_kernel(summarise)

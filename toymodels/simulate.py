@@ -245,7 +245,7 @@ class _Trainer:
     """The compiled training of one experiment with its numbers, called with a block of the plane."""
 
     def __init__(self, experiment: ToyExperiment) -> None:
-        from toymodels import kernels  # numba only where it is used
+        from toymodels import kernels, training_kernels  # numba only where it is used
 
         optimizer = experiment.optimizer
         self.experiment = experiment
@@ -253,8 +253,11 @@ class _Trainer:
         self.noisy = int(experiment.is_noisy)
         toy = self.toy = compile_toy(experiment, self.optimizer, self.noisy)
         recurs = int(optimizer.name != "adam" and experiment.schedule.name == "constant" and not self.noisy)
-        self.key = (toy.name, toy.functions, self.optimizer, toy.parameters, toy.start, recurs, self.noisy)
-        self.train = kernels.compile_trainer(*self.key)
+        self.train = training_kernels.compile_training()
+        self.advance, self.survive = kernels.compile_loops(toy.name, toy.functions, self.optimizer, toy.parameters, recurs, self.noisy)
+        moments = {kernels.HEAVY_BALL: 1, kernels.ADAM: 2}.get(self.optimizer, 0)
+        # Adam's states never recur
+        self.layout = toy.parameters * (1 + moments), toy.parameters * (1 + min(moments, 1)), toy.start, recurs, self.noisy
         experiment.check()
         self.factors, self.numbers = _build_factors(experiment)
         horizons = experiment.horizons
@@ -275,8 +278,9 @@ class _Trainer:
         sums = np.empty(size if self.noisy else (0, 0, 0))
         died = np.empty(rates.shape, np.int64)
         flow, units = toy.flow_end(plane.gamma)[rows], toy.units(gamma)
-        self.train(*toy.list_constants(gamma), rates, self.boundaries, self.factors, self.numbers, units, high, low, sums, f_at, w_at, died)
-        summarise = run_outcomes.compile_summary(*toy.excess_functions)
+        self.train(self.advance(), self.survive(), *self.layout, *toy.list_constants(gamma), rates, self.boundaries, self.factors,
+                   self.numbers, units, high, low, sums, f_at, w_at, died)
+        summarise = run_outcomes.compile_summary()
         bound = np.inf if _catapults_by_loss_alone(experiment) else CATAPULT_KERNEL
         for h, T in enumerate(experiment.horizons):
             tail, at = np.searchsorted(self.boundaries, (self.tails[h], T))
@@ -292,11 +296,13 @@ class _Trainer:
 
     def record(self, gamma: float, rate: float, T: int) -> tuple[np.ndarray, np.ndarray]:
         """Train one pixel for T steps and return its states (T + 1, parameters) and f (T + 1,)."""
-        from toymodels import kernels
+        from toymodels import training_kernels
 
-        states, f = np.empty((T + 1, self.toy.parameters)), np.empty(T + 1)
-        [constants] = self.toy.list_constants(np.array([gamma]))[0]
-        kernels.compile_recorder(*self.key)(constants, rate, self.factors[:T], self.numbers, states, f)
+        toy, at = self.toy, np.array([gamma])
+        states, f = np.empty((T + 1, toy.parameters)), np.empty(T + 1)
+        [constants], [units] = toy.list_constants(at)[0], toy.units(at)
+        training_kernels.compile_recorder()(self.advance(), self.layout[0], toy.start, self.noisy, constants, rate, self.factors[:T],
+                                            self.numbers, units, states, f)
         return states, f
 
     def _replay(self, gamma: float, rate: float, T: int, rose: bool) -> int:

@@ -25,7 +25,8 @@ def cache_machine_code(compile_with: Callable[..., Any]) -> Callable[..., Any]:
 
     Parameters
     ----------
-    compile_with : called with ``cache=True`` or ``cache=False``, it returns numba's dispatcher. The function itself raises nothing.
+    compile_with : called with ``cache=True`` or ``cache=False``, it returns numba's dispatcher, or another callable that compiles when it
+        is called, with numba's cache as ``_cache`` and the function as ``__wrapped__``. The function itself raises nothing.
     """
     compiled = _compile(compile_with)
 
@@ -60,7 +61,7 @@ def _compile(compile_with: Callable[..., Any]) -> Any:
 
 def _stamp(compiled: Any) -> None:
     """Let an entry of the cache hold for one state of the whole package: numba alone would notice changes of the function's own module."""
-    file, root = compiled._cache._cache_file, sys.modules[compiled.py_func.__module__.partition(".")[0]].__file__
+    file, root = compiled._cache._cache_file, sys.modules[compiled.__wrapped__.__module__.partition(".")[0]].__file__
     file._source_stamp = file._source_stamp, digest_package(Path(root).parent) if root else ""
 
 

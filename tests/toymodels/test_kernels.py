@@ -8,7 +8,8 @@ import pytest
 from tests.halves import every_pair
 from tests.toymodels.reference import outcomes_numpy, trajectory_mp
 from toymodels import Adam, CrossEntropy, HeavyBall, OneParameter, ToyExperiment, TwoParameter, trajectory
-from toymodels.arithmetic import compile_kernel, exp, sigmoid
+from toymodels.arithmetic import exp, sigmoid
+from toymodels.compilation import compile_kernel
 from toymodels.simulate import tail_start
 
 GAMMAS = [1e-10, 1e-5, 1e-2, 1.0, 1e3, 1e6]
