@@ -34,8 +34,8 @@ LAYERS = {
                  "wrapped_model", "behaviour module_state"],
     "toymodels": ["orbit_cli explorer", "cli predict_cli edge_accuracy", "period_changes default_rates", "orbits orbit_diagram",
                   "simulate mode_experiment built_in own_kernels",
-                  "theory", "run_outcomes orbit_kernels mode_kernels", "kernels",
-                  "losses models modes optimizers schedules own", "arithmetic background randomness threads"],
+                  "theory", "run_outcomes orbit_kernels mode_kernels training_kernels", "kernels",
+                  "losses models modes optimizers schedules own", "arithmetic compilation background randomness threads"],
 }
 FORBIDDEN = {"validation": {"numba", "sympy", "mpmath", "torch"}, "toymodels": {"torch"},
              "deepnets": {"sympy"}, "lazyrich": set()}

@@ -9,6 +9,7 @@ MSE has closed forms, other losses are integrated by Gauss-Legendre panels; `flo
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +20,7 @@ from toymodels.own.flow import gradient_flow
 from toymodels.own.functions import generate
 from toymodels.own.loss import Loss as OwnLoss
 from toymodels.theory.losses import TheoryLoss, as_formulas, as_theory_loss, numeric_residual, solve_excess_root
+from toymodels.theory.roots import solve_falling
 from validation.arguments import between, positive
 
 
@@ -51,19 +53,19 @@ def gradient_flow_time(model: AnyModel, loss: str | TheoryLoss | OwnLoss, gamma:
     return integrate_time(model, chosen, values, rho)
 
 
-def _closed_one(depth: int, gamma: np.ndarray, rho: float) -> np.ndarray:
-    """Return S for MSE, one parameter.
+def _closed_one(depth: int, gamma: np.ndarray, rho: Any, fallen: Any = None) -> np.ndarray:
+    """Return S for MSE, one parameter; where 1 - rho is known with all its digits, it is `fallen`.
 
     With x = w/w*, x0 = (1 + gamma)^(-1/L): ``S = gamma^2/(L (1 + gamma)^(2 - 2/L)) Int_x0^x1 x^(1-L)/(1 - x^L) dx``, and
     ``x^(1-L)/(1 - x^L) = x^(1-L) + x/(1 - x^L)``; the second term's integral is ``x^2/2 2F1(1, 2/L; 1 + 2/L; x^L)``.
     """
     root = np.sqrt(rho)
-    target = (1 - rho) / (1 + root)                      # 1 - sqrt(rho), also as rho -> 1
+    fallen = 1 - rho if fallen is None else fallen
+    target = fallen / (1 + root)                         # 1 - sqrt(rho), also as rho -> 1
     log_end = np.log1p(gamma * target)                   # L log(w1)
-    if depth == 1:
-        return gamma**2 * (-0.5 * np.log(rho))
-    if depth == 2:
-        return gamma**2 / (4 * (1 + gamma)) * (log_end - 0.5 * np.log(rho))
+    if depth <= 2:
+        log_rho = np.where(fallen < 0.5, np.log1p(-np.minimum(fallen, 0.5)), np.log(rho))
+        return -gamma**2 / 2 * log_rho if depth == 1 else gamma**2 / (4 * (1 + gamma)) * (log_end - log_rho / 2)
     log_star = np.log1p(gamma)                           # L log(w*)
     power = 2 / depth - 1                                # x^(2-L) = z^power, z = x^L
     # z0^power - z1^power = z0^power (1 - (z1/z0)^power): no difference of near numbers when gamma is small
@@ -74,24 +76,36 @@ def _closed_one(depth: int, gamma: np.ndarray, rho: float) -> np.ndarray:
     return gamma**2 / (depth * np.exp((2 - 2 / depth) * log_star)) * (first + second)
 
 
-def solve_flow_excess(depth: int, gamma: np.ndarray, times: np.ndarray) -> np.ndarray:
+def solve_flow_excess(depth: int, gamma: np.ndarray, times: np.ndarray, guess: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the excess to which gradient flow of one parameter brings MSE in a time S = eta T: `gradient_flow_time` inverted.
 
-    By bisection of log(excess/(1 - excess)), to 1e-14 of it; below 1e-300 it is 0.
+    To 1e-14 of log(excess/(1 - excess)); below 1e-300 it is 0.
 
     Parameters
     ----------
     depth : L.
     gamma, times : > 0, of shapes that broadcast.
+    guess : of log(excess/(1 - excess)).
+
+    Returns
+    -------
+    excess, and d log(excess)/dS, which is -2 K.
     """
     gamma, times = np.broadcast_arrays(np.asarray(gamma, dtype=float), np.asarray(times, dtype=float))
+
+    def evaluate(logit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        excess, fallen = 1 / (1 + np.exp(-logit)), 1 / (1 + np.exp(logit))
+        time = _closed_one(depth, gamma, excess, fallen)
+        return np.log(time) - np.log(times), -fallen / (2 * kernel_of(excess, fallen) * time)
+
+    def kernel_of(excess: np.ndarray, fallen: np.ndarray) -> np.ndarray:
+        return (depth / gamma) ** 2 * np.exp((2 - 2 / depth) * np.log1p(gamma * fallen / (1 + np.sqrt(excess))))
+
     low, high = np.full(gamma.shape, -690.0), np.full(gamma.shape, 36.0)
-    for _ in range(64):
-        middle = (low + high) / 2
-        with np.errstate(all="ignore"):
-            late = _closed_one(depth, gamma, 1 / (1 + np.exp(-middle))) < times      # so little is reached before: less remains
-        low, high = np.where(late, low, middle), np.where(late, middle, high)
-    return 1 / (1 + np.exp(-(low + high) / 2))
+    logit = solve_falling(evaluate, low, high, np.zeros(gamma.shape) if guess is None else guess)
+    with np.errstate(over="ignore"):
+        excess, fallen = 1 / (1 + np.exp(-logit)), 1 / (1 + np.exp(logit))
+        return excess, -2 * kernel_of(excess, fallen)
 
 
 def _antiderivative(depth: int, z: np.ndarray, one_minus_z: np.ndarray) -> np.ndarray:

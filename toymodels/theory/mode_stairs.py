@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from toymodels.models import OneParameter
 from toymodels.modes import Modes
 from toymodels.theory.flow_time import gradient_flow_time, solve_flow_excess
+from toymodels.theory.roots import solve_falling
 from validation.arguments import between, positive
 
 HALF = 0.25      # the excess of a mode whose f_k is half of its target
@@ -50,21 +51,26 @@ def find_plateaus(modes: Modes) -> tuple[np.ndarray, np.ndarray]:
 def follow_flow(modes: Modes, gamma: float, times: ArrayLike) -> np.ndarray:
     """Return the excess of every mode along gradient flow (..., k) at values of eta t (...), at one gamma."""
     tau = np.asarray(times, dtype=float)[..., None] * modes.speeds
-    return solve_flow_excess(modes.depth, gamma * np.array(modes.strengths), tau)
+    return solve_flow_excess(modes.depth, gamma * np.array(modes.strengths), tau)[0]
 
 
 def solve_training_time(modes: Modes, gamma: ArrayLike, rho: float) -> np.ndarray:
-    """Return eta T at which the sum of the modes' losses has fallen to rho of the first (shape of gamma), by bisection."""
+    """Return eta T at which the sum of the modes' losses has fallen to rho of the first (shape of gamma)."""
     g = positive("gamma", gamma)
     between("rho", rho, 0, 1)
     times = find_stair_times(modes, g, rho)
-    low, high = np.log(times.min(-1)), np.log(times.max(-1))      # at the first no mode has less, at the last none has more than rho
-    for _ in range(60):
-        middle = (low + high) / 2
-        excess = solve_flow_excess(modes.depth, g[..., None] * np.array(modes.strengths), np.exp(middle)[..., None] * modes.speeds)
-        above = excess @ modes.shares > rho
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.exp((low + high) / 2)
+    richness, logit = g[..., None] * np.array(modes.strengths), None
+
+    def evaluate(log_time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        nonlocal logit
+        tau = np.exp(log_time)[..., None] * modes.speeds
+        excess, fall = solve_flow_excess(modes.depth, richness, tau, logit)
+        logit, sum_of = np.log(excess / (1 - excess)), excess @ modes.shares
+        return np.log(sum_of / rho), (excess * fall * tau) @ modes.shares / sum_of
+
+    # at the first no mode has less, at the last none has more than rho
+    low, high = np.log(times.min(-1)), np.log(times.max(-1))
+    return np.exp(solve_falling(evaluate, low, high, (low + high) / 2, 1e-12))
 
 
 def find_stability(modes: Modes, gamma: ArrayLike) -> np.ndarray:
