@@ -201,8 +201,10 @@ def test_the_address_holds_the_view(page):
     address = page.url
     page.evaluate("location.hash = '#preset=figure-8&points=16'")
     page.wait_for_function("lazyrich.view.steps === 1000 && document.getElementById('preset').value === 'figure-8'")
+    assert "catapult" in page.inner_text("#sentence")
     page.evaluate("hash => { location.hash = hash; }", address.partition("#")[2])
     page.wait_for_function("lazyrich.view.steps === 77")
+    assert page.inner_text("#sentence") == ""
     assert page.evaluate("lazyrich.view") == wanted
 
 
@@ -315,6 +317,16 @@ def test_bad_input_is_refused_with_a_sentence(page):
     page.keyboard.press("Tab")
     assert "eta must be two increasing numbers" in page.inner_text("#error")
     assert page.evaluate("lazyrich.view.eta") == SMALL["eta"]
+
+
+def test_a_unit_that_is_predicted_nowhere_leaves_the_plane_empty_and_says_so(page):
+    show(page, {"model": "two", "optimizer": "momentum", "rescale": "eta_max", "colour": "tail"})
+    assert "No ηₘₐₓ is predicted here" in page.inner_text("#error")
+    assert set(read(page)[2].flat) == {-1}
+    page.select_option("select[name=rescale]", "none")
+    settle(page)
+    assert page.inner_text("#error") == ""
+    assert len(set(read(page)[2].flat)) > 1
 
 
 def test_everything_is_reached_by_the_keyboard_and_has_a_name(page):

@@ -58,7 +58,7 @@ export function listTicks(range, count) {
   if (decades > Math.max(1.5, count / 4)) {
     const every = Math.ceil(decades / count), ticks = [];
     for (let n = Math.ceil(Math.log10(low) - 1e-9); n <= Math.log10(high) + 1e-9; n++)
-      ticks.push({value: 10 ** n, label: n % every === 0 ? powerOfTen(n) : ""});
+      if (every < 10 || n % every === 0) ticks.push({value: 10 ** n, label: n % every === 0 ? powerOfTen(n) : ""});
     return {ticks, offset: ""};
   }
   if (decades > 0.35) {

@@ -22,6 +22,7 @@ const ENDS = {final: [-8, 2], tail: [-8, 2], peak: [0, 8], lyapunov: [-1, 1]};
 function paintValue(colour, value) {
   if (colour === "lyapunov") return Number.isNaN(value) ? GREY : mix(SIDES, (value + 1) / 2);
   if (value === Infinity) return GREY;
+  if (Number.isNaN(value)) return [255, 255, 255];      // no rate, so that nothing was trained
   const [low, high] = ENDS[colour];
   return mix(RAMP, (Math.log10(Math.max(value, 1e-300)) - low) / (high - low));
 }

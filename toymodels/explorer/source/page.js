@@ -85,7 +85,8 @@ function coarsePoints(view) {
 // Compute the view, coarse first. Resolves once the newest view's fine picture is drawn.
 function refresh(delay = 0) {
   const mine = ++newest, target = view;
-  get("error").textContent = "";
+  const lost = target.rescale === "eta_max" && !("eta_max" in edges(target, target.gamma));
+  get("error").textContent = lost ? "No ηₘₐₓ is predicted here, by which rates could be divided: choose other rates." : "";
   drawEdges();
   redraw();
   showState();
@@ -231,7 +232,10 @@ function announce(text) { get("live").textContent = text; }
 
 let saving;
 function showState() {
-  const form = get("controls");
+  const form = get("controls"), preset = PRESETS.find(p => p.name === get("preset").value);
+  const started = preset && changeView(DEFAULT, preset.view);
+  if (started && ["model", "depth", "loss", "optimizer", "steps", "rho", "noise"].some(key => started[key] !== view[key]))
+    get("preset").value = "", get("sentence").textContent = "";
   for (const [key, value] of Object.entries(view)) {
     const field = form.elements[key];
     if (!field) continue;
@@ -315,17 +319,15 @@ function chartCanvas(label, className) {
   return canvas;
 }
 
-// The view in another unit of the rate: the same rates where they can all be shown, else a decade about the edges.
+// The view in another unit of the rate: a decade about the edges, or the same rates where there are none or the unit is 1.
 function rescale(name) {
-  const target = {...view, rescale: name}, gamma = buildAxis(view.gamma, 65), units = listUnits(target, gamma), before = listUnits(view, gamma);
-  const rates = Object.values(edges(view, gamma)).flatMap(eta => Array.from(eta, (e, i) => e / (units ? units[i] : 1))).filter(e => e > 0 && e < Infinity);
-  if (name === "none" && before) {
-    const shown = Array.from(before, u => [view.eta[0] * u, view.eta[1] * u]).flat().filter(e => e > 0);
-    return change({rescale: name, eta: [Math.max(LIMITS[0], Math.min(...shown)), Math.min(LIMITS[1], Math.max(...shown))]});
-  }
-  if (!rates.length && name === "eta_max") throw new Error("no ηₘₐₓ is predicted here, by which rates could be divided");
-  const all = rates.length ? rates : [...units].flatMap(u => [view.eta[0] / u, view.eta[1] / u]);
-  return change({rescale: name, eta: [Math.max(LIMITS[0], Math.min(...all) / 10), Math.min(LIMITS[1], Math.max(...all) * 10)]});
+  const gamma = buildAxis(view.gamma, 65), units = listUnits({...view, rescale: name}, gamma), before = listUnits(view, gamma);
+  if (units && !units.some(u => u > 0)) throw new Error("No ηₘₐₓ is predicted here, by which rates could be divided.");
+  const positive = rates => rates.filter(e => e > 0 && e < Infinity);
+  const shown = positive(Array.from(gamma, (_, i) => view.eta.map(e => e * (before?.[i] ?? 1) / (units?.[i] ?? 1))).flat());
+  const near = positive(Object.values(edges(view, gamma)).flatMap(eta => Array.from(eta, (e, i) => e / (units?.[i] ?? 1))));
+  const [all, room] = near.length && (units || !shown.length) ? [near, 10] : [shown.length ? shown : DEFAULT.eta, 1];
+  return change({rescale: name, eta: [Math.max(LIMITS[0], Math.min(...all) / room), Math.min(LIMITS[1], Math.max(...all) * room)]});
 }
 
 function choosePreset(name) {
@@ -348,6 +350,7 @@ function rateRange() {
   const units = listUnits(view, buildAxis(view.gamma, 65));
   if (!units) return view.eta;
   const known = [...units].filter(u => u > 0);
+  if (!known.length) return view.eta;
   return [view.eta[0] * Math.min(...known), view.eta[1] * Math.max(...known)];
 }
 

@@ -24,8 +24,8 @@ export class Workers {
       const rates = eta.length > points ? eta.slice(first * points, (first + some.length) * points) : eta;
       blocks.push({job: this.job.id + 1, first, view, orbit, gamma: some, eta: rates, points});
     }
-    return new Promise(finish => {
-      this.job = {id: this.job.id + 1, blocks: blocks.reverse(), left: blocks.length, onBlock, finish};
+    return new Promise((finish, fail) => {
+      this.job = {id: this.job.id + 1, blocks: blocks.reverse(), left: blocks.length, onBlock, finish, fail};
       for (const worker of this.idle.splice(0)) this.give(worker);
     });
   }
@@ -39,7 +39,11 @@ export class Workers {
     const current = job === this.job.id;
     this.give(worker);
     if (!current) return;
-    this.job.onBlock(first, found);
+    try {
+      this.job.onBlock(first, found);
+    } catch (error) {
+      this.job.fail(error);
+    }
     if (--this.job.left === 0) this.job.finish(true);
   }
 }
