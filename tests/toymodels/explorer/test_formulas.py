@@ -69,10 +69,9 @@ def test_edges_are_those_of_predict(tmp_path):
 
 
 def test_exponents_are_those_of_predict_where_it_has_a_window(tmp_path):
-    views = [("one", 5, "mse", "sgd", 1000), ("one", 2, "cross_entropy", "sgd", 1000), ("one", 3, "mse", "signsgd", 300),
-             ("two", 2, "mse", "sgd", 1000), ("two", 2, "cross_entropy", "sgd", 30_000)]
+    views = [("one", 5, "mse", "sgd", 1000), ("one", 5, "cross_entropy", "signsgd", 300), ("two", 2, "mse", "sgd", 1000),
+             ("two", 2, "cross_entropy", "sgd", 30_000)]
     cases = [{"gammas": [], "view": dict(zip(("model", "depth", "loss", "optimizer", "steps"), v, strict=True), rho=0.01)} for v in views]
-    cases = [{**c, "view": {**c["view"], "rho": 0.01}} for c in cases]
     for (name, depth, loss, optimizer, steps), found in zip(views, run_node(tmp_path, cases), strict=True):
         for edge in predict(OneParameter(depth) if name == "one" else TwoParameter(), loss, optimizer).values():
             windows = [(edge.window(regime, steps, 0.01), str(edge.fraction(regime))) for regime in edge.regimes]
@@ -90,5 +89,5 @@ def test_the_printed_module_is_the_theory_s():
     assert f"const SETTLING = {print_settling()};" in text
     for name, loss in LOSSES.items():
         assert f"  {name}: {print_loss(loss)}," in text
-    for model in (OneParameter(7), TwoParameter()):
+    for model in (OneParameter(5), TwoParameter()):
         assert "\n".join(list_lines(model)) in text, model
