@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.arguments import Misuse
+from validation.arguments import Misuse, between, positive
 
 LEAST = -2.0      # of the exponents that are drawn: near superstable cycles they fall without bound
 
@@ -27,12 +27,19 @@ def draw_orbits(orbits: xr.Dataset, changes: xr.Dataset | None = None, variable:
 
     Raises
     ------
-    Misuse : orbits without the variable over (eta, point).
+    Misuse : orbits without the variable over (eta, point), with fewer than two rates, changes of another function, a unit that is not
+        above zero, a width that is not from 2 to 40.
     """
     from validation.plotting.figures import NARROW, blank, set_font
 
     if variable not in orbits or orbits[variable].dims != ("eta", "point"):
         raise Misuse(f"orbits must have a variable {variable!r} over (eta, point): at one gamma, over an axis of eta, with points")
+    if orbits.sizes["eta"] < 2:
+        raise Misuse("orbits must hold at least two rates; they hold one")
+    if changes is not None and ("eta" not in changes or changes["eta"].dims != ("period",)):
+        raise Misuse(f"changes must be those of toymodels.find_period_changes, not {changes!r}")
+    unit = float(positive("unit", unit))
+    between("width", width, 2, 40)
     with set_font(7 if width <= NARROW else 10):
         return _draw(blank(width, (1.05 if width <= NARROW else 0.72) * width), orbits, changes, variable, unit, label)
 

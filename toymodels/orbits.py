@@ -18,7 +18,7 @@ from toymodels.own.loss import Loss as OwnLoss
 from toymodels.simulate import ToyExperiment, compile_toy
 from toymodels.threads import run_in_threads
 from validation.arguments import Misuse, axis, positive, whole
-from validation.estimates import check_memory
+from validation.estimates import MOST_STEPS, check_memory
 
 FOLLOWED = ("sgd", "momentum")
 ROW = 4096        # rates that a thread follows at once
@@ -59,7 +59,7 @@ def orbit(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", opt
 
     experiment = choose_map(model, loss, optimizer)
     axes = {name: _read_axis(name, value) for name, value in (("gamma", gamma), ("eta", eta))}
-    settle, length = whole("settle", settle), whole("length", length)
+    settle, length = whole("settle", settle, most=MOST_STEPS), whole("length", length, most=MOST_STEPS)
     if length < 128:
         raise Misuse(f"length must be at least 128, two of the longest period, not {length}")
     points = whole("points", points, least=0)

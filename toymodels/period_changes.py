@@ -55,7 +55,7 @@ def find_period_changes(model: models.AnyModel, loss: str | losses.Loss | OwnLos
     if longest not in (2, 4, 8, 16, 32, LONGEST):
         raise Misuse(f"longest must be a power of 2 from 2 to {LONGEST}, not {longest!r}")
     first = predict_instability(experiment, g)
-    if not np.isfinite(first):
+    if not (np.isfinite(first) and first > 0):      # it is proportional to gamma^2, which may have no double
         raise Misuse(f"gamma must be one at which the stability of the minimum is predicted, and at {g:g} it is not")
     cycles = Cycles(experiment, g)
     periods, rates = [2], [first]

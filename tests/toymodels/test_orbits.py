@@ -161,13 +161,19 @@ def test_an_orbit_diagram_has_all_points_and_the_changes():
     assert lower.get_xlim() == pytest.approx((0.8, 2.08))
     with pytest.raises(Misuse, match="over \\(eta, point\\)"):
         draw_orbits(orbits.isel(eta=0))
+    for wrong, words in (({"unit": 0}, "unit must be"), ({"width": -1}, "width must be"), ({"changes": orbits}, "changes must be")):
+        with pytest.raises(Misuse, match=words):
+            draw_orbits(orbits, **wrong)
+    with pytest.raises(Misuse, match="at least two rates"):
+        draw_orbits(orbits.isel(eta=[0]))
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
     ({"optimizer": "adam"}, "optimizer must be 'sgd', 'momentum' or a HeavyBall for an orbit, not 'adam'"),
     ({"gamma": -1}, "gamma must be"),
     ({"eta": [2, 1]}, "eta"), ({"length": 100}, "length must be at least 128"), ({"points": 200, "length": 128}, "points must be"),
-    ({"settle": 0}, "settle must be"), ({"points": 10**9, "length": 10**9}, "points must fit into memory")])
+    ({"settle": 0}, "settle must be"), ({"settle": 10**30}, "settle must be"),
+    ({"points": 10**9, "length": 10**9}, "points must fit into memory")])
 def test_misuse_is_refused(arguments, words):
     with pytest.raises(Misuse, match=words):
         orbit(**{"model": OneParameter(2)} | arguments)
@@ -175,7 +181,8 @@ def test_misuse_is_refused(arguments, words):
 
 @pytest.mark.parametrize(("arguments", "words"), [
     ({"model": TwoParameter()}, "model must have one parameter, not 2"), ({"longest": 3}, "longest must be a power of 2"),
-    ({"optimizer": "signsgd"}, "optimizer must be"), ({"gamma": [1, 2]}, "gamma must be one number")])
+    ({"optimizer": "signsgd"}, "optimizer must be"), ({"gamma": [1, 2]}, "gamma must be one number"),
+    ({"gamma": 1e-300}, "gamma must be one at which the stability of the minimum is predicted")])
 def test_what_has_no_cascade_is_refused(arguments, words):
     with pytest.raises(Misuse, match=words):
         find_period_changes(**{"model": OneParameter(2)} | arguments)
