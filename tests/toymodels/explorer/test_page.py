@@ -157,6 +157,7 @@ def test_two_fingers_zoom(page):
     for kind, apart in (("touchStart", 50), ("touchMove", 80), ("touchMove", 100), ("touchEnd", None)):
         fingers = [] if apart is None else [{"x": x - apart, "y": y, "id": 1}, {"x": x + apart, "y": y, "id": 2}]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    page.wait_for_function("lazyrich.view.gamma[1] / lazyrich.view.gamma[0] < 150")      # touches arrive with the next frame
     settle(page)
     view = page.evaluate("lazyrich.view")
     # to half its width, about the middle of the fingers
