@@ -194,12 +194,12 @@ def test_a_relative_width_of_one_in_a_trillion_is_still_sharp(page):
 
 def test_the_address_holds_the_view(page):
     wanted = SMALL | {"model": "two", "depth": 7, "loss": "cross_entropy", "optimizer": "momentum", "momentum": 0.5, "steps": 77,
-                      "rho": 0.02, "gamma": [0.12345678901234567, 0.2], "eta": [1e-3, 0.1], "points": 16, "colour": "peak",
+                      "rho": 0.02, "gamma": [0.12345678901234567, 0.2], "eta": [1e-3, 3e25], "points": 16, "colour": "peak",
                       "rescale": "gamma2"}
     show(page, wanted)
     assert page.evaluate("lazyrich.view") == wanted
-    page.wait_for_function("location.hash.includes('rescale=gamma2')")
-    address = page.url
+    address = page.evaluate("location.href")
+    assert "rescale=gamma2" in address
     page.evaluate("location.hash = '#preset=figure-8&points=16'")
     page.wait_for_function("lazyrich.view.steps === 1000 && document.getElementById('preset').value === 'figure-8'")
     assert "catapult" in page.inner_text("#sentence")
@@ -217,7 +217,6 @@ def test_an_address_counts_more_than_the_view_that_the_page_was_written_with(bro
     page.evaluate("lazyrich.ready")
     assert page.evaluate("lazyrich.view.steps") == 300
     page.evaluate("lazyrich.setView({steps: 1000})")      # the default, which an address omits
-    page.wait_for_function("location.hash.includes('points=48') && !location.hash.includes('steps')")
     page.reload()
     page.evaluate("lazyrich.ready")
     assert page.evaluate("lazyrich.view") == SMALL | {"steps": 1000}

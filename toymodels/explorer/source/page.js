@@ -117,6 +117,7 @@ function refresh(delay = 0) {
     picture.images = [image];
     plane = fine;
     redraw();
+    saveAddress();
     mark("fine");
     showLegend();
     announce(`Computed: ${describeView(target)}; γ ${formatRange(target.gamma)}, ${RESCALES[target.rescale]} ${formatRange(target.eta)}.`);
@@ -230,7 +231,7 @@ function showHover(at) {
 
 function announce(text) { get("live").textContent = text; }
 
-let saving;
+let saving, address = location.hash;      // the fragment that has been read or written
 function showState() {
   const form = get("controls"), preset = PRESETS.find(p => p.name === get("preset").value);
   const started = preset && changeView(DEFAULT, preset.view);
@@ -254,7 +255,14 @@ function showState() {
   get("plane").setAttribute("aria-label", `Plane: ${describeView(view)}`);
   listEdges();
   clearTimeout(saving);
-  saving = setTimeout(() => history.replaceState(null, "", writeFragment(view)), 200);
+  saving = setTimeout(saveAddress, 200);
+}
+
+function saveAddress() {
+  clearTimeout(saving);
+  if (location.hash !== address) return;      // one that is about to be read
+  history.replaceState(null, "", writeFragment(view));
+  address = location.hash;
 }
 
 // Changes.
@@ -414,7 +422,9 @@ get("save-numbers").addEventListener("click", async () => {
 picture.canvas.addEventListener("focus", redraw);
 picture.canvas.addEventListener("blur", redraw);
 window.addEventListener("hashchange", () => attempt(() => {
-  if (location.hash !== writeFragment(view)) readAddress(), refresh();
+  if (location.hash === address) return;
+  address = location.hash;
+  readAddress(), refresh();
 }));
 new ResizeObserver(() => { picture.resize(), drawNow(); }).observe(picture.canvas);
 window.addEventListener("resize", () => run && showRun(run));

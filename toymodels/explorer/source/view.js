@@ -47,10 +47,12 @@ export function changeView(view, changes) {
 // Whether periods and Lyapunov exponents are measured: SignSGD's map neither contracts nor expands, and noise has no cycles.
 export const hasOrbits = view => view.optimizer !== "signsgd" && view.noise === 0;
 
+const number = x => String(x).replace("e+", "e");
+
 export function writeFragment(view) {
   const changed = Object.entries(view).filter(([key, value]) => ["model", "loss", "gamma", "eta"].includes(key)
     || JSON.stringify(value) !== JSON.stringify(DEFAULT[key]));
-  return "#" + changed.map(([key, value]) => `${key}=${Array.isArray(value) ? value.join(",") : value}`).join("&");
+  return "#" + changed.map(([key, value]) => `${key}=${[value].flat().map(number).join(",")}`).join("&");
 }
 
 // The keys of a fragment that are a view's.
@@ -64,7 +66,6 @@ export function readFragment(text) {
   return found;
 }
 
-const number = x => String(x).replace("e+", "e");
 
 // The `lazyrich toy` line of a view; `rates` are the first and last eta of all its pixels, which a rescaled view does not share.
 export function writeCommand(view, rates = view.eta) {
