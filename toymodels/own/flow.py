@@ -123,11 +123,17 @@ def _run_stiff(generated: Generated, constants: np.ndarray, distance: np.ndarray
                with_time: bool) -> np.ndarray:
     """Return one gamma's state (parameters + 1,) at the end, by an implicit method; NaN where it fails."""
     calls = itertools.count()
+    evaluate_output, evaluate_slope = (generated.numpy[name] for name in ("evaluate_output", "evaluate_slope"))
+    numbers, apart = tuple(constants[:, 0]), distance[0]
 
-    def rates(z: float, y: np.ndarray) -> np.ndarray:
+    def rates(z: float, y: np.ndarray) -> list[float]:
+        """Return `_rates` of one gamma, in numbers: arrays of one element take five times as long."""
         if next(calls) > MOST_CALLS:
             raise ArithmeticError("gradient flow is too stiff")
-        return _rates(generated, constants, distance, with_time, y[:, None], np.array([z]))[:, 0]
+        gradient = evaluate_output(numbers, *y[:-1])[1:]
+        kernel = sum(g * g for g in gradient)
+        time = apart / (-evaluate_slope((z - 1.0) * apart) * kernel) if with_time else 0.0
+        return [*(apart * g / kernel for g in gradient), time]
 
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
