@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,7 +98,8 @@ class ToyExperiment(Experiment):
             raise Misuse("loss must be 'mse' and optimizer 'sgd', without noise and batch, for Modes: with others the modes are not "
                          "independent")
         if self.noise != 0:
-            object.__setattr__(self, "noise", between("noise", self.noise, 0, np.inf))
+            if isinstance(self.noise, bool) or not isinstance(self.noise, Real) or not 0 < self.noise <= sys.float_info.max:
+                raise Misuse(f"noise must be 0 or a finite number above zero, not {self.noise!r}")
             if isinstance(self.loss, OwnLoss):
                 raise Misuse(f"noise must be 0 for a loss of one's own, not {self.noise!r}: it is of the labels of 'mse' and "
                              "'cross_entropy'")

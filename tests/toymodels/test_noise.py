@@ -139,7 +139,8 @@ def test_descriptions_grow_by_what_is_new_alone():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"noise": -1.0}, "noise must be a number"), ({"noise": float("nan")}, "noise must be a number"),
+    ({"noise": 10**400}, "noise must be 0 or a finite number"),
+    ({"noise": -1.0}, "noise must be 0 or a finite number"), ({"noise": float("nan")}, "noise must be 0 or a finite number"),
     ({"batch": 0}, "batch must be a whole"), ({"batch": 2.5}, "batch must be a whole"), ({"seed": 1}, "seed must be 0"),
     ({"noise": 1.0, "seed": -1}, "seed must be a whole")])
 def test_bad_settings_are_refused(options, message):

@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from typing import Any
 
 from toymodels.own.model import Model
 from toymodels.theory.derivation_cache import load_or_derive
 
-SECONDS = 6.0
+SECONDS = 6          # of one core, so that a machine that does other work finds the same
+PATIENCE = 60.0      # seconds by the clock
 
 
 def derive_limits(model: Model, minimum: str | None) -> dict[str, Any]:
-    """Return what sympy finds in `SECONDS`, by name: "start" and "minimum", each with "kernel" as text, "lazy" and "rich".
+    """Return what sympy finds in `SECONDS` of computing: "start" and "minimum", each with "kernel" as text, "lazy" and "rich".
 
     A regime has its exponent, the power of its logarithm and its prefactor, as text.
 
@@ -27,15 +30,19 @@ def derive_limits(model: Model, minimum: str | None) -> dict[str, Any]:
     minimum : the output at which the loss is least, as an exact number; None: there is no text for it.
     """
     request = json.dumps({"model": model.describe(), "minimum": minimum}, sort_keys=True)
-    return dict(json.loads(load_or_derive(f"own limits {request}", lambda: json.dumps(_derive_apart(request)))))
+    try:
+        return dict(json.loads(load_or_derive(f"own limits {request}", lambda: json.dumps(_derive_apart(request)))))
+    except subprocess.TimeoutExpired as error:       # what a stopped machine has found is no result to be cached
+        return _read((error.stdout or b"").decode())
 
 
 def _derive_apart(request: str) -> dict[str, Any]:
     command = [sys.executable, "-c", "from toymodels.theory.own_limits import answer; answer()"]
-    try:
-        text = subprocess.run(command, input=request, capture_output=True, text=True, timeout=SECONDS, check=False).stdout
-    except subprocess.TimeoutExpired as error:
-        text = (error.stdout or b"").decode()
+    return _read(subprocess.run(command, input=request, capture_output=True, text=True, timeout=PATIENCE, check=False).stdout)
+
+
+def _read(text: str) -> dict[str, Any]:
+    """Return the results in the lines that the process printed."""
     found: dict[str, Any] = {}
     for line in text.splitlines():
         if line.endswith("}"):
@@ -45,9 +52,14 @@ def _derive_apart(request: str) -> dict[str, Any]:
 
 
 def answer() -> None:
-    """Read a request from standard input and print the results."""
+    """Read a request from standard input and print the results; where the system can, it ends this process after `SECONDS`."""
     import sympy
 
+    with suppress(ImportError):
+        import resource
+
+        spent = int(time.process_time())
+        resource.setrlimit(resource.RLIMIT_CPU, (spent + SECONDS, spent + SECONDS + 1))
     from toymodels.own.expressions import make_symbol
 
     request = json.load(sys.stdin)
