@@ -38,5 +38,7 @@ from deepnets.networks import Transformer as Transformer
 from deepnets.networks import ViT as ViT
 from deepnets.networks import parametrization_table as parametrization_table
 from deepnets.observation.observe_runs import observe as observe
+from deepnets.place.placement import Place as Place
+from deepnets.place.placement import where as where
 from deepnets.theory import predict as predict
 from deepnets.wrapped_model import wrap as wrap
