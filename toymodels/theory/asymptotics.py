@@ -133,4 +133,4 @@ def solve_crossing(lower: Scaling, upper: Scaling) -> Any:
     if lower.exponent <= upper.exponent or lower.log_power != 0 or upper.log_power != 0:
         return sympy.oo
     power = 1 / (lower.exponent - upper.exponent)
-    return sympy.simplify(upper.prefactor / lower.prefactor) ** power
+    return sympy.Pow(sympy.simplify(upper.prefactor / lower.prefactor), power, evaluate=False)      # one power, not one of each factor
