@@ -27,8 +27,8 @@ LAYERS = {
                    "traced_runs", "edges", "portrait", "estimates experiment outcome plane prediction progress provenance",
                    "arguments lazy_names user_warnings printable interrupts whole_numbers"],
     "deepnets": ["__main__ cli", "pipeline netcdf_sweep parts", "diffusion", "cli_options", "observation", "phenomena", "checks", "place",
-                 "cost", "experiment preflight network_check bound_copies", "run_variables", "own_loss", "network_edges", "theory titles",
-                 "stored_description", "kernels", "curvature", "memory failed_runs work", "training fused folded_training",
+                 "cost", "lazy_edges", "experiment preflight network_check bound_copies", "run_variables", "own_loss", "network_edges",
+                 "theory titles", "stored_description", "kernels", "curvature", "memory failed_runs work", "training fused folded_training",
                  "run_outcomes held_out",
                  "batched", "networks tasks", "centered", "optimizers schedules losses precision device run_arguments network_factory "
                  "wrapped_model", "behaviour module_state"],
