@@ -106,7 +106,7 @@ def levels(experiment: DeepExperiment, samples: int = 384) -> Levels:
     predicted = {}
     for edge, seeds in found.items():
         level = LazyLevel(name=edge, label=LABELS[edge], source=SOURCES[edge], lazy_below=window[1], seeds=tuple(seeds))
-        factor = level.converged(steps, rho)
+        factor = level.compare_samples(steps, rho)
         if factor <= AGREE:
             predicted[edge], attrs["convergence"][edge] = level, factor
         else:
@@ -136,7 +136,7 @@ def _exclude_upper(experiment: DeepExperiment) -> str | None:
 
 def _explain_absence(level: LazyLevel, steps: int, rho: float, samples: int) -> str:
     """Return why a measured level is not given."""
-    ratio = level.converged(steps, rho)
+    ratio = level.compare_samples(steps, rho)
     if np.isfinite(ratio):
         count = MORE * samples if level.name == "eta_min" else samples
         return f"{count} samples do not determine it: a quarter of them gives a level that differs by a factor {ratio:.3g}"
@@ -151,7 +151,7 @@ def _measure_seed(experiment: DeepExperiment, seed: int, samples: int, edges: tu
         raise Abstention("parameters are complex")
     rates = experiment.recipe(module).rates
     module = widen(module)
-    fixed = _draw_fixed(experiment, seed)
+    fixed = _draw_constant_batch(experiment, seed)
     if fixed is None and experiment.batch_size < LEAST_BATCH:
         raise Abstention(f"batches of {experiment.batch_size} samples are too noisy for a kernel to describe training, from "
                          f"{LEAST_BATCH} on it does")
@@ -171,7 +171,7 @@ def _measure_seed(experiment: DeepExperiment, seed: int, samples: int, edges: tu
     return found
 
 
-def _draw_fixed(experiment: DeepExperiment, seed: int) -> tuple[Any, torch.Tensor] | None:
+def _draw_constant_batch(experiment: DeepExperiment, seed: int) -> tuple[Any, torch.Tensor] | None:
     """Return the batch of a task that has the same one at every step, else None."""
     first, second = (draw_batch(experiment.task, seed, step, experiment.batch_size, experiment.loss) for step in (0, 1))
     if not all(torch.isfinite(t).all() for t in tree_leaves(first)):
@@ -186,10 +186,10 @@ def _measure_levels(experiment: DeepExperiment, module: nn.Module, rates: dict[s
     like = next(iter(trainable(module).values()))
     x, y = place_like(batch[0], like), experiment.loss.target(batch[1], experiment.task.out_features, like.dtype)
     with threads_for(sum(p.numel() for p in trainable(module).values()), len(y), experiment.device):
-        return _measure_placed(experiment, module, rates, x, place_like(y, like), edges)
+        return _measure_on(experiment, module, rates, x, place_like(y, like), edges)
 
 
-def _measure_placed(experiment: DeepExperiment, module: nn.Module, rates: dict[str, float], x: Any, y: torch.Tensor,
+def _measure_on(experiment: DeepExperiment, module: nn.Module, rates: dict[str, float], x: Any, y: torch.Tensor,
                     edges: tuple[str, ...]) -> dict[str, Callable[[int, float], float]]:
     try:
         kernel = TrainingKernel(module, x, rates)

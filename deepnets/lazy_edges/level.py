@@ -39,7 +39,7 @@ class SeedLevel:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LazyLevel(Prediction):
-    """One lazy edge, ``eta = level gamma**2``, prefactor included; NaN outside the lazy regime, of which alone the kernel knows.
+    """One lazy edge, ``eta = level gamma**2``, prefactor included; NaN outside the lazy regime, the only one that the kernel describes.
 
     Attributes
     ----------
@@ -56,11 +56,11 @@ class LazyLevel(Prediction):
 
     def level(self, steps: int = STEPS, rho: float = RHO) -> float:
         """Return ``eta/gamma**2``; NaN where no rate reaches rho in T steps, or where the samples do not determine it within 1.3."""
-        if not self.converged(steps, rho) <= AGREE:
+        if not self.compare_samples(steps, rho) <= AGREE:
             return np.nan
         return float(np.exp(np.mean([np.log(s.level(steps, rho)) for s in self.seeds])))
 
-    def converged(self, steps: int = STEPS, rho: float = RHO) -> float:
+    def compare_samples(self, steps: int = STEPS, rho: float = RHO) -> float:
         """Return the largest factor, over seeds, between the levels from all samples and from a quarter of them; NaN if one is absent."""
         return float(np.max([s.compare_samples(steps, rho) for s in self.seeds]))
 
