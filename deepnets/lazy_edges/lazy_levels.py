@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from deepnets.batched.copies_stack import widen
 from deepnets.behaviour import name_error
 from deepnets.centered.functional import trainable
 from deepnets.device import threads_for
+from deepnets.experiment import DeepExperiment
 from deepnets.kernels.training_kernel import TrainingKernel, changes_between_calls
 from deepnets.lazy_edges.level import AGREE, LazyLevel, Levels, SeedLevel
 from deepnets.lazy_edges.lower_edge import FlowCurve, Modes
@@ -23,9 +24,6 @@ from deepnets.preflight import check_samples
 from deepnets.tasks.task import draw_batch, place_like, select_inputs
 from deepnets.theory import explain_silence, predict
 from validation.arguments import Misuse, whole
-
-if TYPE_CHECKING:
-    from deepnets.experiment import DeepExperiment
 
 EDGES = ("eta_min", "eta_crit")
 MORE = 4              # times as many samples, where the first do not determine eta_min
@@ -88,6 +86,8 @@ def levels(experiment: DeepExperiment, samples: int = 384) -> Levels:
     >>> (found["eta_crit"]([1e-6, 1.0]) * 1e12).round(9).tolist()
     [0.444444444, nan]
     """
+    if not isinstance(experiment, DeepExperiment):
+        raise Misuse(f"experiment must be a deepnets.DeepExperiment, not {experiment!r}")
     whole("samples", samples, 8)
     steps, rho = experiment.horizons[-1], experiment.rho
     attrs: dict[str, Any] = {"steps": steps, "rho": rho, "samples": samples, "convergence": {}}

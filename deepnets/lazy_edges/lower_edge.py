@@ -24,6 +24,7 @@ PER_DECADE = 10      # rates of the first scan
 FINER = 33           # rates of each of the two that follow within its bracket
 SLOWEST = 1e-3       # below the least rate that plain gradient descent can need: momentum needs less
 EXACT = 1e-4         # relative error of the flow
+POINTS = 200         # at which its loss is kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +124,10 @@ class FlowCurve:
             return value(f) / first - 0.9 * rho      # beyond rho, so that it is interpolated
 
         reach.terminal = True      # type: ignore[attr-defined]
-        path = solve_ivp(drift, (0.0, steps * longest), np.zeros(shape.numel()), "RK23", events=reach, rtol=EXACT, atol=EXACT)
-        return cls(path.t, np.array([value(f) / first for f in path.y.T]), longest)
+        path = solve_ivp(drift, (0.0, steps * longest), np.zeros(shape.numel()), "RK23", dense_output=True, events=reach, rtol=EXACT,
+                         atol=EXACT)
+        times = np.r_[0.0, np.geomspace(SLOWEST * path.t[-1], path.t[-1], POINTS)]
+        return cls(times, np.array([value(path.sol(t)) / first for t in times]), longest)
 
     def find_level(self, steps: int, rho: float) -> float:
         """Return ``eta/gamma**2`` at which the mean of the last ten excesses is rho; NaN where the flow was not followed that far.

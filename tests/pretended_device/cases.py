@@ -167,6 +167,8 @@ def measure_one() -> None:
     deepnets.ntk_product(centered, x, np.ones((4, 10)))
     for method in ("two_copy", "float64"):
         deepnets.Centered(module, gamma=0.5, method=method)(x)
+    for name in ("mse", "cross_entropy"):
+        deepnets.levels(DeepExperiment(SMALL, DIGITS, name, steps=20, batch_size=32, rho=0.9, device="cuda", compile=False), samples=8)
 
 
 def list_campaign() -> Iterator[tuple[str, Case]]:

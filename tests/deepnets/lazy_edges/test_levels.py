@@ -257,5 +257,7 @@ def test_what_is_not_finite_is_refused():
     x[0, 0] = torch.nan
     with pytest.raises(Misuse, match="finite inputs"):
         deepnets.levels(linear_experiment(task=Fixed(x, y)))
+    with pytest.raises(Misuse, match="experiment must be"):
+        deepnets.levels(deepnets.MLP(4, 6, 2, 3))
     with pytest.raises(Misuse, match="samples"):
         deepnets.levels(linear_experiment(), samples=7)
