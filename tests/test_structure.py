@@ -23,8 +23,8 @@ ARROWS = {"lazyrich": {"toymodels", "deepnets", "validation"}, "toymodels": {"va
           "validation": set()}
 # within a package, from the top down: what stands in a line may import what stands in it and below it
 LAYERS = {
-    "validation": ["cli_options", "reporting", "plotting", "judging", "fitting", "tracing", "executors sweeping machine_code", "storage",
-                   "traced_runs", "edges", "portrait", "estimates experiment outcome plane prediction progress provenance",
+    "validation": ["cli_options", "reporting", "plotting", "judging", "runs", "fitting", "tracing", "executors sweeping machine_code",
+                   "storage", "traced_runs", "edges", "portrait", "estimates experiment outcome plane prediction progress provenance",
                    "arguments lazy_names user_warnings printable interrupts whole_numbers"],
     "deepnets": ["__main__ cli", "pipeline netcdf_sweep parts", "diffusion", "cli_options", "observation", "phenomena", "checks", "place",
                  "cost", "lazy_edges", "experiment preflight network_check bound_copies", "run_variables", "own_loss", "network_edges",

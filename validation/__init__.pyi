@@ -32,6 +32,9 @@ from validation.plotting.figures import plot_portrait as plot_portrait
 from validation.portrait import combine as combine
 from validation.portrait import conform as conform
 from validation.prediction import Prediction as Prediction
+from validation.runs.brackets_of_runs import edges_from_runs as edges_from_runs
+from validation.runs.brackets_of_runs import optimum_from_runs as optimum_from_runs
+from validation.runs.reading import read_runs as read_runs
 from validation.storage.files import open_portrait as open_portrait
 from validation.storage.files import save_portrait as save_portrait
 from validation.storage.status import SweepStatus as SweepStatus

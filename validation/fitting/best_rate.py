@@ -15,6 +15,7 @@ from validation.arguments import Misuse, axis
 from validation.outcome import Outcome
 
 MISSING = (Outcome.UNRUN, Outcome.FAILED)      # outcomes that report nothing about the rate
+STATUSES = {"finished": Outcome.CONVERGED, "unknown": Outcome.UNRUN}      # of runs that were read from elsewhere
 
 
 class Optimum(NamedTuple):
@@ -36,9 +37,10 @@ def optimum(eta: Any, loss: Any, status: Any = None) -> Optimum:
     ----------
     eta : shape (n,), increasing.
     loss : shape (n,) or (seed, n), above zero. NaN: there is no such run, and its seed reports nothing there. Infinity: it diverged. A rate
-        at which a seed diverged is worse than any other.
-    status : of the shape of `loss`, the outcome of each run: `Outcome`, its code or its name. The loss of a diverged run is then infinite,
-        whatever it is, and a failed or unrun one is missing. None: the losses alone count.
+        at which a seed diverged is worse than any other. Of a masked array, what is masked is missing.
+    status : of the shape of `loss`, the outcome of each run: `Outcome`, its code or its name, or a status of `validation.read_runs`. The
+        loss of a diverged run is then infinite, whatever it is, and a failed, unrun or unknown one is missing. A mask of bool: true where
+        there is such a run. None: the losses alone count.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def fit_additive_means(values: np.ndarray) -> np.ndarray:
 def _read_losses(eta: np.ndarray, loss: Any, status: Any) -> np.ndarray:
     """Return losses (seed, n), NaN where missing and infinite where diverged."""
     try:
-        loss = np.atleast_2d(np.asarray(loss, dtype=np.float64))
+        loss = np.atleast_2d(np.ma.filled(np.ma.asarray(loss, dtype=np.float64), np.nan))
     except (TypeError, ValueError):
         raise Misuse("loss must be numbers") from None
     if loss.ndim != 2 or loss.shape[1] != eta.size:
@@ -121,14 +123,19 @@ def _read_losses(eta: np.ndarray, loss: Any, status: Any) -> np.ndarray:
         codes = np.atleast_2d(np.asarray(status))
         if codes.shape != loss.shape:
             raise Misuse(f"status must have the shape of loss, {loss.shape}, not {codes.shape}")
-        outcomes = np.array([[_read_outcome(code) for code in row] for row in codes.tolist()])
-        loss = np.where(np.isin(outcomes, MISSING), np.nan, np.where(outcomes == Outcome.DIVERGED, np.inf, loss))
+        if codes.dtype == bool:
+            loss = np.where(codes, loss, np.nan)
+        else:
+            outcomes = np.array([[_read_outcome(code) for code in row] for row in codes.tolist()])
+            loss = np.where(np.isin(outcomes, MISSING), np.nan, np.where(outcomes == Outcome.DIVERGED, np.inf, loss))
     if (loss <= 0).any():
         raise Misuse("loss must be above zero (add what it converges to, or leave out what is exactly 0)")
     return loss
 
 
 def _read_outcome(code: Any) -> Outcome:
+    if isinstance(code, str) and code in STATUSES:
+        return STATUSES[code]
     try:
         return next(o for o in Outcome if o.label == str(code).lower() or o == code)
     except StopIteration:
