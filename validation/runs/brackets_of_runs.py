@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -203,7 +203,7 @@ def _split(runs: xr.Dataset, group: str | None, by_seed: bool = False) -> Iterat
             yield float(part["x"].values[0]), seed, part if seed is None else part.isel(run=np.flatnonzero(seeds == seed))
 
 
-def _assemble(runs: xr.Dataset, keys: list[tuple[float, str | None]], found: np.ndarray, names: tuple[str, ...],
+def _assemble(runs: xr.Dataset, keys: Sequence[tuple[float, str | None]], found: np.ndarray, names: tuple[str, ...],
               notes: list[str]) -> xr.Dataset:
     """Return the edges dataset of brackets found (key, edge, (lower, upper, overlap))."""
     xs = np.array([x for x, _ in keys])

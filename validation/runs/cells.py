@@ -85,5 +85,5 @@ def read_name(cell: Any) -> str:
     if is_missing(cell):
         return ""
     if isinstance(cell, Real) and not isinstance(cell, bool | np.bool_) and float(cell).is_integer():
-        return str(int(cell))
+        return str(int(float(cell)))
     return str(cell).strip()

@@ -65,6 +65,9 @@ def read_delimited(source: str, text: str, needed: list[str], delimiter: str | N
     lines = _split(source, text, delimiter, skipped)
     _, header = next(lines, (0, []))
     names = [name.strip() for name in header]
+    repeated = frozenset(name for name, n in Counter(names).items() if n > 1)
+    if repeated & set(needed) or not set(needed) <= set(names):          # the rows may be of another delimiter
+        return Table(source, {name: () for name in names}, (), repeated)
     rows, places = [], []
     for line, cells in lines:
         if len(cells) < len(names) or any(cell.strip() for cell in cells[len(names):]):
@@ -72,7 +75,7 @@ def read_delimited(source: str, text: str, needed: list[str], delimiter: str | N
         rows.append(cells[:len(names)])
         places.append(f"row {line}")
     columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {name: () for name in names}
-    return Table(source, columns, places, frozenset(name for name, n in Counter(names).items() if n > 1))
+    return Table(source, columns, places, repeated)
 
 
 def _split(source: str, text: str, delimiter: str, skipped: int = 0) -> Iterator[tuple[int, list[str]]]:

@@ -40,7 +40,7 @@ def read_frame(source: Any, needed: Sequence[str]) -> Table:
             lengths[name] = len(columns[name])
     if len(set(lengths.values())) > 1:
         raise Misuse(f"the columns of {what} must have one length, not {', '.join(f'{n} ({name!r})' for name, n in lengths.items())}")
-    return Table(what, columns, [f"row {i}" for i in range(next(iter(lengths.values()), 0))])
+    return Table(what, columns, [f"row {i}" for i in range(next(iter(lengths.values()), 0))], repeated)
 
 
 def _read_cells(name: str, column: Any) -> list[Any]:

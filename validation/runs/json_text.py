@@ -28,11 +28,16 @@ def read_json(source: str, text: str, needed: Sequence[str]) -> Table:
     Misuse : text that is not JSON, with its line; an object with a key twice; rows that are not objects.
     """
     try:
-        whole = _parse(text)
+        return _read(source, text, needed)
     except _Repeated as error:
         raise Misuse(f"{source}: an object has the key {str(error)!r} twice") from None
     except RecursionError:
         raise Misuse(f"{source} is nested too deeply for a table") from None
+
+
+def _read(source: str, text: str, needed: Sequence[str]) -> Table:
+    try:
+        whole = _parse(text)
     except json.JSONDecodeError as error:
         if text.lstrip().startswith("["):
             raise Misuse(f"{source}, row {error.lineno}: {error.msg} (column {error.colno})") from None
@@ -40,7 +45,8 @@ def read_json(source: str, text: str, needed: Sequence[str]) -> Table:
     if isinstance(whole, dict) and whole and all(isinstance(part, dict) for part in whole.values()):
         if set(needed) <= whole.keys():
             rows = dict.fromkeys(row for column in whole.values() for row in column)
-            return Table(source, {name: [column.get(row) for row in rows] for name, column in whole.items()}, [f"row {row}" for row in rows])
+            columns = {name: [column.get(row) for row in rows] for name, column in whole.items()}
+            return Table(source, columns, [f"row {row}" for row in rows])
         if any(name in row for name in needed for row in whole.values()):
             return _collect(source, ((f"row {key!r}", row) for key, row in whole.items()))
     if isinstance(whole, dict):
@@ -64,8 +70,6 @@ def _read_lines(source: str, text: str) -> Table:
             rows.append((f"row {number}", _parse(line)))
         except _Repeated as error:
             raise Misuse(f"{source}, row {number} has the key {str(error)!r} twice") from None
-        except RecursionError:
-            raise Misuse(f"{source}, row {number} is nested too deeply for a table") from None
         except json.JSONDecodeError as error:
             raise Misuse(f"{source}, row {number}: {error.msg} (column {error.colno})") from None
     return _collect(source, rows)
@@ -76,7 +80,7 @@ def _collect(source: str, rows: Iterable[tuple[str, Any]]) -> Table:
     found, places = [], []
     for place, row in rows:
         if not isinstance(row, dict):
-            raise Misuse(f"{source}, {place} must be an object, not {type(row).__name__}")
+            raise Misuse(f"{source}, {place} must be an object, with a value for each column, not {row!r}")
         found.append(_flatten(row))
         places.append(place)
     names = dict.fromkeys(name for row in found for name in row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -31,7 +31,7 @@ class Table:
     """
 
     source: str
-    columns: dict[str, Sequence[Any]]
+    columns: Mapping[str, Sequence[Any]]
     places: Sequence[str]
     repeated: frozenset[str] = field(default_factory=frozenset)
     tracker: Sequence[str] | None = None

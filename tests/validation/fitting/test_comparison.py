@@ -169,3 +169,16 @@ def test_rates_that_share_no_seed_are_not_compared():
 def test_optimum_misuse(eta, loss, says):
     with pytest.raises(Misuse, match=says):
         optimum(eta, loss)
+
+
+def test_masks_and_statuses_of_runs_say_what_is_missing():
+    """The run at the second rate, whose loss would be the least, is not one."""
+    eta, loss = [1.0, 2.0, 4.0, 8.0], np.array([4.0, 0.1, 2.0, 3.0])
+    expected = optimum(eta, [4.0, np.nan, 2.0, 3.0])
+    assert expected.bracket == (1, 8)
+    ran = [True, False, True, True]
+    assert optimum(eta, np.ma.array(loss, mask=~np.array(ran))) == expected
+    assert optimum(eta, loss, ran) == expected
+    assert optimum(eta, loss, ["finished", "unknown", "finished", "finished"]) == expected
+    worse = optimum(eta, loss, ["finished", "diverged", "finished", "finished"])
+    assert worse.bracket == (2, 8)
