@@ -25,6 +25,8 @@ def decode(source: str, data: bytes, encoding: str | None) -> str:
     ------
     Misuse : an encoding that does not exist or does not fit.
     """
+    if encoding is not None and not isinstance(encoding, str):
+        raise Misuse(f"encoding must be the name of one, not {encoding!r}")
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     try:
         if encoding is None:
@@ -42,7 +44,7 @@ def decode(source: str, data: bytes, encoding: str | None) -> str:
     return text
 
 
-def read_delimited(source: str, text: str, needed: list[str], delimiter: str | None = None) -> Table:
+def read_csv(source: str, text: str, needed: list[str], delimiter: str | None = None) -> Table:
     """Return the table; rows are numbered by the lines of the file, the header's included.
 
     Parameters

@@ -43,7 +43,9 @@ def read_event_folder(path: Path, needed: list[str], pattern: str | None = None)
         parent = folders.get(folder.parent) if events.hparams and folder.parent in owners else None
         scalars = events.scalars if parent is None else parent.scalars | events.scalars
         columns: dict[str, Any] = {tag: number for tag, (_, number) in scalars.items()} | events.hparams
-        if (folder in owners and not events.hparams) or (pattern is None and not columns.keys() & set(needed)):
+        # a folder that holds other tags alone is a run only where nothing above it is
+        is_part = pattern is None or any(above in folders for above in folder.parents)
+        if (folder in owners and not events.hparams) or (is_part and not columns.keys() & set(needed)):
             continue
         where = (folder.relative_to(root) if folder != root else Path(folder.name)).as_posix()
         rows.append(columns | (_match(pattern, where) if pattern is not None else {}))

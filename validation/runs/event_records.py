@@ -39,7 +39,7 @@ def read_events(path: Path, events: Events) -> None:
     """
     for data in _records(path):
         event = _fields(data)
-        step = _signed(event[2][-1]) if event[2] else 0
+        step = _wrap_sign(event[2][-1]) if event[2] else 0
         for summary in event[5]:
             for value in map(_fields, _fields(summary)[1]):
                 tag = value[1][-1].decode("utf-8", "replace") if value[1] else ""
@@ -121,7 +121,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     raise Misuse("an event file's record ends within a number")
 
 
-def _signed(value: int) -> int:
+def _wrap_sign(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 

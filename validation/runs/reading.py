@@ -12,7 +12,7 @@ import xarray as xr
 
 from validation.arguments import Misuse, choose
 from validation.runs.cells import find_decimal_commas
-from validation.runs.delimited_text import decode, read_delimited
+from validation.runs.delimited_text import decode, read_csv
 from validation.runs.event_folder import is_event_source, read_event_folder
 from validation.runs.frames import is_frame, read_frame
 from validation.runs.json_text import read_json
@@ -74,6 +74,8 @@ def read_runs(source: Any, x: str, eta: str, loss: str, status: str | None = Non
     statuses = read_words(words)
     if decimal is not None:
         choose("decimal", decimal, (".", ","))
+    if not isinstance(group, str | Sequence | None):
+        raise Misuse(f"group must be the name of a column, or several, not {group!r}")
     groups = [] if group is None else [group] if isinstance(group, str) else list(group)
     needed = [name for name in (x, eta, loss, status, seed, *groups) if name is not None]
     table = _read_table(source, needed, delimiter=delimiter, encoding=encoding, study=study, pattern=pattern)
@@ -124,8 +126,10 @@ def _read_table(source: Any, needed: list[str], **options: Any) -> Table:
                 raise Misuse(f"source must be a file, or a folder of TensorBoard event files; {path} has none")
             return read_event_folder(path, needed, **allow("TensorBoard", "pattern"))
         data = path.read_bytes()
-    except OSError as error:
-        raise Misuse(f"source {str(path)!r} cannot be read: {error.strerror or error}") from None
+    except Misuse:
+        raise
+    except (OSError, ValueError) as error:                               # a path with a zero byte is a ValueError
+        raise Misuse(f"source {str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if data.startswith(MAGIC):
         return read_database(path, **allow("a database", "study"))
     for magic, kind in BINARY.items():
@@ -134,11 +138,12 @@ def _read_table(source: Any, needed: list[str], **options: Any) -> Table:
     text = decode(str(path), data, options["encoding"])
     if not text.strip():
         raise Misuse(f"{path} is empty")
-    if path.suffix.lower() in (".json", ".jsonl", ".ndjson") or text.lstrip()[0] in "[{":
+    suffix = path.suffix.lower()
+    if suffix in (".json", ".jsonl", ".ndjson") or (suffix not in (".csv", ".tsv") and text.lstrip()[0] in "[{"):
         allow("JSON", "encoding")
         return read_json(str(path), text, needed)
     allow("CSV", "delimiter", "encoding")
-    return read_delimited(str(path), text, needed, options["delimiter"])
+    return read_csv(str(path), text, needed, options["delimiter"])
 
 
 def _read_scale(table: Table, argument: str, name: str, comma: bool) -> np.ndarray:

@@ -11,7 +11,7 @@ from validation.outcome import Outcome
 
 FINISHED, DIVERGED, UNKNOWN = STATUSES = ("finished", "diverged", "unknown")
 _FINISHED = "finished complete completed done success successful succeeded ok"
-_DIVERGED = "diverged nan inf exploded"
+_DIVERGED = "diverged exploded"
 _UNKNOWN = ("unknown crashed crash failed fail failure error killed lost timeout preempted aborted cancelled canceled interrupted stopped "
             "pruned early_stopped oom unfinished running pending queued scheduled waiting missing")
 WORDS = ({word: FINISHED for word in _FINISHED.split()} | {word: DIVERGED for word in _DIVERGED.split()}

@@ -122,7 +122,7 @@ def test_bytes_of_another_encoding_are_refused_where_they_are_needed(tmp_path):
 
 
 def test_a_decimal_sign_is_never_guessed(tmp_path):
-    """1,024 alone may be a thousand or one; said to be decimal it is one, and beside 0,1 as well."""
+    """1,024 alone may be a thousand or one."""
     text = "width;lr;loss\n1,024;1;1\n"
     with pytest.raises(Misuse, match="row 2, column 'width': '1,024' has a comma that may group thousands"):
         read(tmp_path, text)

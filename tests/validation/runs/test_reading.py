@@ -69,6 +69,27 @@ def test_a_frame_and_a_dict_of_arrays():
     assert read_runs(nullable, **NAMES)["status"].values.tolist() == ["finished", "unknown", "finished"]
 
 
+def test_any_frame_with_columns_is_read():
+    """As of polars."""
+    class Column:
+        def __init__(self, cells):
+            self.cells = cells
+
+        def __len__(self):
+            return len(self.cells)
+
+        def to_list(self):
+            return self.cells
+
+    class Frame:
+        columns = ("width", "lr", "loss")
+
+        def __getitem__(self, name):
+            return Column({"width": [64, 64], "lr": [0.1, 0.2], "loss": [None, 0.5]}[name])
+
+    assert read_runs(Frame(), **NAMES)["status"].values.tolist() == ["unknown", "finished"]
+
+
 def test_a_frame_that_is_refused():
     frame = pd.DataFrame([[64, 0.1, 0.2, 1]], columns=["width", "lr", "lr", "loss"])
     with pytest.raises(Misuse, match="several that are called 'lr'"):
@@ -122,5 +143,7 @@ def test_a_run_without_x_or_eta_is_dropped_and_named_and_seeds_and_groups_are_te
 def test_a_path_that_cannot_be_read(tmp_path):
     with pytest.raises(Misuse, match="cannot be read: No such file"):
         read_runs(tmp_path / "none.csv", **NAMES)
+    with pytest.raises(Misuse, match="cannot be read: embedded null byte"):
+        read_runs("a\0b", **NAMES)
     with pytest.raises(Misuse, match=r"a folder of TensorBoard event files; .* has none"):
         read_runs(tmp_path, **NAMES)

@@ -29,7 +29,8 @@ def database(tmp_path):
 
 def test_an_optuna_study(database):
     """The first of the trials whose objective was NaN has an intermediate NaN, the second has none."""
-    runs = read_runs(database("optuna"), x="width", eta="lr", loss="value", seed="seed", group="batch", study="widths")
+    path = database("optuna")
+    runs = read_runs(path, x="width", eta="lr", loss="value", seed="seed", group="batch", study="widths")
     assert runs["x"].values.tolist() == [64, 128, 256, 64, 128, 256, 64, 128]          # choices, not their indices
     assert runs["eta"].values == pytest.approx(RATES[:8])
     assert runs["status"].values.tolist() == ["finished", "diverged", "unknown", "diverged", "unknown", "diverged", "unknown", "finished"]
@@ -39,7 +40,7 @@ def test_an_optuna_study(database):
     assert set(runs["group"].values.tolist()) == {"batch=32"}
     assert runs["run"].values[-1] == "trial 7"
     assert runs.attrs["dropped"] == ["trial 8: no width"]                # it waits
-    same = read_runs(database("optuna"), x="params_width", eta="params_lr", loss="value", seed="user_attrs_seed", study="widths")
+    same = read_runs(path, x="params_width", eta="params_lr", loss="value", seed="user_attrs_seed", study="widths")
     assert np.array_equal(same["loss"], runs["loss"], equal_nan=True)
 
 
@@ -86,6 +87,7 @@ def test_a_database_that_is_refused(tmp_path, database):
 def test_event_files_with_the_names_of_their_folders(kind):
     """torch's old and new style of scalars. The third run ended at step 1, the fourth of the same width at step 2: it is unknown."""
     runs = read_runs(FILES / "events" / kind, x="width", eta="lr", loss="val/loss", pattern=r"width(?P<width>\d+)_lr(?P<lr>[\d.]+)")
+    runs = runs.sortby(["x", "eta"])
     assert runs["x"].values.tolist() == [64, 64, 128, 128]
     assert runs["eta"].values.tolist() == [0.001, 0.002, 0.001, 0.002]
     assert runs["status"].values.tolist() == ["finished", "diverged", "unknown", "finished"]
@@ -97,6 +99,7 @@ def test_event_files_with_the_names_of_their_folders(kind):
 def test_event_files_with_hyperparameters(loss):
     """torch writes these into a folder of their own, with an end that is a success; the curve is in the folder above."""
     runs = read_runs(FILES / "events" / "hparams", x="width", eta="lr", loss=loss, group=["optimizer", "bias"])
+    runs = runs.sortby(["x", "eta"])
     assert runs["x"].values.tolist() == [64, 64, 128, 128]
     assert runs["eta"].values == pytest.approx([0.001, 0.002, 0.001, 0.002])
     assert runs["status"].values.tolist() == ["finished", "diverged", "finished", "finished"]

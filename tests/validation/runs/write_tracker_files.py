@@ -76,10 +76,10 @@ def write_mlflow(folder: Path, target: Path) -> None:
         for step, loss in enumerate(losses):
             mlflow.log_metric("val/loss", loss, step)
         mlflow.end_run(status)
-    mlflow.start_run(run_name="deleted")
+    deleted = mlflow.start_run(run_name="deleted").info.run_id
     mlflow.log_params({"width": 64, "lr": 1})
-    mlflow.delete_run(mlflow.active_run().info.run_id)
     mlflow.end_run()
+    mlflow.delete_run(deleted)
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as base:
         base.execute("UPDATE runs SET user_id = '', artifact_uri = ''")
         base.execute("UPDATE experiments SET artifact_location = ''")
