@@ -62,8 +62,8 @@ def _choose(source: str, kind: str, names: dict[int, str], study: str | None) ->
 def _read_optuna(source: str, base: sqlite3.Connection, study: str | None) -> Table:
     """Return the trials. The objective is "value", of several "values_0", "values_1", ...
 
-    A trial whose objective was NaN is stored as failed, without a value: the last of its intermediate values is its loss where that is
-    not finite, and shows that it diverged. Otherwise a trial that is not complete has no loss.
+    A trial whose objective was NaN is stored as failed, without a value. The loss of a trial that is not complete is the last of its
+    intermediate values: if that is not finite, it shows that the trial diverged.
     """
     names = dict(base.execute("SELECT study_id, study_name FROM studies WHERE study_id IN (SELECT study_id FROM trials)").fetchall())
     key = _choose(source, "study", names, study)
@@ -88,10 +88,10 @@ def _read_optuna(source: str, base: sqlite3.Connection, study: str | None) -> Ta
         cells[trial][f"values_{number}"] = _number(value, kind)
     count = max((int(name[7:]) + 1 for row in cells.values() for name in row if name.startswith("values_")), default=1)
     for trial, _, state in trials:
-        row, end = cells[trial], ends.get(trial, math.nan if state == "COMPLETE" else None)
+        row = cells[trial]
         values = [row.pop(f"values_{i}", None) for i in range(count)]
         if state != "COMPLETE":
-            values = [end if end is not None and not math.isfinite(end) else None] * count
+            values = [ends.get(trial)] * count
         row |= {"value": values[0]} if count == 1 else {f"values_{i}": value for i, value in enumerate(values)}
         cells[trial] = plain[trial] | row
     columns = dict.fromkeys(name for row in cells.values() for name in row)

@@ -91,10 +91,11 @@ def test_misuse_is_refused(how, message):
 def test_the_optimum_is_bracketed_or_censored_at_the_rim_and_never_extrapolated():
     rows = [(64, 2.0**i, (i - 2) ** 2 + 1) for i in range(5)] + [(128, 2.0**i, 2.0**-i) for i in range(5)]
     rows += [(256, 2.0**i, INF if i > 2 else NAN) for i in range(5)]
+    rows += [(512, 2.0**i, loss) for i, loss in enumerate([4, 2, 1, NAN, 2])]
     edges = optimum_from_runs(runs_of(*rows))
-    assert np.array_equal(edges["eta"].values[0], [[2, 8], [8, NAN], [NAN, NAN]], equal_nan=True)
+    assert np.array_equal(edges["eta"].values[0], [[2, 8], [8, NAN], [NAN, NAN], [2, 16]], equal_nan=True)
     assert edges["best"].values[0] == pytest.approx(4)
-    assert np.isnan(edges["best"].values[1:]).all()
+    assert np.isnan(edges["best"].values).tolist() == [False, True, True, False]
     assert edges.attrs["notes"] == ["at width = 128 no higher rate is worse than the best; add lr = 32", "at width = 256 no run finished"]
 
 

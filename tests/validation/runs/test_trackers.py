@@ -40,6 +40,8 @@ def test_an_optuna_study(database):
     assert set(runs["group"].values.tolist()) == {"batch=32"}
     assert runs["run"].values[-1] == "trial 7"
     assert runs.attrs["dropped"] == ["trial 8: no width"]                # it waits
+    pruned = read_runs(path, x="width", eta="lr", loss="value", study="widths", words={"pruned": "finished"})
+    assert pruned["loss"].values[6] == 0.7                               # the last intermediate value
     same = read_runs(path, x="params_width", eta="params_lr", loss="value", seed="user_attrs_seed", study="widths")
     assert np.array_equal(same["loss"], runs["loss"], equal_nan=True)
 
@@ -97,14 +99,14 @@ def test_event_files_with_the_names_of_their_folders(kind):
 
 @pytest.mark.parametrize("loss", ["val/loss", "final"])
 def test_event_files_with_hyperparameters(loss):
-    """torch writes these into a folder of their own, with an end that is a success; the curve is in the folder above."""
+    """torch writes these into a folder of their own, with an end that is a success; the curve is in the folder above. False is 0."""
     runs = read_runs(FILES / "events" / "hparams", x="width", eta="lr", loss=loss, group=["optimizer", "bias"])
     runs = runs.sortby(["x", "eta"])
     assert runs["x"].values.tolist() == [64, 64, 128, 128]
     assert runs["eta"].values == pytest.approx([0.001, 0.002, 0.001, 0.002])
     assert runs["status"].values.tolist() == ["finished", "diverged", "finished", "finished"]
     assert runs["loss"].values[[0, 2, 3]].tolist() == [0.25, 0.5, 0.125]
-    assert set(runs["group"].values.tolist()) == {"optimizer=sgd, bias=False"}
+    assert set(runs["group"].values.tolist()) == {"optimizer=sgd, bias=0"}
     assert set(runs["tracker_status"].values.tolist()) == {"SUCCESS"}
 
 
