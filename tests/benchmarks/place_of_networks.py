@@ -17,11 +17,12 @@ import deepnets
 from deepnets import CNN, MLP, DeepExperiment, tasks
 from deepnets.place.crossing import find_crossing
 from deepnets.place.rate_ramp import bracket_rate
-from validation import trace
+from validation import locate
 
 DECADES = 4.0                      # of the planted multipliers
-REFERENCE = tuple(range(100, 106))      # seeds of a family's own crossing
+REFERENCE = tuple(range(100, 110))      # seeds of a family's own crossing
 WIDTHS = (32, 64, 128, 256)
+GRID = (1 / 20, 20, 28)              # of rates about the bracket, eleven a decade
 
 
 class Times(nn.Module):
@@ -135,8 +136,8 @@ def tabulate_slopes(seeds: int) -> Iterator[str]:
 
 
 def tabulate_brackets(seeds: int) -> Iterator[str]:
-    """Yield the table of brackets over edges traced at 200 steps."""
-    yield "| optimizer | network | multiplier | bracket | traced edge | ratio |"
+    """Yield the table of brackets over the edges of a grid of rates at 200 steps."""
+    yield "| optimizer | network | multiplier | bracket | edge | ratio |"
     yield "|---|---|---|---|---|---|"
     for optimizer in ("sgd", "adam", "adamw"):
         ratios, abstentions = [], 0
@@ -149,7 +150,8 @@ def tabulate_brackets(seeds: int) -> Iterator[str]:
                         abstentions += 1
                         yield f"| {optimizer} | {family} | {factor:g} | {found.reason} | | |"
                         continue
-                    edge = trace(e, [1.0], "eta_max", eta=(found.low / 100, found.high * 100), per_decade=3, rtol=0.2)
+                    grid = np.sqrt(found.low * found.high) * np.geomspace(*GRID)
+                    edge = locate(e.measure(np.ones(1), grid))
                     middle = float(np.sqrt(edge.eta.sel(edge="eta_max").prod("bound", skipna=False)).item())
                     ratios.append(np.sqrt(found.low * found.high) / middle)
                     yield f"| {optimizer} | {family} | {factor:g} | {found.low:.3g}, {found.high:.3g} | {middle:.3g} | {ratios[-1]:.2f} |"
