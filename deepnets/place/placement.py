@@ -20,6 +20,7 @@ from validation.arguments import Misuse, positive
 
 BORDER = 0.5        # decades from the crossing, between which a network is neither lazy nor rich
 MARGIN = 3.0        # of the lower end of the bracket over the rate to use
+WITHIN = {2: 2, 1: 4}      # a factor, by the power of the optimizer: brackets lie so near to the edges that they were compared with
 COMPARED = 200      # steps of the runs whose edges brackets were compared with
 
 
@@ -83,7 +84,7 @@ class Place:
         if self.bracket is None:
             return f"Highest rate not determined: {self.abstained['bracket']}."
         text = (f"The highest rate at which it trains with {s['optimizer']}, batches of {s['batch_size']}, lies between "
-                f"{self.bracket[0]:.3g} and {self.bracket[1]:.3g}, up to a factor of 2.")
+                f"{self.bracket[0]:.3g} and {self.bracket[1]:.3g}, up to a factor of {s['within']}.")
         if self.ratio is not None:
             text += f" The given rate, {self.given:.3g}, is {self.ratio:.2g} times that."
         return f"{text} A rate to use: {self.eta:.2g}, a third of the lower end, for runs of {s['horizon']} steps."
@@ -145,8 +146,8 @@ def where(network: Any, task: Task, loss: str | Loss | Callable[..., Any] = "mse
                  None if given is None or bracket is None else given / float(np.sqrt(bracket[0] * bracket[1])),
                  rates.steps + crossing.gradients, types.MappingProxyType(_explain(experiment, crossing, rates, network)),
                  crossing, rates,
-                 types.MappingProxyType({"optimizer": experiment.optimizer.name, "batch_size": experiment.batch_size,
-                                         "horizon": min(experiment.horizons[-1], COMPARED)}))
+                 types.MappingProxyType({"optimizer": experiment.optimizer.name, "within": WITHIN[experiment.optimizer.power],
+                                         "batch_size": experiment.batch_size, "horizon": min(experiment.horizons[-1], COMPARED)}))
 
 
 def name_regime(decades: float | None) -> str | None:
