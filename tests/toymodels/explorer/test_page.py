@@ -13,11 +13,14 @@ import pytest
 
 import lazyrich
 from tests.toymodels.explorer.test_explore import build_network_portrait
-from tests.toymodels.explorer.test_kernel import agree
 from toymodels import HeavyBall, OneParameter, ToyExperiment, TwoParameter, trajectory
 from toymodels.explorer.build import FOLDER, build_page
 from toymodels.explorer.page import fill_page
 from validation import Outcome, save_portrait
+
+pytest.importorskip("wasmtime", reason="wasmtime runs the explorer's kernel: pip install wasmtime")
+
+from tests.toymodels.explorer.test_kernel import agree
 
 PAGE = FOLDER / "explorer.html"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
