@@ -58,11 +58,16 @@ def solve_rate(steps: int, rho: float, loss: Any, beta: float, schedule: Schedul
 
 
 def _power_of_step(kappa: np.ndarray, steps: int, beta: float) -> np.ndarray:
-    """Return x_T for MSE: the matrix of one step to the power T, on ``(x_0, x_{-1}) = (1, 1)``."""
-    matrix = np.zeros((*kappa.shape, 2, 2))
-    matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 1, 0] = 1 + beta - kappa, -beta, 1
+    """Return x_T for MSE by the T-th power of the matrix of one step.
+
+    The matrix acts on ``(1 - x, v, 1)``, with v the last change of x: on x itself, kappa would be rounded against 1.
+    """
+    matrix = np.zeros((*kappa.shape, 3, 3))
+    matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 0, 2] = 1 - kappa, -beta, kappa
+    matrix[..., 1, 0], matrix[..., 1, 1], matrix[..., 1, 2] = kappa, beta, -kappa
+    matrix[..., 2, 2] = 1
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.nan_to_num(np.linalg.matrix_power(matrix, steps)[..., 0, :].sum(-1), nan=-np.inf)
+        return np.nan_to_num(1 - np.linalg.matrix_power(matrix, steps)[..., 0, 2], nan=-np.inf)
 
 
 def _train_linear_problem(kappa: np.ndarray, factors: np.ndarray, beta: float, residual: Any) -> np.ndarray:

@@ -46,6 +46,8 @@ def list_cases():
                 noise, beta = 0.0, 0.9
                 if model.depth in (2, 3):
                     noise, beta = float(rng.choice([0, 0.2])), 0.8
+                elif model.depth == 4:      # runs that hardly move, by steps whose memory is long
+                    steps, rho, beta = 5000, 0.9985, 0.99
                 gammas = 10 ** rng.uniform(-12, 12, 6)
                 gammas[:2] = 10 ** rng.uniform(-4, 2, 2)
                 cases.append({"gammas": list(gammas), "view": {

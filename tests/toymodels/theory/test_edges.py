@@ -1,5 +1,6 @@
 """Predicted edges against traced ones, at a few gammas; `toymodels.edge_accuracy` has them all."""
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -74,6 +75,16 @@ def test_heavy_ball_where_gamma_is_small(depth, beta):
 def test_heavy_ball_of_a_lazy_model_at_any_time(beta, steps, model, loss):
     """Also where momentum's memory 1/(1 - beta) is as long as the run, which then swings through the minimum."""
     np.testing.assert_allclose(ratio(model, loss, HeavyBall(beta), "eta_min", [1e-6, 1e-3], steps, 0.01), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize(("steps", "rho", "beta"), [(5000, 0.9985, 0.99), (1000, 0.9, 0.999), (20_000, 0.5, 0.9), (3000, 1e-4, 0.95)])
+def test_heavy_balls_least_rate_solves_the_recursion_in_forty_digits(steps, rho, beta):
+    rate = heavy_ball.solve_rate(steps, rho, as_loss("mse"), beta)
+    with mpmath.workdps(40):
+        kappa, memory = mpmath.mpf(rate), mpmath.mpf(beta)
+        step = mpmath.matrix([[1 + memory - kappa, -memory], [1, 0]])
+        excess = sum((step**steps)[0, :]) ** 2
+        assert abs(excess - rho) < 1e-8 * (1 - rho)      # 1 - rho is nearly proportional to kappa where x has hardly moved
 
 
 def test_the_judge_supports_heavy_balls_edge_where_its_memory_is_a_tenth_of_the_time():
