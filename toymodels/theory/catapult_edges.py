@@ -149,7 +149,8 @@ def _integrate_chaos() -> tuple[float, float, float]:
     """Return ``(delta, kappa, Int_kappa^oo (1/m - 1/h_l) d log kappa)``, from where the cycle loses stability upwards.
 
     The average m comes from running the map, 512 kernels side by side; good to 0.1% of the settling time. It is the same number on
-    every machine: the last bit of numpy's exp is not, and 4000 chaotic steps make it the fourth digit of the average.
+    every machine: the last bits of numpy's exp and log are not, and 4000 chaotic steps make them the fourth digit of the average.
+    So what these functions return is rounded before the map runs, and the map's own exponential is `_exp`.
     """
     from scipy.optimize import brentq
 
@@ -161,12 +162,12 @@ def _integrate_chaos() -> tuple[float, float, float]:
 
     delta = float(brentq(multiplier, 1e-3, P0 * (1 - 1e-9)))
     x1, x2 = _cycle(np.full((), delta))
-    low = float(np.log((x1 - x2) / delta))
-    edges = np.linspace(low, low + np.log(300.0), 513)
-    kappa = np.exp(0.5 * (edges[1:] + edges[:-1]))
+    low, slope = round(float(np.log((x1 - x2) / delta)), 10), round(float(P1), 14)
+    edges = np.linspace(low, low + round(np.log(300.0), 10), 513)
+    kappa = _exp(0.5 * (edges[1:] + edges[:-1]))
     f, total, burn, steps = np.linspace(-1.0, 0.9, 512), np.zeros(512), 200, 4000
     for t in range(burn + steps):
-        residual = P1 - 1 / (1 + _exp(-np.clip(f, -700.0, 700.0)))
+        residual = slope - 1 / (1 + _exp(-np.clip(f, -700.0, 700.0)))
         if t >= burn:
             total += residual * residual
         f = f + kappa * residual

@@ -1,5 +1,9 @@
 """Derived expressions against finite differences, against simulated steps, and against each other."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import sympy
@@ -255,6 +259,15 @@ def test_growth_balance():
             log_p += np.log(abs(1 + factor * a * slope_there))
             log_q += np.log(abs(1 - factor * a * slope_there))
         assert ((log_p + log_q) > 0) == grows
+
+
+def test_the_settling_constant_has_the_same_bits_on_every_processor():
+    program = "from toymodels.theory.catapult_edges import sum_chaos; print(*map(float.hex, sum_chaos()))"
+    vectorized = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])      # numpy's functions have other last bits without them
+    settings = [{}, {"NPY_DISABLE_CPU_FEATURES": " ".join(vectorized)}] if vectorized else [{}]
+    printed = {subprocess.run([sys.executable, "-c", program], env=os.environ | changed, check=True, capture_output=True).stdout
+               for changed in settings}
+    assert len(printed) == 1
 
 
 def test_settling_constant_by_running_the_slow_system():

@@ -13,7 +13,7 @@ const LOSS_FUNCTIONS = {
   cross_entropy: {residual: x => -E*expm1(-x)/((1 + E)*(E*expm1(-x) + 1 + E)), curvature: E/pow(1 + E, 2)},
 };
 
-const SETTLING = {start: 0.22404751453, beyond: -2.16629488608, end: 2.19961222006925, small: 7.07370176786517,
+const SETTLING = {start: 0.22404751453, beyond: -2.16176993668, end: 2.19961222006925, small: 7.07370176786517,
   rate: x => ((((-E - 1)/(x + E*x - 1) + (-E - 1)*(-E*x - x - E)/pow(x + E*x - 1, 2))*(x + E*x - 1)/(-E*x - x - E) - ((-E - 1)/(x + E*x + 1) + (-E - 1)*(-E*x - x + E)/pow(x + E*x + 1, 2))*(x + E*x + 1)/(-E*x - x + E))/x - (log((-E*x - x - E)/(x + E*x - 1)) - log((-E*x - x + E)/(x + E*x + 1)))/pow(x, 2))/(log((-E*x - x - E)/(x + E*x - 1)) - log((-E*x - x + E)/(x + E*x + 1)))};
 
 const TOY_EDGES = {
