@@ -49,6 +49,19 @@ def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     return types.float64(types.float64, types.float64, types.float64), generate
 
 
+@intrinsic
+def copysign(typing_context: Any, size: Any, sign: Any) -> Any:
+    """Return the first number's size with the sign of the second."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        double = ir.DoubleType()
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(double, [double] * 2), "llvm.copysign.f64")
+        return builder.call(function, args)
+
+    return types.float64(types.float64, types.float64), generate
+
+
 # e^r on |r| <= log(2)/2: the minimax polynomial of degree 10, constant term first.
 _C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10 = (
     1.0, 1.0000000000000067, 0.5000000000000006, 0.16666666666554314, 0.041666666666573066, 0.008333333385699212,

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numba import carray, njit
 
-from toymodels.arithmetic import fma, sigmoid
+from toymodels.arithmetic import copysign, fma, sigmoid
 from toymodels.compilation import STEPS, compile_loop
 
 LANES = 128
@@ -79,7 +79,8 @@ def _move(optimizer, x, m, s, slope, e, c1, c2, beta1, beta2, epsilon):
     if optimizer == SGD:
         return fma(-e, slope, x), m, s
     if optimizer == SIGNSGD:
-        return fma(-e, _sign(slope), x), m, s
+        # a NaN stays one
+        return x - copysign(e, slope) if abs(slope) > 0.0 else fma(0.0, slope, x), m, s
     if optimizer == HEAVY_BALL:
         m = fma(beta1, m, slope)
         return fma(-e, m, x), m, s

@@ -70,7 +70,6 @@ class ToyExperiment(Experiment):
     batch: int | None = None
     seed: int = 0
 
-    tile = (64, 1 << 20)     # whole rows: a thread takes a few of them at a time anyway
     sections = 7     # rates that `trace` measures inside a bracket at once: eight lanes cost little more than one
 
     def __post_init__(self) -> None:
@@ -119,6 +118,11 @@ class ToyExperiment(Experiment):
     def horizons(self) -> tuple[int, ...]:
         """The numbers of steps after which the runs are judged."""
         return self.steps if isinstance(self.steps, tuple) else (int(self.steps),)  # type: ignore[arg-type]
+
+    @property
+    def tile(self) -> tuple[int, int]:      # type: ignore[override]
+        """Whole rows: a thread takes a few of them at a time anyway. The longer the runs, the fewer, as an interrupt loses a tile."""
+        return max(64, min(256, 256_000 // self.horizons[-1])), 1 << 20
 
     def check(self) -> None:
         """Raise `Misuse` if the factors of so many steps do not fit into memory."""

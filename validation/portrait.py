@@ -133,19 +133,22 @@ def conform(portrait: Any) -> xr.Dataset:
             raise Misuse(f"portrait must have the variable {name!r}; it has {', '.join(map(str, portrait.data_vars))}")
     leading = [d for d in portrait["outcome"].dims if d not in ("gamma", "eta")]
     for name in REQUIRED:
-        variable = portrait[name]
+        variable = portrait.variables[name]
         if set(variable.dims) != {*leading, "gamma", "eta"}:
             raise Misuse(f"portrait's {name} must have dims {(*leading, 'gamma', 'eta')}, not {variable.dims}")
         if variable.dtype.kind not in "biuf":
             raise Misuse(f"portrait's {name} must hold numbers, not {variable.dtype}")
-    codes = np.unique(portrait["outcome"].values)
-    strange = [c for c in codes.tolist() if c not in {int(o) for o in Outcome}]
+    codes = np.unique(portrait.variables["outcome"].values).tolist()
+    strange = [c for c in codes if c not in {int(o) for o in Outcome}]
     if strange:
         raise Misuse(f"portrait's outcome holds {strange[0]!r}; the codes are {flags()['flag_values']} ({flags()['flag_meanings']})")
-    portrait = portrait.transpose(*leading, ..., "gamma", "eta")
-    bounded = np.isin(portrait["outcome"].values, BOUNDED)
+    if all((*v.dims[:len(leading)], *v.dims[-2:]) == (*leading, "gamma", "eta") for v in portrait.data_vars.values()):
+        portrait = portrait.copy(deep=False)      # whose attributes may be changed
+    else:
+        portrait = portrait.transpose(*leading, ..., "gamma", "eta")
     for name in ("final_excess", "tail_excess", "peak_excess"):
-        if np.isnan(portrait[name].values[bounded]).any():
+        missing = np.isnan(portrait.variables[name].values)
+        if missing.any() and np.isin(portrait.variables["outcome"].values[missing], BOUNDED).any():
             raise Misuse(f"portrait's {name} must be a number wherever the outcome is that of a bounded run; it is NaN there")
     return portrait
 

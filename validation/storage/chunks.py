@@ -60,7 +60,7 @@ class Field:
         if values.shape != self.chunk:
             full = np.full(self.chunk, self.fill, self.dtype)
             full[tuple(slice(n) for n in values.shape)] = values
-        write_bytes(self.file(root, at), _codec().encode(np.ascontiguousarray(full, self.dtype.newbyteorder("<")).tobytes()))
+        write_bytes(self.file(root, at), _codec().encode(np.ascontiguousarray(full, self.dtype.newbyteorder("<"))))
 
     def read(self, root: Path, at: tuple[int, ...]) -> np.ndarray:
         """Return the part of a chunk that lies within the array.

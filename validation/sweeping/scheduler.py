@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import random
 import time
 from collections import Counter, deque
@@ -207,13 +208,17 @@ class Round:
 
     def _publish(self, key: Key, pieces: Sequence[Piece], portraits: Sequence[xr.Dataset]) -> None:
         self.store.prepare(portraits[0])
-        values = self.store.values(key)
-        values = self.store.blank(key) if values is None else values
         runs = list(self.store.note(key).get("runs", []))
-        for piece, portrait in zip(pieces, portraits, strict=True):
-            for name in values:
-                values[name][..., piece.rows[:, None], piece.columns] = portrait.variables[name].values
+        for portrait in portraits:
             runs += read_failures(portrait.attrs)
+        if pieces[0].columns.size == math.prod(s.stop - s.start for s in self.store.layout.slices(key)):      # the whole tile
+            values = {str(name): variable.values for name, variable in portraits[0].data_vars.items() if name != "eta_value"}
+        else:
+            found = self.store.values(key)
+            values = self.store.blank(key) if found is None else found
+            for piece, portrait in zip(pieces, portraits, strict=True):
+                for name in values:
+                    values[name][(..., *piece.select())] = portrait.variables[name].values
         self.store.publish(key, values, _finished_status(values), {"runs": runs} if runs else None)
         self.finished += 1
         self.advance()
