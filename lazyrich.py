@@ -23,6 +23,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from validation.plotting.figure_options import FigureOptions
 from validation.reporting.streams import CONTRADICTED, DONE, MISUSE, catch_errors, run_program
+from validation.runs.run_options import RunOptions
 from validation.whole_numbers import Whole
 
 if TYPE_CHECKING:
@@ -86,27 +87,89 @@ Example: lazyrich orbit --depth 3 --loss cross_entropy --gamma 0.1 --out cycles"
 
 @app.command
 def judge(path: Path, *, rho: float | None = None, tolerance: float | None = None, out: Path | None = None,
+          table: Annotated[RunOptions, Parameter(name="*")] = RunOptions(),  # noqa: B008 - frozen
           figures: Annotated[FigureOptions, Parameter(name="*")] = FigureOptions()) -> int:  # noqa: B008 - frozen
-    """Judge a stored portrait against the theory of its model: verdicts; with --out, figures and a report.
+    """Judge a stored portrait against the theory of its model, or a table of runs that exist against a claim.
 
-    For portraits of toy models and of networks. Nothing is trained: the edges are read from the portrait's grid.
+    A portrait is of a toy model or of networks. Nothing is trained: the edges are read from its grid.
 
-    Exits with 1 if a verdict is CONTRADICTED.
+    A table of runs is a CSV or JSON file, a database of Optuna or MLflow, or a folder of TensorBoard: with --x, --eta and --loss, the \
+best rate is bracketed at each x, with a threshold the highest rate that trains too; their exponents over x are fitted and judged.
+
+    With --out, figures and a report are written. Exits with 1 if a verdict is CONTRADICTED.
 
     Example: lazyrich judge lazyrich-toy/one-L5-sgd/one-L5-mse-sgd-T1000.zarr --out judged
+
+    Example: lazyrich judge runs.csv --x width --eta lr --loss val_loss --claim -1 --out judged
 
     Parameters
     ----------
     path
-        The portrait, a zarr folder or a netCDF file.
+        The portrait, a zarr folder or a netCDF file; or the table of runs.
     rho
-        The excess loss at which a run counts as trained; if not given, the portrait's own.
+        The excess loss at which a run of a portrait counts as trained; if not given, the portrait's own.
     tolerance
         The largest difference from the predicted exponent that still supports it; if not given, half the gap to the nearest
         rival exponent, at most 0.05.
     out
         A folder for report.html, verdicts.json and the figures; if not given, only the table is printed.
     """
+    if _holds_runs(path, table):
+        return _judge_table(path, table, figures, rho, tolerance, out)
+    return _judge_portrait(path, table, figures, rho, tolerance, out)
+
+
+def _holds_runs(path: Path, table: RunOptions) -> bool:
+    """Return whether there is a table of runs at a path: any file but netCDF, or a folder of event files that is no store."""
+    from validation.runs.event_folder import is_event_source
+    from validation.storage.atomic import expand_home
+    from validation.storage.files import METADATA
+    from validation.storage.netcdf import is_netcdf
+
+    path = expand_home("path", path)
+    if path.is_dir():
+        return not any((path / name).exists() for name in METADATA) and is_event_source(path)
+    return not is_netcdf(path) if path.is_file() else bool(table.given)
+
+
+def _judge_table(path: Path, table: RunOptions, figures: FigureOptions, rho: float | None, tolerance: float | None,
+                 out: Path | None) -> int:
+    """Judge a table of runs, and return the exit code."""
+    from validation.arguments import Misuse
+    from validation.judging.runs_that_exist import judge_runs
+    from validation.printable import print_text
+    from validation.reporting.folder import refuse_foreign, refuse_namesake
+    from validation.reporting.runs_summary import identify_runs, list_pictures, print_judged_runs, write_runs
+    from validation.storage.atomic import expand_home
+    from validation.storage.files import check_writable, refuse_inside_store
+
+    for name, value in (("rho", rho), ("rescale", figures.rescale)):
+        if value is not None:
+            raise Misuse(f"{name} belongs to a portrait, not to the runs of {path}")
+    figures.check(())
+    path = expand_home("path", path)
+    runs = table.read(path)
+    judged = judge_runs(runs, table.claim, table.theory, trained_below=table.trained_below, accuracy_above=table.accuracy_above,
+                        tolerance=tolerance, rivals=table.rival or None, window=table.window)
+    stem = f"{path.stem}-judged"
+    if out is not None:
+        out = expand_home("out", out)
+        refuse_inside_store("out", out)
+        names = list_pictures(stem, judged)
+        refuse_foreign(out, names)
+        for name in names:
+            refuse_namesake(out, name, identify_runs(path, runs))
+        check_writable(out)
+    print_judged_runs(judged)
+    if out is not None:
+        write_runs(out / stem, path, runs, judged, figures.format, figures.width)
+        print_text(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
+    return CONTRADICTED if any(one.contradicted for one in judged) else DONE
+
+
+def _judge_portrait(path: Path, table: RunOptions, figures: FigureOptions, rho: float | None, tolerance: float | None,
+                    out: Path | None) -> int:
+    """Judge a stored portrait, and return the exit code."""
     from validation.arguments import Misuse
     from validation.judging.assessment import assess, assess_curves
     from validation.judging.verdict import VerdictOutcome
@@ -117,6 +180,8 @@ def judge(path: Path, *, rho: float | None = None, tolerance: float | None = Non
     from validation.storage.files import check_writable, open_portrait
 
     portrait, name = open_portrait(path), f"{path.stem}-judged"
+    if table.given:
+        raise Misuse(f"{table.given[0]} belongs to a table of runs, not to the portrait at {path}")
     title, edges, predictions, silence = _read_with_theory(portrait, rho)
     if not predictions and silence is None:
         raise Misuse(f"the theory predicts no edge for the portrait at {path} ({title}): there is nothing to judge")

@@ -15,6 +15,8 @@ from validation.arguments import Misuse, axis
 from validation.outcome import Outcome
 
 MISSING = (Outcome.UNRUN, Outcome.FAILED)      # outcomes that report nothing about the rate
+SHAPE = 0.25       # of a window's half-width, by which a parabola's vertex may be off
+CURVED = 3.0       # standard errors, by which a parabola is surely curved
 STATUSES = {"finished": Outcome.CONVERGED, "unknown": Outcome.UNRUN}      # of runs that were read from elsewhere
 
 
@@ -25,13 +27,28 @@ class Optimum(NamedTuple):
     bracket: tuple[float, float]
 
 
+class BestRate(NamedTuple):
+    """An `Optimum` with the bracket of its interpolation.
+
+    Attributes
+    ----------
+    eta_opt, bracket : as of `Optimum`.
+    interpolated : (low, high), narrower than `bracket` where a parabola locates the best rate; NaN where `bracket` is.
+    """
+
+    eta_opt: float
+    bracket: tuple[float, float]
+    interpolated: tuple[float, float]
+
+
 def optimum(eta: Any, loss: Any, status: Any = None) -> Optimum:
     """Return the eta of least loss with a bracket, from losses that may be noisy.
 
     log10 loss is the sum of a rate's and a seed's part; the rate of the least part is the best. The bracket reaches from the last eta
-    below to the first above that are significantly worse than the best: with seeds, by a paired one-sided t test at 1% of log10 loss over
-    the seeds that have both; with one curve, by four times the noise that its fourth differences show (two for each of the two compared,
-    and the best is the least of many). Without noise these are the best eta's neighbours. Inside the bracket a parabola in log10 gives eta.
+    below to the first above that are significantly worse than the best: with seeds, by a one-sided t test at 1% of log10 loss less the
+    seeds' parts, whose variance is pooled over the better half of the rates; with one curve, by four times the noise that its fourth
+    differences show (two for each of the two compared, and the best is the least of many). Without noise these are the best eta's
+    neighbours. Inside the bracket a parabola in log10 gives eta.
 
     Parameters
     ----------
@@ -55,6 +72,18 @@ def optimum(eta: Any, loss: Any, status: Any = None) -> Optimum:
     >>> round(found.eta_opt, 2), found.bracket
     (0.4, (0.2, 0.8))
     """
+    best = find_best_rate(eta, loss, status)
+    return Optimum(best.eta_opt, best.bracket)
+
+
+def find_best_rate(eta: Any, loss: Any, status: Any = None) -> BestRate:
+    """Return the best rate with its bracket and that of its interpolation; arguments and errors as of `optimum`.
+
+    The vertex of the parabola is off by a bias, which is the same at all sizes and moves no exponent, and by what depends on where the
+    best rate lies between two rates: less than 0.18 of a step for a sharp corner with sides of slopes 1 and 3, a quartic, and exponentials.
+    A quarter of the window's half-width is allowed for it, and the vertex' standard error, times the root of 3, in quadrature. Where the
+    parabola is not surely curved, or a neighbour has no finite loss, the interpolation's bracket is the whole one.
+    """
     eta = axis("eta", eta)
     loss = _read_losses(eta, loss, status)
     present, worse = np.isfinite(loss), np.isposinf(loss).any(axis=0)
@@ -66,23 +95,44 @@ def optimum(eta: Any, loss: Any, status: Any = None) -> Optimum:
     mean[usable] = fit_additive_means(y[:, usable])
     best = int(np.argmin(mean))
     if len(loss) > 1:
-        error, t = _compare_with_best(y, best, usable)
+        error, t, noise = _compare_with_best(y, mean, best, usable)
         worse |= usable & (mean - mean[best] > t * error)
     else:
-        worse |= usable & (mean > mean[best] + 4 * _estimate_noise(mean[usable]))
+        one = _estimate_noise(mean[usable])
+        noise = np.full(eta.size, one)
+        worse |= usable & (mean > mean[best] + 4 * one)
         worse[:best][mean[:best] == mean[best]] = False
     worse[best] = False
     below, above = np.flatnonzero(worse[:best]), np.flatnonzero(worse[best + 1:]) + best + 1
     first, last = (below[-1] if below.size else None), (above[0] if above.size else None)
     near = np.arange(0 if first is None else first, eta.size if last is None else last + 1)
     near = near[usable[near]]
-    peak = x[best]
-    if near.size >= 3:
-        c2, c1, _ = np.polyfit(x[near] - x[best], mean[near], 2)
-        if c2 > 0:
-            peak = float(np.clip(x[best] - c1 / (2 * c2), x[near[0]], x[near[-1]]))
     ends = np.nan if first is None else float(eta[first]), np.nan if last is None else float(eta[last])
-    return Optimum(float(10**peak), ends)
+    peak, off = _interpolate(x, mean, noise, best, near)
+    if first is None or last is None or not (usable[first] and usable[last]) or not 2 * off < x[last] - x[first]:
+        return BestRate(float(10**peak), ends, ends)
+    return BestRate(float(10**peak), ends, (float(10 ** (peak - off)), float(10 ** (peak + off))))
+
+
+def _interpolate(x: np.ndarray, mean: np.ndarray, noise: np.ndarray, best: int, near: np.ndarray) -> tuple[float, float]:
+    """Return the vertex of a parabola through the means (n,) at the rates `near` the best, and by how much it may be off, in decades."""
+    if near.size < 3:
+        return float(x[best]), np.inf
+    at = x[near] - x[best]
+    to_curve = np.linalg.pinv(np.vander(at, 3))                         # (3, near)
+    c2, c1, _ = to_curve @ mean[near]
+    if c2 <= 0:
+        return float(x[best]), np.inf
+    vertex = -c1 / (2 * c2)
+    peak = float(np.clip(x[best] + vertex, x[near[0]], x[near[-1]]))
+    if not np.isfinite(noise[near]).all():
+        return peak, np.inf
+    cov = (to_curve * noise[near]**2) @ to_curve.T
+    by = np.array([-vertex / c2, -1 / (2 * c2)])                         # derivatives of the vertex by c2 and c1
+    error = float(np.sqrt(by @ cov[:2, :2] @ by))
+    sure = c2 > CURVED * np.sqrt(cov[0, 0])
+    off = float(np.hypot(SHAPE * 0.5 * (at[-1] - at[0]), np.sqrt(3) * error)) if sure else np.inf
+    return peak, off
 
 
 def fit_additive_means(values: np.ndarray) -> np.ndarray:
@@ -94,9 +144,15 @@ def fit_additive_means(values: np.ndarray) -> np.ndarray:
     ------
     Misuse : columns that no chain of common seeds links.
     """
+    return fit_additive(values)[0]
+
+
+def fit_additive(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each column's part of values (seed, n), (n,), and each seed's, (seed,), NaN without a value; see `fit_additive_means`."""
     present = np.isfinite(values)
     if present.all():
-        return values.mean(axis=0)
+        columns = values.mean(axis=0)
+        return columns, (values - columns).mean(axis=1)
     rows, columns = np.nonzero(present)
     reached = np.zeros(values.shape[1], bool)
     reached[0] = True
@@ -108,7 +164,8 @@ def fit_additive_means(values: np.ndarray) -> np.ndarray:
     design = np.zeros((rows.size, values.shape[1] + len(values)))
     design[np.arange(rows.size), columns] = design[np.arange(rows.size), values.shape[1] + rows] = 1
     parts, *_ = np.linalg.lstsq(design, values[present], rcond=None)
-    return parts[:values.shape[1]] + parts[values.shape[1]:][present.any(axis=1)].mean()
+    seeds = np.where(present.any(axis=1), parts[values.shape[1]:], np.nan)
+    return parts[:values.shape[1]] + np.nanmean(seeds), seeds - np.nanmean(seeds)
 
 
 def _read_losses(eta: np.ndarray, loss: Any, status: Any) -> np.ndarray:
@@ -142,18 +199,33 @@ def _read_outcome(code: Any) -> Outcome:
         raise Misuse(f"status must be outcomes, {', '.join(o.label for o in Outcome)}, or their codes, not {code!r}") from None
 
 
-def _compare_with_best(y: np.ndarray, best: int, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the standard error of each rate's mean less the best one's (n,), from seeds (seed, n) that have both, and t at 1%."""
-    apart = y - y[:, [best]]
-    pairs = np.isfinite(apart).sum(axis=0)
-    centre = np.nansum(apart, axis=0) / np.maximum(pairs, 1)
-    spread = np.sqrt(np.nansum((apart - centre)**2, axis=0) / np.maximum(pairs - 1, 1))
-    # with few seeds a spread may be small by chance: it is at least the median spread
-    others = usable & (np.arange(usable.size) != best) & (pairs > 1)
-    typical = float(np.median(spread[others])) if others.any() else np.inf
-    # a rate without a pair is linked to the best by a third one
-    error = np.where(pairs > 0, np.maximum(spread, typical) / np.sqrt(np.maximum(pairs, 1)), np.sqrt(2) * typical)
-    return error, stdtrit(np.maximum(np.where(pairs > 1, pairs, len(y)) - 1, 1), 0.99)
+def _compare_with_best(y: np.ndarray, mean: np.ndarray, best: int, usable: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """Return, from y (seed, n) and their additive means, the standard error of each mean less the best one's (n,), t at 1%, and the
+    standard error of each mean (n,).
+
+    With few seeds the spread of one rate may be small by chance, and Student's t of so few is huge. The residuals of the better half of
+    the rates are pooled; a rate that spreads more has its own.
+    """
+    order = np.flatnonzero(usable)[np.argsort(mean[usable], kind="stable")]
+    better = order[:max(3, -(-order.size // 2))]
+    part = y[:, better]
+    seen = np.isfinite(part)
+    free = int(seen.sum()) - better.size - int(seen.any(axis=1).sum()) + 1
+    if free < 1:
+        return np.full(usable.size, np.inf), 1.0, np.full(usable.size, np.inf)
+    try:
+        columns, seeds = fit_additive(part)
+    except Misuse:      # the better rates have no common seeds
+        return np.full(usable.size, np.inf), 1.0, np.full(usable.size, np.inf)
+    rest = np.where(seen, part - columns - np.where(np.isnan(seeds), 0.0, seeds)[:, None], 0.0)
+    pooled2 = float((rest**2).sum()) / free
+    count = np.isfinite(y).sum(axis=0)
+    around = y - np.where(np.isnan(seeds), 0.0, seeds)[:, None]
+    centre = np.nansum(around, axis=0) / np.maximum(count, 1)
+    own2 = np.nansum((around - centre)**2, axis=0) / np.maximum(count - 1, 1)
+    spread2 = np.maximum(own2, pooled2)
+    error2 = spread2 / np.maximum(count, 1)
+    return np.sqrt(error2 + pooled2 / count[best]), float(stdtrit(free, 0.99)), np.sqrt(error2)
 
 
 def _estimate_noise(y: np.ndarray) -> float:

@@ -18,6 +18,7 @@ from validation.prediction import Prediction
 if TYPE_CHECKING:
     from validation.fitting.loss_floor import FloorLaw
 
+WHOLE = 1e6        # whole numbers from here on are rounded
 NOTHING = (float("nan"), float("nan"))
 
 
@@ -159,6 +160,11 @@ def name_points(axis: str, one: bool = False) -> str:
     name = {"T": "time", "blocks": "depth"}.get(axis, axis)
     end = "" if one else "s"
     return f"{name}{end}" if name.isidentifier() else f"value{end} of {name}"
+
+
+def write_place(value: float) -> str:
+    """Return a value of an axis in three digits, but a whole number, such as a width, in full."""
+    return f"{value:.0f}" if float(value).is_integer() and 1 <= abs(value) < WHOLE else f"{value:.3g}"
 
 
 def build_undecided_fit(reason: str, **known: Any) -> PowerLawFit:

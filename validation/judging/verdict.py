@@ -20,7 +20,7 @@ import numpy as np
 from validation.arguments import Misuse, between
 from validation.fitting.line import SEVERAL, fit_straight
 from validation.fitting.powerlaw import SEEN
-from validation.fitting.result import FitOutcome, PowerLawFit, count_points
+from validation.fitting.result import FitOutcome, PowerLawFit, count_points, write_place
 from validation.judging.more_data import needed_half_width, suggest_data
 from validation.judging.rivals import MOST, check_rivals, choose_tolerance, find_rivals, read_fraction
 from validation.prediction import REGIMES, RHO, STEPS, Prediction
@@ -116,7 +116,8 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
     tolerance = choose_tolerance(claimed, tuple(value for _, value in known)) if tolerance is None else tolerance
     common: dict[str, Any] = {"claimed": claimed, "tolerance": tolerance, "edge": fit.edge, "regime": regime,
                               "rivals": tuple(name for name, _ in known)}
-    span = f", {fit.axis} {fit.gamma[0]:.3g} to {fit.gamma[-1]:.3g}" if fit.n else ""
+    write = (lambda value: f"{value:.3g}") if fit.axis == "gamma" else write_place
+    span = f", {fit.axis} {write(fit.gamma[0])} to {write(fit.gamma[-1])}" if fit.n else ""
     where = f"{fit.edge or 'exponent'}{span} ({fit.counted}): predicted {words}"
     if isinstance(claim, Prediction):
         where += describe_defaults(fit.steps, fit.rho)
@@ -166,7 +167,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
     if SEVERAL > fit.seed_count > 1 and outcome is not VerdictOutcome.UNDECIDED and fit.scatter > 0:
         sentence += f"; {SEVERAL} seeds or more would also show whether their slopes differ"
     if fit.copies and outcome is not VerdictOutcome.IDENTITY:
-        sentence += f"; all {fit.counted} have one cell of eta/gamma^{abs(fit.exponent):.3g}, as copies of one run have"
+        sentence += f"; all {fit.counted} have one cell of eta/{fit.axis}^{fit.exponent:.3g}, as copies of one run have"
     return Verdict(outcome, fit.exponent, fit.interval, sentence=sentence, **common, **more)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from validation.arguments import Misuse, choose
-from validation.fitting.result import count_decimals, write_exponent
+from validation.fitting.result import count_decimals, write_exponent, write_place
 from validation.printable import escape_controls, shorten
 from validation.storage.atomic import publish
 
@@ -74,7 +74,8 @@ def tabulate(verdict: Any, fit: Any = None, regime: str | None = None) -> dict[s
     """
     outcome = choose("outcome", str(getattr(verdict.outcome, "name", verdict.outcome)), OUTCOMES)
     n, among = verdict.covered or (None, None)
-    return {"edge": str(verdict.edge), "regime": regime or verdict.regime or "", "window": getattr(fit, "span", verdict.span),
+    return {"edge": str(verdict.edge), "axis": getattr(fit, "axis", "gamma"),
+            "regime": regime or verdict.regime or "", "window": getattr(fit, "span", verdict.span),
             "n": getattr(fit, "n", n), "among": among, "predicted": verdict.claimed, "measured": verdict.measured,
             "interval": verdict.interval, "tolerance": verdict.tolerance, "excluded": [str(rival) for rival in verdict.excluded],
             "not_excluded": [str(rival) for rival in verdict.not_excluded], "outcome": outcome, "sentence": verdict.sentence}
@@ -124,7 +125,8 @@ def write_report(path: str | os.PathLike[str], title: str, sections: Iterable[Se
     sections = tuple(sections)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=escape_controls,
                                loader=jinja2.PackageLoader("validation.reporting", "."))
-    environment.filters.update(plain=_plain, predicted=_write_prediction, measured=_write_measurement, count=_write_count, window=_window)
+    environment.filters.update(plain=_plain, predicted=_write_prediction, measured=_write_measurement, count=_write_count, window=_window,
+                               axis=_name_axis)
     counts = Counter(row["outcome"] for section in sections for row in section.rows)
     page = environment.get_template("report.html.j2").render(
         title=title, sections=sections, provenance=provenance or {}, marks=MARKS,
@@ -172,11 +174,17 @@ def _write_count(row: Mapping[str, Any]) -> str:
     return "–" if row["n"] is None else str(row["n"]) if row.get("among") is None else f"{row['n']} of {row['among']}"
 
 
+def _name_axis(section: Section) -> str:
+    """Return the axis of a section's windows: gamma, or that of its rows."""
+    axis = next((str(row["axis"]) for row in section.rows if "axis" in row), "gamma")
+    return "γ" if axis == "gamma" else axis
+
+
 def _window(value: Any) -> str:
     """Return a window of gammas as text, nothing where there is none."""
     if value is None or any(v is None or math.isnan(v) for v in value):
         return ""
-    return f"{value[0]:.3g} to {value[1]:.3g}"
+    return " to ".join(map(write_place, value))
 
 
 def _plain(value: Any) -> str:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from validation.arguments import Misuse
 from validation.edges import edges_from_brackets
-from validation.fitting.best_rate import optimum
+from validation.fitting.best_rate import find_best_rate
 from validation.runs.run_status import DIVERGED, FINISHED, STATUSES, UNKNOWN
 
 NOWHERE = (np.nan, np.nan)
@@ -97,23 +97,28 @@ def _bracket_top(inside: np.ndarray, above: np.ndarray) -> tuple[float, float, b
     return float(below.max()) if below.size else np.nan, float(beyond.min()) if beyond.size else np.nan, True
 
 
-def optimum_from_runs(runs: xr.Dataset, group: str | None = None) -> xr.Dataset:
+def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool = False) -> xr.Dataset:
     """Return the best rate at each x of runs as the edge eta_opt: its bracket by `validation.optimum`, with seeds as replicates.
 
     Parameters
     ----------
     runs : as from `validation.read_runs`; losses above zero.
     group : the group to use, where runs have several.
+    accuracy : whether the losses are accuracies, up to 1 or up to 100: the best rate is then that of the least error. A run without an
+        error counts as one with half of the least error of all.
 
     Returns
     -------
     Dataset : `eta` (edge, gamma, bound) as of `validation.locate`, whose coordinate gamma holds x, with an end NaN where the rates end
-        first: the best rate is never extrapolated; `best` (gamma), the rate inside a bracket of two ends. Attributes: `axis`, and
-        `notes`, a list of sentences, with the rate to add where the best one is the lowest or the highest.
+        first: the best rate is never extrapolated; `best` (gamma), the rate inside a bracket of two ends;
+        `interpolated` (as eta), narrower brackets by a parabola (see `validation.fitting.best_rate.find_best_rate`), which an exponent is
+        fitted to with ``fit(best.assign(eta=best["interpolated"]), "eta_opt")``. Attributes: `axis`; `notes`, a
+        list of sentences, with the rate to add where the best one is the lowest or the highest; `runs_to_add`, (x, rate) of these.
 
     Raises
     ------
-    Misuse : not runs; a loss that is not above zero; several groups and none chosen; no x with a run that finished.
+    Misuse : not runs; a loss that is not above zero, an accuracy that is negative or above 100; several groups and none chosen; no x with
+        a run that finished.
 
     Examples
     --------
@@ -123,8 +128,8 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None) -> xr.Dataset:
     [[[0.2, 0.8]]]
     """
     axis, what = runs.attrs.get("axis", "x"), runs.attrs.get("eta_name", "eta")
-    keys, found, best, notes = [], [], [], []
-    for x, _, part in _split(runs, group):
+    keys, found, best, inner, notes, more = [], [], [], [], [], []
+    for x, _, part in _split(_convert_accuracy(runs) if accuracy else runs, group):
         at = f"at {axis} = {x:g}"
         rates, losses = _tabulate(part)
         if (losses <= 0).any():
@@ -132,12 +137,13 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None) -> xr.Dataset:
                          f"{losses[losses <= 0][0]:g} {at}")
         keys.append((x, None))
         best.append(np.nan)
+        inner.append(NOWHERE)
         found.append(((*NOWHERE, False),))
         if not np.isfinite(losses).any():
             notes.append(f"{at} no run finished")
             continue
         try:
-            eta, (low, high) = optimum(rates, losses)
+            eta, (low, high), inner[-1] = find_best_rate(rates, losses)
         except Misuse as error:
             notes.append(f"{at} the runs have no best rate: {error}")
             continue
@@ -147,13 +153,37 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None) -> xr.Dataset:
             continue
         step = float(np.exp(np.median(np.diff(np.log(rates))))) if rates.size > 1 else 2.0
         ends = (["lowest"] if np.isnan(low) else []) + (["highest"] if np.isnan(high) else [])
-        missing = " and ".join(f"{rates[0] / step if end == 'lowest' else rates[-1] * step:.3g}" for end in ends)
+        rates_to_add = [float(rates[0] / step if end == "lowest" else rates[-1] * step) for end in ends]
+        more += [[x, rate] for rate in rates_to_add]
+        missing = " and ".join(map(write_rate, rates_to_add))
         notes.append(f"{at} no {' or '.join({'lowest': 'lower', 'highest': 'higher'}[end] for end in ends)} rate is worse than the best; "
                      f"add {what} = {missing}")
     if not np.isfinite(found).any():
         raise Misuse(f"runs must bracket the best {what} from one side at least at one {axis}; {notes[0]}")
     edges = _assemble(runs, keys, np.array(found, dtype=np.float64), ("eta_opt",), notes)
-    return edges.drop_vars("overlap").assign(best=("gamma", np.array(best), {"long_name": f"best {what}"}))
+    edges.attrs["runs_to_add"] = more
+    return edges.drop_vars("overlap").assign(
+        best=("gamma", np.array(best), {"long_name": f"best {what}"}),
+        interpolated=(("edge", "gamma", "bound"), np.array(inner)[None], {"long_name": f"best {what}, interpolated"}))
+
+
+def write_rate(rate: float) -> str:
+    """Return a rate as text; a power of two below one as "2^-4"."""
+    power = round(np.log2(rate))
+    return f"2^{power}" if power < 0 and abs(rate / 2.0**power - 1) < SAME else f"{rate:.3g}"
+
+
+def _convert_accuracy(runs: xr.Dataset) -> xr.Dataset:
+    """Return runs whose loss is an accuracy with their error in its place."""
+    accuracy = runs["loss"].values
+    seen = accuracy[np.isfinite(accuracy)]
+    if ((seen < 0) | (seen > 100)).any():
+        name = runs["loss"].attrs.get("long_name", "loss")
+        raise Misuse(f"an accuracy must lie between 0 and 1, or between 0 and 100, but one of {name} is "
+                     f"{seen[(seen < 0) | (seen > 100)][0]:g}")
+    error = np.where(np.isfinite(accuracy), (1.0 if seen.max(initial=0.0) <= 1 else 100.0) - accuracy, accuracy)
+    least = error[np.isfinite(error) & (error > 0)].min(initial=np.inf)
+    return runs.assign(loss=("run", np.where(error == 0, 0.5 * least if np.isfinite(least) else 1.0, error), runs["loss"].attrs))
 
 
 def _tabulate(part: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -101,9 +101,9 @@ def _choose_delimiter(source: str, text: str, needed: list[str]) -> str:
         except Misuse:
             continue
     fitting = [delimiter for delimiter, names in headers.items() if set(needed) <= set(names)]
-    if len(fitting) > 1:
+    if len(fitting) > 1 and needed:
         raise Misuse(f"delimiter must be given: the header of {source} can be read with each of {', '.join(map(repr, fitting))}")
-    if fitting:
+    if fitting and needed:
         return fitting[0]
-    # none has all names: the one with most columns, whose names the message about the missing one lists
+    # none has all names, or none is needed: the one with most columns, whose names the message about a missing one lists
     return max(headers, key=lambda d: len(headers[d]), default=",")

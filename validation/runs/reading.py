@@ -79,6 +79,9 @@ def read_runs(source: Any, x: str, eta: str, loss: str, status: str | None = Non
     groups = [] if group is None else [group] if isinstance(group, str) else list(group)
     needed = [name for name in (x, eta, loss, status, seed, *groups) if name is not None]
     table = _read_table(source, needed, delimiter=delimiter, encoding=encoding, study=study, pattern=pattern)
+    for argument, name in (("x", x), ("eta", eta), ("loss", loss), ("status", status), ("seed", seed), *(("group", g) for g in groups)):
+        if name is not None:
+            table.column(argument, name)
     texts = (cell for argument, name in (("x", x), ("eta", eta), ("loss", loss)) for cell in table.column(argument, name))
     comma = decimal == "," or (decimal is None and find_decimal_commas(texts))
     xs, etas = (_read_scale(table, argument, name, comma) for argument, name in (("x", x), ("eta", eta)))
@@ -104,6 +107,11 @@ def read_runs(source: Any, x: str, eta: str, loss: str, status: str | None = Non
     runs = xr.Dataset(variables, {"run": list(table.places)}, {
         "axis": x, "eta_name": eta, "loss_name": loss, "source": table.source, "dropped": dropped})
     return runs.isel(run=np.flatnonzero(placed))
+
+
+def list_columns(source: Any, **options: Any) -> list[str]:
+    """Return the names of a table's columns; source and options (delimiter, encoding, study, pattern) as of `read_runs`."""
+    return list(_read_table(source, [], **dict.fromkeys(("delimiter", "encoding", "study", "pattern")) | options).columns)
 
 
 def _read_table(source: Any, needed: list[str], **options: Any) -> Table:

@@ -510,3 +510,25 @@ def test_a_file_of_ours_is_known_again(kind, tmp_path):
     path.write_bytes(b"another's")
     with pytest.raises(Misuse, match="was not written by lazyrich"):
         publish_picture(path, b"")
+
+
+def test_runs_that_exist_are_points_by_outcome_with_brackets_and_fits():
+    from validation import judge_runs, read_runs
+    from validation.plotting.run_points import draw_judged_runs
+
+    width, octave = (a.ravel() for a in np.meshgrid(64 * 2.0 ** np.arange(4), np.arange(-10.0, 1), indexing="ij"))
+    loss = np.where(octave > -np.log2(width / 64), np.inf, 1 + 0.1 * (octave + 3 + np.log2(width / 64)) ** 2)
+    loss[20] = np.nan
+    runs = read_runs({"width": width, "lr": 2.0**octave, "loss": loss}, "width", "lr", "loss")
+    [judged] = judge_runs(runs, -1, trained_below=1.5)
+    [ax] = draw_judged_runs(judged, "a $ sign").axes
+    drawn = {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
+    counts = {label: drawn[label].get_xdata().size for label in ("trained", "not trained", "diverged", "unknown")}
+    assert counts == {"trained": judged.trained.sum(), "not trained": (np.isfinite(loss) & ~judged.trained).sum(),
+                      "diverged": np.isinf(loss).sum(), "unknown": 1}
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("width", "lr", r"a \$ sign")
+    fits = [label for label in drawn if "width^" in label]
+    assert [label.split("width")[0] for label in fits] == [r"$\eta_{\rm opt}$ ~ ", r"$\eta_{\max}$ ~ "]
+    np.testing.assert_allclose(drawn[fits[0]].get_ydata()[[0, -1]], 2.0 ** np.array([-3, -6]), rtol=0.05)
+    [without] = draw_judged_runs(judge_runs(runs)[0]).axes
+    assert "finished" in [line.get_label() for line in without.lines]

@@ -139,8 +139,8 @@ def test_json_is_strict_and_exact(tmp_path):
 def test_a_line_of_the_table_from_a_verdict_and_its_fit():
     verdict = Verdict(VerdictOutcome.UNDECIDED, 2.01, (2.0, 2.02), 2, 0.05, "s", "eta_min")
     cells = tabulate(verdict, SimpleNamespace(span=(10.0, 100.0), n=9), "rich")
-    assert cells == {"among": None} | row(edge="eta_min", regime="rich", window=(10.0, 100.0), n=9, predicted=2, measured=2.01,
-                        interval=(2.0, 2.02), outcome="UNDECIDED", sentence="s")
+    assert cells == {"among": None, "axis": "gamma"} | row(edge="eta_min", regime="rich", window=(10.0, 100.0), n=9, predicted=2,
+                        measured=2.01, interval=(2.0, 2.02), outcome="UNDECIDED", sentence="s")
     assert tabulate(verdict)["window"] is None
     assert [tabulate(replace(verdict, regime=r))["regime"] for r in ("lazy", None)] == ["lazy", ""]
 

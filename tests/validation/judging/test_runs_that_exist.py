@@ -1,0 +1,162 @@
+"""Runs that exist, judged: the claims, the exponents of planted laws, what to run next after lost runs and open brackets."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from validation import Misuse, judge_runs, read_runs
+from validation.judging.claims_on_runs import read_claim, read_exponent
+
+WIDTHS = 64 * 2.0 ** np.arange(6)
+
+
+def table(exponent=-1.0, widths=WIDTHS, octaves=range(-14, 1), lost=(), seeds=1, noise=0.0, top=4.0, **more):
+    """Runs whose loss is 1 + log2(lr/best)^2/10, with best = 2^-3 (width/64)^exponent; above `top` times it they diverge."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for width in widths:
+        best = 2.0**-3 * (width / 64) ** exponent
+        for octave in octaves:
+            for seed in range(seeds):
+                lr = 2.0**octave
+                loss = (1 + 0.1 * np.log2(lr / best) ** 2) * np.exp(noise * rng.normal())
+                word = "crashed" if (width, octave) in lost else "diverged" if lr > top * best else "finished"
+                rows.append((width, lr, loss, word, seed))
+    names = ("width", "lr", "loss", "status", "seed")
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)) | more
+    return read_runs(columns, "width", "lr", "loss", status="status", seed="seed" if seeds > 1 else None, group="group" if more else None)
+
+
+@pytest.mark.parametrize(("given", "theory", "axis", "exponent", "rivals"), [
+    (-1, None, "width", -1, ["-3/2", "-1/2", "0"]), ("0", None, "width", 0, ["-1/2", "1/2"]), ("-1/2", None, "N", -0.5, ["-1", "0"]),
+    (0.3, None, "batch", 0.3, ["0", "1/2"]), ("2/3", None, "gamma", 2 / 3, ["1/3", "1/2", "1", "4/3"]),
+    (None, "mup", "width", 0, ["-1/2", "1/2"]), (None, "sp", "width", -1, ["-3/2", "-1/2", "0"]),
+    (None, "gamma-lazy", "alpha", 2, ["1", "4"]), (None, "gamma-rich:5", "gamma", 0.4, ["1/5", "1/3", "1/2", "4/5"]),
+])
+def test_a_claim_has_its_rivals(given, theory, axis, exponent, rivals):
+    claim = read_claim(given, theory, None, axis)
+    assert claim.exponent == pytest.approx(exponent)
+    assert list(map(str, claim.rivals)) == rivals
+
+
+def test_a_claim_s_rivals_may_be_given():
+    assert read_claim(-1, None, ["-1/2", 0.25], "width").rivals == (Fraction(-1, 2), Fraction(1, 4))
+    assert read_claim(None, None, None, "width") is None
+    assert read_exponent("claim", 0.123) == 0.123
+
+
+@pytest.mark.parametrize(("given", "theory", "rivals", "message"), [
+    ("x", None, None, "claim must be a finite number or a fraction such as -1/2, not 'x'"), (np.nan, None, None, "claim must be a finite"),
+    ("1/0", None, None, "claim must"), (True, None, None, "claim must"), (1, "sp", None, "claim must be None where theory is given"),
+    (None, "muP", None, "theory must be one of 'mup', 'sp'"), (None, "gamma-rich:0", None, "with a depth L from 1"),
+    (None, "gamma-rich:x", None, "theory must"), (None, 3, None, "theory must"), (None, None, [1], "rivals must be None"),
+    (1, None, [1], "rivals must differ"), (1, None, "12", "rivals must be numbers"), (1, None, ["x"], "rivals must be a finite"),
+])
+def test_a_claim_that_is_refused(given, theory, rivals, message):
+    with pytest.raises(Misuse, match=message):
+        read_claim(given, theory, rivals, "width")
+
+
+@pytest.mark.parametrize("exponent", [-1.0, 0.0, -0.5])
+def test_a_planted_law_is_found_and_its_rivals_are_excluded(exponent):
+    [found] = judge_runs(table(exponent), exponent, trained_below=1.6, tolerance=0.15)
+    for edge in ("eta_opt", "eta_max"):
+        verdict = found.verdicts[edge]
+        assert verdict.interval[0] <= exponent <= verdict.interval[1]
+        assert len(verdict.excluded) >= 2
+        assert "width 64 to 2048 (6 widths)" in verdict.sentence
+        assert "gamma" not in verdict.sentence
+    assert found.verdicts["eta_opt"].outcome == "SUPPORTED"
+    assert "eta_min" in found.fits
+    assert "eta_min" not in found.verdicts
+
+
+def test_another_exponent_is_contradicted():
+    [found] = judge_runs(table(-1.0), 0)
+    assert found.contradicted
+    assert found.verdicts["eta_opt"].outcome == "CONTRADICTED"
+    assert not judge_runs(table(-1.0))[0].verdicts
+
+
+def test_without_a_threshold_only_the_best_rate_is_judged():
+    [found] = judge_runs(table(), -1)
+    assert list(found.fits) == list(found.edges) == ["eta_opt"]
+    assert found.trained is None
+
+
+def test_the_interpolated_brackets_lie_inside_and_hold_the_best_rate():
+    [found] = judge_runs(table(-0.3), -0.3)
+    edges = found.edges["eta_opt"]
+    true = 2.0**-3 * (edges["gamma"] / 64) ** -0.3
+    low, high = (edges["interpolated"].sel(edge="eta_opt", bound=b) for b in ("lower", "upper"))
+    assert (low <= true).all()
+    assert (true <= high).all()
+    assert (low >= edges["eta"].sel(edge="eta_opt", bound="lower")).all()
+    assert (high / low < 2).all()                                        # less than one step, in place of two
+
+
+def test_a_lost_run_beside_the_best_and_an_open_bracket_are_to_be_run_next():
+    # at the width 64 the best rate is 2^-3; at 2048 it is 2^-8
+    [found] = judge_runs(table(lost=[(64, -3)]), -1)
+    assert found.next_runs[0] == "run lr = 2^-3 at width = 64 again, of which nothing is known"
+    [found] = judge_runs(table(octaves=range(-7, 1)), -1)
+    assert found.next_runs[:2] == ("add lr = 2^-8 at width = 1024: no lower rate is worse than the best",
+                                   "add lr = 2^-8 at width = 2048: no lower rate is worse than the best")
+    assert found.fits["eta_opt"].n_censored == 2
+    [found] = judge_runs(table(octaves=range(-12, -8)), -1)
+    assert "add lr = 2^-8 at width = 64: no higher rate is worse than the best" in found.next_runs
+
+
+def test_too_few_widths_are_undecided_with_what_to_add():
+    [found] = judge_runs(table(widths=WIDTHS[:3]), -1)
+    assert found.verdicts["eta_opt"].outcome == "UNDECIDED"
+    assert "add 1 width: a verdict needs 4" in found.next_runs
+    [found] = judge_runs(table(octaves=range(-14, -10)), -1)             # all best rates but none lie above the grid
+    assert found.verdicts["eta_opt"].outcome == "UNDECIDED"
+    assert not np.isfinite(found.fits["eta_opt"].exponent)
+
+
+def test_finer_rates_at_both_ends_are_suggested_where_nothing_else_is_missing():
+    [found] = judge_runs(table(), -1)
+    assert found.verdicts["eta_opt"].outcome == "UNDECIDED"
+    assert found.next_runs == (
+        "add lr = 0.0884 and 0.177 at width = 64: the brackets at both ends of width decide the exponent most",
+        "add lr = 0.00276 and 0.00552 at width = 2048: the brackets at both ends of width decide the exponent most")
+
+
+def test_groups_are_judged_one_by_one():
+    both = {name: np.concatenate([a, b]) for (name, a), (_, b) in zip(
+        ((n, table(-1.0)[n].values) for n in ("x", "eta", "loss")), ((n, table(0.0)[n].values) for n in ("x", "eta", "loss")), strict=True)}
+    half = both["x"].size // 2
+    runs = read_runs({"width": both["x"], "lr": both["eta"], "loss": both["loss"], "optimizer": ["adam"] * half + ["lion"] * half},
+                     "width", "lr", "loss", group="optimizer")
+    first, second = judge_runs(runs, 0, tolerance=0.15)
+    assert (first.group, second.group) == ("optimizer=adam", "optimizer=lion")
+    assert (first.contradicted, second.contradicted) == (True, False)
+
+
+def test_of_an_accuracy_the_highest_is_the_best():
+    runs = table(-1.0)
+    accuracy = np.where(np.isfinite(runs["loss"]), 1 / runs["loss"], np.nan)
+    for scale in (0.99, 99):
+        again = read_runs({"width": runs["x"].values, "lr": runs["eta"].values, "acc": scale * accuracy,
+                           "status": runs["status"].values}, "width", "lr", "acc", status="status")
+        [found] = judge_runs(again, -1, accuracy_above=0.6 * scale)
+        assert found.edges["eta_opt"]["best"].values == pytest.approx(2.0**-3 / (WIDTHS / 64), rel=0.05)
+    with pytest.raises(Misuse, match="accuracy must lie between 0 and 1, or between 0 and 100, but one of acc is 120"):
+        judge_runs(again.assign(loss=("run", np.full(90, 120.0), {"long_name": "acc"})), accuracy_above=50)
+
+
+def test_misuse_is_refused():
+    runs = table()
+    for how, message in (({"trained_below": 1, "accuracy_above": 1}, "trained_below must be None"), ({"tolerance": 0}, "tolerance must"),
+                         ({"window": (2, 1)}, "window must be a pair"), ({"window": (1e6, 1e7)}, "window must hold at least two widths")):
+        with pytest.raises(Misuse, match=message):
+            judge_runs(runs, -1, **how)
+    with pytest.raises(Misuse, match="Dataset as from"):
+        judge_runs([1, 2])
+    with pytest.raises(Misuse, match="all 90 are unknown"):
+        judge_runs(runs.assign(status=("run", np.full(90, "unknown"))))

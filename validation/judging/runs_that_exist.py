@@ -1,0 +1,178 @@
+"""Judge runs that exist: bracket their best and highest rates over x, fit the exponents, judge a claim, and name the runs to add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from validation.arguments import Misuse, between
+from validation.fitting.brackets import pair, rows
+from validation.fitting.powerlaw import fit
+from validation.fitting.result import PowerLawFit, build_undecided_fit, name_points
+from validation.judging.claims_on_runs import JUDGED, Claim, read_claim
+from validation.judging.verdict import LEAST_GAMMAS, Verdict, VerdictOutcome, judge
+from validation.runs.brackets_of_runs import SAME, edges_from_runs, optimum_from_runs, write_rate
+from validation.runs.run_status import UNKNOWN
+
+MOST_SUGGESTED = 6       # runs to add
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedRuns:
+    """Runs of one group with their edges, exponents and verdicts.
+
+    Attributes
+    ----------
+    group : the group's name, None where runs have none.
+    runs : its runs, as from `validation.read_runs`.
+    edges : by edge ("eta_opt", "eta_min", "eta_max"), a dataset as from `validation.optimum_from_runs` or `validation.edges_from_runs`.
+    fits : by edge, the power law over x.
+    verdicts : by edge; empty where nothing was claimed.
+    notes : sentences on runs that were dropped, on overlaps, on rates that end first.
+    next_runs : what to run next, the most useful first.
+    trained : which runs count as trained, (run,); None where no threshold was given.
+    """
+
+    group: str | None
+    runs: xr.Dataset
+    edges: dict[str, xr.Dataset]
+    fits: dict[str, PowerLawFit]
+    verdicts: dict[str, Verdict]
+    notes: tuple[str, ...]
+    next_runs: tuple[str, ...]
+    trained: np.ndarray | None = None
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether a verdict is CONTRADICTED."""
+        return any(v.outcome is VerdictOutcome.CONTRADICTED for v in self.verdicts.values())
+
+
+def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *, trained_below: float | None = None,
+               accuracy_above: float | None = None, tolerance: float | None = None, rivals: Iterable[Any] | None = None,
+               window: tuple[float, float] | None = None) -> list[JudgedRuns]:
+    """Judge the exponent of the best rate over x, and with a threshold that of the highest rate that trains, in each group of runs.
+
+    Parameters
+    ----------
+    runs : as from `validation.read_runs`.
+    claim : the exponent b of eta ~ x^b, a number or a fraction; None: exponents are fitted, and nothing is judged.
+    theory : in place of a claim: "mup" (0) or "sp" (-1, the standard parametrization) over a width; "gamma-lazy" (2) or "gamma-rich:L"
+        (2/L) over gamma, of SGD.
+    trained_below : a run is trained if its loss is at most this; edges are then bracketed, and eta_max is judged too.
+    accuracy_above : the loss is an accuracy, and a run is trained if it is at least this.
+    tolerance : of `validation.judge`.
+    rivals : exponents from which the claim has to be separated. None: of gamma those of other depths, otherwise 0 and the multiples of 1/2
+        next to the claim.
+    window : (low, high) in x; None: all.
+
+    Returns
+    -------
+    list : one `JudgedRuns` for each group, in the order of their names.
+
+    Raises
+    ------
+    Misuse : those of `validation.optimum_from_runs`, `validation.edges_from_runs` and `validation.judge`; a claim and a theory.
+
+    Examples
+    --------
+    >>> import numpy as np, validation
+    >>> width, lr = (a.ravel() for a in np.meshgrid([64, 128, 256, 512, 1024], 2.0 ** np.arange(-14, 0), indexing="ij"))
+    >>> runs = validation.read_runs({"width": width, "lr": lr, "loss": 1 + np.log2(lr * width / 2) ** 2}, "width", "lr", "loss")
+    >>> [found] = validation.judge_runs(runs, claim=-1)
+    >>> round(found.fits["eta_opt"].exponent, 3), str(found.verdicts["eta_opt"].outcome)
+    (-1.0, 'UNDECIDED')
+    """
+    if not isinstance(runs, xr.Dataset) or "run" not in runs.dims:
+        raise Misuse("runs must be a Dataset as from validation.read_runs, with x, eta, loss and status over run")
+    if trained_below is not None and accuracy_above is not None:
+        raise Misuse("trained_below must be None where accuracy_above is given")
+    if tolerance is not None:
+        between("tolerance", tolerance, 0, np.inf)
+    axis = str(runs.attrs.get("axis", "x"))
+    read = read_claim(claim, theory, rivals, axis)
+    window = None if window is None else pair("window", window)
+    groups = sorted(set(runs["group"].values.tolist())) if "group" in runs else [None]
+    found = []
+    for group in groups:
+        part = runs if group is None else runs.isel(run=np.flatnonzero(runs["group"].values == group))
+        try:
+            best = optimum_from_runs(part, accuracy=accuracy_above is not None)
+            edges = None if trained_below is None and accuracy_above is None else edges_from_runs(part, trained_below, accuracy_above)
+        except Misuse as error:
+            raise error if group is None else Misuse(f"{group}: {error}") from None
+        trained = None
+        if edges is not None:
+            loss = part["loss"].values
+            trained = np.isfinite(loss) & (loss <= trained_below if accuracy_above is None else loss >= accuracy_above)
+        found.append(_judge_group(group, part, best, edges, read, tolerance, window, trained))
+    return found
+
+
+def _judge_group(group: str | None, runs: xr.Dataset, best: xr.Dataset, edges: xr.Dataset | None, claim: Claim | None,
+                 tolerance: float | None, window: tuple[float, float] | None, trained: np.ndarray | None) -> JudgedRuns:
+    by_edge = {"eta_opt": best} | ({} if edges is None else {name: edges for name in ("eta_max", "eta_min")})
+    sharp = by_edge | {"eta_opt": best.assign(eta=best["interpolated"])}
+    fits = {name: _fit(dataset, name, window) for name, dataset in sharp.items()}
+    verdicts = {} if claim is None else {
+        name: judge(fits[name], claim.exponent, tolerance, claim.rivals) for name in JUDGED if name in fits}
+    # the rates to add stand in what to run next
+    notes = [*runs.attrs.get("dropped", ()), *(note for note in best.attrs["notes"] if "; add " not in note),
+             *(() if edges is None else edges.attrs["notes"])]
+    return JudgedRuns(group, runs, by_edge, fits, verdicts, tuple(dict.fromkeys(notes)),
+                      tuple(_suggest_runs(runs, best, verdicts.get("eta_opt")))[:MOST_SUGGESTED], trained)
+
+
+def _fit(edges: xr.Dataset, name: str, window: tuple[float, float] | None) -> PowerLawFit:
+    """Return the fit of an edge, without an exponent where every bracket is open on one side: that is data, not misuse."""
+    data = rows(edges, name)
+    if window is not None:
+        data = data.between(window)
+    if data.x.size and not data.censored.all():
+        return fit(edges, name, window)
+    several = name_points(data.axis)
+    reason = f"the rates end before {name} at all {several}" if data.x.size else f"{name} is bracketed at none of the {several}"
+    ends = (float(data.offered[0]), float(data.offered[-1]))
+    return build_undecided_fit(reason, edge=name, axis=data.axis, window=window or ends)
+
+
+def _suggest_runs(runs: xr.Dataset, best: xr.Dataset, verdict: Verdict | None) -> Iterator[str]:
+    """Yield what to run next, the most useful first: open brackets, lost runs beside the best, more x, finer rates at the ends."""
+    axis, what = str(runs.attrs.get("axis", "x")), str(runs.attrs.get("eta_name", "eta"))
+    at = f"at {axis} = "
+    more = best.attrs["runs_to_add"]
+    for x in dict.fromkeys(x for x, _ in more):
+        beyond = [rate for other, rate in more if other == x]
+        highest = runs["eta"].values[np.abs(runs["x"].values / x - 1) <= SAME].max()
+        sides = _join(["higher" if rate > highest else "lower" for rate in beyond])
+        yield f"add {what} = {_join(list(map(write_rate, beyond)))} {at}{x:g}: no {sides} rate is worse than the best"
+    data = rows(best, "eta_opt")
+    for x, low, high in zip(data.gamma, 10**data.lower, 10**data.upper, strict=True):
+        lost = (runs["status"].values == UNKNOWN) & (np.abs(runs["x"].values / x - 1) <= SAME)
+        rate = np.unique(runs["eta"].values[lost])
+        if (inside := rate[(rate > low * (1 - SAME)) & (rate < high * (1 + SAME))]).size:
+            yield f"run {what} = {_join(list(map(write_rate, inside)))} {at}{x:g} again, of which nothing is known"
+    if best.sizes["gamma"] < LEAST_GAMMAS:
+        count = LEAST_GAMMAS - best.sizes["gamma"]
+        yield f"add {count} {axis if count == 1 else name_points(axis)}: a verdict needs {LEAST_GAMMAS}"
+    if not more and (verdict is None or verdict.outcome is VerdictOutcome.UNDECIDED):
+        for i in dict.fromkeys((0, data.x.size - 1)):
+            if data.x.size and not data.censored[i]:
+                x, rates = data.gamma[i], _halve(runs, data.gamma[i], 10 ** data.lower[i], 10 ** data.upper[i])
+                yield (f"add {what} = {_join(list(map(write_rate, rates)))} {at}{x:g}: the brackets at both ends of {axis} decide the "
+                       "exponent most")
+
+
+def _halve(runs: xr.Dataset, x: float, low: float, high: float) -> np.ndarray:
+    """Return rates halfway, in logarithms, between those at x inside a bracket."""
+    rate = np.unique(runs["eta"].values[np.abs(runs["x"].values / x - 1) <= SAME])
+    rate = rate[(rate >= low * (1 - SAME)) & (rate <= high * (1 + SAME))]
+    return np.sqrt(rate[1:] * rate[:-1])
+
+
+def _join(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
