@@ -24,6 +24,7 @@ from validation.judging.assessment import assess as assess
 from validation.judging.assessment import assess_curves as assess_curves
 from validation.judging.runs_that_exist import JudgedRuns as JudgedRuns
 from validation.judging.runs_that_exist import judge_runs as judge_runs
+from validation.judging.slopes_over_seeds import judge_flat as judge_flat
 from validation.judging.verdict import Verdict as Verdict
 from validation.judging.verdict import VerdictOutcome as VerdictOutcome
 from validation.judging.verdict import judge as judge

@@ -2,7 +2,7 @@
 
 from deepnets.checks.coordinate import coordinate_check
 from deepnets.checks.depth import depth_check
-from deepnets.checks.size_slopes import Check
+from deepnets.checks.size_checks import Check
 from deepnets.checks.transfer import transfer_check
 
 __all__ = ["Check", "coordinate_check", "depth_check", "transfer_check"]

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from deepnets.checks.movement import measure_movement
-from deepnets.checks.size_slopes import Check, assemble_check, build_experiments, judge_no_slope
+from deepnets.checks.size_checks import Check, assemble_check, build_experiments
 from deepnets.tasks import Task
 from validation.arguments import Misuse, between, whole
+from validation.judging.slopes_over_seeds import judge_flat
 
 NO_CHANGE = "training diverged or changed nothing"
 
@@ -59,5 +60,5 @@ def coordinate_check(network_of_width: Callable[[int], Any], task: Task, widths:
                              f"and at {next(iter(experiments))} {names}")
     sizes = np.array(list(experiments), float)
     values = {name: np.array([[layers[name] for layers in row] for row in found]) for name in names}
-    verdicts = {name: judge_no_slope(name, "width", sizes, v, tolerance, missing=NO_CHANGE) for name, v in values.items()}
+    verdicts = {name: judge_flat(sizes, v, tolerance, name, missing=NO_CHANGE) for name, v in values.items()}
     return assemble_check("coordinate", "width", experiments, seeds, verdicts, "slope of log change on log width", values)

@@ -11,11 +11,12 @@ import xarray as xr
 
 from deepnets.checks.coordinate import NO_CHANGE
 from deepnets.checks.movement import measure_movement
-from deepnets.checks.size_slopes import Check, assemble_check, build_experiments, judge_no_slope
+from deepnets.checks.size_checks import Check, assemble_check, build_experiments
 from deepnets.experiment import DeepExperiment
 from deepnets.tasks import Task
 from validation.arguments import Misuse, axis, between, whole
 from validation.experiment import Experiment
+from validation.judging.slopes_over_seeds import judge_flat
 from validation.tracing import trace
 
 PER_DECADE, RTOL = 4, 0.1        # of the scan for the top eta, and of its bracket
@@ -72,8 +73,8 @@ def depth_check(network_of_blocks: Callable[[int], Any], task: Task, blocks: Seq
     values = {"function": np.array([[m.output for m in row] for row in found]),
               "stream": np.array([[m.read for m in row] for row in found]), "top eta": 10 ** bounds.mean(-1)}
     sizes = np.array(list(experiments), float)
-    verdicts = {q: judge_no_slope(q, "blocks", sizes, v, tolerance, missing=NO_CHANGE) for q, v in values.items() if q != "top eta"}
-    verdicts["top eta"] = judge_no_slope("top eta", "blocks", sizes, values["top eta"], tolerance, off=np.diff(bounds)[..., 0] / 2,
+    verdicts = {q: judge_flat(sizes, v, tolerance, q, "blocks", missing=NO_CHANGE) for q, v in values.items() if q != "top eta"}
+    verdicts["top eta"] = judge_flat(sizes, values["top eta"], tolerance, "top eta", "blocks", off=np.diff(bounds)[..., 0] / 2,
                                      missing=f"no top eta between {low:g} and {high:g}")
     return assemble_check("depth", "blocks", experiments, seeds, verdicts, "slope of log quantity on log blocks", values)
 

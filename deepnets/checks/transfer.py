@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from deepnets.checks.size_slopes import Check, assemble_check, build_experiments, judge_no_slope
+from deepnets.checks.size_checks import Check, assemble_check, build_experiments
 from deepnets.experiment import DeepExperiment
 from deepnets.tasks import Task
 from validation.arguments import Misuse, axis, between
 from validation.fitting.best_rate import MISSING, optimum
+from validation.judging.slopes_over_seeds import judge_flat
 from validation.outcome import Outcome
 
 LEAST_RATES = 5
@@ -70,7 +71,7 @@ def judge_best_rates(experiments: dict[int, DeepExperiment], size: str, gamma: f
     runs = [e.measure(np.array([gamma]), grid).isel(gamma=0).transpose("seed", "eta", ...) for e in experiments.values()]
     final, status = (np.stack([run[name].values for run in runs], 1) for name in ("final_excess", "outcome"))      # (seed, n, eta)
     best = np.array([[_find_best(grid, *curve) for curve in zip(*row, strict=True)] for row in zip(final, status, strict=True)])
-    verdict = judge_no_slope("best eta", size, np.array(list(experiments), float), best, tolerance, base=2,
+    verdict = judge_flat(np.array(list(experiments), float), best, tolerance, "best eta", size, base=2,
                          missing=f"no best eta inside the grid, {grid[0]:g} to {grid[-1]:g}")
     return assemble_check("transfer", size, experiments, seeds, {"best eta": verdict}, "decades a doubling", {"best eta": best})
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from deepnets.checks.size_slopes import Check, build_experiments, combine_outcomes
+from deepnets.checks.size_checks import Check, build_experiments, combine_outcomes
 from deepnets.checks.transfer import default_rates, judge_best_rates
 from deepnets.experiment import DeepExperiment
 from deepnets.phenomena import measures

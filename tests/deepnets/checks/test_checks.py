@@ -10,8 +10,7 @@ from torch import nn
 
 from deepnets import MLP, DeepExperiment, ResidualMLP, coordinate_check, depth_check, tasks, transfer_check
 from deepnets.checks.movement import measure_movement
-from deepnets.checks.size_slopes import judge_no_slope
-from validation import Misuse
+from validation import Misuse, judge_flat
 
 DIGITS = tasks.digits()
 WIDTHS = (16, 32, 64, 128)
@@ -29,15 +28,15 @@ def residual(parametrization):
 def test_slopes_are_students(base):
     sizes = np.array([8.0, 16.0, 48.0, 100.0, 300.0])
     log = 0.3 * np.log(sizes) / np.log(base) + np.random.default_rng(3).normal(0, 0.05, (6, 5))
-    found = judge_no_slope("h", "width", sizes, 10**log, 0.1, base)
+    found = judge_flat(sizes, 10**log, 0.1, "h", base=base)
     slopes = [stats.linregress(np.log(sizes) / np.log(base), row).slope for row in log]
     expected = stats.ttest_1samp(slopes, 0).confidence_interval(0.95)
     assert found.measured == pytest.approx(np.mean(slopes), rel=1e-9)
     assert found.interval == pytest.approx((expected.low, expected.high), rel=1e-9)
     assert found.outcome == "CONTRADICTED"
-    assert judge_no_slope("h", "width", sizes, 10**log, 0.5, base).outcome == "SUPPORTED"
-    assert judge_no_slope("h", "width", sizes, 10**log, abs(found.measured), base).outcome == "UNDECIDED"
-    wider = judge_no_slope("h", "width", sizes, 10**log, 0.1, base, off=0.02)
+    assert judge_flat(sizes, 10**log, 0.5, "h", base=base).outcome == "SUPPORTED"
+    assert judge_flat(sizes, 10**log, abs(found.measured), "h", base=base).outcome == "UNDECIDED"
+    wider = judge_flat(sizes, 10**log, 0.1, "h", base=base, off=0.02)
     tilted = np.sign(sizes - np.exp(np.log(sizes).mean())) * 0.02                   # the worst that 0.02 decades can do
     turned = stats.linregress(np.log(sizes) / np.log(base), tilted).slope
     assert wider.interval[1] - found.interval[1] == pytest.approx(turned, rel=1e-9)
@@ -47,7 +46,7 @@ def test_slopes_are_students(base):
 def test_a_missing_value_is_undecided_and_named(gap):
     values = np.ones((2, 4))
     values[1, 2] = gap
-    found = judge_no_slope("h", "width", np.array([1.0, 2, 4, 8]), values, 0.1, missing="it is gone")
+    found = judge_flat([1.0, 2, 4, 8], values, 0.1, "h", missing="it is gone")
     assert found.outcome == "UNDECIDED"
     assert "it is gone, at width 4 with seed no. 2" in found.sentence
 

@@ -3,9 +3,20 @@
 import numpy as np
 import pytest
 
-from deepnets.checks.size_slopes import judge_no_slope
 from toymodels import OneParameter, predict
-from validation import Misuse, assess, compare, edges_from_brackets, fit, fit_broken, fit_horizons, fit_loss_slope, judge, judge_curve
+from validation import (
+    Misuse,
+    assess,
+    compare,
+    edges_from_brackets,
+    fit,
+    fit_broken,
+    fit_horizons,
+    fit_loss_slope,
+    judge,
+    judge_curve,
+    judge_flat,
+)
 from validation.fitting.result import count_points
 from validation.plotting.figures import plot_edges
 
@@ -69,8 +80,8 @@ def test_horizons_are_times():
 
 def test_slopes_over_sizes_are_over_sizes():
     values = np.ones((3, 9)) * SCATTER
-    assert "width 10 to 1000" in judge_no_slope("top", "width", X, values, 0.05).sentence
-    assert judge_no_slope("top", "width", X, values, 0.05).regime is None
+    assert "width 10 to 1000" in judge_flat(X, values, 0.05, "top").sentence
+    assert judge_flat(X, values, 0.05, "top").regime is None
 
 
 def test_a_prediction_is_refused_over_another_axis():

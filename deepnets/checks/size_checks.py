@@ -1,19 +1,17 @@
-"""Slopes of measured quantities over network size, judged against zero."""
+"""What checks over network size share: the experiments, the record of verdicts, its table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.special import stdtrit
 
 from deepnets.experiment import DeepExperiment
 from validation.arguments import Misuse, whole
-from validation.fitting.result import FitOutcome, PowerLawFit, build_undecided_fit
-from validation.judging.verdict import LEAST_GAMMAS, Verdict, VerdictOutcome, judge
+from validation.judging.verdict import LEAST_GAMMAS, Verdict, VerdictOutcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,60 +68,6 @@ def combine_outcomes(verdicts: Iterable[Verdict]) -> VerdictOutcome:
     if VerdictOutcome.CONTRADICTED in found:
         return VerdictOutcome.CONTRADICTED
     return VerdictOutcome.SUPPORTED if found == {VerdictOutcome.SUPPORTED} else VerdictOutcome.UNDECIDED
-
-
-def judge_no_slope(quantity: str, size: str, sizes: np.ndarray, values: np.ndarray, tolerance: float, base: float = 10.0,
-               off: np.ndarray | float = 0.0, missing: str = "it was not found") -> Verdict:
-    """Judge whether a quantity is independent of the size, by the rules of `validation.judge`.
-
-    Every seed has one least-squares slope of log10 value on log size; the interval of their mean is Student's, as the networks and
-    streams of the seeds are independent.
-
-    Parameters
-    ----------
-    quantity, size : names, for the sentence.
-    sizes : (n,), > 0, increasing.
-    values : (seed, n), > 0; with a value that is zero or not finite the verdict is UNDECIDED.
-    tolerance : the slope that still counts as none.
-    base : of the logarithm of the sizes: 10, or 2 for decades a doubling.
-    off : broadcast to (seed, n), decades by which a value may be off either way (a bracket's half-width): the interval is widened by
-        the largest change of the slope that this allows.
-    missing : why a value is missing, for the sentence.
-    """
-    valid = np.isfinite(values) & (values > 0)
-    seeds = len(values)
-    where = f"{quantity}, {size} {sizes[0]:g} to {sizes[-1]:g} ({seeds} seeds)"
-    if not valid.all():
-        s, i = np.argwhere(~valid)[0]
-        fit = build_undecided_fit(f"{missing}, at {size} {sizes[i]:g} with seed no. {s + 1}", edge=quantity, axis=size)
-        words = fit.reason
-    else:
-        fit = _slope(quantity, size, sizes, np.log10(values), base, np.broadcast_to(np.asarray(off, float), values.shape))
-        half = 0.5 * (fit.interval[1] - fit.interval[0])
-        words = f"slope {fit.exponent:.3f} +- {half:.3f} (95%)"
-    verdict = judge(fit, 0.0, tolerance)
-    # the judge's sentence is about denser grids; here more seeds decide
-    sentence = f"{where}: {words}: {verdict.outcome} within {tolerance:g} of slope 0"
-    return replace(verdict, how_much_denser=None, sentence=sentence)
-
-
-def _slope(quantity: str, size: str, sizes: np.ndarray, log: np.ndarray, base: float, off: np.ndarray) -> PowerLawFit:
-    """Return the mean over seeds of the slopes of `log` (seed, n), with its intervals; sizes take the place of gamma."""
-    seeds, n = log.shape
-    x = np.log(sizes) / np.log(base)
-    dx = x - x.mean()
-    weight = dx / (dx @ dx)
-    slopes = log @ weight                                                   # (seed,)
-    slope, error = float(slopes.mean()), float(slopes.std(ddof=1) / np.sqrt(seeds))
-    turned = float((off @ np.abs(weight)).mean())
-    halves = [float(stdtrit(seeds - 1, q)) * error + turned for q in (0.975, 0.95)]
-    rest = log - log.mean(1, keepdims=True) - slopes[:, None] * dx
-    scatter = max(float(np.sqrt((rest**2).sum() / (seeds * (n - 2)))), 1e-12)
-    middle = 10 ** log.mean(0)
-    return PowerLawFit(exponent=slope, interval=(slope - halves[0], slope + halves[0]), interval90=(slope - halves[1], slope + halves[1]),
-                       prefactor=float(10 ** (log.mean() - slope * x.mean())), window=(float(sizes[0]), float(sizes[-1])), n=n,
-                       n_censored=0, outcome=FitOutcome.FITTED, scatter=scatter, gamma=np.asarray(sizes, float), lower=middle, upper=middle,
-                       method="slopes of seeds, Student's interval of their mean", edge=quantity, axis=size)
 
 
 def assemble_check(name: str, size: str, sizes: Iterable[int], seeds: Sequence[int], verdicts: dict[str, Verdict], unit: str,
