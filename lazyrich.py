@@ -64,6 +64,12 @@ The edges are read from a coarse portrait, then traced where power laws can be f
 Where only torch, numpy, scipy and xarray are installed, `python -m deepnets` is the same command.
 
 Example: lazyrich deep --network cnn --loss cross_entropy --steps 1000 --seeds 3 --out cnn""")
+app.command("deepnets.where_cli:where", name="where", help="""\
+Where your own network lies between lazy and rich, the highest rate at which it trains, and a rate to use.
+
+Seconds for small networks. With --out it draws the plane around the network. Needs the extra: pip install 'lazyrich[deep]'.
+
+Example: lazyrich where mine.py:Net --data mine.py:loaders --loss cross_entropy --optimizer adam --eta 3e-4 --out place""")
 app.command("deepnets.diffusion.cli:make_mnist1m", name="make-mnist1m", help="""\
 Train a diffusion model on digits and sample MNIST-1M from it: a million images, or as many as --count says.
 

@@ -44,4 +44,5 @@ from deepnets.observation.observe_runs import observe as observe
 from deepnets.place.placement import Place as Place
 from deepnets.place.placement import where as where
 from deepnets.theory import predict as predict
+from deepnets.torch_groups import parameter_groups as parameter_groups
 from deepnets.wrapped_model import wrap as wrap

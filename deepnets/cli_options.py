@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from deepnets.own_options import SYNTHETIC
 from validation.arguments import Misuse, between, whole
 from validation.cli_options import Whole, check_range
 from validation.plane import Plane
@@ -27,7 +28,6 @@ NETWORKS: dict[str, dict[str, int]] = {
     "transformer": {"width": 32, "blocks": 2, "heads": 2},
 }
 LARGEST, WIDEST, DEEPEST, FINEST = 2**30, 2**20, 1000, 1000      # width; dim; depth and blocks; points per decade
-SYNTHETIC: dict[str, tuple[int, ...]] = {"single-index": (2,), "multi-index": (), "teacher": ()}     # the arguments after dim
 FROM_FILES = ("fashion-mnist", "mnist", "mnist-1m", "cifar5m", "cifar10", "tiny-imagenet", "text")
 SCALELESS = ("signsgd", "adam", "adamw", "lion", "muon")      # optimizers whose steps have no scale of the gradient
 MANY = 10_000       # seeds at most: a larger number is meant as one seed

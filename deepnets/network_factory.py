@@ -23,6 +23,18 @@ FINGERPRINT_SEED = 0       # the same for every experiment, so that a store can 
 _building = threading.RLock()      # the random states are those of the whole process
 
 
+def as_network(network: Any) -> Any:
+    """Return what `DeepExperiment` takes as a network: a module becomes a callable that returns it for every seed.
+
+    Raises
+    ------
+    Misuse : a class.
+    """
+    if isinstance(network, type):
+        raise Misuse(f"network must be a specification, a callable seed -> torch.nn.Module, or a module, not the class {network.__name__}")
+    return (lambda seed: network) if isinstance(network, nn.Module) else network
+
+
 def build_network(network: Any, seed: int, device: str = "cpu", examine: Callable[[nn.Module], None] | None = None) -> nn.Module:
     """Return the module that a network has for a seed, in the dtype and on the device that it is built with.
 

@@ -24,11 +24,14 @@ ARROWS = {"lazyrich": {"toymodels", "deepnets", "validation"}, "toymodels": {"va
 # within a package, from the top down: what stands in a line may import what stands in it and below it
 LAYERS = {
     "validation": ["cli_options", "reporting", "plotting", "judging", "runs", "fitting", "tracing", "executors sweeping machine_code",
-                   "storage", "traced_runs", "edges", "portrait", "estimates experiment outcome plane prediction progress provenance",
+                   "storage own_files", "traced_runs", "edges", "portrait",
+                   "estimates experiment outcome plane prediction progress provenance",
                    "arguments lazy_names user_warnings printable interrupts whole_numbers"],
-    "deepnets": ["__main__ cli", "pipeline netcdf_sweep parts", "diffusion", "cli_options", "observation", "phenomena", "checks", "place",
+    "deepnets": ["__main__ cli where_cli", "pipeline netcdf_sweep parts", "diffusion", "own_options cli_options", "observation",
+                 "phenomena", "checks", "place",
                  "cost", "lazy_edges", "experiment preflight network_check bound_copies", "run_variables", "own_loss", "network_edges",
-                 "theory titles", "stored_description", "kernels", "curvature", "memory failed_runs work", "training fused folded_training",
+                 "theory titles", "stored_description", "kernels", "curvature", "memory failed_runs work torch_groups",
+                 "training fused folded_training",
                  "run_outcomes held_out",
                  "batched", "networks tasks", "centered", "optimizers schedules losses precision device run_arguments network_factory "
                  "wrapped_model", "behaviour module_state"],

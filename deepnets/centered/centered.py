@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from deepnets.centered import Unsupported
+from deepnets.centered.exported import Exported
 from deepnets.centered.functional import statistics, trainable
 from deepnets.centered.propagation import propagate_pairs, subtract_copies
 from deepnets.network_factory import copy_module
@@ -106,6 +107,45 @@ class Centered(nn.Module):
         """Return ``theta_0 + gamma u`` by the wrapped module's parameter names."""
         u = self.coordinates()
         return {n: p + self.gamma * u[n] if n in u else p for n, p in self.module.named_parameters()}
+
+    def export(self, dtype: torch.dtype | None = None) -> Exported:
+        """Return a plain torch module of this network, at its present u, that trains outside as it does here.
+
+        Its parameters are theta, its output is f~ with the factor 1/gamma and the output at theta_0 subtracted. A run at (gamma, eta) is
+        training it with the rate eta, and Adam's epsilon over gamma: see `recipe` of the module.
+
+        Parameters
+        ----------
+        dtype : floating-point; None: the module's own for gamma >= 0.1, where the subtraction costs a digit at most (1e-8 of a float64
+            module), and float64 below.
+
+        Raises
+        ------
+        Misuse : gamma is zero: a linearised network has no theta.
+
+        Examples
+        --------
+        >>> import torch, deepnets
+        >>> exported = deepnets.Centered(torch.nn.Linear(3, 1), gamma=0.01).export()
+        >>> exported(torch.ones(2, 3)).tolist()
+        [[0.0], [0.0]]
+        """
+        if self.gamma == 0:
+            raise Misuse("gamma must be above zero for a module to be exported: the linearised network, gamma = 0, has no parameters theta")
+        own = next(iter(self.coordinates().values())).dtype.to_real()
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise Misuse(f"dtype must be a floating-point torch.dtype, or None, not {dtype!r}")
+        wanted = dtype or (own if self.gamma >= COPIES_FROM.get(own, math.inf) else torch.float64)
+        initial, network = copy_module(self.module).to(wanted), copy_module(self.module).to(wanted)
+        buffers, drift = dict(network.named_buffers()), dict(self.drift.named_buffers())
+        with torch.no_grad():
+            for n, p in network.named_parameters():
+                if n in self.coordinates():
+                    p.add_(self.coordinates()[n].to(p), alpha=self.gamma)
+                    p.requires_grad_(True)
+            for n, d in drift.items():
+                buffers[n].add_(d.to(buffers[n]), alpha=self.gamma)
+        return Exported(network, initial, self.gamma).train(self.module.training)
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """Return f~ of the inputs: the module's output with every floating tensor replaced by its scaled difference."""

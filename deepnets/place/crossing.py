@@ -6,6 +6,7 @@ with gamma, in proportion to it where training is lazy; the crossing is at F = 1
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,13 +62,14 @@ class Crossing:
         return sum(r.gradients for of_seed in self.readings for r in of_seed)
 
 
-def find_crossing(experiment: DeepExperiment, samples: int = SAMPLES) -> Crossing:
+def find_crossing(experiment: DeepExperiment, samples: int = SAMPLES, advance: Callable[[], None] = lambda: None) -> Crossing:
     """Find the gamma at which an experiment's network, trained by gradient flow, crosses from lazy to rich.
 
     Parameters
     ----------
     experiment : network, task, loss and seeds; its optimizer is not used: the flow is that of SGD.
     samples : of the batch, drawn with the seed of the network.
+    advance : called after each reading.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def find_crossing(experiment: DeepExperiment, samples: int = SAMPLES) -> Crossin
     found: list[float] = []
     readings: list[tuple[Reading, ...]] = []
     for seed in experiment.seeds:
-        search = _Search(CentredBatch(experiment, seed, samples))
+        search = _Search(CentredBatch(experiment, seed, samples), advance)
         crossing = search.run()
         readings.append(tuple(search.readings))
         if crossing is None:
@@ -99,8 +101,8 @@ def find_crossing(experiment: DeepExperiment, samples: int = SAMPLES) -> Crossin
 class _Search:
     """The readings of one seed, and where the next is taken, all in log10."""
 
-    def __init__(self, batch: CentredBatch) -> None:
-        self.batch, self.kernel_0 = batch, batch.kernel(batch.theta_0)
+    def __init__(self, batch: CentredBatch, advance: Callable[[], None]) -> None:
+        self.batch, self.kernel_0, self.advance = batch, batch.kernel(batch.theta_0), advance
         self.readings: list[Reading] = []
         self.linear, self.reason = False, ""
 
@@ -111,6 +113,7 @@ class _Search:
         if flow.arrived:
             change = float((self.batch.kernel(flow.theta) - self.kernel_0).norm() / self.kernel_0.norm())
         self.readings.append(Reading(10.0**at, change, flow.gradients))
+        self.advance()
         return float(np.log10(max(change, 1e-300)))
 
     def run(self) -> float | None:

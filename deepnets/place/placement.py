@@ -12,11 +12,13 @@ from torch import nn
 
 from deepnets.experiment import DeepExperiment
 from deepnets.losses import CrossEntropy, Loss
+from deepnets.network_factory import as_network
 from deepnets.optimizers import Optimizer
-from deepnets.place.crossing import Crossing, find_crossing
-from deepnets.place.rate_ramp import CONSTANT, CONSTANT_RATES, RateBracket, bracket_rate
+from deepnets.place.crossing import MOST_READINGS, Crossing, find_crossing
+from deepnets.place.rate_ramp import CONSTANT, CONSTANT_RATES, RAMPS, RateBracket, bracket_rate
 from deepnets.tasks import Task
-from validation.arguments import Misuse, positive
+from validation.arguments import positive
+from validation.progress import Progress, bar
 
 BORDER = 0.5        # decades from the crossing, between which a network is neither lazy nor rich
 MARGIN = 3.0        # of the lower end of the bracket over the rate to use
@@ -71,6 +73,11 @@ class Place:
                      "initialization that is not small is subtracted first.")
         return "\n".join(lines)
 
+    def describe(self) -> dict[str, Any]:
+        """Return the answer as JSON."""
+        names = ("regime", "decades", "interval", "bracket", "eta", "given", "ratio", "cost", "sentence")
+        return {n: getattr(self, n) for n in names} | {"abstained": dict(self.abstained), "setting": dict(self.setting)}
+
     def _state_regime(self) -> str:
         if self.decades is None:
             return (f"Lazy: {self.crossing.reason}." if self.regime else f"Regime not determined: {self.crossing.reason}.")
@@ -92,7 +99,7 @@ class Place:
 
 def where(network: Any, task: Task, loss: str | Loss | Callable[..., Any] = "mse", optimizer: str | Optimizer = "sgd",
           eta: float | None = None, batch_size: int = 32, steps: int = 200, seeds: Sequence[int] = (0, 1, 2), width: int | None = None,
-          device: str = "auto") -> Place:
+          device: str = "auto", progress: bool | Callable[[Progress], None] = False) -> Place:
     """Measure where a network lies between lazy and rich, and the highest rate at which it trains.
 
     The output is divided by gamma and the network trained by gradient flow until the loss has halved. The crossing is the gamma at which
@@ -109,6 +116,7 @@ def where(network: Any, task: Task, loss: str | Loss | Callable[..., Any] = "mse
     batch_size : samples a step of the ramps and constant rates.
     steps : of the runs that the rate is for.
     seeds : of networks and batches; the rate is that of the first.
+    progress : True: a progress bar on standard error; a function is called with the `Progress` each time. It counts measurements, at most.
 
     Returns
     -------
@@ -129,25 +137,33 @@ def where(network: Any, task: Task, loss: str | Loss | Callable[..., Any] = "mse
     ('lazy', None)
     """
     given = None if eta is None else float(positive("eta", eta))
-    if isinstance(network, type):
-        raise Misuse(f"network must be a specification, a callable seed -> torch.nn.Module, or a module, not the class {network.__name__}")
-    experiment = DeepExperiment((lambda seed: network) if isinstance(network, nn.Module) else network, task, loss=loss,
-                                optimizer=optimizer, batch_size=batch_size, steps=steps, seeds=seeds, width=width, device=device)
+    experiment = DeepExperiment(as_network(network), task, loss=loss, optimizer=optimizer, batch_size=batch_size, steps=steps,
+                                seeds=seeds, width=width, device=device)
     experiment.check()
-    crossing = find_crossing(experiment)
+    with bar(MOST_READINGS * len(experiment.seeds) + RAMPS + CONSTANT_RATES, "measuring", "measurements", progress) as advance:
+        return _measure_place(experiment, given, isinstance(network, nn.Module), advance)
+
+
+def _measure_place(experiment: DeepExperiment, given: float | None, fixed: bool, advance: Callable[[], None]) -> Place:
+    """Return the place of an experiment's network; `fixed`: all seeds have the same weights."""
+    crossing = find_crossing(experiment, advance=advance)
     decades = None if crossing.gamma is None else -float(np.log10(crossing.gamma))
     interval = None if crossing.interval is None else (-float(np.log10(crossing.interval[1])), -float(np.log10(crossing.interval[0])))
     regime = "lazy" if crossing.linear else name_regime(decades)
-    endless = regime == "lazy" and isinstance(experiment.loss, CrossEntropy)
     rates = RateBracket(np.nan, np.nan, 0, "a lazy network with cross-entropy has no upper edge: its loss stays bounded at every rate "
-                        "until float numbers end") if endless else bracket_rate(experiment)
+                        "until float numbers end") if has_no_upper_edge(experiment, regime) else bracket_rate(experiment, advance=advance)
     bracket = None if rates.reason else (rates.low, rates.high)
     return Place(regime, decades, interval, bracket, bracket and bracket[0] / MARGIN, given,
                  None if given is None or bracket is None else given / float(np.sqrt(bracket[0] * bracket[1])),
-                 rates.steps + crossing.gradients, types.MappingProxyType(_explain(experiment, crossing, rates, network)),
+                 rates.steps + crossing.gradients, types.MappingProxyType(_explain(experiment, crossing, rates, fixed)),
                  crossing, rates,
                  types.MappingProxyType({"optimizer": experiment.optimizer.name, "within": WITHIN[experiment.optimizer.power],
                                          "batch_size": experiment.batch_size, "horizon": min(experiment.horizons[-1], COMPARED)}))
+
+
+def has_no_upper_edge(experiment: DeepExperiment, regime: str | None) -> bool:
+    """Return whether the loss stays bounded at every rate, as that of a lazy network with cross-entropy."""
+    return regime == "lazy" and isinstance(experiment.loss, CrossEntropy)
 
 
 def name_regime(decades: float | None) -> str | None:
@@ -157,12 +173,12 @@ def name_regime(decades: float | None) -> str | None:
     return "lazy" if decades < -BORDER else "rich" if decades > BORDER else "between"
 
 
-def _explain(experiment: DeepExperiment, crossing: Crossing, rates: RateBracket, network: Any) -> dict[str, str]:
+def _explain(experiment: DeepExperiment, crossing: Crossing, rates: RateBracket, fixed: bool) -> dict[str, str]:
     """Return what was not determined, or does not follow, with a sentence each, without its full stop."""
     reasons = {"decades": crossing.reason} if crossing.reason else {}
     if not crossing.reason and crossing.interval is None:
         reasons["interval"] = "one seed has no interval"
-    elif isinstance(network, nn.Module) and not crossing.reason:
+    elif fixed and not crossing.reason:
         reasons["initialization"] = ("the interval is over batches alone; with a callable seed -> module it is over initializations as "
                                      "well")
     if experiment.optimizer.power == 1 and not crossing.linear:

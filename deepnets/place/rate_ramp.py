@@ -14,7 +14,7 @@ from deepnets.run_outcomes import CATAPULT_PEAK
 from deepnets.training import batch, compute_zero_output_loss, train
 
 FIRST, SECOND, CONSTANT = 120, 150, 60     # steps of the ramps, and at a constant rate
-CONSTANT_RATES = 5
+RAMPS, CONSTANT_RATES = 2, 5
 FIRST_DECADES = (-4.0, 3.0)        # about the rate whose first step, along the slope, would take all of the loss
 SECOND_DECADES = (-2.0, 0.5)       # about the rate at which the first ramp ended
 STRIDE = 4.0                       # between constant rates, until one trains and one does not
@@ -40,12 +40,14 @@ class RateBracket:
     reason: str = ""
 
 
-def bracket_rate(experiment: DeepExperiment) -> RateBracket:
-    """Bracket the highest rate eta at which an experiment's centred network trains at gamma = 1, in at most 570 steps.
+def bracket_rate(experiment: DeepExperiment, gamma: float = 1.0, advance: Callable[[], None] = lambda: None) -> RateBracket:
+    """Bracket the highest rate eta at which an experiment's centred network trains at a gamma, in at most 570 steps.
 
     Parameters
     ----------
     experiment : network, task, loss, optimizer, batch size and rho; the first of its seeds is trained. Its steps and schedule are not used.
+    gamma : above zero.
+    advance : called after each of the seven runs.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def bracket_rate(experiment: DeepExperiment) -> RateBracket:
     ------
     Misuse : what the experiment refuses.
     """
-    runs = _Runs(experiment)
+    runs = _Runs(experiment, gamma, advance)
     scale = runs.measure_scale()
     if not (np.isfinite(scale) and scale > 0):
         return RateBracket(np.nan, np.nan, 0, "the gradient vanishes or is not finite at initialization, so that no rate trains")
@@ -116,10 +118,11 @@ def find_rise(excess: np.ndarray, rates: np.ndarray, rho: float) -> float | None
 
 
 class _Runs:
-    """Runs of one network at gamma = 1 at rates that change from step to step, and the number of steps taken."""
+    """Runs of one network at one gamma, at rates that change from step to step, and the number of steps taken."""
 
-    def __init__(self, experiment: DeepExperiment) -> None:
-        self.experiment, self.seed, self.steps = experiment, experiment.seeds[0], 0
+    def __init__(self, experiment: DeepExperiment, gamma: float, advance: Callable[[], None]) -> None:
+        self.experiment, self.gamma, self.advance = experiment, gamma, advance
+        self.seed, self.steps = experiment.seeds[0], 0
 
     def average(self, rates: np.ndarray) -> np.ndarray:
         """Return the excess before each step, averaged over five steps; infinite once the run has diverged."""
@@ -145,8 +148,9 @@ class _Runs:
         module = e.theta_0(self.seed)
         recipe = replace(e.recipe(module), factors=rates, horizons=None, curves=(), engine="stack")
         with torch.random.fork_rng(devices=[e.device] if e.device.startswith("cuda") else []):
-            result = train(module, recipe.choose_stack(module), recipe, np.ones(1), np.ones(1), self.seed)
+            result = train(module, recipe.choose_stack(module), recipe, np.full(1, self.gamma), np.ones(1), self.seed)
         self.steps += len(rates)
+        self.advance()
         return result.losses[:, 0] - e.loss.least, result.zero_output_loss - e.loss.least
 
     def measure_scale(self) -> float:
@@ -158,9 +162,9 @@ class _Runs:
         x, y = batch(recipe, self.seed, 0, reference)
         u = zero_differences(module, 1)
         with torch.no_grad(), torch.random.fork_rng(devices=[e.device] if e.device.startswith("cuda") else []):
-            _, gradient = stack.gradients(u, reference.new_ones(1), x, y, recipe.loss, stack.start(1))
+            _, gradient = stack.gradients(u, reference.new_full((1,), self.gamma), x, y, recipe.loss, stack.start(1))
             optimizer = recipe.optimizer
             fall = sum(recipe.rates[n] * float((g * optimizer.direction(g.clone(), [torch.zeros_like(g) for _ in range(optimizer.memories)],
                                                                        0)).sum()) for n, g in gradient.items())
         first = float(compute_zero_output_loss(recipe, y, reference)) - e.loss.least
-        return first / fall if fall > 0 else np.nan
+        return first / fall * self.gamma**optimizer.power if fall > 0 else np.nan
