@@ -13,12 +13,15 @@ from validation.fitting.box_counting import box_dimension as box_dimension
 from validation.fitting.broken import BrokenFit as BrokenFit
 from validation.fitting.broken import fit_broken as fit_broken
 from validation.fitting.comparison import compare as compare
+from validation.fitting.loss_over_sizes import fit_loss_law as fit_loss_law
 from validation.fitting.loss_slope import fit_loss_slope as fit_loss_slope
 from validation.fitting.powerlaw import fit as fit
 from validation.fitting.powerlaw import fit_horizons as fit_horizons
 from validation.fitting.result import PowerLawFit as PowerLawFit
 from validation.fitting.time_collapse import CollapseFit as CollapseFit
 from validation.fitting.time_collapse import fit_collapse as fit_collapse
+from validation.fitting.two_scales import TwoScaleFit as TwoScaleFit
+from validation.fitting.two_scales import fit_two_scales as fit_two_scales
 from validation.judging.assessment import Assessment as Assessment
 from validation.judging.assessment import assess as assess
 from validation.judging.assessment import assess_curves as assess_curves

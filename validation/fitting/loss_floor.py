@@ -60,16 +60,18 @@ class FloorLaw:
     local : local exponents at both ends of the window, of the parabola through the bins.
     """
 
-    def __init__(self, bins: Bins):
+    def __init__(self, bins: Bins, independent: bool = False):
+        """Fit the law; `independent` rows, of a run each, have one unknown variance in place of the covariance of neighbouring steps."""
+        covariance = _equal_variances if independent else _covariance
         self._law = law = _Law(bins)
         n = bins.count.size
         spare = n - 3
-        law.whiten(_covariance(bins, bins.y - np.polyval(np.polyfit(law.x, law.y, 3), bins.x)))
+        law.whiten(covariance(bins, bins.y - np.polyval(np.polyfit(law.x, law.y, 3), bins.x)))
         line, (parabola, cost) = law.polynomial(1), law.polynomial(2)
         self.down = float(fisher.sf((line[1] - cost) / max(1.0, cost / spare), 1, spare)) if parabola[0] < 0 else 1.0
         best = law.search()
         for _ in range(2):      # the covariance is that of the residuals about the law, on which it hardly depends
-            law.whiten(_covariance(bins, bins.y - law.steps(best)))
+            law.whiten(covariance(bins, bins.y - law.steps(best)))
             best = law.descend(best, ALL)
         self._best, self._cost = best, law.cost(best)
         self._scale, self._spare = max(1.0, self._cost / spare), spare
@@ -257,6 +259,11 @@ def _covariance(bins: Bins, rest: np.ndarray) -> np.ndarray:
     cov = np.where(gap > 0, r ** np.maximum(gap, 0.0) * fall[:, None] * fall, 0.0)
     cov = cov + cov.T + np.diag(count * (1 + r) / (1 - r) - 2 * r * (1 - r**count) / (1 - r)**2)
     return (share * cov + np.diag((1 - share) * count)) * np.outer(size / count, size / count) * wider
+
+
+def _equal_variances(bins: Bins, rest: np.ndarray) -> np.ndarray:
+    """Return the covariance of rows that are independent, at the least scatter: the residuals' scale is fitted."""
+    return FINEST**2 * np.eye(bins.count.size)
 
 
 def correlation_time(rest: np.ndarray, times: float = 5.0) -> float:

@@ -93,7 +93,7 @@ def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: st
         return build_undecided_fit("the loss does not fall in the window, so that no law with a floor describes it", **known)
     law = FloorLaw(Bins(x, y, bin_of)) if n >= FLOOR_BINS and slope < 0 else None
     if floor and law is not None:
-        return _read_law(law, known)
+        return read_floor_law(law, f"{BINS_PER_DECADE} bins a decade, generalized least squares", known)
     if method == "bins":
         error = _bin_error(dx, by - level - slope * dx, sxx)
         t90, t95 = (float(stdtrit(n - 2, q)) for q in (0.95, 0.975))
@@ -111,23 +111,23 @@ def fit_loss_slope(loss: Any, time: Any, window: tuple[float, float], method: st
     scatter = float(np.sqrt(np.sum((by - level - slope * dx)**2) / (n - 2)))
     with np.errstate(over="ignore"):
         prefactor = float(np.float64(10.0) ** (level - slope * bx.mean()))
-    bend = "" if law is None else _describe_bend(law)
+    bend = "" if law is None else describe_bend(law)
     return PowerLawFit(exponent=slope, interval=_pair(intervals[1]), interval90=_pair(intervals[0]), prefactor=prefactor,
                        n_censored=0, outcome=FitOutcome.UNDECIDED if bend else FitOutcome.FITTED, reason=bend, scatter=scatter,
                        log10_centre=float(bx.mean()), log10_level=level, floor_law=law, method=f"{BINS_PER_DECADE} bins a decade, " + (
                            "HC3 and autocorrelation" if method == "bins" else "block bootstrap"), **known)
 
 
-def _read_law(law: FloorLaw, known: dict[str, Any]) -> PowerLawFit:
+def read_floor_law(law: FloorLaw, method: str, known: dict[str, Any]) -> PowerLawFit:
     """Return a law with a floor as a fit."""
     with np.errstate(over="ignore"):
         prefactor = float(np.float64(10.0) ** (law.level - law.exponent * law.centre))
     return PowerLawFit(exponent=law.exponent, interval=law.interval(), interval90=law.interval(0.90), prefactor=prefactor, n_censored=0,
                        outcome=FitOutcome.FITTED, scatter=law.scatter, log10_centre=law.centre, log10_level=law.level, floor=law.floor,
-                       floor_interval=law.floor_interval(), method=f"{BINS_PER_DECADE} bins a decade, generalized least squares", **known)
+                       floor_interval=law.floor_interval(), method=method, **known)
 
 
-def _describe_bend(law: FloorLaw) -> str:
+def describe_bend(law: FloorLaw) -> str:
     """Return why no power law alone fits the curve; empty if one does."""
     first, last = law.local
     if min(law.straight, law.down) >= BEND or abs(last - first) < DRIFT:

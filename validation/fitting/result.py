@@ -164,7 +164,7 @@ def name_points(axis: str, one: bool = False) -> str:
 
 def write_place(value: float) -> str:
     """Return a value of an axis in three digits, but a whole number, such as a width, in full."""
-    return f"{value:.0f}" if float(value).is_integer() and 1 <= abs(value) < WHOLE else f"{value:.3g}"
+    return f"{value:.0f}" if 1 <= value < WHOLE and abs(value - round(value)) < 1e-9 * value else f"{value:.3g}"
 
 
 def build_undecided_fit(reason: str, **known: Any) -> PowerLawFit:
