@@ -32,6 +32,7 @@ class Prediction(ABC):
     free_prefactor : whether exponents alone are claimed, and the curve's prefactor is arbitrary.
     drawn : the curve's name in a figure's legend.
     remark : a sentence, without its full stop, on what the measured edge is; empty if its name says it.
+    claimed_within : the decades within which the whole curve is claimed to hold; None: it is exact, and its judge's tolerance counts.
     """
 
     name: str = ""
@@ -43,6 +44,7 @@ class Prediction(ABC):
     free_prefactor: bool = False
     drawn: str = "predicted"
     remark: str = ""
+    claimed_within: float | None = None
 
     @abstractmethod
     def __call__(self, gamma: Any, steps: int = STEPS, rho: float = RHO) -> np.ndarray:

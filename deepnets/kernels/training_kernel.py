@@ -15,14 +15,14 @@ from torch import nn
 from torch.autograd import grad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from deepnets.batched.copies_stack import copy_inputs, widen
+from deepnets.batched.copies_stack import copy_inputs
 from deepnets.centered.functional import trainable
 from deepnets.centered.random_state import save_random_state
 from deepnets.network_factory import copy_module
 
 
 class TrainingKernel:
-    """The map ``v -> K v`` over samples and outputs, in float64.
+    """The map ``v -> K v`` over samples and outputs, in the module's dtype.
 
     Two graphs are kept, of f and of its derivative, so that a product is two backward passes: ``J^T v`` is linear in v, and the transpose
     of its derivative is J.
@@ -43,7 +43,7 @@ class TrainingKernel:
     """
 
     def __init__(self, module: nn.Module, x: Any, rates: Mapping[str, float]) -> None:
-        network = widen(module)
+        network = copy_module(module)
         weights = trainable(network)
         with _differentiable_attention(), torch.enable_grad():
             f = network(copy_inputs(x))

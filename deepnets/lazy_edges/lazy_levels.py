@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,20 +15,28 @@ from torch.utils._pytree import tree_leaves
 from deepnets.batched.copies_stack import widen
 from deepnets.behaviour import name_error
 from deepnets.centered.functional import trainable
+from deepnets.curvature.lanczos import basis_size
 from deepnets.device import threads_for
 from deepnets.experiment import DeepExperiment
 from deepnets.kernels.training_kernel import TrainingKernel, changes_between_calls
 from deepnets.lazy_edges.level import AGREE, LazyLevel, Levels, SeedLevel
 from deepnets.lazy_edges.lower_edge import FlowCurve, Modes
-from deepnets.lazy_edges.upper_edge import critical_level, largest_eigenvalue
+from deepnets.lazy_edges.upper_edge import StabilityEdge, critical_level, largest_eigenvalue
+from deepnets.memory import GB, Living, usable_memory
+from deepnets.precision import arithmetic
 from deepnets.preflight import check_samples
 from deepnets.tasks.task import draw_batch, place_like, select_inputs
 from deepnets.theory import explain_silence, predict
 from validation.arguments import Misuse, whole
+from validation.edges import WIDTH
+from validation.prediction import RHO, STEPS
 
 EDGES = ("eta_min", "eta_crit")
-MORE = 4              # times as many samples, where the first do not determine eta_min
+MORE = 4              # times as many samples as `samples`, which are to agree with them
 LEAST_BATCH = 32      # below, the noise of batches moves the edges, by more than a quarter at 16
+LARGE_BATCH = 128     # from here on it moves eta_crit less than the tolerance of a whole curve
+FEW = 16              # samples, of whose kernel the memory is counted
+CLAIMED = {"eta_min": float(np.log10(1.5)), "eta_crit": float(np.log10(1.25))}      # decades; of eta_crit where batches are small
 NO_UPPER_EDGE = ("the cross-entropy flattens as the outputs grow, so that no eigenvalue at initialization bounds the rates that train, and "
                  "no curvature later on gives the bound within a factor 2")
 OVERSHOOT = "with momentum the loss exceeds its first value in transients below the rate at which the kernel loses stability"
@@ -47,14 +56,17 @@ def levels(experiment: DeepExperiment, samples: int = 384) -> Levels:
     outputs, with the parameters' rates as weights, in the module's own mode. With half the squared error ``eta_crit = 2 gamma**2/(N
     lambda_1)``, N lambda_1 the largest eigenvalue of the kernel with these rates, and eta_min comes from the residual's modes; with
     the cross-entropy eta_min comes from the kernel's gradient flow, and eta_crit does not exist. Training keeps drawing batches, so the
-    kernel is that of `samples` fresh ones, of four times as many for eta_min where that is not enough; an edge for which a quarter of
-    them gives a level further off than a factor 1.3 is absent. A task that returns one batch at every step is measured on that batch,
-    and leaves no such doubt.
+    kernel is that of four times `samples` fresh ones, and an edge for which the first quarter of them gives a level further off than a
+    factor 1.3 is absent. So is eta_crit where runs cannot show it: no rate below it reaches rho in T steps, or only rates within 0.1
+    decades do. A task that returns one batch at every step is measured on that batch, and leaves no doubt about samples.
+
+    The levels claim to hold within a factor 1.5 (eta_min), and within 0.05 decades (eta_crit) from batches of 128 samples on, a factor
+    1.25 below.
 
     Parameters
     ----------
     experiment : of any network that trains; its seeds, T (the last of several) and rho count, and eta is in its units.
-    samples : of the kernel, at least 8.
+    samples : at least 8; the kernel is that of four times as many.
 
     Returns
     -------
@@ -105,7 +117,8 @@ def levels(experiment: DeepExperiment, samples: int = 384) -> Levels:
     assert window is not None
     predicted = {}
     for edge, seeds in found.items():
-        level = LazyLevel(name=edge, label=LABELS[edge], source=SOURCES[edge], lazy_below=window[1], seeds=tuple(seeds))
+        level = LazyLevel(name=edge, label=LABELS[edge], source=SOURCES[edge], lazy_below=window[1], seeds=tuple(seeds),
+                          claimed_within=_choose_claim(edge, experiment.batch_size, seeds))
         factor = level.compare_samples(steps, rho)
         if factor <= AGREE:
             predicted[edge], attrs["convergence"][edge] = level, factor
@@ -134,13 +147,28 @@ def _exclude_upper(experiment: DeepExperiment) -> str | None:
     return OVERSHOOT if experiment.optimizer.memories else None
 
 
+def _choose_claim(edge: str, batch_size: int, seeds: Sequence[SeedLevel]) -> float | None:
+    """Return the decades within which a level is claimed to hold; None: those of a whole curve."""
+    exact = batch_size >= LARGE_BATCH or all(seed.of_a_quarter is None for seed in seeds)
+    return None if edge == "eta_crit" and exact else CLAIMED[edge]
+
+
 def _explain_absence(level: LazyLevel, steps: int, rho: float, samples: int) -> str:
     """Return why a measured level is not given."""
-    ratio = level.compare_samples(steps, rho)
-    if np.isfinite(ratio):
-        count = MORE * samples if level.name == "eta_min" else samples
-        return f"{count} samples do not determine it: a quarter of them gives a level that differs by a factor {ratio:.3g}"
-    return f"no rate at which the kernel's steps are stable reaches an excess of {rho:g} within {steps} steps"
+    stable = [seed for seed in level.seeds if isinstance(seed.level, StabilityEdge)]
+    ratio = level.compare_samples(steps, rho) if not stable else max(_compare_critical(seed) for seed in stable)
+    if ratio > AGREE:
+        return f"{MORE * samples} samples do not determine it: a quarter of them gives a level that differs by a factor {ratio:.3g}"
+    if not stable:
+        return f"no rate at which the kernel's steps are stable reaches an excess of {rho:g} within {steps} steps"
+    critical = np.exp(np.mean([np.log(seed.level.critical) for seed in stable]))
+    return (f"the kernel loses stability at {critical:.3g} gamma^2, and runs cannot show it: no rate more than {WIDTH:g} "
+            f"decades below it reaches an excess of {rho:g} within {steps} steps")
+
+
+def _compare_critical(seed: SeedLevel) -> float:
+    """Return the factor between the stability edges of all samples and of a quarter of them, whether or not runs show them."""
+    return replace(seed, level=_forget_visibility(seed.level)).compare_samples(STEPS, RHO)
 
 
 def _measure_seed(experiment: DeepExperiment, seed: int, samples: int, edges: tuple[str, ...]) -> dict[str, SeedLevel]:
@@ -150,25 +178,24 @@ def _measure_seed(experiment: DeepExperiment, seed: int, samples: int, edges: tu
     if any(p.is_complex() for p in trainable(module).values()):
         raise Abstention("parameters are complex")
     rates = experiment.recipe(module).rates
-    module = widen(module)
     fixed = _draw_constant_batch(experiment, seed)
     if fixed is None and experiment.batch_size < LEAST_BATCH:
         raise Abstention(f"batches of {experiment.batch_size} samples are too noisy for a kernel to describe training, from "
                          f"{LEAST_BATCH} on it does")
     if fixed is not None:
-        return {edge: SeedLevel(level) for edge, level in _measure_levels(experiment, module, rates, fixed, edges).items()}
+        return {edge: SeedLevel(level) for edge, level in _measure_levels(experiment, widen(module), rates, fixed, edges).items()}
     check_samples("samples", MORE * samples, experiment.task, experiment.loss)
-    batch = draw_batch(experiment.task, seed, 0, MORE * samples, experiment.loss)
+    if any(p.dtype != torch.float32 for p in trainable(module).values()):
+        module = widen(module)      # rounding in float32 is small beside what samples leave open, in less it is not
+    x, y = draw_batch(experiment.task, seed, 0, MORE * samples, experiment.loss)
+    quarter = select_inputs(x, slice(0, samples)), y[:samples]
+    of_all, of_quarter = (_measure_levels(experiment, module, rates, batch, edges) for batch in ((x, y), quarter))
+    return {edge: SeedLevel(of_all[edge], _forget_visibility(of_quarter[edge])) for edge in edges}
 
-    def measure(count: int, edges: tuple[str, ...]) -> dict[str, Callable[[int, float], float]]:
-        some = slice(0, count)
-        return _measure_levels(experiment, module, rates, (select_inputs(batch[0], some), batch[1][some]), edges)
 
-    all_of_them, quarter = measure(samples, edges), measure(samples // MORE, edges)
-    found = {edge: SeedLevel(all_of_them[edge], quarter[edge]) for edge in edges}
-    if not found["eta_min"].compare_samples(experiment.horizons[-1], experiment.rho) <= AGREE:
-        found["eta_min"] = SeedLevel(measure(MORE * samples, ("eta_min",))["eta_min"], all_of_them["eta_min"])
-    return found
+def _forget_visibility(level: Callable[[int, float], float]) -> Callable[[int, float], float]:
+    """Return a level, that of the stability edge also where runs do not show it."""
+    return (lambda steps, rho: level.critical) if isinstance(level, StabilityEdge) else level
 
 
 def _draw_constant_batch(experiment: DeepExperiment, seed: int) -> tuple[Any, torch.Tensor] | None:
@@ -185,13 +212,15 @@ def _measure_levels(experiment: DeepExperiment, module: nn.Module, rates: dict[s
     """Return each edge's level as a function of (T, rho), on one batch, or raise `Abstention`."""
     like = next(iter(trainable(module).values()))
     x, y = place_like(batch[0], like), experiment.loss.target(batch[1], experiment.task.out_features, like.dtype)
-    with threads_for(sum(p.numel() for p in trainable(module).values()), len(y), experiment.device):
+    with threads_for(sum(p.numel() for p in trainable(module).values()), len(y), experiment.device), arithmetic(
+            "float32", experiment.device):
         return _measure_on(experiment, module, rates, x, place_like(y, like), edges)
 
 
 def _measure_on(experiment: DeepExperiment, module: nn.Module, rates: dict[str, float], x: Any, y: torch.Tensor,
                     edges: tuple[str, ...]) -> dict[str, Callable[[int, float], float]]:
     try:
+        _refuse_lack_of_memory(module, x, rates, experiment.device)
         kernel = TrainingKernel(module, x, rates)
         if not torch.isfinite(kernel.outputs).all():
             raise Misuse("network must have finite outputs at initialization, and some are NaN or infinite")
@@ -202,15 +231,24 @@ def _measure_on(experiment: DeepExperiment, module: nn.Module, rates: dict[str, 
         raise Abstention(f"the network's kernel cannot be computed: {name_error(error)}") from error
     if not largest > 0:
         raise Abstention("the network's outputs do not depend on its parameters at initialization")
-    found: dict[str, Callable[[int, float], float]] = {}
+    if experiment.loss.name != "mse":
+        curve = FlowCurve.of(kernel, y, kernel.outputs, experiment.loss, largest, experiment.horizons[-1], experiment.rho)
+        return {"eta_min": curve.find_level}
+    if not y.any():
+        raise Abstention("the targets are zero, as the outputs are at initialization")
+    lower = lru_cache(Modes.of(kernel, y, experiment.optimizer).find_level)
+    found: dict[str, Callable[[int, float], float]] = {"eta_min": lower}
     if "eta_crit" in edges:
-        critical = critical_level(largest, kernel.outputs.numel())
-        found["eta_crit"] = lambda steps, rho: critical
-    if experiment.loss.name == "mse":
-        if not y.any():
-            raise Abstention("the targets are zero, as the outputs are at initialization")
-        found["eta_min"] = lru_cache(Modes.of(kernel, y, experiment.optimizer).find_level)
-    else:
-        curve = FlowCurve.of(kernel, y, kernel.outputs.shape, experiment.loss, largest, experiment.horizons[-1], experiment.rho)
-        found["eta_min"] = curve.find_level
+        found["eta_crit"] = StabilityEdge(critical_level(largest, kernel.outputs.numel()), lower)
     return found
+
+
+def _refuse_lack_of_memory(module: nn.Module, x: Any, rates: dict[str, float], device: str) -> None:
+    """Raise `Abstention` if a kernel's graphs and the vectors of its Krylov space do not fit; they are made of a few samples and counted."""
+    samples = len(tree_leaves(x)[0])
+    few = select_inputs(x, slice(0, FEW))
+    with Living(torch.device(device).type) as living:
+        outputs = TrainingKernel(module, few, rates).outputs
+    need = samples / min(FEW, samples) * (living.most + outputs.numel() * outputs.element_size() * basis_size(outputs.numel(), 1, "largest"))
+    if need > (usable := usable_memory(device)):
+        raise Abstention(f"the kernel of {samples} samples needs about {need / GB:.3g} GB, and {usable / GB:.3g} GB are free")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,6 +46,7 @@ class LazyLevel(Prediction):
     name, label, source : as of `Prediction`.
     lazy_below : the gamma up to which the network is taken to be lazy.
     seeds : the level of each seed; the edge's is their geometric mean.
+    claimed_within : as of `Prediction`.
     """
 
     name: str
@@ -53,9 +54,12 @@ class LazyLevel(Prediction):
     source: str
     lazy_below: float
     seeds: Sequence[SeedLevel] = field(repr=False)
+    claimed_within: float | None = None
+
+    drawn: ClassVar[str] = "predicted level"      # type: ignore[misc]
 
     def level(self, steps: int = STEPS, rho: float = RHO) -> float:
-        """Return ``eta/gamma**2``; NaN where no rate reaches rho in T steps, or where the samples do not determine it within 1.3."""
+        """Return ``eta/gamma**2``; NaN where runs do not show the edge at this T and rho, or the samples do not determine it within 1.3."""
         if not self.compare_samples(steps, rho) <= AGREE:
             return np.nan
         return float(np.exp(np.mean([np.log(s.level(steps, rho)) for s in self.seeds])))
@@ -106,7 +110,14 @@ class Levels(dict[str, LazyLevel]):
         steps, rho = self.attrs["steps"], self.attrs["rho"]
         lines = [f"{edge} = {p.level(steps, rho):.3g} gamma^2 up to gamma = {p.lazy_below:.3g}, at T = {steps} and rho = {rho:g}; "
                  f"{describe_convergence(self.attrs['convergence'][edge])}" for edge, p in self.items()]
-        return "\n".join([*lines, *(f"{edge} is not predicted: {why}." for edge, why in self.abstained.items())])
+        return "\n".join([*lines, *self.explain_absences()])
+
+    def explain_absences(self) -> list[str]:
+        """Return a sentence for each reason why levels are absent."""
+        reasons: dict[str, list[str]] = {}
+        for edge, why in self.abstained.items():
+            reasons.setdefault(why, []).append(edge)
+        return [f"the level of {' and '.join(edges)} is not predicted: {why}" for why, edges in reasons.items()]
 
 
 def describe_convergence(factor: float) -> str:

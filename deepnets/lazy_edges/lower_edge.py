@@ -19,7 +19,7 @@ from deepnets.optimizers import Optimizer
 from deepnets.run_outcomes import WINDOW
 
 Map = Callable[[torch.Tensor], torch.Tensor]
-NODES = 100          # of the quadrature
+NODES = 30           # of the quadrature: as 160 to four digits, at T = 200 and 1000
 PER_DECADE = 10      # rates of the first scan
 FINER = 33           # rates of each of the two that follow within its bracket
 SLOWEST = 1e-3       # below the least rate that plain gradient descent can need: momentum needs less
@@ -94,37 +94,37 @@ class FlowCurve:
     longest_step: float
 
     @classmethod
-    def of(cls, kernel: Map, targets: torch.Tensor, shape: torch.Size, loss: Loss, largest: float, steps: int, rho: float) -> FlowCurve:
+    def of(cls, kernel: Map, targets: torch.Tensor, like: torch.Tensor, loss: Loss, largest: float, steps: int, rho: float) -> FlowCurve:
         """Integrate the flow from the zero output until the excess is rho, or until T of the longest steps have passed.
 
         Parameters
         ----------
         kernel : ``v (n K) -> K v``.
         targets : as `loss` takes them.
-        shape : of the outputs.
+        like : (n, ..., K), like which v is made.
         loss : the cross-entropy.
         largest : the kernel's largest eigenvalue.
         """
         def outputs(f: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(f).to(targets.device).reshape(shape)
+            return torch.from_numpy(f).to(like).reshape(like.shape)
 
         def drift(_: float, f: np.ndarray) -> np.ndarray:
-            moved: np.ndarray = -kernel(loss.slope(outputs(f), targets).reshape(-1)).cpu().numpy()
+            moved: np.ndarray = -kernel(loss.slope(outputs(f), targets).reshape(-1)).double().cpu().numpy()
             return moved
 
         def value(f: np.ndarray) -> float:
             return float(loss.value(outputs(f), targets))
 
         # the loss's second derivative in the outputs is at most 1/2 over the number of samples: no step overshoots below
-        samples = shape.numel() / shape[-1]
+        samples = like.numel() / like.shape[-1]
         longest = 2 * samples / largest
-        first = value(np.zeros(shape.numel()))
+        first = value(np.zeros(like.numel()))
 
         def reach(_: float, f: np.ndarray) -> float:
             return value(f) / first - 0.9 * rho      # beyond rho, so that it is interpolated
 
         reach.terminal = True      # type: ignore[attr-defined]
-        path = solve_ivp(drift, (0.0, steps * longest), np.zeros(shape.numel()), "RK23", dense_output=True, events=reach, rtol=EXACT,
+        path = solve_ivp(drift, (0.0, steps * longest), np.zeros(like.numel()), "RK23", dense_output=True, events=reach, rtol=EXACT,
                          atol=EXACT)
         times = np.r_[0.0, np.geomspace(SLOWEST * path.t[-1], path.t[-1], POINTS)]
         return cls(times, np.array([value(path.sol(t)) / first for t in times]), longest)

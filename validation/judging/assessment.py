@@ -122,7 +122,7 @@ def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tole
     Parameters
     ----------
     edges, predictions : as for `assess`.
-    tolerance : in decades.
+    tolerance : in decades, of curves that do not say within how many they hold (`Prediction.claimed_within`).
     """
     between("tolerance", tolerance, 0, np.inf)
     check_predictions(predictions)
@@ -131,6 +131,7 @@ def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tole
     for name, prediction in predictions.items():
         if name not in edges["edge"].values or prediction.free_prefactor:
             continue
+        within = tolerance if prediction.claimed_within is None else prediction.claimed_within
         gamma = edges["gamma"].values
         eta = edges["eta"].sel(edge=name)
         ends = eta if "seed" not in eta.dims else eta.mean("seed", skipna=False)
@@ -145,10 +146,10 @@ def assess_curves(edges: xr.Dataset, predictions: Mapping[str, Prediction], tole
             least, largest = prediction.holds
             why = (f"{name} ({describe_cover(0, among)}): UNDECIDED: the whole curve is not judged at T = {steps} and rho = {rho:g}: "
                    f"the prediction holds for T >= {least} and rho <= {largest:g}")
-            done.append(Verdict(VerdictOutcome.UNDECIDED, np.nan, (np.nan, np.nan), 0.0, tolerance, why, name, covered=(0, among)))
+            done.append(Verdict(VerdictOutcome.UNDECIDED, np.nan, (np.nan, np.nan), 0.0, within, why, name, covered=(0, among)))
             continue
-        done.append(_judge_bound(part, name, prediction, tolerance, steps, rho, among) if prediction.bound
-                    else judge_curve(part, name, prediction, tolerance, among=among))
+        done.append(_judge_bound(part, name, prediction, within, steps, rho, among) if prediction.bound
+                    else judge_curve(part, name, prediction, within, among=among))
     return done
 
 

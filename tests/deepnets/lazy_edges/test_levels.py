@@ -9,6 +9,8 @@ from torch import nn
 import deepnets
 from deepnets import tasks
 from deepnets.kernels.training_kernel import TrainingKernel
+from deepnets.lazy_edges import lazy_levels
+from deepnets.lazy_edges.upper_edge import StabilityEdge
 from deepnets.tasks.task import draw_batch
 from validation import judge_curve, locate
 from validation.arguments import Misuse
@@ -126,7 +128,7 @@ def test_an_mlp_agrees_with_its_dense_kernel():
     values, vectors = np.linalg.eigh(dense_kernel(network.build(0).double(), x.double(), rates).numpy() / 60)
     share = (vectors.T @ torch.nn.functional.one_hot(y, 10).double().numpy().reshape(-1)) ** 2 / 6
     found = deepnets.levels(experiment)
-    assert found["eta_crit"].level() == pytest.approx(2 / values.max(), rel=1e-5)
+    assert found["eta_crit"].level(200, 0.7) == pytest.approx(2 / values.max(), rel=1e-5)
     assert mean_excess(values, share, found["eta_min"].level(200, 0.7), np.arange(191, 201)) == pytest.approx(0.7, rel=1e-3)
 
 
@@ -188,12 +190,12 @@ def test_momentum_agrees_with_its_own_steps():
 
 
 def test_nothing_is_predicted_outside_the_lazy_regime():
-    level = deepnets.levels(linear_experiment())["eta_crit"]
+    level = deepnets.levels(linear_experiment(), 8)["eta_min"]
     assert level.window("lazy") == (0.0, level.lazy_below)
     assert level.window("rich") is None
     assert level.lazy_below == pytest.approx(2e-3)      # 1e-3 times the square root of the readout's four inputs
-    assert np.isnan(level([2.1e-3, 1.0, 1e4])).all()
-    assert np.isfinite(level(1.9e-3))
+    assert np.isnan(level([2.1e-3, 1.0, 1e4], 80, 0.5)).all()
+    assert np.isfinite(level(1.9e-3, 80, 0.5))
     assert level.exponent("lazy") == 2
     with pytest.raises(ValueError, match="rich"):
         level.exponent("rich")
@@ -201,21 +203,21 @@ def test_nothing_is_predicted_outside_the_lazy_regime():
 
 def test_seeds_give_their_geometric_mean():
     network = deepnets.MLP(4, 6, 2, 3)
-    each = [deepnets.levels(linear_experiment(network=network, seeds=(seed,)))["eta_crit"].level() for seed in (0, 1)]
-    both = deepnets.levels(linear_experiment(network=network, seeds=(0, 1)))["eta_crit"].level()
+    each = [deepnets.levels(linear_experiment(network=network, seeds=(seed,)))["eta_crit"].level(80, 0.5) for seed in (0, 1)]
+    both = deepnets.levels(linear_experiment(network=network, seeds=(0, 1)))["eta_crit"].level(80, 0.5)
     assert each[0] != pytest.approx(each[1], rel=1e-3)
     assert both == pytest.approx(np.sqrt(each[0] * each[1]), rel=1e-6)
 
 
 def test_fresh_batches_are_measured_on_samples_and_their_quarter():
-    found = deepnets.levels(deepnets.DeepExperiment(line, Fresh(), steps=100, batch_size=64), samples=200)
-    x = Fresh().batch(0, 0, 800)[0][:200].double()
-    assert found["eta_crit"].level() == pytest.approx(2 * 3 * 200 / torch.linalg.eigvalsh(x.T @ x).max().item(), rel=1e-5)
+    found = deepnets.levels(deepnets.DeepExperiment(line, Fresh(), steps=100, batch_size=64), samples=50)
+    x = Fresh().batch(0, 0, 200)[0].double()
+    assert found["eta_crit"].level(100, 0.5) == pytest.approx(2 * 3 * 200 / torch.linalg.eigvalsh(x.T @ x).max().item(), rel=1e-5)
     assert 1 < found.attrs["convergence"]["eta_crit"] < 1.3
     assert "a quarter of the samples" in found.report()
     heavy = deepnets.levels(deepnets.DeepExperiment(line, Fresh(5.0), steps=100, batch_size=64), samples=200)
-    assert "200 samples do not determine it" in heavy.abstained["eta_crit"]
-    assert "eta_crit is not predicted" in heavy.report()
+    assert "800 samples do not determine it" in heavy.abstained["eta_crit"]
+    assert "the level of eta_crit is not predicted: 800 samples" in heavy.report()
 
 
 @pytest.mark.parametrize(("more", "reason"), [
@@ -247,9 +249,42 @@ def test_a_network_that_does_not_move_has_no_level():
 
 def test_an_excess_that_no_stable_rate_reaches_is_absent():
     found = deepnets.levels(linear_experiment(steps=1, rho=0.01))
-    assert set(found) == {"eta_crit"}
+    assert not found
     assert "reaches an excess of 0.01 within 1 steps" in found.abstained["eta_min"]
-    assert np.isnan(deepnets.levels(linear_experiment())["eta_min"](1e-4, 1, 0.01))
+    assert f"loses stability at {2 / linear_modes()[0].max():.3g} gamma^2, and runs cannot show it" in found.abstained["eta_crit"]
+    found = deepnets.levels(linear_experiment())
+    assert np.isnan([found[edge](1e-4, 1, 0.01) for edge in found]).tolist() == [True, True]
+
+
+def test_eta_crit_is_absent_where_trained_rates_below_it_are_narrower_than_a_set():
+    """Measured edges need a set of trained rates at least 0.1 decade wide."""
+    values, share = linear_modes()
+    shown = {width: float(mean_excess(values, share, 2 / values.max() / 10**width, np.arange(71, 81))) for width in (0.12, 0.05)}
+    assert set(deepnets.levels(linear_experiment(rho=shown[0.12]))) == {"eta_min", "eta_crit"}
+    assert "no rate more than 0.1 decades below it reaches" in deepnets.levels(linear_experiment(rho=shown[0.05])).abstained["eta_crit"]
+    edge = StabilityEdge(2.0, lambda steps, rho: 2.0 / 10**rho)
+    assert (edge(80, 0.11), np.isnan(edge(80, 0.09))) == (2.0, True)
+
+
+def test_how_closely_the_levels_claim_to_hold():
+    tasks_and_batches = [(Fresh(), 32), (Fresh(), 127), (Fresh(), 128), (Fixed(*random_batch()), 6)]
+    found = [deepnets.levels(linear_experiment(task=task, batch_size=size), 50) for task, size in tasks_and_batches]
+    assert [f["eta_crit"].claimed_within for f in found] == [pytest.approx(np.log10(1.25))] * 2 + [None, None]
+    assert all(f["eta_min"].claimed_within == pytest.approx(np.log10(1.5)) for f in found)
+
+
+def test_a_kernel_that_does_not_fit_into_memory_is_not_made(monkeypatch):
+    free = []
+
+    def usable(device):
+        free.append(device)
+        return 2000
+
+    monkeypatch.setattr(lazy_levels, "usable_memory", usable)
+    found = deepnets.levels(linear_experiment())
+    assert free == ["cpu"]
+    assert not found
+    assert "the kernel of 6 samples needs about" in found.abstained["eta_min"]
 
 
 def test_what_is_not_finite_is_refused():
