@@ -1,4 +1,4 @@
-"""The pipeline behind `lazyrich deep` and `python -m deepnets`: sweep, find edges, fit, judge, observe, draw, report."""
+"""The pipeline behind `lazyrich deep` and `python -m deepnets`: sweep, find edges, fit, predict levels, judge, observe, draw, report."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ import xarray as xr
 
 from deepnets.cli_options import DeepOptions
 from deepnets.netcdf_sweep import open_earlier, sweep_into_netcdf
-from deepnets.network_edges import close_triangle, describe_further_laws, plan_tracing, read_edges, trace_edges
+from deepnets.network_edges import FEWEST, close_triangle, describe_further_laws, plan_tracing, read_edges, trace_edges
 from deepnets.observation.scaling_laws import Laws, predict_laws
 from deepnets.observation.selection import ObserveOptions
-from deepnets.theory import Exponents, explain_silence, predict
+from deepnets.theory import Exponents, explain_silence, predict, window
 from deepnets.titles import as_file_name, as_title
 from validation.arguments import Misuse
 from validation.cli_options import SweepOptions, report_failed_tiles
 from validation.estimates import announce
 from validation.executors import count_cores
-from validation.judging.assessment import Assessment, assess
+from validation.judging.assessment import Assessment, assess, assess_curves
+from validation.judging.verdict import Verdict
 from validation.plane import Plane
 from validation.plotting.figure_options import FigureOptions, NetworkFigureOptions
 from validation.printable import print_text
 from validation.progress import bar
 from validation.reporting.folder import identify, name_section, refuse_foreign, write_folder
 from validation.reporting.html import Picture
-from validation.reporting.summary import build_section, draw, draw_observables, print_table, provenance_of
+from validation.reporting.summary import build_section, draw, draw_observables, print_curves, print_table, provenance_of
 from validation.storage.atomic import expand_home
 from validation.storage.files import check_writable
 
 if TYPE_CHECKING:
     from deepnets.experiment import DeepExperiment
+    from deepnets.lazy_edges import LazyLevel
 
 NETCDF = ".nc"
 DRAWN = ("outcome", "final_excess", "final_accuracy")      # variables, one figure each
@@ -109,7 +111,9 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
     edges, predictions = find_edges(experiment, portrait, predictions, options, not quiet)
     silence = explain_silence(experiment.loss, experiment.optimizer)
     assessments = assess(edges, predictions, options.tolerance)
-    notes = [*([silence] if silence else []), *describe_further_laws(edges, predictions)]
+    levels, absences = predict_levels(experiment, edges, predictions)
+    curves = assess_curves(edges, levels)
+    notes = [*([silence] if silence else []), *absences, *describe_further_laws(edges, predictions)]
     observed, refusal = None, None
     if observe_options.names:
         from deepnets.observation.best_rate_runs import observe_portrait
@@ -120,14 +124,17 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
         except Misuse as error:      # a portrait that has grown may have other best rates than those observed before: report the rest
             refusal, sentences = error, [f"nothing is observed: {error}"]
         notes += sentences
-    written = report(place, title, portrait, edges, predictions, assessments, notes, observed, predict_laws(experiment), drawing)
+    written = report(place, title, portrait, edges, predictions, assessments, curves, notes, observed, predict_laws(experiment), drawing,
+                     levels)
     if not quiet:
         print_table(title, assessments)
+        print_curves(curves)
         print_text("\n".join([*notes, written]))
     if refusal is not None:
         raise refusal
     failed = report_failed_tiles(portrait, place.portrait)
-    return 1 if failed or (strict and any(a.verdict.outcome == "CONTRADICTED" for a in assessments)) else 0
+    verdicts = [*(a.verdict for a in assessments), *curves]
+    return 1 if failed or (strict and any(v.outcome == "CONTRADICTED" for v in verdicts)) else 0
 
 
 def sweep_plane(experiment: DeepExperiment, plane: Plane, target: Path, sweep_options: SweepOptions, accuracy: float,
@@ -173,9 +180,24 @@ def find_edges(experiment: DeepExperiment, portrait: xr.Dataset, predictions: Ma
     return edges, close_triangle(predictions, edges)
 
 
+def predict_levels(experiment: DeepExperiment, edges: xr.Dataset, predictions: Mapping[str, Exponents]) -> tuple[dict[str, LazyLevel],
+                                                                                                              list[str]]:
+    """Return the levels of the lazy edges, and why others are absent; neither where too few gammas are lazy for any to be judged."""
+    lazy = window("lazy", unit=predictions["eta_max"].unit) if predictions else None
+    if lazy is None or int((edges["gamma"] <= lazy[1]).sum()) < FEWEST:
+        return {}, []
+    from deepnets.lazy_edges import levels
+
+    try:
+        found = levels(experiment)
+    except Misuse as error:      # the portrait is reported without them
+        return {}, [f"the levels of the lazy edges are not predicted: {error}"]
+    return dict(found), found.explain_absences()
+
+
 def report(place: Place, title: str, portrait: xr.Dataset, edges: xr.Dataset, predictions: Mapping[str, Exponents],
-           assessments: Sequence[Assessment], notes: Sequence[str], observed: xr.Dataset | None, laws: Laws,
-           drawing: FigureOptions = FigureOptions()) -> str:  # noqa: B008 - frozen
+           assessments: Sequence[Assessment], curves: Sequence[Verdict], notes: Sequence[str], observed: xr.Dataset | None, laws: Laws,
+           drawing: FigureOptions = FigureOptions(), levels: Mapping[str, LazyLevel] | None = None) -> str:  # noqa: B008 - frozen
     """Write figures, report.html and verdicts.json, those for which the libraries are installed, and return what was written where."""
     if place.folder is None:
         names = [place.portrait] if observed is None else [place.portrait, place.observables]
@@ -185,10 +207,10 @@ def report(place: Place, title: str, portrait: xr.Dataset, edges: xr.Dataset, pr
     pictures: list[Picture] = []
     if "figures" not in missing:
         pictures += draw(place.stem, title, portrait, edges, predictions, assessments, [v for v in DRAWN if v in portrait],
-                         **asdict(drawing))
+                         levels=levels, curves=curves, **asdict(drawing))
         if observed is not None:
             pictures += draw_observables(place.stem, title, observed, laws, drawing.format)
-    part = name_section(build_section(title, portrait, pictures, assessments, notes=notes), place.stem.name,
+    part = name_section(build_section(title, portrait, pictures, assessments, curves, notes), place.stem.name,
                         identify(place.portrait, portrait))
     write_folder(place.folder, f"lazyrich deep: {title}", [part], provenance_of(portrait), "report.html" not in missing)
     lacking = [f"No {what}: {library} is not installed" for what, library in missing.items()]

@@ -190,7 +190,7 @@ def _run_one_loss(experiment: ToyExperiment, plane: Plane, target: Path, sweepin
     curves = assess_curves(edges, predicted) if edges is not None else []
     several = not isinstance(experiment.model, OneParameter) and len(experiment.model.parameters) > 1
     variables = ("outcome", "final_excess", "peak_excess") if several else ("outcome",)
-    pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables, **asdict(drawing))
+    pictures = draw(target.with_suffix(""), title, portrait, edges, predicted, assessments, variables, curves=curves, **asdict(drawing))
     notes = [] if predicted else ["The theory predicts no edges for these settings, so nothing is judged."]
     notes += explain_absent_edges(experiment)
     part = name_section(build_section(title, portrait, pictures, assessments, curves, notes), target.stem, identify(target, portrait))

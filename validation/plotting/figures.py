@@ -19,7 +19,7 @@ from validation.plotting.cycles import CLASSES, classify_periods
 from validation.plotting.mesh import build_mesh, paint
 from validation.plotting.predicted_edges import draw_predictions
 from validation.plotting.rate_units import divide_rates, find_unit
-from validation.plotting.style import COLOURS, label_decades
+from validation.plotting.style import COLOURS, INK, label_decades
 from validation.printable import escape_math, shorten
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def portrait_figure(portrait: xr.Dataset, predictions: Mapping[str, Any] | None 
 
 
 def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping[str, Any] | None = None,
-               verdicts: Iterable[Any] = ()) -> Figure:
+               verdicts: Iterable[Any] = (), curves: Iterable[Any] = ()) -> Figure:
     """Draw, edge by edge, the brackets over gamma with fits and prediction, and beneath them the residuals in decades.
 
     Where there are fits or predictions, the edges that have neither are left out.
@@ -136,6 +136,7 @@ def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping
     fits : `PowerLawFit`, each drawn over its shaded window with its exponent beside it.
     predictions : edge -> `Prediction`; residuals are taken from it, or, where there is none, from the first fit.
     verdicts : `Verdict`, written beneath the exponent that they judge.
+    curves : `Verdict` on whole predictions, written above the edge that they judge.
 
     Returns
     -------
@@ -146,7 +147,7 @@ def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping
                      f"not {dict(edges.sizes)} with {', '.join(map(repr, edges.data_vars)) or 'no variables'}")
     from validation.plotting.edge_axes import draw_edge
 
-    fits, verdicts, predictions = list(fits), list(verdicts), dict(predictions or {})
+    fits, verdicts, predictions, curves = list(fits), list(verdicts), dict(predictions or {}), list(curves)
     drawn = [str(e) for e in edges["edge"].values if np.isfinite(edges["eta"].sel(edge=e)).any()]
     mentioned = set(predictions) | {str(f.edge) for f in fits}
     drawn = [e for e in drawn if e in mentioned] or drawn
@@ -164,6 +165,8 @@ def plot_edges(edges: xr.Dataset, fits: Iterable[Any] = (), predictions: Mapping
         lower = figure.add_axes((left / width, bottom / height, PANEL[0] / width, PANEL[2] / height), sharex=upper)
         draw_edge(upper, lower, edges, edge, [f for f in fits if str(f.edge) == edge], predictions.get(edge),
                    [v for v in verdicts if str(v.edge) == edge])
+        for verdict in [v for v in curves if str(v.edge) == edge]:
+            upper.set_title(f"prediction: {verdict.outcome}", loc="right", fontsize="small", color=INK[str(verdict.outcome)])
     entries: dict[str, Any] = {}
     for ax in figure.axes:
         handles, labels = ax.get_legend_handles_labels()

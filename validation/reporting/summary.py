@@ -14,6 +14,7 @@ from validation.fitting.result import count_decimals, write_exponent
 from validation.judging.assessment import Assessment
 from validation.judging.verdict import Verdict
 from validation.plotting.anchored_laws import anchor_laws
+from validation.prediction import Prediction
 from validation.printable import escape_controls, print_text
 from validation.reporting.folder import identify, name_section, publish_picture, write_folder
 from validation.reporting.html import MARKS, WHOLE, Picture, Section, tabulate
@@ -89,10 +90,14 @@ def _write_claim(verdict: Verdict) -> str:
 
 
 def print_curves(curves: Iterable[Verdict]) -> None:
-    """Print one line for each whole curve that was judged."""
-    from rich.console import Console
-    from rich.text import Text
-
+    """Print one line for each whole curve that was judged; in plain text without rich."""
+    curves = list(curves)
+    try:
+        from rich.console import Console
+        from rich.text import Text
+    except ImportError:
+        print_text("\n".join(f"{MARKS[str(v.outcome)]} {v.sentence}" for v in curves))
+        return
     console = Console()
     for verdict in curves:
         word = str(verdict.outcome)
@@ -112,7 +117,7 @@ def format_limit(limit: Any) -> str:
 
 def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None, predictions: Mapping[str, Any],
          assessments: Sequence[Assessment], variables: Iterable[str] = ("outcome",), format: str = "png", width: float = 7.6,
-         rescale: str | None = None) -> list[Picture]:
+         rescale: str | None = None, levels: Mapping[str, Prediction] | None = None, curves: Iterable[Verdict] = ()) -> list[Picture]:
     """Write a portrait's figures, ``stem.png``, ``stem-final.png``, ..., and return them for a report.
 
     Parameters
@@ -123,10 +128,12 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
     format : "pdf" or "svg" writes the figures in that format too.
     width, rescale : as of `validation.plotting.figures.portrait_figure`; where an edge without a predicted prefactor was not fitted, the
         rates are not divided by it, and the caption says so.
+    levels : as of `anchor_laws`.
+    curves : the verdicts on whole curves.
     """
     from validation.plotting import figures
 
-    predictions = anchor_laws(predictions, assessments)
+    predictions = anchor_laws(predictions, assessments, levels)
     pictures, remark = [], ""
     if rescale not in (None, "gamma2", *predictions):      # the portrait is not lost with its unit
         remark, rescale = f"; the rates are not divided by {rescale}, which was not fitted", None
@@ -137,7 +144,7 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
         image, file = _publish(stem.with_name(f"{stem.name}{suffix}.png"), figure, format)
         pictures.append(Picture(image, f"{title}: {what} over gamma and eta, with the predicted edges", what.capitalize() + remark, file))
     if edges is not None and assessments and np.isfinite(edges["eta"]).any():
-        figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments])
+        figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments], curves)
         image, file = _publish(stem.with_name(f"{stem.name}-edges.png"), figure, format)
         pictures.append(Picture(image, f"{title}: edges, fits and predictions over gamma, with residuals in decades",
                                 "Measured edges, fitted power laws and predictions", file))
@@ -171,7 +178,7 @@ def write(stem: Path, origin: Path, title: str, portrait: xr.Dataset, edges: xr.
 
     `options` are the last of `draw`.
     """
-    pictures = draw(stem, title, portrait, edges, predictions, assessments, **options)
+    pictures = draw(stem, title, portrait, edges, predictions, assessments, curves=curves, **options)
     part = name_section(build_section(title, portrait, pictures, assessments, curves, notes), stem.name, identify(origin, portrait))
     write_folder(stem.parent, title, [part], provenance_of(portrait))
 

@@ -269,8 +269,8 @@ def test_eta_crit_is_absent_where_trained_rates_below_it_are_narrower_than_a_set
 def test_how_closely_the_levels_claim_to_hold():
     tasks_and_batches = [(Fresh(), 32), (Fresh(), 127), (Fresh(), 128), (Fixed(*random_batch()), 6)]
     found = [deepnets.levels(linear_experiment(task=task, batch_size=size), 50) for task, size in tasks_and_batches]
-    assert [f["eta_crit"].claimed_within for f in found] == [pytest.approx(np.log10(1.25))] * 2 + [None, None]
-    assert all(f["eta_min"].claimed_within == pytest.approx(np.log10(1.5)) for f in found)
+    assert [f["eta_crit"].claimed_within for f in found] == [pytest.approx(np.log10(1.25), abs=1e-3)] * 2 + [None, None]
+    assert all(f["eta_min"].claimed_within == pytest.approx(np.log10(1.5), abs=1e-3) for f in found)
 
 
 def test_a_kernel_that_does_not_fit_into_memory_is_not_made(monkeypatch):
