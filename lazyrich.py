@@ -188,11 +188,11 @@ def _judge_portrait(path: Path, table: RunOptions, figures: FigureOptions, rho: 
     portrait, name = open_portrait(path), f"{path.stem}-judged"
     if table.given:
         raise Misuse(f"{table.given[0]} belongs to a table of runs, not to the portrait at {path}")
-    title, edges, predictions, silence = _read_with_theory(portrait, rho)
-    if not predictions and silence is None:
+    title, edges, predictions, levels, notes = _read_with_theory(portrait, rho)
+    if not (predictions or notes):
         raise Misuse(f"the theory predicts no edge for the portrait at {path} ({title}): there is nothing to judge")
     figures.check(predictions)
-    assessments, curves = assess(edges, predictions, tolerance), assess_curves(edges, predictions)
+    assessments, curves = assess(edges, predictions, tolerance), assess_curves(edges, {**predictions, **levels})
     if out is not None:
         out = expand_home("out", out)
         refuse_foreign(out, [name])
@@ -200,13 +200,12 @@ def _judge_portrait(path: Path, table: RunOptions, figures: FigureOptions, rho: 
         check_writable(out)
     print_table(title, assessments)
     print_curves(curves)
-    if silence is not None:
-        print_text(silence)
+    if notes:
+        print_text("\n".join(notes))
     if not (assessments or curves):
         print("Nothing was judged.")
     if out is not None:
-        write(out / name, path, title, portrait, edges, predictions, assessments, curves, [silence] if silence else [],
-              **asdict(figures))
+        write(out / name, path, title, portrait, edges, predictions, assessments, curves, notes, levels=levels, **asdict(figures))
         print_text(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
     verdicts = [*(a.verdict for a in assessments), *curves]
     return CONTRADICTED if any(v.outcome is VerdictOutcome.CONTRADICTED for v in verdicts) else DONE
@@ -292,10 +291,10 @@ def _prepare_portrait(path: Path, rho: float | None) -> tuple[str, dict[str, Any
     from validation.storage.files import open_portrait
 
     portrait = open_portrait(path)
-    title, edges, predictions, silence = _read_with_theory(portrait, rho)
+    title, edges, predictions, levels, notes = _read_with_theory(portrait, rho)
     assessments = assess(edges, predictions)
-    verdicts = [*(a.verdict for a in assessments), *assess_curves(edges, predictions)]
-    encoded = encode_portrait(portrait, title, edges, anchor_laws(predictions, assessments), verdicts, [silence] if silence else [])
+    verdicts = [*(a.verdict for a in assessments), *assess_curves(edges, {**predictions, **levels})]
+    encoded = encode_portrait(portrait, title, edges, anchor_laws(predictions, assessments, levels), verdicts, notes)
     gamma, eta = portrait["gamma"].values, rates(portrait)
     view = read_view(require_description(portrait.attrs), (gamma[0], gamma[-1]), (eta.min(), eta.max()))
     return title, {"view": view, "portrait": encoded}
@@ -412,8 +411,9 @@ def campaign(*, scale: Literal["full", "tiny"] = "full", device: str = "auto", d
     return int(import_module("campaign").campaign(scale, device, data, out, only, minutes, dry_run))
 
 
-def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.Dataset, Mapping[str, Prediction], str | None]:
-    """Return a portrait's title and edges, the predictions for its model, and why there are none, if so."""
+def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.Dataset, Mapping[str, Prediction],
+                                                                       Mapping[str, Prediction], list[str]]:
+    """Return a portrait's title and edges, the predictions for its model, levels stored with it, and notes on what is not predicted."""
     from validation.arguments import Misuse
     from validation.edges import locate
     from validation.experiment import require_description
@@ -424,14 +424,16 @@ def _read_with_theory(portrait: xr.Dataset, rho: float | None) -> tuple[str, xr.
         from toymodels import cli
 
         title, predictions = cli.theory_of(description)
-        return title, locate(portrait, rho=rho), predictions, None
+        return title, locate(portrait, rho=rho), predictions, {}, []
     if kind == "deep":
         from deepnets import network_edges, theory
+        from deepnets.lazy_edges.level import Levels
 
         title, exponents = theory.theory_of(description)
         edges = network_edges.read_edges(portrait, exponents, rho)
-        silence = theory.explain_silence_of(description)
-        return title, edges, network_edges.close_triangle(exponents, edges), silence
+        silence, levels = theory.explain_silence_of(description), Levels.decode(portrait.attrs)
+        notes = ([silence] if silence else []) + (levels.explain_absences(edges.attrs["rho"]) if levels is not None else [])
+        return title, edges, network_edges.close_triangle(exponents, edges), levels or {}, notes
     raise Misuse(f"the description's 'witness' must be 'toy' or 'deep', not {kind!r}: there is no theory for another model")
 
 

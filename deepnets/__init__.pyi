@@ -29,9 +29,9 @@ from deepnets.kernels import ntk as ntk
 from deepnets.kernels import ntk_product as ntk_product
 from deepnets.kernels import ntk_spectrum as ntk_spectrum
 from deepnets.kernels import weight_movement as weight_movement
-from deepnets.lazy_edges import LazyLevel as LazyLevel
-from deepnets.lazy_edges import Levels as Levels
-from deepnets.lazy_edges import levels as levels
+from deepnets.lazy_edges.lazy_levels import levels as levels
+from deepnets.lazy_edges.level import LazyLevel as LazyLevel
+from deepnets.lazy_edges.level import Levels as Levels
 from deepnets.networks import CNN as CNN
 from deepnets.networks import MLP as MLP
 from deepnets.networks import ResidualCNN as ResidualCNN

@@ -18,7 +18,7 @@ from deepnets.observation.selection import ObserveOptions
 from deepnets.theory import Exponents, explain_silence, predict, window
 from deepnets.titles import as_file_name, as_title
 from validation.arguments import Misuse
-from validation.cli_options import SweepOptions, report_failed_tiles
+from validation.cli_options import SweepOptions, add_attrs, report_failed_tiles
 from validation.estimates import announce
 from validation.executors import count_cores
 from validation.judging.assessment import Assessment, assess, assess_curves
@@ -31,11 +31,11 @@ from validation.reporting.folder import identify, name_section, refuse_foreign, 
 from validation.reporting.html import Picture
 from validation.reporting.summary import build_section, draw, draw_observables, print_curves, print_table, provenance_of
 from validation.storage.atomic import expand_home
-from validation.storage.files import check_writable
+from validation.storage.files import check_writable, save_portrait
 
 if TYPE_CHECKING:
     from deepnets.experiment import DeepExperiment
-    from deepnets.lazy_edges import LazyLevel
+    from deepnets.lazy_edges.level import LazyLevel, Levels
 
 NETCDF = ".nc"
 DRAWN = ("outcome", "final_excess", "final_accuracy")      # variables, one figure each
@@ -112,7 +112,9 @@ def run_pipeline(options: DeepOptions, sweep_options: SweepOptions, observe_opti
     silence = explain_silence(experiment.loss, experiment.optimizer)
     assessments = assess(edges, predictions, options.tolerance)
     levels, absences = predict_levels(experiment, edges, predictions)
-    curves = assess_curves(edges, levels)
+    if levels is not None:
+        portrait = store_levels(levels, portrait, place.portrait)
+    curves = assess_curves(edges, levels or {})
     notes = [*([silence] if silence else []), *absences, *describe_further_laws(edges, predictions)]
     observed, refusal = None, None
     if observe_options.names:
@@ -180,19 +182,32 @@ def find_edges(experiment: DeepExperiment, portrait: xr.Dataset, predictions: Ma
     return edges, close_triangle(predictions, edges)
 
 
-def predict_levels(experiment: DeepExperiment, edges: xr.Dataset, predictions: Mapping[str, Exponents]) -> tuple[dict[str, LazyLevel],
+def predict_levels(experiment: DeepExperiment, edges: xr.Dataset, predictions: Mapping[str, Exponents]) -> tuple[Levels | None,
                                                                                                               list[str]]:
     """Return the levels of the lazy edges, and why others are absent; neither where too few gammas are lazy for any to be judged."""
     lazy = window("lazy", unit=predictions["eta_max"].unit) if predictions else None
     if lazy is None or int((edges["gamma"] <= lazy[1]).sum()) < FEWEST:
-        return {}, []
-    from deepnets.lazy_edges import levels
+        return None, []
+    from deepnets.lazy_edges.lazy_levels import levels
 
     try:
         found = levels(experiment)
     except Misuse as error:      # the portrait is reported without them
-        return {}, [f"the levels of the lazy edges are not predicted: {error}"]
-    return dict(found), found.explain_absences()
+        return None, [f"the levels of the lazy edges are not predicted: {error}"]
+    return found, found.explain_absences()
+
+
+def store_levels(levels: Levels, portrait: xr.Dataset, target: Path) -> xr.Dataset:
+    """Add the levels to the attributes of a portrait and of its store, for who judges it without its network, and return the portrait."""
+    attrs = levels.encode()
+    if portrait.attrs | attrs == portrait.attrs:
+        return portrait
+    portrait = portrait.assign_attrs(attrs)
+    if target.suffix == NETCDF:
+        save_portrait(portrait, target, overwrite=True)
+    else:
+        add_attrs(target, attrs)
+    return portrait
 
 
 def report(place: Place, title: str, portrait: xr.Dataset, edges: xr.Dataset, predictions: Mapping[str, Exponents],

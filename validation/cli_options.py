@@ -119,9 +119,14 @@ class SweepOptions:
         with warnings.catch_warnings(), name_options():
             warnings.simplefilter("ignore", TilesFailed)      # reported by `report_failed_tiles`
             portrait = refined_sweep(experiment, plane, self.refine, **how) if self.refine else sweep(experiment, plane, **how)
-        if attrs and "store_version" in read_attrs(target):
-            ZarrStore(target).add(as_json(dict(attrs)))
+        add_attrs(target, attrs or {})
         return portrait.assign_attrs(attrs or {})
+
+
+def add_attrs(target: Path, attrs: Mapping[str, Any]) -> None:
+    """Add attributes to a store that a sweep has written; a portrait that was saved whole stays as it is."""
+    if attrs and "store_version" in read_attrs(target):
+        ZarrStore(target).add(as_json(dict(attrs)))
 
 
 def report_failed_tiles(portrait: xr.Dataset, target: Path) -> bool:

@@ -155,15 +155,14 @@ def _choose_claim(edge: str, batch_size: int, seeds: Sequence[SeedLevel]) -> flo
 
 def _explain_absence(level: LazyLevel, steps: int, rho: float, samples: int) -> str:
     """Return why a measured level is not given."""
-    stable = [seed for seed in level.seeds if isinstance(seed.level, StabilityEdge)]
-    ratio = level.compare_samples(steps, rho) if not stable else max(_compare_critical(seed) for seed in stable)
+    critical = [seed.level.critical for seed in level.seeds if isinstance(seed.level, StabilityEdge)]
+    ratio = max(map(_compare_critical, level.seeds)) if critical else level.compare_samples(steps, rho)
     if ratio > AGREE:
         return f"{MORE * samples} samples do not determine it: a quarter of them gives a level that differs by a factor {ratio:.3g}"
-    if not stable:
+    if not critical:
         return f"no rate at which the kernel's steps are stable reaches an excess of {rho:g} within {steps} steps"
-    critical = np.exp(np.mean([np.log(seed.level.critical) for seed in stable]))
-    return (f"the kernel loses stability at {critical:.3g} gamma^2, and runs cannot show it: no rate more than {WIDTH:g} "
-            f"decades below it reaches an excess of {rho:g} within {steps} steps")
+    return (f"the kernel loses stability at {np.exp(np.mean(np.log(critical))):.3g} gamma^2, and runs cannot show it: no rate more than "
+            f"{WIDTH:g} decades below it reaches an excess of {rho:g} within {steps} steps")
 
 
 def _compare_critical(seed: SeedLevel) -> float:
@@ -244,11 +243,12 @@ def _measure_on(experiment: DeepExperiment, module: nn.Module, rates: dict[str, 
 
 
 def _refuse_lack_of_memory(module: nn.Module, x: Any, rates: dict[str, float], device: str) -> None:
-    """Raise `Abstention` if a kernel's graphs and the vectors of its Krylov space do not fit; they are made of a few samples and counted."""
+    """Raise `Abstention` if a kernel's graphs and its Krylov vectors do not fit into memory; they are made of a few samples and counted."""
     samples = len(tree_leaves(x)[0])
     few = select_inputs(x, slice(0, FEW))
     with Living(torch.device(device).type) as living:
         outputs = TrainingKernel(module, few, rates).outputs
-    need = samples / min(FEW, samples) * (living.most + outputs.numel() * outputs.element_size() * basis_size(outputs.numel(), 1, "largest"))
+    vectors = outputs.numel() * outputs.element_size() * basis_size(outputs.numel(), 1, "largest")
+    need = samples / min(FEW, samples) * (living.most + vectors)
     if need > (usable := usable_memory(device)):
         raise Abstention(f"the kernel of {samples} samples needs about {need / GB:.3g} GB, and {usable / GB:.3g} GB are free")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -10,9 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from validation.arguments import choose
+from validation.arguments import Misuse, choose
 from validation.prediction import REGIMES, RHO, STEPS, Prediction
 
+STORED = "lazy_levels"      # the attribute of a portrait that holds them
 AGREE = 1.3      # the largest ratio of the levels from all samples and from a quarter of them, between which there is no abstention
 
 
@@ -35,6 +37,18 @@ class SeedLevel:
             return 1.0 if np.isfinite(self.level(steps, rho)) else np.nan
         ratio = self.level(steps, rho) / self.of_a_quarter(steps, rho)
         return float(max(ratio, 1 / ratio))
+
+
+@dataclass(frozen=True)
+class _KnownLevel:
+    """A level that is known at one T and rho."""
+
+    level: float
+    steps: int
+    rho: float
+
+    def __call__(self, steps: int, rho: float) -> float:
+        return self.level if (steps, rho) == (self.steps, self.rho) else np.nan
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -112,12 +126,46 @@ class Levels(dict[str, LazyLevel]):
                  f"{describe_convergence(self.attrs['convergence'][edge])}" for edge, p in self.items()]
         return "\n".join([*lines, *self.explain_absences()])
 
-    def explain_absences(self) -> list[str]:
-        """Return a sentence for each reason why levels are absent."""
+    def encode(self) -> dict[str, str]:
+        """Return the levels as an attribute of a portrait, a JSON text."""
+        steps, rho = self.attrs["steps"], self.attrs["rho"]
+        content = {"steps": steps, "rho": rho, "samples": self.attrs["samples"], "abstained": self.abstained, "levels": {
+            edge: {"level": p.level(steps, rho), "convergence": self.attrs["convergence"][edge], "label": p.label, "source": p.source,
+                   "lazy_below": p.lazy_below, "claimed_within": p.claimed_within} for edge, p in self.items()}}
+        return {STORED: json.dumps(content)}
+
+    @classmethod
+    def decode(cls, attrs: Mapping[Any, Any]) -> Levels | None:
+        """Return the levels that a portrait's attributes hold, NaN at another T and rho than theirs; None where they hold none.
+
+        Raises
+        ------
+        Misuse : they are damaged.
+        """
+        if STORED not in attrs:
+            return None
+        try:
+            content = json.loads(attrs[STORED])
+            steps, rho = int(content["steps"]), float(content["rho"])
+            found, convergence = {}, {}
+            for edge, stored in content["levels"].items():
+                convergence[edge] = float(stored.pop("convergence"))
+                known = SeedLevel(_KnownLevel(float(stored.pop("level")), steps, rho))
+                found[edge] = LazyLevel(name=edge, seeds=(known,), **stored)
+            return cls(found, dict(content["abstained"]), {"steps": steps, "rho": rho, "samples": content["samples"],
+                                                           "convergence": convergence})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Misuse(f"the portrait's attribute {STORED} is damaged ({type(error).__name__})") from None
+
+    def explain_absences(self, rho: float | None = None) -> list[str]:
+        """Return a sentence for each reason why levels are absent; at another rho than theirs stored levels are."""
+        if rho is not None and rho != self.attrs["rho"]:
+            return [f"the levels of the lazy edges are stored for rho = {self.attrs['rho']:g} alone, not for {rho:g}"]
         reasons: dict[str, list[str]] = {}
         for edge, why in self.abstained.items():
             reasons.setdefault(why, []).append(edge)
-        return [f"the level of {' and '.join(edges)} is not predicted: {why}" for why, edges in reasons.items()]
+        return [f"the level of {edges[0]} is not predicted: {why}" if len(edges) == 1 else
+                f"the levels of {' and '.join(edges)} are not predicted: {why}" for why, edges in reasons.items()]
 
 
 def describe_convergence(factor: float) -> str:

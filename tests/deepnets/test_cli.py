@@ -8,14 +8,19 @@ import sys
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import deepnets
 import lazyrich
 from deepnets.cli_options import NETWORKS, DeepOptions, seeds_of
+from deepnets.lazy_edges import lazy_levels
 from deepnets.network_edges import close_triangle, plan_tracing, read_edges, trace_edges
 from deepnets.optimizers import SGD, AdamW
+from deepnets.pipeline import predict_levels
+from deepnets.theory import predict
 from validation import Misuse, open_portrait, sweep
 from validation.experiment import name_experiment
+from validation.reporting.html import WHOLE
 
 PATIENT = pytest.mark.skipif(not os.environ.get("LAZYRICH_PATIENT"), reason="a minute; LAZYRICH_PATIENT=1 runs it")
 
@@ -46,13 +51,18 @@ def test_it_writes_a_portrait_figures_and_a_report(written):
     assert dict(portrait.sizes) == {"seed": 1, "gamma": 7, "eta": 22}
     assert portrait.attrs["accuracy"] == 0.8
     rows = json.loads((written / "verdicts.json").read_text())["sections"][0]["verdicts"]
-    found = [(r["edge"], r["regime"], round(r["predicted"], 12)) for r in rows]
+    found = [(r["edge"], r["regime"], round(r["predicted"], 12)) for r in rows[:3]]
     assert found == [(e, "lazy", 2.0) for e in ("eta_min", "eta_crit", "eta_max")]
-    assert all(abs(r["measured"] - 2) < 0.05 and r["outcome"] == "IDENTITY" for r in rows)
+    assert all(abs(r["measured"] - 2) < 0.05 and r["outcome"] == "IDENTITY" for r in rows[:3])
+    levels = [(r["edge"], r["regime"], r["tolerance"], r["outcome"]) for r in rows[3:]]
+    assert levels == [("eta_min", WHOLE, 0.176, "SUPPORTED"), ("eta_crit", WHOLE, 0.097, "SUPPORTED")]
+    assert "predicted level" in (written / f"{stem}.svg").read_text()
+    assert "prediction: SUPPORTED" in (written / f"{stem}-edges.svg").read_text()
+    assert (written / "report.html").read_text().count("the tangent kernel&#39;s level is off by") == 2
     assert "data:image/png;base64," in (written / "report.html").read_text()
 
 
-def test_judge_trains_nothing_and_needs_no_torch(written):
+def test_judge_trains_nothing_and_needs_no_torch(written, capsys):
     code = "import sys; sys.modules['torch'] = None; import lazyrich; sys.exit(lazyrich.run(sys.argv[1:]))"
     path = str(next(written.glob("*.zarr")))
     result = subprocess.run([sys.executable, "-c", code, "judge", path], capture_output=True, text=True, check=False)
@@ -60,6 +70,25 @@ def test_judge_trains_nothing_and_needs_no_torch(written):
     assert "MLP, L = 3, digits, MSE, SGD, T = 100" in result.stdout
     for edge in ("eta_min", "eta_crit", "eta_max"):
         assert f"{edge:8} lazy" in result.stdout
+    assert " ".join(result.stdout.split()).count("the tangent kernel's level is off by") == 2      # of the grid's brackets
+    assert run("judge", path, "--rho", "0.6") == 0
+    assert "the levels of the lazy edges are stored for rho = 0.7 alone, not for 0.6" in capsys.readouterr().out
+
+
+def test_levels_that_are_absent_have_their_reason(monkeypatch):
+    experiment = DeepOptions(width=8, loss="cross_entropy", optimizer="momentum", device="cpu").experiment()
+    theory = predict(experiment.network, "cross_entropy", "momentum")
+    lazy, rich = (xr.Dataset(coords={"gamma": np.geomspace(*ends, 4)}) for ends in ((1e-5, 1e-3), (1.0, 10.0)))
+    [why] = predict_levels(experiment, lazy, theory)[1]
+    assert why.startswith("the levels of eta_min and eta_crit are not predicted: the gradient flow of the cross-entropy is integrated")
+    assert predict_levels(experiment, rich, theory) == predict_levels(experiment, lazy, {}) == (None, [])
+
+    def refuse(experiment):
+        raise Misuse("samples must fit into memory")
+
+    monkeypatch.setattr(lazy_levels, "levels", refuse)
+    refused = "the levels of the lazy edges are not predicted: samples must fit into memory"
+    assert predict_levels(experiment, lazy, theory) == (None, [refused])
 
 
 def test_a_portrait_with_a_forged_optimizer_is_contradicted(written, tmp_path, capsys):

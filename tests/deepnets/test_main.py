@@ -40,6 +40,7 @@ def test_on_a_bare_machine(tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("MLP, L = 3, digits, MSE, SGD, T = 100\nedge ")
     assert re.search(r"eta_crit +lazy .* 2\.0000 .* = IDENTITY", result.stdout)
+    assert re.search(r"\n✓ eta_crit, .*: the tangent kernel's level is off by .*: SUPPORTED within 0.097", result.stdout)
     assert "sweeping: " in result.stderr
     assert "tracing: " in result.stderr
     portrait = open_portrait(tmp_path / "plane.nc")
@@ -86,6 +87,15 @@ def test_a_verdict_that_is_contradicted_is_an_exit_code_with_strict(tmp_path, mo
     assert front.main(words) == 0
     assert "✗ CONTRADICTED" in capsys.readouterr().out
     assert front.main([*words, "--strict"]) == 1
+
+
+def test_a_level_that_is_contradicted_is_an_exit_code_with_strict(tmp_path, monkeypatch, capsys):
+    from deepnets.lazy_edges import lazy_levels
+
+    words = [*SMALL, "--out", str(tmp_path / "plane.nc"), "--strict"]
+    monkeypatch.setattr(lazy_levels, "critical_level", lambda largest, outputs: 3 * outputs / largest)
+    assert front.main(words) == 1
+    assert re.search(r"✗ eta_crit, .*\s*CONTRADICTED within", capsys.readouterr().out.replace("\n", " "))
 
 
 def test_observables_on_a_bare_machine(tmp_path):

@@ -13,6 +13,7 @@ import lazyrich
 import toymodels
 from deepnets import CNN, MLP, DeepExperiment, ResidualMLP, ResNet, ViT, parametrization_table, tasks
 from deepnets.cli_options import DeepOptions
+from deepnets.lazy_edges.level import LazyLevel, SeedLevel
 from deepnets.network_edges import close_triangle, describe_further_laws, measure_closing_point, read_edges
 from deepnets.theory import LOSSES, OPEN, explain_silence, explain_silence_of, plain_depth, predict, theory_of
 from deepnets.titles import as_file_name, as_title
@@ -91,6 +92,21 @@ def test_a_level_that_is_not_claimed_is_not_judged():
     wrong = assess(bracketed(np.where(GAMMA < 1, GAMMA**2, GAMMA ** (2 / 5))), {"eta_max": law["eta_max"]})
     assert [str(a.verdict.outcome) for a in wrong] == ["IDENTITY", "CONTRADICTED"]
     assert anchor_laws(law, []) == {}
+
+
+def test_a_level_is_drawn_in_place_of_the_lazy_law():
+    law, level = predict(3)["eta_max"], LazyLevel(name="eta_max", label="", source="", lazy_below=1e-3, seeds=(
+        SeedLevel(lambda steps, rho: 5.0 if (steps, rho) == (300, 0.5) else np.nan),))
+    eta = np.where(GAMMA < 1, GAMMA**2, GAMMA ** (2 / 3))
+    found = assess(bracketed(eta), {"eta_max": law})
+    drawn = anchor_laws({"eta_max": law}, found, {"eta_max": level})["eta_max"]
+    lazy, rich = GAMMA <= 1.01e-3, (GAMMA > 9.9) & (GAMMA < 1.01e3)
+    np.testing.assert_allclose(drawn(GAMMA, 300, 0.5)[lazy & (GAMMA < 1e-3)], 5 * GAMMA[lazy & (GAMMA < 1e-3)] ** 2)
+    np.testing.assert_allclose(drawn(GAMMA, 300, 0.5)[rich], eta[rich], rtol=1e-6)
+    assert np.isnan(drawn(GAMMA, 1000, 0.5)[lazy]).all()      # the measured law does not stand in for it
+    assert drawn.drawn == "predicted level, then slope"
+    assert anchor_laws({"eta_max": law}, found[:1], {"eta_max": level})["eta_max"].drawn == "predicted level"
+    assert anchor_laws({"eta_max": law}, found)["eta_max"].drawn == "predicted slope"
 
 
 @pytest.mark.parametrize("power", [1.0, 0.9, 0.5])

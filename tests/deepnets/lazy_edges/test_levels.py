@@ -10,6 +10,7 @@ import deepnets
 from deepnets import tasks
 from deepnets.kernels.training_kernel import TrainingKernel
 from deepnets.lazy_edges import lazy_levels
+from deepnets.lazy_edges.level import Levels
 from deepnets.lazy_edges.upper_edge import StabilityEdge
 from deepnets.tasks.task import draw_batch
 from validation import judge_curve, locate
@@ -285,6 +286,23 @@ def test_a_kernel_that_does_not_fit_into_memory_is_not_made(monkeypatch):
     assert free == ["cpu"]
     assert not found
     assert "the kernel of 6 samples needs about" in found.abstained["eta_min"]
+
+
+def test_levels_are_the_same_from_a_portraits_attributes():
+    found = deepnets.levels(linear_experiment(loss="mse", rho=0.6, optimizer="momentum"))
+    read = Levels.decode({"rho": 0.6, **found.encode()})
+    assert read.report() == found.report()
+    assert read.abstained == found.abstained != {}
+    np.testing.assert_array_equal(read["eta_min"](GAMMAS, 80, 0.6), found["eta_min"](GAMMAS, 80, 0.6))
+    assert np.isfinite(found["eta_min"](1e-4, 80, 0.5))
+    assert np.isnan([read["eta_min"](1e-4, *at) for at in ((80, 0.5), (81, 0.6))]).all()
+    assert read["eta_min"].claimed_within == found["eta_min"].claimed_within
+    assert read.explain_absences(0.6) == found.explain_absences()
+    assert read.explain_absences(0.5) == ["the levels of the lazy edges are stored for rho = 0.6 alone, not for 0.5"]
+    assert Levels.decode({"rho": 0.6}) is None
+    for damaged in ("", "[]", "{}", '{"steps": 1, "rho": 0.1, "levels": {"eta_min": {}}}', 3):
+        with pytest.raises(Misuse, match="lazy_levels is damaged"):
+            Levels.decode({"lazy_levels": damaged})
 
 
 def test_what_is_not_finite_is_refused():

@@ -132,6 +132,9 @@ def test_whole_curves_with_their_prefactor():
     (twice,) = assess_curves(brackets(2).assign(eta=2 * brackets(2)["eta"]), {"eta_max": Curve()})
     assert twice.outcome == "CONTRADICTED"
     assert twice.measured == pytest.approx(np.log10(2 * 0.99), abs=1e-3)
+    Curve.claimed_within = 0.31      # its own, whatever the judge's
+    (within,) = assess_curves(brackets(2).assign(eta=2 * brackets(2)["eta"]), {"eta_max": Curve()}, 0.01)
+    assert (within.outcome, within.tolerance) == ("SUPPORTED", 0.31)
 
 
 def test_an_unjudged_stretch_and_what_lies_beyond_the_closing_point_are_left_out():

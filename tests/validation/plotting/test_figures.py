@@ -376,6 +376,9 @@ def test_edges_show_brackets_fits_and_residuals():
     assert "decades from\nprediction" in bottom.get_ylabel()
     assert "decades from\nfit" in figures.plot_edges(edges_of(), [fit]).axes[1].get_ylabel()
     assert figures.image(figure).startswith(b"\x89PNG")
+    whole = SimpleNamespace(edge="eta_max", outcome="CONTRADICTED")
+    titles = [ax.get_title(loc="right") for ax in figures.plot_edges(edges_of(), [fit], EDGES, curves=[whole]).axes]
+    assert titles == ["prediction: CONTRADICTED", "", "", ""]
 
 
 def test_a_verdict_is_written_to_its_own_fit_only():
