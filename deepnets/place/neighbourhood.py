@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepnets.experiment import DeepExperiment
-from deepnets.lazy_edges import levels
+from deepnets.lazy_edges.lazy_levels import levels
 from deepnets.network_factory import as_network
 from deepnets.place.placement import BORDER, Place, has_no_upper_edge, name_regime
 from deepnets.place.rate_ramp import CONSTANT_RATES, RAMPS, bracket_rate
