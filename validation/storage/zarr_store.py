@@ -346,9 +346,10 @@ def write_store(path: Path, template: xr.Dataset, layout: Layout, attrs: dict[st
         create_store(draft, template, layout, attrs)
         if former is None and path.is_dir():
             copy_foreign(path, draft)
-        store = ZarrStore(draft)
-        memory = MemoryStore(layout, {}, template)
         empty = not (template["outcome"] != Outcome.UNRUN).values.any()
+        if empty and not runs:
+            return
+        store, memory = ZarrStore(draft), MemoryStore(layout, {}, template)
         for key in () if empty else layout:
             values = memory.values(key)
             assert values is not None
