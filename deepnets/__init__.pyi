@@ -45,4 +45,7 @@ from deepnets.place.placement import Place as Place
 from deepnets.place.placement import where as where
 from deepnets.theory import predict as predict
 from deepnets.torch_groups import parameter_groups as parameter_groups
+from deepnets.tuning.trial_store import Trial as Trial
+from deepnets.tuning.tuner import Tuned as Tuned
+from deepnets.tuning.tuner import tune as tune
 from deepnets.wrapped_model import wrap as wrap

@@ -28,7 +28,7 @@ LAYERS = {
                    "estimates experiment outcome plane prediction progress provenance",
                    "arguments lazy_names user_warnings printable interrupts whole_numbers"],
     "deepnets": ["__main__ cli where_cli", "pipeline netcdf_sweep parts", "diffusion", "own_options cli_options", "observation",
-                 "phenomena", "checks", "place",
+                 "phenomena", "checks", "tuning", "place",
                  "cost", "lazy_edges", "experiment preflight network_check bound_copies", "run_variables", "own_loss", "network_edges",
                  "theory titles", "stored_description", "kernels", "curvature", "memory failed_runs work torch_groups",
                  "training fused folded_training",

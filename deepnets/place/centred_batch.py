@@ -31,13 +31,14 @@ class CentredBatch:
     experiment : its network, task, loss and width; rates are those of SGD.
     seed : of the network and of the batch.
     samples : of the batch.
+    rows : of the tangent kernel, at most.
 
     Raises
     ------
     Misuse : what the experiment refuses of its network and task; inputs, targets or outputs that are not finite.
     """
 
-    def __init__(self, experiment: DeepExperiment, seed: int, samples: int) -> None:
+    def __init__(self, experiment: DeepExperiment, seed: int, samples: int, rows: int = ROWS) -> None:
         network = experiment.network
         self.module = use_batch_statistics(place_module(experiment.theta_0(seed), experiment.device, torch.float64)).eval()
         self.loss = experiment.loss
@@ -53,7 +54,7 @@ class CentredBatch:
         for what, tensors in parts.items():
             if not all(bool(torch.isfinite(t).all()) for t in tensors):
                 raise Misuse(f"{what} must be finite, but for seed {seed} some of {samples} samples have NaN or infinity")
-        self._choose_rows()
+        self._choose_rows(rows)
 
     def _evaluate(self, theta: Parameters, x: object) -> torch.Tensor:
         """Return the outputs at theta, without a graph."""
@@ -61,16 +62,21 @@ class CentredBatch:
             f: torch.Tensor = self.module(x)
         return f.detach().clone()
 
-    def _choose_rows(self) -> None:
+    @property
+    def kernel_cost(self) -> int:
+        """The gradients of single samples that one kernel takes."""
+        return len(self._rows) * len(tree_leaves(self._kernel_x)[0])
+
+    def _choose_rows(self, most: int) -> None:
         """Choose the samples and outputs between which the tangent kernel is measured, spread evenly, and the inputs that they need."""
         n, outputs = len(self.f_0), self.f_0[0].numel()
-        few = min(n, max(8, ROWS // outputs))
+        few = min(n, max(8, most // outputs))
         part = select_inputs(self.x, slice(few))
         alone = self._evaluate(self.theta_0, part)
         independent = bool((alone - self.f_0[:few]).norm() <= COUPLED * self.f_0[:few].norm())
         self._kernel_x = part if independent else self.x
         rows = few * outputs
-        self._rows = np.unique(np.linspace(0, rows - 1, min(rows, ROWS)).round().astype(int))
+        self._rows = np.unique(np.linspace(0, rows - 1, min(rows, most)).round().astype(int))
 
     def loss_and_gradient(self, theta: Parameters, gamma: float) -> tuple[float, Parameters]:
         """Return the loss of f~ at theta and its gradient in theta, by parameter name."""

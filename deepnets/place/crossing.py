@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from deepnets.experiment import DeepExperiment
-from deepnets.place.centred_batch import CentredBatch
+from deepnets.place.centred_batch import ROWS, CentredBatch
 from deepnets.place.half_loss import MOST, halve_loss
 
 SAMPLES = 96          # of the batch
@@ -47,6 +47,7 @@ class Crossing:
     readings : of each seed, in the order in which they were taken.
     linear : whether the kernel changes at no gamma: the network is lazy at all of them.
     reason : a sentence, why there is no crossing; empty if there is one.
+    cost : gradients of single samples that were computed, those for kernels included.
     """
 
     gamma: float | None
@@ -55,6 +56,7 @@ class Crossing:
     readings: tuple[tuple[Reading, ...], ...]
     linear: bool = False
     reason: str = ""
+    cost: int = 0
 
     @property
     def gradients(self) -> int:
@@ -62,7 +64,8 @@ class Crossing:
         return sum(r.gradients for of_seed in self.readings for r in of_seed)
 
 
-def find_crossing(experiment: DeepExperiment, samples: int = SAMPLES, advance: Callable[[], None] = lambda: None) -> Crossing:
+def find_crossing(experiment: DeepExperiment, samples: int = SAMPLES, advance: Callable[[], None] = lambda: None, rows: int = ROWS,
+                  near: float = NEAR, most_cost: float = np.inf) -> Crossing:
     """Find the gamma at which an experiment's network, trained by gradient flow, crosses from lazy to rich.
 
     Parameters
@@ -70,6 +73,9 @@ def find_crossing(experiment: DeepExperiment, samples: int = SAMPLES, advance: C
     experiment : network, task, loss and seeds; its optimizer is not used: the flow is that of SGD.
     samples : of the batch, drawn with the seed of the network.
     advance : called after each reading.
+    rows : of the tangent kernel, at most.
+    near : in log10 F: a reading so near to F = 1 ends the search.
+    most_cost : gradients of single samples, for each seed; no reading is taken that could exceed it, and the crossing is then extrapolated.
 
     Returns
     -------
@@ -82,12 +88,14 @@ def find_crossing(experiment: DeepExperiment, samples: int = SAMPLES, advance: C
     """
     found: list[float] = []
     readings: list[tuple[Reading, ...]] = []
+    cost = 0
     for seed in experiment.seeds:
-        search = _Search(CentredBatch(experiment, seed, samples), advance)
+        search = _Search(CentredBatch(experiment, seed, samples, rows), advance, near, most_cost)
         crossing = search.run()
         readings.append(tuple(search.readings))
+        cost += search.cost
         if crossing is None:
-            return Crossing(None, None, (), tuple(readings), search.linear, search.reason)
+            return Crossing(None, None, (), tuple(readings), search.linear, search.reason, cost)
         found.append(crossing)
     mean = float(np.mean(found))
     interval = None
@@ -95,16 +103,26 @@ def find_crossing(experiment: DeepExperiment, samples: int = SAMPLES, advance: C
         error = np.sqrt(np.var(found, ddof=1) / len(found) + BLUR**2 / len(found))
         half = float(stats.t.ppf(0.975, len(found) - 1) * error)
         interval = 10.0**(mean - half), 10.0**(mean + half)
-    return Crossing(10.0**mean, interval, tuple(10.0**c for c in found), tuple(readings))
+    return Crossing(10.0**mean, interval, tuple(10.0**c for c in found), tuple(readings), cost=cost)
 
 
 class _Search:
     """The readings of one seed, and where the next is taken, all in log10."""
 
-    def __init__(self, batch: CentredBatch, advance: Callable[[], None]) -> None:
-        self.batch, self.kernel_0, self.advance = batch, batch.kernel(batch.theta_0), advance
+    def __init__(self, batch: CentredBatch, advance: Callable[[], None], near: float, most_cost: float) -> None:
+        self.batch, self.kernel_0, self.advance, self.near, self.most_cost = batch, batch.kernel(batch.theta_0), advance, near, most_cost
         self.readings: list[Reading] = []
         self.linear, self.reason = False, ""
+
+    @property
+    def cost(self) -> int:
+        """The gradients of single samples that were computed."""
+        return len(self.batch.f_0) * sum(r.gradients for r in self.readings) + (len(self.readings) + 1) * self.batch.kernel_cost
+
+    @property
+    def affordable(self) -> bool:
+        """Whether one reading more cannot exceed the cost that is allowed."""
+        return self.cost + len(self.batch.f_0) * (MOST + 1) + self.batch.kernel_cost <= self.most_cost
 
     def read(self, at: float) -> float:
         """Return log10 F at a log10 gamma; NaN where the loss has not halved."""
@@ -122,7 +140,7 @@ class _Search:
             self.reason = "the network's output does not depend on its parameters: it is constant near its initialization"
             return None
         at, points, failures = 0.0, dict[float, float](), 0
-        while len(self.readings) < MOST_READINGS:
+        while len(self.readings) < MOST_READINGS and self.affordable:
             found = self.read(at)
             if np.isnan(found):
                 failures += 1
@@ -140,10 +158,14 @@ class _Search:
                 continue
             points[at] = found
             slope, near = _secant(points)
-            if abs(points[near]) <= NEAR:
+            if abs(points[near]) <= self.near:
                 return near - points[near] / slope
             at = near - points[near] / slope
-        if failures:
+        if len(self.readings) < MOST_READINGS and not failures and not self.affordable:
+            if points:
+                return at
+            self.reason = "there are too few steps to measure it"
+        elif failures:
             self.reason = (f"gradient flow did not halve the loss in {MOST} gradients at gamma = "
                            f"{', '.join(f'{r.gamma:.3g}' for r in self.readings if np.isnan(r.change))}")
         else:

@@ -58,7 +58,7 @@ def bracket_rate(experiment: DeepExperiment, gamma: float = 1.0, advance: Callab
     ------
     Misuse : what the experiment refuses.
     """
-    runs = _Runs(experiment, gamma, advance)
+    runs = RateRuns(experiment, gamma, advance)
     scale = runs.measure_scale()
     if not (np.isfinite(scale) and scale > 0):
         return RateBracket(np.nan, np.nan, 0, "the gradient vanishes or is not finite at initialization, so that no rate trains")
@@ -117,10 +117,10 @@ def find_rise(excess: np.ndarray, rates: np.ndarray, rho: float) -> float | None
     return float(rates[least + above[0]]) if len(above) else None
 
 
-class _Runs:
+class RateRuns:
     """Runs of one network at one gamma, at rates that change from step to step, and the number of steps taken."""
 
-    def __init__(self, experiment: DeepExperiment, gamma: float, advance: Callable[[], None]) -> None:
+    def __init__(self, experiment: DeepExperiment, gamma: float, advance: Callable[[], None] = lambda: None) -> None:
         self.experiment, self.gamma, self.advance = experiment, gamma, advance
         self.seed, self.steps = experiment.seeds[0], 0
 

@@ -1,0 +1,91 @@
+"""Where the search starts: the crossing between lazy and rich, and the highest rates about it, measured by ramps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from deepnets.experiment import DeepExperiment
+from deepnets.place.crossing import find_crossing
+from deepnets.place.rate_ramp import FIRST_DECADES, RateRuns, find_rise
+
+SAMPLES, ROWS, NEAR = 48, 48, 0.3      # of the search for the crossing: a start needs no more
+RAMP = 80                              # steps of a ramp, at most
+SHARE = 0.1                            # of the steps of a run, that a ramp takes at most
+LEAST_RAMP = 20                        # steps
+OFFSETS = (0.0, 0.7, -0.7)             # decades of gamma from the crossing at which the rate is ramped, the first alone if the others fail
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the search starts.
+
+    Attributes
+    ----------
+    gamma : of the crossing between lazy and rich; 1 where it is not found.
+    edges : (gamma, eta) at which the loss rose during a ramp, by increasing gamma.
+    power : of gamma, with which the edge rises in the lazy regime.
+    cost : gradients of single samples that were computed.
+    notes : sentences on what was not found.
+    """
+
+    gamma: float
+    edges: tuple[tuple[float, float], ...]
+    power: int
+    cost: int
+    notes: tuple[str, ...] = ()
+
+    def edge(self, gamma: float) -> float:
+        """Return the edge at a gamma, interpolated in logarithms; the slope is the lazy one below, and that of the last two above."""
+        at, values = np.log10(np.array(self.edges)).T
+        slope = float(np.clip((values[-1] - values[-2]) / (at[-1] - at[-2]), 0, self.power)) if len(at) > 1 else self.power / 2
+        x = float(np.log10(gamma))
+        if x < at[0]:
+            return float(10.0 ** (values[0] + self.power * (x - at[0])))
+        if x > at[-1]:
+            return float(10.0 ** (values[-1] + slope * (x - at[-1])))
+        return float(10.0 ** np.interp(x, at, values))
+
+    def describe(self) -> dict[str, Any]:
+        """Return the start as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, stored: dict[str, Any]) -> Self:
+        """Return a start from what `describe` returned."""
+        return cls(**stored | {"edges": tuple(map(tuple, stored["edges"])), "notes": tuple(stored["notes"])})
+
+
+def measure_start(experiment: DeepExperiment, most_cost: float = np.inf) -> Start:
+    """Measure where the search starts, with the first of an experiment's seeds.
+
+    Parameters
+    ----------
+    experiment : of the runs.
+    most_cost : gradients of single samples that the search for the crossing may take.
+
+    Raises
+    ------
+    Misuse : what the experiment refuses; data that are not finite.
+    """
+    experiment = experiment.with_seeds(experiment.seeds[:1])
+    crossing = find_crossing(experiment, SAMPLES, rows=ROWS, near=NEAR, most_cost=most_cost)
+    gamma = crossing.gamma or 1.0
+    notes = [f"the search starts at gamma = 1: {crossing.reason}"] if crossing.reason else []
+    steps = int(np.clip(SHARE * experiment.horizons[-1], LEAST_RAMP, RAMP))
+    cost, edges = crossing.cost, []
+    for offset in OFFSETS:
+        runs = RateRuns(experiment, gamma * 10.0**offset)
+        scale = runs.measure_scale()
+        cost += experiment.batch_size
+        if not (np.isfinite(scale) and scale > 0):
+            continue
+        rates = scale * np.logspace(*FIRST_DECADES, steps)
+        found = find_rise(runs.average(rates), rates, experiment.rho)
+        cost += runs.steps * experiment.batch_size
+        if found is None:
+            notes.append(f"the loss did not rise at any rate of a ramp at gamma = {gamma * 10.0**offset:.3g}")
+        edges.append((gamma * 10.0**offset, float(rates[-1]) if found is None else found))
+    return Start(gamma, tuple(sorted(edges)), experiment.optimizer.power, cost, tuple(notes))
