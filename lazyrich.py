@@ -70,6 +70,13 @@ Where your own network lies between lazy and rich, the highest rate at which it 
 Seconds for small networks. With --out it draws the plane around the network. Needs the extra: pip install 'lazyrich[deep]'.
 
 Example: lazyrich where mine.py:Net --data mine.py:loaders --loss cross_entropy --optimizer adam --eta 3e-4 --out place""")
+app.command("deepnets.tune_cli:tune", name="tune", help="""\
+Richness and rate together: where your own network trains best, in a given number of runs.
+
+Short runs about the crossing between lazy and rich come first, then a search in full runs. Safe to interrupt: rerun the same command to \
+resume. Needs the extra: pip install 'lazyrich[deep]'.
+
+Example: lazyrich tune mine.py:Net --data mine.py:loaders --loss cross_entropy --optimizer adam --runs 12 --steps 500""")
 app.command("deepnets.diffusion.cli:make_mnist1m", name="make-mnist1m", help="""\
 Train a diffusion model on digits and sample MNIST-1M from it: a million images, or as many as --count says.
 

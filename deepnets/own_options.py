@@ -36,8 +36,6 @@ class OwnOptions:
         The optimizer, with its default hyperparameters.
     batch_size
         The number of fresh samples in each step.
-    seeds
-        How many seeds (3 means 0,1,2), or which, with commas.
     device
         auto (a GPU if there is one), cpu, cuda or cuda:1.
     """
@@ -46,22 +44,24 @@ class OwnOptions:
     loss: str = "mse"
     optimizer: Literal["sgd", "signsgd", "momentum", "nesterov", "adam", "adamw", "lion", "muon"] = "sgd"
     batch_size: Whole = 32
-    seeds: str = "3"
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        from deepnets.cli_options import seeds_of
         from validation.arguments import Misuse, whole
 
         whole("batch_size", self.batch_size)
-        seeds_of(self.seeds)
         if self.loss not in ("mse", "cross_entropy") and ":" not in self.loss:
             raise Misuse(f"loss must be mse, cross_entropy, or FILE.py:NAME, not {self.loss!r}")
         if self.data not in BUILT_IN_DATA and ":" not in self.data and not self.data.endswith(".npz"):
             raise Misuse(f"data must be one of {DATA_FORMS}, not {self.data!r}")
 
-    def arguments(self, network: str) -> dict[str, Any]:
-        """Return the arguments of `deepnets.where` that the command line names, `network` as FILE.py:NAME.
+    def arguments(self, network: str, seeds: str) -> dict[str, Any]:
+        """Return the arguments of `deepnets.where` and `tune` that the command line names.
+
+        Parameters
+        ----------
+        network : FILE.py:NAME.
+        seeds : how many, or which, with commas.
 
         Raises
         ------
@@ -71,13 +71,14 @@ class OwnOptions:
         from validation.arguments import Misuse
         from validation.own_files import load_object
 
+        chosen = seeds_of(seeds)
         try:
             import torch  # noqa: F401
         except ImportError as error:
             raise Misuse(f"{EXTRA} ({error})") from None
         loss: Any = self.loss if ":" not in self.loss else load_object("loss", self.loss)
         return {"network": read_network(network), "task": read_task(self.data), "loss": loss, "optimizer": self.optimizer,
-                "batch_size": self.batch_size, "seeds": seeds_of(self.seeds), "device": self.device}
+                "batch_size": self.batch_size, "seeds": chosen, "device": self.device}
 
 
 def read_network(text: str) -> Any:

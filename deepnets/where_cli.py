@@ -20,6 +20,7 @@ def where(
     options: Annotated[OwnOptions, Parameter(name="*")],
     drawing: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),  # noqa: B008 - frozen
     eta: float | None = None,
+    seeds: str = "3",
     steps: Whole = 200,
     out: Path | None = None,
     json: bool = False,
@@ -34,6 +35,8 @@ def where(
         specification such as deepnets.MLP(...).
     eta
         Your learning rate, to be compared with the highest.
+    seeds
+        How many seeds (3 means 0,1,2), or which, with commas.
     steps
         The number of steps that the rate is for.
     out
@@ -48,7 +51,7 @@ def where(
     from deepnets.place.placement import where as place_network
     from validation.printable import print_text
 
-    given = options.arguments(network)
+    given = options.arguments(network, seeds)
     folder = None if out is None else drawing.prepare(out, FIGURE)
     place = place_network(**given, eta=eta, steps=steps, progress=not quiet)
     print_text(dumps(place.describe(), indent=2) if json else place.report())

@@ -27,7 +27,7 @@ LAYERS = {
                    "storage own_files", "traced_runs", "edges", "portrait",
                    "estimates experiment outcome plane prediction progress provenance",
                    "arguments lazy_names user_warnings printable interrupts whole_numbers"],
-    "deepnets": ["__main__ cli where_cli", "pipeline netcdf_sweep parts", "diffusion", "own_options cli_options", "observation",
+    "deepnets": ["__main__ cli where_cli tune_cli", "pipeline netcdf_sweep parts", "diffusion", "own_options cli_options", "observation",
                  "phenomena", "checks", "tuning", "place",
                  "cost", "lazy_edges", "experiment preflight network_check bound_copies", "run_variables", "own_loss", "network_edges",
                  "theory titles", "stored_description", "kernels", "curvature", "memory failed_runs work torch_groups",

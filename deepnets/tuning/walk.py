@@ -53,10 +53,10 @@ def walk(start: Start, trials: Trials) -> None:
     rates = [(0.0, k) for k in FIRST_RATES]
     losses = run(rates, SHORT)
     least, (d, k) = float(losses.min()), rates[int(np.argmin(losses))]
-    beside = [(g, k) for g in GAMMAS]
-    losses = run(beside, SHORT)
+    others = [(g, k) for g in GAMMAS]
+    losses = run(others, SHORT)
     if losses.min() < least:
-        d, k = beside[int(np.argmin(losses))]
+        d, k = others[int(np.argmin(losses))]
     if trials.remaining < 1 - 1e-9:
         return
     best, seen = float(run([(d, k)], 1)[0]), {(d, k)}
