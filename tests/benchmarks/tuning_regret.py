@@ -1,0 +1,287 @@
+"""Measure planes of held-out losses, and compare `deepnets.tune`'s search with other ways of choosing richness and rate on them.
+
+Run ``python -m tests.benchmarks.tuning_regret measure [NAME ...]`` to measure the planes again into docs/data/kept (a minute each), and
+``python -m tests.benchmarks.tuning_regret`` to print the tables that docs/tables stores; TPE needs optuna.
+
+A plane is trained over 16 gammas and five rates a decade, with two seeds. Searches then read its losses, interpolated in logarithms,
+with a diverged run as bad as three times the zero output. What a search measures before its runs is measured in truth, ten times, each with
+other seeds, and counted. The regret is the best loss of full runs so far over the least loss of the plane, less one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from scipy.interpolate import RegularGridInterpolator
+
+from deepnets import MLP, DeepExperiment, tasks
+from deepnets.place.rate_ramp import RateRuns
+from deepnets.tuning.ridge import Start, measure_start
+from deepnets.tuning.walk import SHORT, Point, walk
+from validation.experiment import name_experiment
+from validation.provenance import collect_provenance
+from validation.storage.netcdf import read_netcdf, write_netcdf
+
+KEPT = Path(__file__).parents[2] / "docs" / "data" / "kept"
+TABLES = Path(__file__).parents[2] / "docs" / "tables"
+T, BATCH, SEEDS, REPETITIONS = 1000, 32, (0, 1), 10
+GAMMA = np.logspace(-2, 3, 16)
+PER_DECADE = 5
+BUDGETS = (6, 8, 12, 16, 24)
+WORST = 3.0            # times the zero output's loss: what a diverged run counts as
+RANGE_STEPS = 100      # of the rate range test
+
+
+def breast_cancer() -> tasks.Task:
+    """Return scikit-learn's table of 569 tumours, every fifth held out."""
+    from sklearn.datasets import load_breast_cancer
+
+    x, y = load_breast_cancer(return_X_y=True)
+    x = ((x - x.mean(0)) / x.std(0)).astype("f4")
+    apart = np.arange(len(x)) % 5 == 4
+    return tasks.as_task(tasks.from_loader([(x[~apart], y[~apart])], [(x[apart], y[apart])]))
+
+
+def plain(inputs: int, width: int, depth: int, outputs: int, parametrization: str = "standard") -> MLP:
+    """Return a ReLU network, by default as torch scales it."""
+    return MLP(inputs, width, depth, outputs, parametrization=parametrization)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, its task, loss and optimizer, and log10 of the first and last rate."""
+
+    what: str
+    network: MLP
+    task: Callable[[], tasks.Task]
+    loss: str
+    optimizer: str
+    rates: tuple[int, int]
+
+    def experiment(self, seeds: Sequence[int] = SEEDS) -> DeepExperiment:
+        """Return the experiment of these seeds."""
+        return DeepExperiment(self.network, self.task(), loss=self.loss, optimizer=self.optimizer, steps=T, batch_size=BATCH, seeds=seeds,
+                              curves=25, device="cpu")
+
+
+CASES = {
+    "digits-sgd": Case("digits, cross-entropy, L = 3, N = 96, SGD", plain(64, 96, 3, 10), tasks.digits, "cross_entropy", "sgd", (-6, 3)),
+    "digits-adam": Case("digits, MSE, L = 4, N = 64, Adam", plain(64, 64, 4, 10), tasks.digits, "mse", "adam", (-6, 2)),
+    "digits-adamw": Case("digits, cross-entropy, L = 2, N = 128, AdamW", plain(64, 128, 2, 10), tasks.digits, "cross_entropy", "adamw",
+                         (-6, 2)),
+    "teacher-sgd": Case("teacher, 16 inputs, L = 3, N = 64, SGD", plain(16, 64, 3, 1), lambda: tasks.teacher(16), "mse", "sgd", (-6, 3)),
+    "teacher-adam": Case("teacher, 32 inputs, L = 4, N = 48, Adam", plain(32, 48, 4, 1), lambda: tasks.teacher(32), "mse", "adam", (-6, 2)),
+    "single-index-adam": Case("single index of degree 2, 16 inputs, L = 2, N = 64, Adam", plain(16, 64, 2, 1),
+                              lambda: tasks.single_index(16, 2), "mse", "adam", (-6, 2)),
+    "single-index-momentum": Case("single index of degree 3, 10 inputs, L = 3, N = 64, momentum", plain(10, 64, 3, 1),
+                                  lambda: tasks.single_index(10, 3), "mse", "momentum", (-7, 2)),
+    "multi-index-mup": Case("multi-index, 16 inputs, L = 3, N = 64, muP, SGD", plain(16, 64, 3, 1, "mup"), lambda: tasks.multi_index(16),
+                            "mse", "sgd", (-7, 2)),
+    "linear-sgd": Case("linear, 16 inputs, L = 3, N = 64, SGD", plain(16, 64, 3, 16), lambda: tasks.linear(dim=16, out_features=16),
+                       "mse", "sgd", (-6, 3)),
+    "tumours-sgd": Case("tumours, cross-entropy, L = 3, N = 32, SGD", plain(30, 32, 3, 2), breast_cancer, "cross_entropy", "sgd", (-6, 3)),
+}
+
+
+def measure(name: str) -> xr.Dataset:
+    """Train the plane of a case, and measure ten starts of the search and ten rate range tests."""
+    case, begin = CASES[name], time.perf_counter()
+    experiment = case.experiment()
+    low, high = case.rates
+    plane = experiment.measure(GAMMA, np.logspace(low, high, (high - low) * PER_DECADE + 1))
+    losses = plane["held_out_loss"].mean("seed", skipna=False).transpose("step", "gamma", "eta")
+    steps = losses["step"].values
+    before = int(np.searchsorted(steps, T // SHORT)) - 1
+    zero = float(np.nanmedian(losses.values[0][np.isfinite(losses.values[0])]))      # after a single step
+    data = losses.isel(step=[before, before + 1, -1]).astype("f4").to_dataset(name="held_out_loss").reset_coords(drop=True)
+    starts = [measure_start(case.experiment((100 + r,))) for r in range(REPETITIONS)]
+    edges = np.full((REPETITIONS, 3, 2), np.nan)
+    for r, start in enumerate(starts):
+        edges[r, :len(start.edges)] = start.edges
+    ranges = [find_steepest(case.experiment((100 + r,)), 10.0**low, 10.0**high) for r in range(REPETITIONS)]
+    data = data.assign(start_gamma=("repetition", [s.gamma for s in starts]),
+                       start_cost=("repetition", [s.cost / (T * BATCH) for s in starts]),
+                       start_edges=(("repetition", "edge", "part"), edges), range_eta=("repetition", ranges))
+    attrs = {"what": case.what, "power": experiment.optimizer.power, "zero_loss": zero, "seconds": round(time.perf_counter() - begin, 1),
+             "notes": json.dumps([s.notes for s in starts])}
+    return data.assign_attrs(attrs | name_experiment(experiment.describe()) | collect_provenance())
+
+
+def find_steepest(experiment: DeepExperiment, low: float, high: float) -> float:
+    """Return the rate at which the loss falls most steeply over the logarithm of the rate, during a ramp at gamma = 1."""
+    rates = np.geomspace(low, high, RANGE_STEPS)
+    excess = RateRuns(experiment, 1.0).average(rates)
+    finite = np.flatnonzero(np.isfinite(excess))
+    return float(rates[finite[int(np.argmin(np.gradient(excess[finite])))]])
+
+
+class Plane:
+    """The losses of a measured case, interpolated."""
+
+    def __init__(self, data: xr.Dataset) -> None:
+        self.data = data
+        zero = float(data.attrs["zero_loss"])
+        losses = data["held_out_loss"].transpose("step", "gamma", "eta").values.astype(float)
+        clipped = np.log10(np.clip(np.where(np.isfinite(losses), losses, np.inf), 1e-9, WORST * zero))
+        self.zero, self.best = zero, float(10 ** clipped[-1].min())
+        self.gamma, self.eta = (np.log10(data[n].values) for n in ("gamma", "eta"))
+        self._interpolate = RegularGridInterpolator((np.log10(data["step"].values), self.gamma, self.eta), clipped, bounds_error=False,
+                                                    fill_value=np.log10(WORST * zero))
+
+    def read(self, gamma: float, eta: float, share: int = 1) -> float:
+        """Return the loss at a point after 1/share of the steps."""
+        return float(10 ** self._interpolate((np.log10(T // share), np.log10(gamma), np.log10(eta))))
+
+    def start(self, repetition: int) -> Start:
+        """Return one of the measured starts; its cost is in full runs."""
+        edges = self.data["start_edges"].values[repetition]
+        edges = edges[np.isfinite(edges[:, 0])]
+        return Start(float(self.data["start_gamma"][repetition]), tuple(map(tuple, edges)), int(self.data.attrs["power"]),
+                     float(self.data["start_cost"][repetition]))
+
+
+class Search:
+    """What a search has spent, and its best loss of full runs after each."""
+
+    def __init__(self, plane: Plane, cost: float = 0.0) -> None:
+        self.plane, self.remaining, self.path = plane, BUDGETS[-1] - cost, list[tuple[float, float]]()
+
+    def train(self, points: Sequence[Point], share: int) -> np.ndarray:
+        """Return losses of runs, and count them."""
+        found = [self.plane.read(*p, share) for p in points]
+        for loss in found:
+            self.remaining -= (T // share) / T
+            if share == 1:
+                self.path.append((BUDGETS[-1] - self.remaining, loss))
+        return np.array(found)
+
+    def loss(self, budget: float) -> float:
+        """Return the best loss of full runs that were finished within a budget; before the first, that of the zero output."""
+        return min((loss for spent, loss in self.path if spent <= budget + 1e-6), default=self.plane.zero)
+
+
+def search_by_walk(plane: Plane, repetition: int) -> Search:
+    """`deepnets.tune`'s search, from a measured start."""
+    start = plane.start(repetition)
+    search = Search(plane, start.cost)
+    walk(start, search)
+    return search
+
+
+def search_at_random(plane: Plane, repetition: int) -> Search:
+    """Points drawn evenly, in logarithms, over the plane."""
+    search, source = Search(plane), np.random.default_rng(repetition)
+    while search.remaining >= 1:
+        search.train([(10 ** source.uniform(*plane.gamma[[0, -1]]), 10 ** source.uniform(*plane.eta[[0, -1]]))], 1)
+    return search
+
+
+def search_by_tpe(plane: Plane, repetition: int) -> Search:
+    """Optuna's tree-structured Parzen estimator over the plane, with its default settings."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    search = Search(plane)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=repetition))
+
+    def train(trial: optuna.Trial) -> float:
+        gamma, eta = (trial.suggest_float(n, *map(float, 10 ** axis[[0, -1]]), log=True) for n, axis in
+                      (("gamma", plane.gamma), ("eta", plane.eta)))
+        return float(np.log10(search.train([(gamma, eta)], 1)[0]))
+
+    study.optimize(train, n_trials=BUDGETS[-1])
+    return search
+
+
+def sweep_rate(plane: Plane, repetition: int) -> Search:
+    """Usual practice: gamma = 1, one rate a decade in random order, then thirds, sixths and twelfths of a decade around the best."""
+    search, source = Search(plane), np.random.default_rng(repetition)
+    rates = np.arange(plane.eta[0] + source.uniform(0, 1), plane.eta[-1], 1.0)
+    source.shuffle(rates)
+    _refine(search, rates, (1 / 3, 1 / 6, 1 / 12))
+    return search
+
+
+def sweep_about_range_test(plane: Plane, repetition: int) -> Search:
+    """The rate range test at gamma = 1, rates a decade and half a decade about it, then thirds, sixths and twelfths around the best."""
+    search = Search(plane, RANGE_STEPS / T)
+    middle = float(np.log10(plane.data["range_eta"][repetition]))
+    _refine(search, middle + np.array([0, -0.5, 0.5, -1, 1]), (1 / 3, 1 / 6, 1 / 12))
+    return search
+
+
+def _refine(search: Search, rates: np.ndarray, steps: Sequence[float]) -> None:
+    """Train at gamma = 1 at rates, then beside the best, at smaller and smaller distances."""
+    best = (np.inf, 0.0)
+
+    def run(rate: float) -> None:
+        nonlocal best
+        if search.remaining >= 1:
+            best = min(best, (float(search.train([(1.0, 10**rate)], 1)[0]), rate))
+
+    for rate in rates:
+        run(float(rate))
+    for step in steps:
+        middle = best[1]
+        for rate in (middle + step, middle - step):
+            run(rate)
+
+
+METHODS = {"random": search_at_random, "TPE": search_by_tpe, "usual practice: gamma = 1, eta swept": sweep_rate,
+           "rate range test, then eta swept": sweep_about_range_test, "`deepnets.tune`": search_by_walk}
+
+
+def read_planes() -> dict[str, Plane]:
+    """Return the measured planes, those that there are."""
+    return {name: Plane(read_netcdf(KEPT / f"tuning-{name}.nc")) for name in CASES if (KEPT / f"tuning-{name}.nc").exists()}
+
+
+def compute_losses(plane: Plane, method: str) -> np.ndarray:
+    """Return the median over repetitions of a method's best loss at each budget."""
+    searches = [METHODS[method](plane, r) for r in range(REPETITIONS)]
+    return np.median([[s.loss(b) for b in BUDGETS] for s in searches], axis=0)
+
+
+def tabulate_regrets(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, Plane]) -> list[str]:
+    """Return the table of regrets in per cent: mean over the cases of the median over repetitions, and the worst case."""
+    lines = ["| runs | " + " | ".join(map(str, BUDGETS)) + " |", "|---" * (len(BUDGETS) + 1) + "|"]
+    for method, of_cases in losses.items():
+        regrets = 100 * np.array([of_cases[name] / planes[name].best - 1 for name in planes])
+        cells = [f"{mean:.0f} ({worst:.0f})" for mean, worst in zip(regrets.mean(0), regrets.max(0), strict=True)]
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    return lines
+
+
+def tabulate_losses(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, Plane]) -> list[str]:
+    """Return the table of losses after 12 runs, case by case, with the best of the plane and the cost of the start."""
+    methods = list(losses)
+    head = ["case", "zero output", "best of the plane", *methods, "cost of the start, runs"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    at = BUDGETS.index(12)
+    for name, plane in planes.items():
+        cost = float(np.median(plane.data["start_cost"]))
+        cells = [f"{losses[m][name][at]:.3g}" for m in methods]
+        lines.append(f"| {plane.data.attrs['what']} | {plane.zero:.3g} | {plane.best:.3g} | " + " | ".join(cells) + f" | {cost:.2f} |")
+    return lines
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    if words[:1] == ["measure"]:
+        for name in words[1:] or CASES:
+            data = measure(name)
+            write_netcdf(data, KEPT / f"tuning-{name}.nc")
+            print(f"{name}: {data.attrs['seconds']} s", flush=True)
+    else:
+        planes = read_planes()
+        losses = {m: {name: compute_losses(plane, m) for name, plane in planes.items()} for m in METHODS}
+        for file, lines in (("tuning_regret.md", tabulate_regrets(losses, planes)), ("tuning_losses.md", tabulate_losses(losses, planes))):
+            print("\n".join(lines), end="\n\n")
+            (TABLES / file).write_text("\n".join(lines) + "\n")
