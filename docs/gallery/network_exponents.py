@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import xarray as xr
 
 from deepnets.theory import Exponents, predict
-from validation import Plane, edges_from_brackets, fit, judge, locate, sweep
+from validation import Plane, edges_from_brackets, fit, judge, judge_curve, locate, sweep
 from validation.fitting.powerlaw import PowerLawFit
 from validation.judging.assessment import withhold
 from validation.judging.verdict import Verdict
@@ -29,10 +29,14 @@ from validation.prediction import STEPS, Prediction
 from validation.provenance import collect_provenance
 from validation.storage.atomic import replace_path
 
+if TYPE_CHECKING:
+    from deepnets import DeepExperiment, Levels
+
 DATA = Path(__file__).resolve().parent.parent / "data" / "network_exponents.nc"
 LAZY, RICH, RICHER = (1e-5, 1e-3), (1e1, 1e3), (1e2, 1e4)
 GAMMAS, DECADES = 9, 0.5
 RHO = 0.5
+TOLERANCE = 0.05     # of a level that does not say within how many decades it holds
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,17 @@ def rows() -> Iterator[Row]:
     yield Row("cross_entropy", "sgd", 4, "eta_max", "rich", RICH, width=64, batch=64, seeds=3, steps=3000)
 
 
-def measure(row: Row) -> xr.DataArray:
-    """Return the brackets of a row's edge, (seed, gamma, bound)."""
+def build_experiment(row: Row) -> DeepExperiment:
+    """Return the experiment of a row."""
     from deepnets import MLP, DeepExperiment, tasks
 
-    experiment = DeepExperiment(MLP(64, row.width, row.depth, 10), tasks.digits(), row.loss, row.optimizer, row.schedule, row.steps,
-                                row.batch, tuple(range(row.seeds)), device="cpu")
+    return DeepExperiment(MLP(64, row.width, row.depth, 10), tasks.digits(), row.loss, row.optimizer, row.schedule, row.steps, row.batch,
+                          tuple(range(row.seeds)), device="cpu")
+
+
+def measure(row: Row) -> xr.DataArray:
+    """Return the brackets of a row's edge, (seed, gamma, bound)."""
+    experiment = build_experiment(row)
     gamma = np.geomspace(*row.window, GAMMAS)
     middle = gamma[GAMMAS // 2]
     coarse = replace(experiment, seeds=(0,)).measure(np.array([middle]), middle**row.claim * np.logspace(-3, 5, 65))
@@ -130,16 +139,44 @@ class LogarithmicLaw(Prediction):
         return Fraction(1)
 
 
+def read_edges(row: Row, data: xr.Dataset) -> xr.Dataset:
+    """Return the edges of a row from its stored brackets."""
+    points = data.sel(row=row.name)
+    points = points.isel(point=np.flatnonzero(points["gamma"].notnull().values))
+    edges = edges_from_brackets(points["gamma"], points["lower"], points["upper"], row.edge, points["seed"])
+    return edges.assign_attrs(rho=RHO, steps=row.steps)
+
+
+@cache
+def predict_levels(experiment: DeepExperiment) -> Levels:
+    """Return the levels of an experiment's lazy edges."""
+    from deepnets import levels
+
+    return levels(experiment)
+
+
+def judge_levels() -> list[tuple[Row, Verdict]]:
+    """Return the lazy rows of plain gradient descent whose level the tangent kernel predicts, with the verdict on it.
+
+    The kernel is computed anew, a second or so for each network; the brackets are those stored.
+    """
+    data, found = load_brackets(), []
+    for row in rows():
+        if (row.regime, row.optimizer, row.schedule, row.criterion) == ("lazy", "sgd", "constant", "excess"):
+            level = predict_levels(build_experiment(replace(row, edge="", regime=""))).get(row.edge)
+            if level is not None:
+                within = TOLERANCE if level.claimed_within is None else level.claimed_within
+                found.append((row, judge_curve(read_edges(row, data), row.edge, level, within)))
+    return found
+
+
 def judge_row(row: Row, data: xr.Dataset) -> tuple[PowerLawFit, Verdict]:
     """Return the fit and the verdict of a row from its stored brackets.
 
     The rich eta_min of L = 2 is compared with a pure power law first, and one decade higher with the law whose logarithm explains the
     slope measured below.
     """
-    points = data.sel(row=row.name)
-    points = points.isel(point=np.flatnonzero(points["gamma"].notnull().values))
-    edges = edges_from_brackets(points["gamma"], points["lower"], points["upper"], row.edge, points["seed"])
-    edges = edges.assign_attrs(rho=RHO, steps=row.steps)
+    edges = read_edges(row, data)
     theory: Prediction = row.theory
     if theory.logarithm(row.regime):
         if row.window == RICH:
