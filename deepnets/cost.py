@@ -100,19 +100,18 @@ def count_step(experiment: DeepExperiment, kind: str) -> Step:
     if name not in _STEPS:
         module = experiment.theta_0(experiment.seeds[0]).cpu()
         recipe = experiment.recipe(module)
-        blank, optimizer = copy.deepcopy(module).to("meta"), copy.deepcopy(recipe.optimizer)
-        stack = recipe.choose_stack(blank)
-        folded = choose_engine(blank, stack, replace(recipe, engine="folded") if kind == "cuda" else recipe) == "folded"
+        stack, optimizer = recipe.choose_stack(module), copy.deepcopy(recipe.optimizer)
+        folded = choose_engine(module, stack, replace(recipe, engine="folded") if kind == "cuda" else recipe) == "folded"
         need = memory.estimate(module, recipe)
         # on meta tensors torch loads its compiler, which takes seconds
         device = "cpu" if not folded and need.of(4) <= memory.SMALL else "meta"
         x, y = (t.to(device) for t in batch(recipe, 0, 0, next(module.parameters())))
-        if device == "cpu":
-            blank = module
-            stack = recipe.choose_stack(blank)
+        if device == "meta":
+            module = copy.deepcopy(module).to(device)
+            stack = recipe.choose_stack(module)
 
         def count(runs: int) -> Work:
-            gamma, u, running = torch.ones(runs, device=device), zero_differences(blank, runs), stack.start(runs)
+            gamma, u, running = torch.ones(runs, device=device), zero_differences(module, runs), stack.start(runs)
             memories = {n: [torch.zeros_like(d) for _ in range(optimizer.memories)] for n, d in u.items()}
 
             def step() -> None:

@@ -36,6 +36,11 @@ LOSS_CODE = {"mse": MSE, "cross_entropy": CROSS_ENTROPY}
 OPTIMIZER_CODE = {"sgd": SGD, "signsgd": SIGNSGD, "momentum": HEAVY_BALL, "adam": ADAM}
 
 
+def count_moments(optimizer: int) -> int:
+    """Return how many moments of its gradients the optimizer with this code keeps for a parameter."""
+    return {HEAVY_BALL: 1, ADAM: 2}.get(optimizer, 0)
+
+
 def scale_rate(two: bool, optimizer: int, gamma: Any, eta: Any) -> Any:
     """Return eta in the units of the kernel's state (shapes broadcast).
 
@@ -104,7 +109,7 @@ def build_lanes(L: int, loss: int, optimizer: int, two: int, noisy: int = 0) -> 
 
     Closures over integers, so that each is compiled without what it does not need.
     """
-    momenta, adam, parameters = optimizer in (HEAVY_BALL, ADAM), optimizer == ADAM, 2 if two else 1
+    momenta, adam, parameters = count_moments(optimizer) >= 1, count_moments(optimizer) == 2, 2 if two else 1
 
     @njit(forceinline=True)
     def load_constants(row):

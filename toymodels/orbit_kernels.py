@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from toymodels.compilation import compile_kernel
-from toymodels.kernels import BEYOND, HEAVY_BALL, with_functions
+from toymodels.kernels import BEYOND, count_moments, with_functions
 
 DISTANCE = 1e-8       # of the twin, over the size of the state: the root of a float's precision
 CLOSEST = 1e-16       # a twin that has come closer counts as this far
@@ -35,7 +35,7 @@ def compile_orbits(name: str, functions: tuple[Any, ...], optimizer: int, parame
     run visits in turn, else the period; `lyapunov` (m,), a step's mean logarithm; `states` (m, k, parameters) and `f` (m, k), the last k
     points, one period of them where there is one.
     """
-    rows = parameters * (1 + int(optimizer == HEAVY_BALL))
+    rows = parameters * (1 + count_moments(optimizer))
 
     def follow(constants, rates, numbers, settle, length, period, bands, lyapunov, states, f):
         c = load_constants(constants)
@@ -146,7 +146,7 @@ def compile_orbits(name: str, functions: tuple[Any, ...], optimizer: int, parame
 @cache
 def compile_steps(name: str, functions: tuple[Any, ...], optimizer: int, parameters: int) -> Any:
     """Return the jitted ``advance(constants, rate, numbers, states, steps)``, which takes steps of several states (n, rows) in place."""
-    rows = parameters * (1 + int(optimizer == HEAVY_BALL))
+    rows = parameters * (1 + count_moments(optimizer))
 
     def advance(constants, e, numbers, states, steps):
         c = load_constants(constants)

@@ -56,7 +56,7 @@ def compile_functions(generated: Generated, optimizer: int, noisy: int = 0) -> t
     adam = optimizer == kernels.ADAM
     own = f"constants[:{count}]" if adam else "constants"
     epsilon = f"epsilon * constants[{count}]" if adam else "epsilon"
-    moments = {kernels.HEAVY_BALL: 1, kernels.ADAM: 2}.get(optimizer, 0)
+    moments = kernels.count_moments(optimizer)
     arguments = ", ".join(f"block[{k}, i]" for k in range(parameters))
     gradient = ", ".join(f"g{k}" for k in range(parameters))
     lines = ["def load_constants(row):", f"    return ({' '.join(f'row[{k}],' for k in range(count + adam))})", "",

@@ -96,7 +96,7 @@ class Cycles:
         self.advance = compile_steps(self.toy.name, self.toy.functions, code, self.toy.parameters)
         self.numbers = np.array([getattr(experiment.optimizer, "beta", 0.0)])
         self.constants = self.toy.list_constants(np.array([gamma]))[0][0]
-        self.size = self.toy.parameters * (1 + int(code == kernels.HEAVY_BALL))
+        self.size = self.toy.parameters * (1 + kernels.count_moments(code))
         self.scale = 1.0        # of a state
         self.state = np.zeros((1, self.size))      # on the cycle that is followed
 

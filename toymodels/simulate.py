@@ -262,7 +262,7 @@ class _Trainer:
         recurs = int(optimizer.name != "adam" and experiment.schedule.name == "constant" and not self.noisy)
         self.train = training_kernels.compile_training()
         self.advance, self.survive = kernels.compile_loops(toy.name, toy.functions, self.optimizer, toy.parameters, recurs, self.noisy)
-        moments = {kernels.HEAVY_BALL: 1, kernels.ADAM: 2}.get(self.optimizer, 0)
+        moments = kernels.count_moments(self.optimizer)
         # Adam's states never recur
         self.layout = toy.parameters * (1 + moments), toy.parameters * (1 + min(moments, 1)), toy.start, recurs, self.noisy
         experiment.check()
