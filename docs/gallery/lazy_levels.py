@@ -106,7 +106,8 @@ CASES = {
     "ViT": Case(ViT((1, 8, 8), 16, 10, patch=4, blocks=1), rho=SLOW),
     # whose runs take minutes
     "own, attention": Case(lambda seed: Attentive(), rho=SLOW, losses=("mse",)),
-    "CNN, half of the loss": Case(CNN((1, 8, 8), 16, 10)), "own, attention, half of the loss": Case(lambda seed: Attentive(), losses=("mse",))}
+    "CNN, half of the loss": Case(CNN((1, 8, 8), 16, 10)),
+    "own, attention, half of the loss": Case(lambda seed: Attentive(), losses=("mse",))}
 
 
 def list_rows(loss: str, batch: int) -> Iterator[tuple[str, str, int]]:
