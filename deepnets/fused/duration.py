@@ -25,11 +25,9 @@ def estimate_seconds(experiment: DeepExperiment, runs: int) -> float | None:
     recipe = experiment.recipe(module)
     if choose_engine(module, recipe.choose_stack(module), recipe) != "fused":
         return None
-    from deepnets.fused.layout import Layout  # needs numba, which the kernels have
+    from deepnets.fused.layouts import build_layout  # needs numba, which the kernels have
 
-    layout, B, cores = Layout(module), recipe.batch_size, torch.get_num_threads()      # type: ignore[arg-type]
-    frozen = sum(2 * B * k * out for _, k, out, *_ in layout.shape[:-1].tolist())
-    # values by two products, slopes and the gradient by one each; the first layer has one and one
-    step = sum(2 * B * k * out * (4 if l else 2) for l, (_, k, out, *_) in enumerate(layout.shape.tolist()))
+    layout, cores = build_layout(module), torch.get_num_threads()
+    step, frozen = layout.count_operations(recipe.batch_size)
     run = step / PRODUCTS + LAYER * len(layout.shape) + (recipe.optimizer.name != "sgd") * UPDATE * len(layout.theta_0)
     return float(len(recipe.factors) * (BATCH + frozen / PRODUCTS / cores + run * runs / min(cores, runs)))

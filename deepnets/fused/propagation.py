@@ -13,11 +13,6 @@ from deepnets.fused.passes import (
     combine,
     decay,
     exponentiate,
-    keep_pairs,
-    mask,
-    rectify,
-    rectify_pairs,
-    scale,
     step_adam,
     step_lion,
     step_momentum,
@@ -26,13 +21,14 @@ from deepnets.fused.passes import (
     subtract,
 )
 from deepnets.fused.products import multiply, multiply_two, transpose
+from deepnets.fused.units import activate, activate_pairs, pass_back
 
 ONE, NONE, INFINITE, LEAST_EXPONENT = np.float32(1), np.float32(0), np.float32(np.inf), np.float32(-87)
 SGD, SIGN, MOMENTUM, NESTEROV, ADAM, LION = range(6)      # kinds of steps
 
 
 @part_of_kernel
-def propagate(shape, m, w0_at, u_at, x_at, ldx, z0_at, h_at, d_at, B, gamma, rectified):
+def propagate(shape, m, w0_at, u_at, x_at, ldx, z0_at, h_at, d_at, slopes_at, B, gamma, unit):
     """Compute differences d of every layer, after its unit, and moved activations h; the last d is the output."""
     L, inverse = len(shape), ONE / gamma
     a, lda = x_at, ldx
@@ -44,30 +40,24 @@ def propagate(shape, m, w0_at, u_at, x_at, ldx, z0_at, h_at, d_at, B, gamma, rec
         else:
             multiply_two(d, ld, a, d_at + 4 * B * shape[l - 1, 5], lda, u_at + 4 * off, w0_at + 4 * off, B, out, k, rows)
         if l < L - 1:
-            if rectified:
-                rectify_pairs((d, z0_at + 4 * B * act, h), (ld, ld, ld), B, out, (gamma, inverse, m[l + 1]))
-            else:
-                keep_pairs((d, z0_at + 4 * B * act, h), (ld, ld, ld), B, out, (gamma, inverse, m[l + 1]))
+            activate_pairs(unit, d, z0_at + 4 * B * act, h, slopes_at + 4 * B * act, ld, B, out, (gamma, inverse, m[l + 1]))
         a, lda = h, ld
 
 
 @part_of_kernel
-def propagate_frozen(shape, w0_at, x_at, ldx, z0_at, h_at, B, rectified):
+def propagate_frozen(shape, w0_at, x_at, ldx, z0_at, h_at, B, unit):
     """Compute values z_0 of every hidden layer before its unit, at theta_0."""
     a, lda = x_at, ldx
     for l in range(len(shape) - 1):
         _, k, out, ld, off, act = shape[l]
         z, h = z0_at + 4 * B * act, h_at + 4 * B * act
         multiply(z, ld, a, lda, 1, w0_at + 4 * off, ld, B, out, k, ONE, False)
-        if rectified:
-            rectify((h, z), (ld, ld), B, out, (ONE,))
-        else:
-            scale((h, z), (ld, ld), B, out, (ONE,))
+        activate(unit, h, z, ld, B, out)
         a, lda = h, ld
 
 
 @part_of_kernel
-def propagate_values(shape, m, w0_at, u_at, x_at, ldx, w_at, h_at, d_at, B, gamma, rectified):
+def propagate_values(shape, m, w0_at, u_at, x_at, ldx, w_at, h_at, d_at, B, gamma, unit):
     """Compute values of the moved network itself, ``f(theta_0 + gamma u)``, in the place of d; the last one is its output."""
     L, a, lda = len(shape), x_at, ldx
     for l in range(L):
@@ -81,10 +71,7 @@ def propagate_values(shape, m, w0_at, u_at, x_at, ldx, w_at, h_at, d_at, B, gamm
         if k > rows:
             multiply(d, ld, a + 4 * (k - 1), lda, 1, w_at + 4 * (k - 1) * ld, ld, B, out, 1, ONE, True)
         if l < L - 1:
-            if rectified:
-                rectify((h, d), (ld, ld), B, out, (ONE,))
-            else:
-                scale((h, d), (ld, ld), B, out, (ONE,))
+            activate(unit, h, d, ld, B, out)
         a, lda = h, ld
 
 
@@ -105,7 +92,7 @@ def step_layer(kind, n, out, ld, u, g, first, second, rate, numbers):
 
 
 @part_of_kernel
-def step_back(shape, m, w0_at, u_at, x_at, ldx, h_at, d_at, w_at, g_at, first, second, B, K, gamma, rectified, kind, base, rates,
+def step_back(shape, m, w0_at, u_at, x_at, ldx, h_at, d_at, slopes_at, w_at, g_at, first, second, B, K, gamma, unit, kind, base, rates,
               numbers, amount, to_origin):
     """Make one step of all layers, last first, along the gradients; slopes stand in place of the output, and then of all d."""
     L = len(shape)
@@ -117,8 +104,7 @@ def step_back(shape, m, w0_at, u_at, x_at, ldx, h_at, d_at, w_at, g_at, first, s
             a = h_at + before
             transpose(w_at, lda, w, u, ld, wide, out, gamma * m[l])
             multiply(d_at + before, lda, slope, ld, 1, w_at, lda, B, wide, K if l == L - 1 else shape[l + 1, 0], ONE, False)
-            if rectified:
-                mask((d_at + before, a), (lda, lda), B, wide, (ONE,))
+            pass_back(unit, d_at + before, a, slopes_at + before, lda, B, wide)
         for part in range(2 if k > rows else 1):                      # weights, then biases
             first_row, n = (0, rows) if part == 0 else (k - 1, 1)
             at, rate = 4 * first_row * ld, base * rates[l, part]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from deepnets.fused import kernels
-from deepnets.fused.layout import Layout, allocate
+from deepnets.fused.layout import allocate
+from deepnets.fused.layouts import AnyLayout
 from deepnets.fused.stream import as_rows
 from deepnets.held_out import HeldOut
 
@@ -27,7 +27,7 @@ class Samples:
     dead, accuracy, held_out : as of `deepnets.training.TrainingResult`.
     """
 
-    def __init__(self, layout: Layout, samples: HeldOut, recipe: Recipe, runs: int) -> None:
+    def __init__(self, layout: AnyLayout, samples: HeldOut, recipe: Recipe, runs: int) -> None:
         self.layout, self.samples, self.recipe = layout, samples, recipe
         self.dead = np.zeros((len(recipe.judged_at), runs), bool)
         self.accuracy = np.full(self.dead.shape, np.nan)
@@ -48,7 +48,7 @@ class Samples:
         self.count = sum(len(targets) for _, targets in parts)
         self.x, self.y = layout.pad_inputs(x), layout.pad_targets(y)
         self.z_0 = allocate(len(parts), rows * layout.activations)
-        kernels.freeze(0, 1, layout.shape, layout.theta_0, self.x, self.z_0, layout.rectified, layout.make_scratch(rows))
+        layout.kernels.freeze(0, 1, layout.tables(rows), self.x, self.z_0, layout.unit, layout.make_scratch(rows))
 
     def evaluate(self, spread: Callable[[Callable[[int], None]], None], u: np.ndarray, gamma: np.ndarray, alive: np.ndarray,
                  step: int) -> None:
@@ -58,12 +58,12 @@ class Samples:
         layout, recipe, which, P = self.layout, self.recipe, np.flatnonzero(alive), len(alive)
         loss, hits, dead = np.full(P, np.nan), np.full(P, np.nan), np.zeros(P, bool)
         judges, entropy = step in recipe.judged_at, recipe.loss.name == "cross_entropy"
-        workers = max(1, min(torch.get_num_threads(), P))
+        workers, rows = max(1, min(torch.get_num_threads(), P)), self.y.shape[1]
 
         def work(i: int) -> None:
-            kernels.evaluate_runs(i, workers, which, layout.shape, layout.m, layout.theta_0, self.x, self.z_0, self.y, self.labels,
-                                  recipe.task.out_features, layout.rectified, entropy, gamma, u, loss, hits, dead, judges,
-                                  layout.make_scratch(self.y.shape[1]))
+            layout.kernels.evaluate_runs(i, workers, which, layout.tables(rows), self.x, self.z_0, self.y, self.labels,
+                                         recipe.task.out_features, layout.unit, entropy, gamma, u, loss, hits, dead, judges,
+                                         layout.make_scratch(rows))
 
         spread(work)
         if step in recipe.curves:

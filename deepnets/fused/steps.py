@@ -34,9 +34,9 @@ def list_scalars(recipe: Recipe, start: int, stop: int) -> np.ndarray:
     return scalars.astype(np.float32)
 
 
-def list_rates(recipe: Recipe, layers: int, start: int, stop: int) -> np.ndarray:
+def list_rates(recipe: Recipe, names: list[str], start: int, stop: int) -> np.ndarray:
     """Return the rates of weights and biases over a run's own at each step, (T, L, 2); after the last step they are 0."""
-    each = np.array([[recipe.rates[f"layers.{l}.weight"], recipe.rates.get(f"layers.{l}.bias", 0)] for l in range(layers)])
+    each = np.array([[recipe.rates[f"{name}.weight"], recipe.rates.get(f"{name}.bias", 0)] for name in names])
     return (list_factors(recipe, start, stop)[:, None, None] * each).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Train a stack of MLPs by the fused kernels: the counterpart of `deepnets.training.train`, with the same results up to rounding.
+"""Train a stack of MLPs or CNNs by the fused kernels: the counterpart of `deepnets.training.train`, with the same results up to rounding.
 
 Every run goes through a chunk of steps by itself, on one of the threads. Chunks end where runs are compared with the largest parameter
 allowed, evaluated, or watched, as the reference does it. A run that has diverged is trained no further.
@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from deepnets.batched.mlp_stack import MLPStack
+from deepnets.batched.stack import Stack
 from deepnets.centered.functional import refuse_other_parameters
-from deepnets.fused import kernels
-from deepnets.fused.layout import Layout, allocate
+from deepnets.fused.layout import allocate
+from deepnets.fused.layouts import build_layout
 from deepnets.fused.samples import Samples
 from deepnets.fused.steps import KINDS, limit_rates, list_factors, list_rates, list_scalars
 from deepnets.fused.stream import Stream
 from deepnets.training import CHECK_EVERY, TrainingResult, held_out
 
 if TYPE_CHECKING:
-    from deepnets.networks.mlp import StackOfLayers
     from deepnets.training import Recipe, Watcher
 
 
@@ -37,9 +37,9 @@ class Runs:
     losses : (T + 1, P), as of `TrainingResult`.
     """
 
-    def __init__(self, module: StackOfLayers, recipe: Recipe, gamma: np.ndarray, eta: np.ndarray) -> None:
+    def __init__(self, module: nn.Module, recipe: Recipe, gamma: np.ndarray, eta: np.ndarray) -> None:
         optimizer, runs = recipe.optimizer, len(gamma)
-        self.layout, self.recipe, self.gamma = Layout(module), recipe, gamma.astype(np.float32)
+        self.layout, self.recipe, self.gamma = build_layout(module), recipe, gamma.astype(np.float32)
         self.alive = np.ones(runs, bool)
         self.u = allocate(runs, len(self.layout.theta_0))
         self.first, self.second = (allocate(*(self.u.shape if optimizer.memories > i else (1, 1))) for i in range(2))
@@ -49,7 +49,8 @@ class Runs:
         self.losses = np.full((len(recipe.factors) + 1, runs), np.nan)
         self.workers = max(1, min(torch.get_num_threads(), runs))
         self.scratch = [self.layout.make_scratch(recipe.batch_size) for _ in range(self.workers)]
-        self.z_0 = allocate(CHECK_EVERY, recipe.batch_size * self.layout.activations)
+        self.at_once = self.layout.count_steps(recipe.batch_size)
+        self.z_0 = allocate(self.at_once, recipe.batch_size * self.layout.activations)
 
     def train(self, spread: Callable[[Callable[[int], None]], None], x: np.ndarray, y: np.ndarray, start: int, checks: bool) -> None:
         """Train the runs that are alive on the batches x (T, B, D), y (T, B, K) of the steps from `start`.
@@ -59,21 +60,26 @@ class Runs:
         spread : calls a function of 0, 1, ... on the workers.
         checks : whether parameters are compared with the largest allowed at the last of the steps.
         """
+        if len(x) > self.at_once:
+            for first in range(0, len(x), self.at_once):
+                part = slice(first, first + self.at_once)
+                self.train(spread, x[part], y[part], start + first, checks and part.stop >= len(x))
+            return
         layout, recipe, stop = self.layout, self.recipe, start + len(x)
         x, targets, which = layout.pad_inputs(x), layout.pad_targets(y), np.flatnonzero(self.alive)
         losses = np.full((len(self.u), len(x)), np.nan, np.float32)
-        z_0, shape, m, theta_0 = self.z_0[:len(x)], layout.shape, layout.m, layout.theta_0
+        z_0, tables, kernels = self.z_0[:len(x)], layout.tables(recipe.batch_size), layout.kernels
         kind, entropy, to_origin = KINDS[recipe.optimizer.name], recipe.loss.name == "cross_entropy", recipe.optimizer.decay_to == "origin"
         numbers, factors = list_scalars(recipe, start, stop), list_factors(recipe, start, stop)
-        rates, last = list_rates(recipe, len(shape), start, stop), len(recipe.factors) - start
+        rates, last = list_rates(recipe, layout.names, start, stop), len(recipe.factors) - start
 
         def freeze(i: int) -> None:
-            kernels.freeze(i, self.workers, shape, theta_0, x, z_0, layout.rectified, self.scratch[i])
+            kernels.freeze(i, self.workers, tables, x, z_0, layout.unit, self.scratch[i])
 
         def train(i: int) -> None:
-            kernels.train_runs(i, self.workers, which, shape, m, theta_0, x, z_0, targets, y.shape[2], layout.rectified, entropy, kind,
+            kernels.train_runs(i, self.workers, which, tables, x, z_0, targets, y.shape[2], layout.unit, entropy, kind,
                                self.gamma, self.base, rates, numbers, self.amounts, factors, to_origin, self.u, self.first, self.second,
-                               checks, losses, last, layout.layer, self.scratch[i])
+                               checks, losses, last, self.scratch[i])
 
         spread(freeze)
         spread(train)
@@ -85,7 +91,7 @@ class Runs:
         return self.layout.read(self.u[self.alive])
 
 
-def train_by_kernels(module: StackOfLayers, stack: MLPStack, recipe: Recipe, gamma: np.ndarray, eta: np.ndarray, seed: int,
+def train_by_kernels(module: nn.Module, stack: Stack, recipe: Recipe, gamma: np.ndarray, eta: np.ndarray, seed: int,
                 watcher: Watcher | None = None, watched: Collection[int] | None = None) -> TrainingResult:
     """Train P runs and return their results; parameters as of `deepnets.training.train`."""
     steps, runs, stream = len(recipe.factors), Runs(module, recipe, gamma, eta), Stream(recipe, seed)

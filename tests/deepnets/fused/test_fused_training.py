@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from deepnets import MLP, DeepExperiment, optimizers, tasks
+from deepnets import CNN, MLP, DeepExperiment, optimizers, tasks
 from deepnets.fused import engine, stream
+from deepnets.fused.convolution_layout import ConvolutionLayout
 from deepnets.fused.engine import choose_engine
 from deepnets.training import train
 
@@ -15,12 +16,12 @@ PLAIN = MLP(64, 24, 3, 10)
 GAMMA = np.array([1e-6, 1e-2, 1.0, 100.0])
 
 
-def setting(network=PLAIN, biases=0.3, **options):
+def setting(network=PLAIN, biases=0.3, task=None, **options):
     """A module whose biases are not zero, and the recipe of its experiment."""
-    made = DeepExperiment(network, tasks.digits(), **{"steps": 50, "batch_size": 20, "device": "cpu"} | options)
+    made = DeepExperiment(network, task or tasks.digits(), **{"steps": 50, "batch_size": 20, "device": "cpu"} | options)
     module = made.theta_0(0)
     generator = torch.Generator().manual_seed(5)
-    for layer in module.layers:
+    for layer in getattr(module, "layers", ()):
         if layer.bias is not None:
             layer.bias.data = torch.randn(layer.bias.shape, generator=generator) * biases
     return module, made.recipe(module)
@@ -55,20 +56,35 @@ CASES = {
     "lion": ({"optimizer": "lion"}, 0.001),
     "decay to the start": ({"optimizer": optimizers.SGD(weight_decay=0.03, decay_to="start")}, 1),
     "decay to the origin": ({"optimizer": optimizers.SGD(0.5, weight_decay=0.003), "schedule": "warmup_cosine"}, 0.5),
+    "tanh": ({"network": MLP(64, 24, 3, 10, bias=True, nonlinearity="tanh")}, 2),
+    "tanh, adam": ({"network": MLP(64, 24, 4, 10, nonlinearity="tanh"), "optimizer": "adam", "loss": "cross_entropy"}, 0.003),
+    "gelu": ({"network": MLP(64, 24, 3, 10, bias=True, nonlinearity="gelu")}, 5),
+    "gelu, signs": ({"network": MLP(64, 37, 4, 10, nonlinearity="gelu"), "optimizer": "signsgd", "loss": "cross_entropy"}, 0.003),
+    "CNN, tanh": ({"network": CNN((1, 8, 8), 12, 10, nonlinearity="tanh")}, 5),
+    "CNN, gelu, odd sizes": ({"network": CNN((3, 5, 7), 12, 2, nonlinearity="gelu"), "task": tasks.teacher(105, out_features=2)}, 2),
+    "CNN": ({"network": CNN((1, 8, 8), 20, 10)}, 10),
+    "CNN, three convolutions": ({"network": CNN((1, 8, 8), 6, 10, convolutions=3, dense=2, parametrization="ntk"), "loss": "cross_entropy",
+                                 "optimizer": "signsgd"}, 0.03),
+    "CNN, one convolution, in groups": ({"network": CNN((1, 8, 8), 40, 10, convolutions=1, dense=1), "batch_size": 45}, 5),
+    "CNN, linear, wide kernels": ({"network": CNN((1, 8, 8), 9, 10, kernel=5, nonlinearity="linear", parametrization="ntk")}, 1),
+    "CNN, kernels of one position": ({"network": CNN((1, 8, 8), 9, 10, kernel=1)}, 5),
+    "CNN, images of odd sizes": ({"network": CNN((3, 5, 7), 12, 2), "task": tasks.teacher(105, out_features=2)}, 1),
+    "CNN, adam": ({"network": CNN((1, 8, 8), 12, 10), "optimizer": "adam", "loss": "cross_entropy"}, 0.02),
+    "CNN, momentum, decay": ({"network": CNN((1, 8, 8), 12, 10), "optimizer": optimizers.SGD(0.5, weight_decay=0.003)}, 1),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_losses_and_evaluations_are_those_of_the_stack(name):
     options, size = CASES[name]
-    if "task" in options:      # more outputs than one vector holds
+    if options.get("task", ...) is None:      # more outputs than one vector holds
         made = DeepExperiment(MLP(30, 24, 3, 20), tasks.teacher(30, out_features=20), steps=50, batch_size=20, device="cpu")
         module = made.theta_0(0)
         recipe = made.recipe(module)
     else:
         module, recipe = setting(**options)
     recipe = replace(recipe, horizons=(10, 33, 50), curves=(1, 7, 50))
-    eta = rates(recipe, len(module.layers), size)
+    eta = rates(recipe, options.get("network", PLAIN).depth, size)
     assert choose_engine(module, recipe.choose_stack(module), recipe) == "fused"
     ours, theirs = run(module, recipe, eta), run(module, recipe, eta, engine="stack")
     assert np.isfinite(theirs.losses).all()
@@ -85,9 +101,10 @@ def equal(a, b):
     return all(np.array_equal(getattr(a, n), getattr(b, n), equal_nan=True) for n in ("losses", "dead", "accuracy", "held_out"))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_run_has_the_same_bits_alone_and_whatever_the_threads_and_chunks(optimizer):
-    module, recipe = setting(MLP(64, 24, 3, 10, bias=True), optimizer=optimizer, steps=60)
+@pytest.mark.parametrize(("network", "optimizer"), [(MLP(64, 24, 3, 10, bias=True), "sgd"), (MLP(64, 24, 3, 10, bias=True), "adam"),
+                                                    (CNN((1, 8, 8), 40, 10), "sgd")], ids=["sgd", "adam", "CNN"])
+def test_a_run_has_the_same_bits_alone_and_whatever_the_threads_and_chunks(network, optimizer):
+    module, recipe = setting(network, optimizer=optimizer, steps=60)
     recipe = replace(recipe, horizons=(33, 60), curves=(7, 60))
     eta = rates(recipe, 3, {"sgd": 5, "adam": 0.01}[optimizer]) * [1, 1, 1e6, 1]      # the third diverges, at once or soon
     before, watch = torch.get_num_threads(), lambda *state: None
@@ -130,6 +147,25 @@ def test_a_watcher_has_the_parameters_of_the_stack():
             torch.testing.assert_close(u[n], v[n], rtol=1e-4, atol=1e-5 * float(v[n].abs().max()))
 
 
+def test_a_cnn_s_numbers_do_not_depend_on_how_many_steps_are_in_memory_at_once(monkeypatch):
+    module, recipe = setting(CNN((1, 8, 8), 12, 10), steps=30)
+    recipe, eta = replace(recipe, horizons=(13, 30)), rates(recipe, 4, 5)
+    whole = run(module, recipe, eta)
+    monkeypatch.setattr(ConvolutionLayout, "count_steps", lambda self, batch: 4)
+    assert equal(run(module, recipe, eta), whole)
+
+
+def test_a_cnn_whose_units_are_off_is_dead_and_one_that_diverged_leaves_nothing_to_the_next():
+    module, recipe = setting(CNN((1, 8, 8), 12, 10), steps=30)
+    eta = rates(recipe, 4, 5)
+    assert not run(module, recipe, eta).dead.any()
+    whole, alone = run(module, recipe, eta * [1, 1e9, 1, 1]), run(module, recipe, eta, slice(2, 4))
+    assert not np.isfinite(whole.losses[-1, 1])
+    assert np.array_equal(whole.losses[:, 2:], alone.losses)
+    module.dense[0].weight.data[:] = 0      # with u about 0 the output is, too
+    assert run(module, recipe, np.full(4, 1e-30)).dead.all()
+
+
 def test_a_network_whose_units_are_off_is_dead():
     module, recipe = setting(MLP(64, 8, 3, 10, bias=True), biases=0.0, steps=1)
     module.layers[1].bias.data[:] = -100
@@ -154,7 +190,7 @@ def test_outcomes_of_a_plane_are_those_of_the_stack(monkeypatch):
 
 @pytest.mark.parametrize("change", [{"optimizer": "muon"}, {"optimizer": optimizers.SGD(clip=1.0)}, {"precision": "float64"},
                                     {"centred": False}, {"loss": torch.nn.HuberLoss()},
-                                    {"network": MLP(64, 8, 2, 10, nonlinearity="tanh")}])
+                                    {"network": CNN((1, 8, 8), 8, 10, bias=True)}])
 def test_what_the_kernels_do_not_serve_is_left_to_the_stack(change):
     module, recipe = setting(**change)
     assert choose_engine(module, recipe.choose_stack(module), recipe) == "stack"
