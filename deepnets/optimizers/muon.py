@@ -79,6 +79,19 @@ class Muon(Optimizer):
         x = x.mT if tall else x
         x = x / torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True).clamp(min=LEAST_NORM)
         for _ in range(self.iterations):
-            gram = x @ x.mT
-            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+            gram = _multiply(x, x.mT)
+            x = _multiply(_multiply(gram, gram, gram, b, c), x, x, a)
         return (x.mT if tall else x).to(matrices.dtype)
+
+
+def _multiply(x: torch.Tensor, y: torch.Tensor, added: torch.Tensor | None = None, beta: float = 0.0, alpha: float = 1.0) -> torch.Tensor:
+    """Return ``beta added + alpha x y`` of stacks of matrices.
+
+    On a CPU with instructions for bfloat16 the rounding of a product depends on how many matrices are multiplied at once, and a run would
+    depend on its neighbours: there each is multiplied by itself, as torch's own Muon does it.
+    """
+    if x.dtype == torch.bfloat16 and x.device.type == "cpu":
+        if added is None:
+            return torch.stack([a @ b for a, b in zip(x, y, strict=True)])
+        return torch.stack([torch.addmm(m, a, b, beta=beta, alpha=alpha) for m, a, b in zip(added, x, y, strict=True)])
+    return x @ y if added is None else torch.baddbmm(added, x, y, beta=beta, alpha=alpha)
