@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy import stats
 
+from deepnets.batched.state import Parameters
 from deepnets.experiment import DeepExperiment
 from deepnets.place.centred_batch import ROWS, CentredBatch
 from deepnets.place.half_loss import MOST, halve_loss
@@ -21,6 +23,8 @@ MOST_READINGS = 6     # for each seed
 NEAR = 0.1            # in log10 F: the crossing is then read off a line
 BLUR = 0.02           # decades, of a crossing that is read off so
 FLAT = 1e-9           # F of a kernel that does not change
+FEWEST = 120          # gradients that a reading may take where the cost is limited; most take about half as many
+TOO_FEW = "there are too few steps to measure it"
 LEAP = 5.0            # decades from a network whose kernel does not change to the second reading
 RETREAT = 1.5         # decades down from a gamma at which the loss has not halved
 STEEPEST, FLATTEST = 2.5, 0.4      # slopes of log F over log gamma that a secant may have
@@ -110,32 +114,46 @@ class _Search:
     """The readings of one seed, and where the next is taken, all in log10."""
 
     def __init__(self, batch: CentredBatch, advance: Callable[[], None], near: float, most_cost: float) -> None:
-        self.batch, self.kernel_0, self.advance, self.near, self.most_cost = batch, batch.kernel(batch.theta_0), advance, near, most_cost
+        self.batch, self.advance, self.near, self.most_cost = batch, advance, near, most_cost
+        self.kernels = 0
         self.readings: list[Reading] = []
         self.linear, self.reason = False, ""
 
     @property
     def cost(self) -> int:
         """The gradients of single samples that were computed."""
-        return len(self.batch.f_0) * sum(r.gradients for r in self.readings) + (len(self.readings) + 1) * self.batch.kernel_cost
+        return len(self.batch.f_0) * sum(r.gradients for r in self.readings) + self.kernels * self.batch.kernel_cost
 
     @property
     def affordable(self) -> bool:
-        """Whether one reading more cannot exceed the cost that is allowed."""
-        return self.cost + len(self.batch.f_0) * (MOST + 1) + self.batch.kernel_cost <= self.most_cost
+        """Whether the cost that is allowed suffices for one reading more."""
+        return self._count_gradients() >= FEWEST
+
+    def _count_gradients(self) -> int:
+        """Return how many gradients the next reading may take, besides its kernel, and that at theta_0 before the first."""
+        kernels = 1 if self.kernels else 2
+        return int(min(MOST, (self.most_cost - self.cost - kernels * self.batch.kernel_cost) // len(self.batch.f_0)))
+
+    def _measure_kernel(self, theta: Parameters) -> torch.Tensor:
+        self.kernels += 1
+        return self.batch.kernel(theta)
 
     def read(self, at: float) -> float:
         """Return log10 F at a log10 gamma; NaN where the loss has not halved."""
-        flow = halve_loss(self.batch, 10.0**at)
+        flow = halve_loss(self.batch, 10.0**at, self._count_gradients())
         change = np.nan
         if flow.arrived:
-            change = float((self.batch.kernel(flow.theta) - self.kernel_0).norm() / self.kernel_0.norm())
+            change = float((self._measure_kernel(flow.theta) - self.kernel_0).norm() / self.kernel_0.norm())
         self.readings.append(Reading(10.0**at, change, flow.gradients))
         self.advance()
         return float(np.log10(max(change, 1e-300)))
 
     def run(self) -> float | None:
         """Return log10 of the crossing; None, with the reason, where there is none."""
+        if not self.affordable:
+            self.reason = TOO_FEW
+            return None
+        self.kernel_0 = self._measure_kernel(self.batch.theta_0)
         if not float(self.kernel_0.norm()) > 0:
             self.reason = "the network's output does not depend on its parameters: it is constant near its initialization"
             return None
@@ -164,9 +182,9 @@ class _Search:
         if len(self.readings) < MOST_READINGS and not failures and not self.affordable:
             if points:
                 return at
-            self.reason = "there are too few steps to measure it"
+            self.reason = TOO_FEW
         elif failures:
-            self.reason = (f"gradient flow did not halve the loss in {MOST} gradients at gamma = "
+            self.reason = (f"gradient flow did not halve the loss in {self.readings[-1].gradients} gradients at gamma = "
                            f"{', '.join(f'{r.gamma:.3g}' for r in self.readings if np.isnan(r.change))}")
         else:
             self.reason = (f"the change of the tangent kernel did not pass 1 in {MOST_READINGS} readings: it was "

@@ -38,8 +38,8 @@ class Flow:
         return self.excess <= HALF
 
 
-def halve_loss(batch: CentredBatch, gamma: float) -> Flow:
-    """Follow the gradient flow of the centred network at gamma from theta_0 until its excess is a half, or 400 gradients are spent.
+def halve_loss(batch: CentredBatch, gamma: float, most: int = MOST) -> Flow:
+    """Follow the gradient flow of the centred network at gamma from theta_0 until its excess is a half, or `most` gradients are spent.
 
     A step is explicit, and adapts its rate: the loss falls by at most 6% of the first, and by at least 85% of what the slope promises.
     """
@@ -51,7 +51,7 @@ def halve_loss(batch: CentredBatch, gamma: float) -> Flow:
     if first <= 0 or square == 0 or not np.isfinite(square):
         return Flow(theta, 1.0, gradients)
     rate = LARGEST_FALL * first / square / 2
-    while value > HALF * first and gradients < MOST and square > 0:
+    while value > HALF * first and gradients < most and square > 0:
         moved = {n: p - (rate * batch.rates[n]) * gradient[n] for n, p in theta.items()}
         new, slope = batch.loss_and_gradient(moved, gamma)
         new, gradients = new - least, gradients + 1

@@ -29,6 +29,7 @@ class Start:
     power : of gamma, with which the edge rises in the lazy regime.
     cost : gradients of single samples that were computed.
     notes : sentences on what was not found.
+    crossed : whether the crossing was found.
     """
 
     gamma: float
@@ -36,6 +37,7 @@ class Start:
     power: int
     cost: int
     notes: tuple[str, ...] = ()
+    crossed: bool = True
 
     def edge(self, gamma: float) -> float:
         """Return the edge at a gamma, interpolated in logarithms; the slope is the lazy one below, and that of the last two above."""
@@ -73,7 +75,7 @@ def measure_start(experiment: DeepExperiment, most_cost: float = np.inf) -> Star
     experiment = experiment.with_seeds(experiment.seeds[:1])
     crossing = find_crossing(experiment, SAMPLES, rows=ROWS, near=NEAR, most_cost=most_cost)
     gamma = crossing.gamma or 1.0
-    notes = [f"the search starts at gamma = 1: {crossing.reason}"] if crossing.reason else []
+    notes = [f"the crossing: {crossing.reason}"] if crossing.reason else []
     steps = int(np.clip(SHARE * experiment.horizons[-1], LEAST_RAMP, RAMP))
     cost, edges = crossing.cost, []
     for offset in OFFSETS:
@@ -88,4 +90,4 @@ def measure_start(experiment: DeepExperiment, most_cost: float = np.inf) -> Star
         if found is None:
             notes.append(f"the loss did not rise at any rate of a ramp at gamma = {gamma * 10.0**offset:.3g}")
         edges.append((gamma * 10.0**offset, float(rates[-1]) if found is None else found))
-    return Start(gamma, tuple(sorted(edges)), experiment.optimizer.power, cost, tuple(notes))
+    return Start(gamma, tuple(sorted(edges)), experiment.optimizer.power, cost, tuple(notes), crossing.gamma is not None)

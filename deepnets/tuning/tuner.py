@@ -75,8 +75,9 @@ class Tuned:
             lines.append(f"Within {NEAR:.0%} of it: {others or 'no other run'}.")
             lines.append(f"Margin: a rate {self.margin:.2g} times as high had a loss at least {WORSE:g} times as large."
                          if self.margin is not None else "Margin: no higher rate at about this gamma failed.")
-        lines += [f"Start: gamma = {self.start.gamma:.3g}, where the network crosses from lazy to rich.",
-                  *(f"Not determined: {note}." for note in self.start.notes)]
+        lines.append(f"Start: gamma = {self.start.gamma:.3g}, where the network crosses from lazy to rich." if self.start.crossed
+                     else "Start: gamma = 1, since the crossing between lazy and rich was not found.")
+        lines += [f"Not determined: {note}." for note in self.start.notes]
         lines.append(f"Cost: {self.spent:.2f} of {self.runs:g} full-run equivalents, of which {self.setting['start_cost']:.2f} to find the "
                      f"start and {sum(t.steps < self.setting['steps'] for t in self.trials)} short runs.")
         lines.append("Path: " + ", ".join(f"{loss:.4g} after {spent:.1f}" for spent, loss in _steps_of(self.path)) + ".")
