@@ -21,7 +21,17 @@ from deepnets.fused.passes import (
     scale_on,
 )
 from deepnets.fused.products import multiply, multiply_two, transpose
-from deepnets.fused.propagation import NONE, ONE, SGD, differentiate_entropy, differentiate_squares, is_constant, step_layer
+from deepnets.fused.propagation import (
+    NONE,
+    ONE,
+    SGD,
+    count_hits,
+    differentiate_entropy,
+    differentiate_squares,
+    is_beyond,
+    is_constant,
+    step_layer,
+)
 from deepnets.fused.units import LINEAR, RELU, activate, activate_pairs, pass_back
 
 # Columns of the table `shape`. Of a layer: inputs of its product, the same padded; outputs, the same padded; leading dimensions of its
@@ -238,13 +248,8 @@ def train_runs(start, by, which, tables, x, z0, y, K, unit, entropy, kind, gamma
                     total += differentiate_squares(f_at, f, y[t, first:first + n].ctypes.data, sums_at, sums, n, K, B * K)
                 differentiate_group(shape, count, x[t].ctypes.data, first, n, s_at, unit)
             loss[p, t] = total
-            if checks and t == T - 1:
-                far = 1e30 / np.float64(gamma[p])
-                beyond = 0
-                for i in range(u.shape[1]):
-                    beyond += not abs(u[p, i]) <= far
-                if beyond > 0:
-                    loss[p, t] = np.nan
+            if checks and t == T - 1 and is_beyond(u[p], gamma[p]):
+                loss[p, t] = np.nan
             if not np.isfinite(loss[p, t]) or t == last:
                 break
             step_all(shape, m, w0_at, U, s_at, M1, M2, gamma[p], kind, base[p], rates[t], numbers[t], amounts[p] * factors[t], to_origin)
@@ -271,14 +276,7 @@ def evaluate_runs(start, by, which, tables, x, z0, y, labels, K, unit, entropy, 
                 n = min(group, samples - first)
                 propagate_group(shape, count, m, w0_at, U, x[part].ctypes.data, z0[part].ctypes.data, B, first, n, s_at, gamma[p],
                                 unit)
-                for i in range(n):
-                    best = 0
-                    for j in range(K):
-                        if not np.isfinite(f[i, j]):
-                            right = np.nan
-                        elif f[i, j] > f[i, best]:
-                            best = j
-                    right += labels[part, first + i] == best
+                right += count_hits(f, labels[part, first:first + n], n, K)
                 if entropy:
                     total += n * differentiate_entropy(f_at, f, y[part, first:first + n], n, K, n)
                 else:

@@ -10,8 +10,10 @@ import numpy as np
 
 from deepnets.fused.compilation import compile_kernel
 from deepnets.fused.propagation import (
+    count_hits,
     differentiate_entropy,
     differentiate_squares,
+    is_beyond,
     is_constant,
     propagate,
     propagate_frozen,
@@ -54,13 +56,8 @@ def train_runs(start, by, which, tables, x, z0, y, K, unit, entropy, kind, gamma
                 loss[p, t] = differentiate_entropy(F, f, y[t], B, K, B)
             else:
                 loss[p, t] = differentiate_squares(F, f, y[t].ctypes.data, S, sums, B, K, B * K)
-            if checks and t == T - 1:
-                far = 1e30 / np.float64(gamma[p])
-                beyond = 0
-                for i in range(u.shape[1]):
-                    beyond += not abs(u[p, i]) <= far
-                if beyond > 0:
-                    loss[p, t] = np.nan
+            if checks and t == T - 1 and is_beyond(u[p], gamma[p]):
+                loss[p, t] = np.nan
             if not np.isfinite(loss[p, t]) or t == last:
                 break
             step_back(shape, m, w0.ctypes.data, U, x[t].ctypes.data, ldx, H, D, E, W, G, M1, M2, B, K, gamma[p], unit, kind, base[p],
@@ -91,14 +88,7 @@ def evaluate_runs(start, by, which, tables, x, z0, y, labels, K, unit, entropy, 
             while labels[part, n - 1] == -2:
                 n -= 1
             propagate(shape, m, w0.ctypes.data, U, x[part].ctypes.data, ldx, z0[part].ctypes.data, H, D, E, B, gamma[p], unit)
-            for i in range(n):
-                best = 0
-                for j in range(K):
-                    if not np.isfinite(f[i, j]):
-                        right = np.nan
-                    elif f[i, j] > f[i, best]:
-                        best = j
-                right += labels[part, i] == best
+            right += count_hits(f, labels[part], n, K)
             if entropy:
                 total += n * differentiate_entropy(F, f, y[part], n, K, n)
             else:

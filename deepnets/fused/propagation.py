@@ -158,6 +158,30 @@ def differentiate_entropy(f_at, f, y, B, K, samples):
 
 
 @part_of_kernel
+def is_beyond(u, gamma):
+    """Return whether a parameter (size,) is not finite, or beyond 1e30 in theta."""
+    far, beyond = 1e30 / np.float64(gamma), 0
+    for i in range(len(u)):
+        beyond += not abs(u[i]) <= far
+    return beyond > 0
+
+
+@part_of_kernel
+def count_hits(f, labels, B, K):
+    """Return for how many of the outputs f (B, ...) the largest is that of the label; NaN where an output is not finite."""
+    right = 0.0
+    for i in range(B):
+        best = 0
+        for j in range(K):
+            if not np.isfinite(f[i, j]):
+                right = np.nan
+            elif f[i, j] > f[i, best]:
+                best = j
+        right += labels[i] == best
+    return right
+
+
+@part_of_kernel
 def is_constant(f, first, B, K):
     """Return whether the outputs f (B, ...) equal the first up to 1e-6 of the largest, as `deepnets.held_out.HeldOut` decides."""
     largest = apart = NONE
