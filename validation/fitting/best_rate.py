@@ -12,11 +12,11 @@ import numpy as np
 from scipy.special import stdtrit
 
 from validation.arguments import Misuse, axis
+from validation.fitting.vertex import Vertex, locate_vertex
 from validation.outcome import Outcome
 
 MISSING = (Outcome.UNRUN, Outcome.FAILED)      # outcomes that report nothing about the rate
-SHAPE = 0.25       # of a window's half-width, by which a parabola's vertex may be off
-CURVED = 3.0       # standard errors, by which a parabola is surely curved
+QUARTILE = 0.3186  # of the absolute value of a standard normal
 STATUSES = {"finished": Outcome.CONVERGED, "unknown": Outcome.UNRUN}      # of runs that were read from elsewhere
 
 
@@ -28,17 +28,11 @@ class Optimum(NamedTuple):
 
 
 class BestRate(NamedTuple):
-    """An `Optimum` with the bracket of its interpolation.
-
-    Attributes
-    ----------
-    eta_opt, bracket : as of `Optimum`.
-    interpolated : (low, high), narrower than `bracket` where a parabola locates the best rate; NaN where `bracket` is.
-    """
+    """An `Optimum` with the vertex of its parabola, None where the bracket is open or the vertex is not sure."""
 
     eta_opt: float
     bracket: tuple[float, float]
-    interpolated: tuple[float, float]
+    vertex: Vertex | None
 
 
 def optimum(eta: Any, loss: Any, status: Any = None) -> Optimum:
@@ -77,13 +71,7 @@ def optimum(eta: Any, loss: Any, status: Any = None) -> Optimum:
 
 
 def find_best_rate(eta: Any, loss: Any, status: Any = None) -> BestRate:
-    """Return the best rate with its bracket and that of its interpolation; arguments and errors as of `optimum`.
-
-    The vertex of the parabola is off by a bias, which is the same at all sizes and moves no exponent, and by what depends on where the
-    best rate lies between two rates: less than 0.18 of a step for a sharp corner with sides of slopes 1 and 3, a quartic, and exponentials.
-    A quarter of the window's half-width is allowed for it, and the vertex' standard error, times the root of 3, in quadrature. Where the
-    parabola is not surely curved, or a neighbour has no finite loss, the interpolation's bracket is the whole one.
-    """
+    """Return the best rate with its bracket and its vertex (`validation.fitting.vertex`); arguments and errors as of `optimum`."""
     eta = axis("eta", eta)
     loss = _read_losses(eta, loss, status)
     present, worse = np.isfinite(loss), np.isposinf(loss).any(axis=0)
@@ -108,31 +96,10 @@ def find_best_rate(eta: Any, loss: Any, status: Any = None) -> BestRate:
     near = np.arange(0 if first is None else first, eta.size if last is None else last + 1)
     near = near[usable[near]]
     ends = np.nan if first is None else float(eta[first]), np.nan if last is None else float(eta[last])
-    peak, off = _interpolate(x, mean, noise, best, near)
-    if first is None or last is None or not (usable[first] and usable[last]) or not 2 * off < x[last] - x[first]:
-        return BestRate(float(10**peak), ends, ends)
-    return BestRate(float(10**peak), ends, (float(10 ** (peak - off)), float(10 ** (peak + off))))
-
-
-def _interpolate(x: np.ndarray, mean: np.ndarray, noise: np.ndarray, best: int, near: np.ndarray) -> tuple[float, float]:
-    """Return the vertex of a parabola through the means (n,) at the rates `near` the best, and by how much it may be off, in decades."""
-    if near.size < 3:
-        return float(x[best]), np.inf
-    at = x[near] - x[best]
-    to_curve = np.linalg.pinv(np.vander(at, 3))                         # (3, near)
-    c2, c1, _ = to_curve @ mean[near]
-    if c2 <= 0:
-        return float(x[best]), np.inf
-    vertex = -c1 / (2 * c2)
-    peak = float(np.clip(x[best] + vertex, x[near[0]], x[near[-1]]))
-    if not np.isfinite(noise[near]).all():
-        return peak, np.inf
-    cov = (to_curve * noise[near]**2) @ to_curve.T
-    by = np.array([-vertex / c2, -1 / (2 * c2)])                         # derivatives of the vertex by c2 and c1
-    error = float(np.sqrt(by @ cov[:2, :2] @ by))
-    sure = c2 > CURVED * np.sqrt(cov[0, 0])
-    off = float(np.hypot(SHAPE * 0.5 * (at[-1] - at[0]), np.sqrt(3) * error)) if sure else np.inf
-    return peak, off
+    peak, vertex = locate_vertex(x, mean, noise, best, near)
+    # beside a rate that diverged the curve is not seen on both sides; where no rate is worse, nothing is extrapolated
+    both = first is not None and last is not None and bool(near[0] < best < near[-1])
+    return BestRate(float(10**peak), ends, vertex if both else None)
 
 
 def fit_additive_means(values: np.ndarray) -> np.ndarray:
@@ -229,8 +196,8 @@ def _compare_with_best(y: np.ndarray, mean: np.ndarray, best: int, usable: np.nd
 
 
 def _estimate_noise(y: np.ndarray) -> float:
-    """Return the noise of one curve from its fourth differences, which a smooth curve hardly has."""
+    """Return the noise of one curve from the lower quartile of its fourth differences: a curve is smooth, except where it ends steeply."""
     if y.size < 6:
         return 0.0
     fourth = np.diff(y, 4)
-    return float(np.median(np.abs(fourth)) / 0.6745 / np.sqrt(70))
+    return float(np.quantile(np.abs(fourth), 0.25) / QUARTILE / np.sqrt(70))

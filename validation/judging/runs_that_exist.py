@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from validation.arguments import Misuse, between
+from validation.arguments import Misuse, between, choose
 from validation.fitting.brackets import pair, rows
 from validation.fitting.powerlaw import fit
 from validation.fitting.result import PowerLawFit, build_undecided_fit, name_points
@@ -54,7 +54,7 @@ class JudgedRuns:
 
 def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *, trained_below: float | None = None,
                accuracy_above: float | None = None, tolerance: float | None = None, rivals: Iterable[Any] | None = None,
-               window: tuple[float, float] | None = None) -> list[JudgedRuns]:
+               window: tuple[float, float] | None = None, shared: bool = True) -> list[JudgedRuns]:
     """Judge the exponent of the best rate over x, and with a threshold that of the highest rate that trains, in each group of runs.
 
     Parameters
@@ -69,6 +69,8 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
     rivals : exponents from which the claim has to be separated. None: of gamma those of other depths, otherwise 0 and the multiples of 1/2
         next to the claim.
     window : (low, high) in x; None: all.
+    shared : of `validation.fit`: whether runs at several x share something random, such as batches. False (an own seed at every x): their
+        errors are independent, and intervals are narrower.
 
     Returns
     -------
@@ -85,7 +87,7 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
     >>> runs = validation.read_runs({"width": width, "lr": lr, "loss": 1 + np.log2(lr * width / 2) ** 2}, "width", "lr", "loss")
     >>> [found] = validation.judge_runs(runs, claim=-1)
     >>> round(found.fits["eta_opt"].exponent, 3), str(found.verdicts["eta_opt"].outcome)
-    (-1.0, 'UNDECIDED')
+    (-1.0, 'SUPPORTED')
     """
     if not isinstance(runs, xr.Dataset) or "run" not in runs.dims:
         raise Misuse("runs must be a Dataset as from validation.read_runs, with x, eta, loss and status over run")
@@ -96,6 +98,7 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
     axis = str(runs.attrs.get("axis", "x"))
     read = read_claim(claim, theory, rivals, axis)
     window = None if window is None else pair("window", window)
+    choose("shared", shared, (False, True))
     groups = sorted(set(runs["group"].values.tolist())) if "group" in runs else [None]
     found = []
     for group in groups:
@@ -109,15 +112,15 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
         if edges is not None:
             loss = part["loss"].values
             trained = np.isfinite(loss) & (loss <= trained_below if accuracy_above is None else loss >= accuracy_above)
-        found.append(_judge_group(group, part, best, edges, read, tolerance, window, trained))
+        found.append(_judge_group(group, part, best, edges, read, tolerance, window, shared, trained))
     return found
 
 
 def _judge_group(group: str | None, runs: xr.Dataset, best: xr.Dataset, edges: xr.Dataset | None, claim: Claim | None,
-                 tolerance: float | None, window: tuple[float, float] | None, trained: np.ndarray | None) -> JudgedRuns:
+                 tolerance: float | None, window: tuple[float, float] | None, shared: bool, trained: np.ndarray | None) -> JudgedRuns:
     by_edge = {"eta_opt": best} | ({} if edges is None else {name: edges for name in ("eta_max", "eta_min")})
     sharp = by_edge | {"eta_opt": best.assign(eta=best["interpolated"])}
-    fits = {name: _fit(dataset, name, window) for name, dataset in sharp.items()}
+    fits = {name: _fit(dataset, name, window, shared) for name, dataset in sharp.items()}
     verdicts = {} if claim is None else {
         name: judge(fits[name], claim.exponent, tolerance, claim.rivals) for name in JUDGED if name in fits}
     # the rates to add stand in what to run next
@@ -127,13 +130,13 @@ def _judge_group(group: str | None, runs: xr.Dataset, best: xr.Dataset, edges: x
                       tuple(_suggest_runs(runs, best, verdicts.get("eta_opt")))[:MOST_SUGGESTED], trained)
 
 
-def _fit(edges: xr.Dataset, name: str, window: tuple[float, float] | None) -> PowerLawFit:
+def _fit(edges: xr.Dataset, name: str, window: tuple[float, float] | None, shared: bool) -> PowerLawFit:
     """Return the fit of an edge, without an exponent where every bracket is open on one side: that is data, not misuse."""
     data = rows(edges, name)
     if window is not None:
         data = data.between(window)
     if data.x.size and not data.censored.all():
-        return fit(edges, name, window)
+        return fit(edges, name, window, shared=shared)
     several = name_points(data.axis)
     reason = f"the rates end before {name} at all {several}" if data.x.size else f"{name} is bracketed at none of the {several}"
     ends = (float(data.offered[0]), float(data.offered[-1]))
@@ -162,16 +165,16 @@ def _suggest_runs(runs: xr.Dataset, best: xr.Dataset, verdict: Verdict | None) -
     if not more and (verdict is None or verdict.outcome is VerdictOutcome.UNDECIDED):
         for i in dict.fromkeys((0, data.x.size - 1)):
             if data.x.size and not data.censored[i]:
-                x, rates = data.gamma[i], _halve(runs, data.gamma[i], 10 ** data.lower[i], 10 ** data.upper[i])
+                x, rates = data.gamma[i], _halve(runs, data.gamma[i], float(best["best"].sel(gamma=data.gamma[i])))
                 yield (f"add {what} = {_join(list(map(write_rate, rates)))} {at}{x:g}: the brackets at both ends of {axis} decide the "
                        "exponent most")
 
 
-def _halve(runs: xr.Dataset, x: float, low: float, high: float) -> np.ndarray:
-    """Return rates halfway, in logarithms, between those at x inside a bracket."""
+def _halve(runs: xr.Dataset, x: float, best: float) -> np.ndarray:
+    """Return the two rates nearest to the best one that lie halfway, in logarithms, between rates at x."""
     rate = np.unique(runs["eta"].values[np.abs(runs["x"].values / x - 1) <= SAME])
-    rate = rate[(rate >= low * (1 - SAME)) & (rate <= high * (1 + SAME))]
-    return np.sqrt(rate[1:] * rate[:-1])
+    between = np.sqrt(rate[1:] * rate[:-1])
+    return np.sort(between[np.argsort(np.abs(np.log(between / best)), kind="stable")[:2]])
 
 
 def _join(words: Sequence[str]) -> str:

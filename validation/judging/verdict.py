@@ -20,7 +20,7 @@ import numpy as np
 from validation.arguments import Misuse, between
 from validation.fitting.line import SEVERAL, fit_straight
 from validation.fitting.powerlaw import SEEN
-from validation.fitting.result import FitOutcome, PowerLawFit, count_points, write_place
+from validation.fitting.result import FitOutcome, PowerLawFit, count_points, name_points, write_place
 from validation.judging.more_data import needed_half_width, suggest_data
 from validation.judging.rivals import MOST, check_rivals, choose_tolerance, find_rivals, read_fraction
 from validation.prediction import REGIMES, RHO, STEPS, Prediction
@@ -162,7 +162,7 @@ def judge(fit: PowerLawFit, claim: Any, tolerance: float | None = None, rivals: 
         more, words = suggest_data(fit, needed)
         if withheld and fit.bend is not None:
             more, words = {}, ("a straight line excludes it, but a bend is not excluded (local exponents "
-                               f"{fit.bend.first:.3g} to {fit.bend.last:.3g}): more gammas or seeds would decide it")
+                               f"{fit.bend.first:.3g} to {fit.bend.last:.3g}): more {name_points(fit.axis)} or seeds would decide it")
         sentence += f"; {words}"
     if SEVERAL > fit.seed_count > 1 and outcome is not VerdictOutcome.UNDECIDED and fit.scatter > 0:
         sentence += f"; {SEVERAL} seeds or more would also show whether their slopes differ"

@@ -39,22 +39,27 @@ def draw_judged_runs(judged: JudgedRuns, title: str = "", width: float = 7.6) ->
     with set_font(7 if width <= NARROW else 10):
         figure = blank(width, (1.0 if width <= NARROW else 0.7) * width)
         ax = figure.add_subplot()
-        draw_points(ax, judged.runs, judged.trained)
-        step = _find_step(judged.runs["x"].values)
-        for i, edge in enumerate(name for name in DRAWN if name in judged.edges):
-            shift = (i + 1) * BAR * step
-            _draw_brackets(ax, rows(judged.edges[edge], edge), edge, shift)
-            if "interpolated" in judged.edges[edge]:
-                _draw_narrow_brackets(ax, judged.edges[edge], edge, shift)
-            _draw_fit(ax, judged.fits[edge], edge, DASHES[i])
-        runs = judged.runs
-        ax.set(xscale="log", yscale="log", xlabel=escape_math(shorten(str(runs.attrs.get("axis", "x")), LONGEST)),
-               ylabel=escape_math(shorten(str(runs.attrs.get("eta_name", "eta")), LONGEST)))
-        label_decades(ax, "x", "y")
-        _label_values(ax, np.unique(runs["x"].values))
+        draw_runs_and_laws(ax, judged)
         ax.set_title(escape_math(shorten(title, LONGEST)), fontsize="medium")
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize="small")
     return figure
+
+
+def draw_runs_and_laws(ax: Axes, judged: JudgedRuns) -> None:
+    """Draw the runs of one group, the brackets of their edges and the fitted laws into axes."""
+    draw_points(ax, judged.runs, judged.trained)
+    step = _find_step(judged.runs["x"].values)
+    for i, edge in enumerate(name for name in DRAWN if name in judged.edges):
+        shift = (i + 1) * BAR * step
+        _draw_brackets(ax, rows(judged.edges[edge], edge), edge, shift)
+        if "interpolated" in judged.edges[edge]:
+            _draw_narrow_brackets(ax, judged.edges[edge], edge, shift)
+        _draw_fit(ax, judged.fits[edge], edge, DASHES[i])
+    attrs = judged.runs.attrs
+    ax.set(xscale="log", yscale="log", xlabel=escape_math(shorten(str(attrs.get("axis", "x")), LONGEST)),
+           ylabel=escape_math(shorten(str(attrs.get("eta_name", "eta")), LONGEST)))
+    label_decades(ax, "x", "y")
+    _label_values(ax, np.unique(judged.runs["x"].values))
 
 
 def draw_points(ax: Axes, runs: xr.Dataset, trained: np.ndarray | None = None) -> None:

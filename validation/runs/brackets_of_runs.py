@@ -11,6 +11,7 @@ import xarray as xr
 from validation.arguments import Misuse
 from validation.edges import edges_from_brackets
 from validation.fitting.best_rate import find_best_rate
+from validation.fitting.vertex import Vertex, find_shape_error
 from validation.runs.run_status import DIVERGED, FINISHED, STATUSES, UNKNOWN
 
 NOWHERE = (np.nan, np.nan)
@@ -111,7 +112,7 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool
     -------
     Dataset : `eta` (edge, gamma, bound) as of `validation.locate`, whose coordinate gamma holds x, with an end NaN where the rates end
         first: the best rate is never extrapolated; `best` (gamma), the rate inside a bracket of two ends;
-        `interpolated` (as eta), narrower brackets by a parabola (see `validation.fitting.best_rate.find_best_rate`), which an exponent is
+        `interpolated` (as eta), narrower brackets by a parabola (`validation.fitting.vertex`), which an exponent is
         fitted to with ``fit(best.assign(eta=best["interpolated"]), "eta_opt")``. Attributes: `axis`; `notes`, a
         list of sentences, with the rate to add where the best one is the lowest or the highest; `runs_to_add`, (x, rate) of these.
 
@@ -128,7 +129,8 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool
     [[[0.2, 0.8]]]
     """
     axis, what = runs.attrs.get("axis", "x"), runs.attrs.get("eta_name", "eta")
-    keys, found, best, inner, notes, more = [], [], [], [], [], []
+    keys, found, best, notes, more = [], [], [], [], []
+    vertices: list[Vertex | None] = []
     for x, _, part in _split(_convert_accuracy(runs) if accuracy else runs, group):
         at = f"at {axis} = {x:g}"
         rates, losses = _tabulate(part)
@@ -137,13 +139,13 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool
                          f"{losses[losses <= 0][0]:g} {at}")
         keys.append((x, None))
         best.append(np.nan)
-        inner.append(NOWHERE)
+        vertices.append(None)
         found.append(((*NOWHERE, False),))
         if not np.isfinite(losses).any():
             notes.append(f"{at} no run finished")
             continue
         try:
-            eta, (low, high), inner[-1] = find_best_rate(rates, losses)
+            eta, (low, high), vertices[-1] = find_best_rate(rates, losses)
         except Misuse as error:
             notes.append(f"{at} the runs have no best rate: {error}")
             continue
@@ -164,7 +166,18 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool
     edges.attrs["runs_to_add"] = more
     return edges.drop_vars("overlap").assign(
         best=("gamma", np.array(best), {"long_name": f"best {what}"}),
-        interpolated=(("edge", "gamma", "bound"), np.array(inner)[None], {"long_name": f"best {what}, interpolated"}))
+        interpolated=(("edge", "gamma", "bound"), _narrow(edges["eta"].values[0], vertices)[None],
+                      {"long_name": f"best {what}, interpolated"}))
+
+
+def _narrow(brackets: np.ndarray, vertices: list[Vertex | None]) -> np.ndarray:
+    """Return brackets (gamma, bound) with those of their vertices in their places, where these are narrower."""
+    shape = find_shape_error(vertex for vertex in vertices if vertex is not None)
+    narrowed = brackets.copy()
+    for i, vertex in enumerate(vertices):
+        if vertex is not None and (ends := 10.0 ** np.array(vertex.bracket(shape)))[1] / ends[0] < brackets[i, 1] / brackets[i, 0]:
+            narrowed[i] = ends
+    return narrowed
 
 
 def write_rate(rate: float) -> str:

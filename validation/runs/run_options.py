@@ -55,6 +55,8 @@ class RunOptions:
         and the multiples of 1/2 next to the claim.
     window
         First and last x to fit; if not given, all.
+    independent
+        Runs at different x share nothing random, neither seeds nor batches: their errors are independent.
     word
         What a word of the status column means, such as meltdown=diverged; may be repeated.
     decimal
@@ -81,6 +83,7 @@ class RunOptions:
     theory: str | None = None
     rival: Texts = ()
     window: tuple[float, float] | None = None
+    independent: bool = False
     word: tuple[str, ...] = ()
     decimal: str | None = None
     delimiter: str | None = None
