@@ -57,7 +57,7 @@ figure 11. It writes the portrait (zarr) and the figures of each loss, and one r
 
 Example: lazyrich toy --depth 3 --loss mse --gamma 1e-3 1e3 --out three""")
 app.command("deepnets.cli:deep", name="deep", help="""\
-Train a network over the plane, find its edges, fit, judge against the predicted exponents, draw.
+Train a network over the plane, find its edges, fit, judge against the predicted exponents and levels, draw.
 
 The same as `toy`, for networks. By default an MLP of L = 3 and width 32 on scikit-learn's digits: about 20 seconds on two free cores. \
 The edges are read from a coarse portrait, then traced where power laws can be fitted. Needs the extra: pip install 'lazyrich[deep]'. \

@@ -23,7 +23,7 @@ def deep(
     strict: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Train a network over the plane, find its edges, fit, judge against the predicted exponents, draw.
+    """Train a network over the plane, find its edges, fit, judge against the predicted exponents and levels, draw.
 
     Parameters
     ----------

@@ -52,9 +52,13 @@ class Modes:
     def excess(self, levels: np.ndarray, steps: int) -> np.ndarray:
         """Return the excess, of the mean of the last ten losses, after T steps at each ``eta/gamma**2``; (R,) both."""
         rates, weights, by = torch.from_numpy(self.rates), torch.from_numpy(self.weights), torch.from_numpy(levels)[:, None]
+        window = min(WINDOW, steps + 1)
+        if not self.optimizer.memories:      # every step has the same factor
+            factor = (1 - by * self.optimizer.direction(rates, [], 0)).square()
+            times = torch.arange(steps - window + 1, steps + 1)
+            return ((factor[:, :, None] ** times).mean(-1) @ weights).numpy()
         residual = torch.ones(len(levels), len(rates), dtype=torch.float64)
         memory = [torch.zeros_like(residual) for _ in range(self.optimizer.memories)]
-        window = min(WINDOW, steps + 1)
         total = torch.zeros(len(levels), dtype=torch.float64)
         for step in range(steps + 1):
             if step > steps - window:
