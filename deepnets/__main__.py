@@ -53,8 +53,8 @@ def _build_parser() -> argparse.ArgumentParser:
     """Return a parser whose options are the fields of the records, with their help texts."""
     parser = _Parser(prog="python -m deepnets", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
                                      description="Train a network over the plane of gamma and eta, find its edges, fit, judge against the "
-                                                 "predicted exponents and levels, draw. The same as `lazyrich deep`; libraries that are missing "
-                                                 "cost only what they would write.")
+                                                 "predicted exponents and levels, draw. The same as `lazyrich deep`; libraries that are "
+                                                 "missing cost only what they would write.")
     for record in RECORDS:
         _add_options(parser, record)
     parser.add_argument("--out", type=Path, metavar="PATH", help="the folder to write to, or a file ending in .nc for the portrait alone; "
