@@ -34,4 +34,4 @@ def test_one_row_is_measured_stored_and_printed(tmp_path, monkeypatch):
     ratio = lazy_levels.ratios(lazy_levels.select(stored, "mse", 128, "eta_crit", "small"))
     assert 0.6 < ratio[0] == ratio[1] < 1.5
     assert "| small | 0.5 | 136 |" in lazy_levels.tabulate_networks("mse", "128")
-    assert f"| mse | 128 | `eta_crit` | 2 | 0 | {ratio[0]:.2f} to {ratio[0]:.2f} | 0 |" in lazy_levels.tabulate_shares()
+    assert f"| MSE | 128 | `eta_crit` | 2 | 0 | {ratio[0]:.2f} to {ratio[0]:.2f} | 0 |" in lazy_levels.tabulate_shares()

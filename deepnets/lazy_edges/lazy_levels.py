@@ -57,8 +57,9 @@ def levels(experiment: DeepExperiment, samples: int = 384) -> Levels:
     lambda_1)``, N lambda_1 the largest eigenvalue of the kernel with these rates, and eta_min comes from the residual's modes; with
     the cross-entropy eta_min comes from the kernel's gradient flow, and eta_crit does not exist. Training keeps drawing batches, so the
     kernel is that of four times `samples` fresh ones, and an edge for which the first quarter of them gives a level further off than a
-    factor 1.3 is absent. So is eta_crit where runs cannot show it: no rate below it reaches rho in T steps, or only rates within 0.1
-    decades do. A task that returns one batch at every step is measured on that batch, and leaves no doubt about samples.
+    factor 1.3 is absent. So is eta_crit where runs may not show it: no rate below it reaches rho in T steps, or so few that, within the
+    factor to which eta_min is known, they span less than 0.1 decades, the least width of a set. A task that returns one batch at every
+    step is measured on that batch, and leaves no doubt about samples.
 
     The levels claim to hold within a factor 1.5 (eta_min), and within 0.05 decades (eta_crit) from batches of 128 samples on, a factor
     1.25 below.
@@ -155,14 +156,15 @@ def _choose_claim(edge: str, batch_size: int, seeds: Sequence[SeedLevel]) -> flo
 
 def _explain_absence(level: LazyLevel, steps: int, rho: float, samples: int) -> str:
     """Return why a measured level is not given."""
-    critical = [seed.level.critical for seed in level.seeds if isinstance(seed.level, StabilityEdge)]
+    stable = [seed.level for seed in level.seeds if isinstance(seed.level, StabilityEdge)]
+    critical = [edge.critical for edge in stable]
     ratio = max(map(_compare_critical, level.seeds)) if critical else level.compare_samples(steps, rho)
     if ratio > AGREE:
         return f"{MORE * samples} samples do not determine it: a quarter of them gives a level that differs by a factor {ratio:.3g}"
     if not critical:
         return f"no rate at which the kernel's steps are stable reaches an excess of {rho:g} within {steps} steps"
-    return (f"the kernel loses stability at {np.exp(np.mean(np.log(critical))):.3g} gamma^2, and runs cannot show it: no rate more than "
-            f"{WIDTH:g} decades below it reaches an excess of {rho:g} within {steps} steps")
+    return (f"the kernel loses stability at {np.exp(np.mean(np.log(critical))):.3g} gamma^2, and runs may not show it: no rate more than "
+            f"{stable[0].margin:.2g} decades below it reaches an excess of {rho:g} within {steps} steps")
 
 
 def _compare_critical(seed: SeedLevel) -> float:
@@ -182,13 +184,14 @@ def _measure_seed(experiment: DeepExperiment, seed: int, samples: int, edges: tu
         raise Abstention(f"batches of {experiment.batch_size} samples are too noisy for a kernel to describe training, from "
                          f"{LEAST_BATCH} on it does")
     if fixed is not None:
-        return {edge: SeedLevel(level) for edge, level in _measure_levels(experiment, widen(module), rates, fixed, edges).items()}
+        return {edge: SeedLevel(level) for edge, level in _measure_levels(experiment, widen(module), rates, fixed, edges, WIDTH).items()}
     check_samples("samples", MORE * samples, experiment.task, experiment.loss)
     if any(p.dtype != torch.float32 for p in trainable(module).values()):
         module = widen(module)      # rounding in float32 is small beside what samples leave open, in less it is not
     x, y = draw_batch(experiment.task, seed, 0, MORE * samples, experiment.loss)
     quarter = select_inputs(x, slice(0, samples)), y[:samples]
-    of_all, of_quarter = (_measure_levels(experiment, module, rates, batch, edges) for batch in ((x, y), quarter))
+    margin = WIDTH + CLAIMED["eta_min"]
+    of_all, of_quarter = (_measure_levels(experiment, module, rates, batch, edges, margin) for batch in ((x, y), quarter))
     return {edge: SeedLevel(of_all[edge], _forget_visibility(of_quarter[edge])) for edge in edges}
 
 
@@ -207,17 +210,17 @@ def _draw_constant_batch(experiment: DeepExperiment, seed: int) -> tuple[Any, to
 
 
 def _measure_levels(experiment: DeepExperiment, module: nn.Module, rates: dict[str, float], batch: tuple[Any, torch.Tensor],
-                    edges: tuple[str, ...]) -> dict[str, Callable[[int, float], float]]:
+                    edges: tuple[str, ...], margin: float) -> dict[str, Callable[[int, float], float]]:
     """Return each edge's level as a function of (T, rho), on one batch, or raise `Abstention`."""
     like = next(iter(trainable(module).values()))
     x, y = place_like(batch[0], like), experiment.loss.target(batch[1], experiment.task.out_features, like.dtype)
     with threads_for(sum(p.numel() for p in trainable(module).values()), len(y), experiment.device), arithmetic(
             "float32", experiment.device):
-        return _measure_on(experiment, module, rates, x, place_like(y, like), edges)
+        return _measure_on(experiment, module, rates, x, place_like(y, like), edges, margin)
 
 
 def _measure_on(experiment: DeepExperiment, module: nn.Module, rates: dict[str, float], x: Any, y: torch.Tensor,
-                    edges: tuple[str, ...]) -> dict[str, Callable[[int, float], float]]:
+                    edges: tuple[str, ...], margin: float) -> dict[str, Callable[[int, float], float]]:
     try:
         _refuse_lack_of_memory(module, x, rates, experiment.device)
         kernel = TrainingKernel(module, x, rates)
@@ -238,7 +241,7 @@ def _measure_on(experiment: DeepExperiment, module: nn.Module, rates: dict[str, 
     lower = lru_cache(Modes.of(kernel, y, experiment.optimizer).find_level)
     found: dict[str, Callable[[int, float], float]] = {"eta_min": lower}
     if "eta_crit" in edges:
-        found["eta_crit"] = StabilityEdge(critical_level(largest, kernel.outputs.numel()), lower)
+        found["eta_crit"] = StabilityEdge(critical_level(largest, kernel.outputs.numel()), lower, margin)
     return found
 
 

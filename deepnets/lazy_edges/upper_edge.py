@@ -39,18 +39,20 @@ def critical_level(largest: float, outputs: int) -> float:
 class StabilityEdge:
     """The rate at which the kernel loses stability, where runs can show it.
 
-    Runs show eta_crit as the top of a set of trained rates. If none is trained below that rate, or only within less than the width of a
+    Runs show eta_crit as the top of a set of trained rates. If none is trained below that rate, or so few that they may be narrower than a
     set, there is nothing to be seen of it.
 
     Attributes
     ----------
     critical : its ``eta/gamma**2``, of any T and rho.
     lower : (T, rho) -> that of eta_min, NaN where there is none.
+    margin : decades of trained rates that must lie below: the width of a set, and the decades within which eta_min is known.
     """
 
     critical: float
     lower: Callable[[int, float], float]
+    margin: float = WIDTH
 
     def __call__(self, steps: int, rho: float) -> float:
-        """Return `critical`; NaN where fewer than `validation.edges.WIDTH` decades of trained rates lie below it."""
-        return self.critical if self.lower(steps, rho) * 10**WIDTH <= self.critical else np.nan
+        """Return `critical`; NaN where fewer than `margin` decades of trained rates lie below it."""
+        return self.critical if self.lower(steps, rho) * 10**self.margin <= self.critical else np.nan

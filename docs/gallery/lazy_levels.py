@@ -31,6 +31,7 @@ DATA = Path(__file__).resolve().parent.parent / "data" / "kept" / "lazy_levels.n
 GAMMA, STEPS, SEEDS = 1e-4, 200, 3
 EDGES = ("eta_min", "eta_crit")
 AROUND = {"eta_min": np.geomspace(0.45, 2.2, 33), "eta_crit": np.geomspace(0.6, 1.5, 47)}      # times the predicted rate
+NAMES = {"mse": "MSE", "cross_entropy": "cross-entropy"}
 SETTINGS = (("mse", 128), ("mse", 32), ("cross_entropy", 128))      # loss and batch size
 
 
@@ -194,15 +195,15 @@ def tabulate_networks(loss: str, batch: str) -> str:
 def tabulate_shares() -> str:
     """Return the table of shares: how many levels were given, and how many of these lie within the limits."""
     stored, lines = load_rows(), []
-    spans = {"eta_crit": ((1 / 1.1, 1.1), (1 / 1.25, 1.25)), "eta_min": ((0.7, 1.5),)}
+    spans = {"eta_crit": {"10%": (1 / 1.1, 1.1), "25%": (1 / 1.25, 1.25)}, "eta_min": {"0.7 to 1.5": (0.7, 1.5)}}
     for loss, batch in SETTINGS:
         for edge in EDGES if loss == "mse" else EDGES[:1]:
             values = ratios(select(stored, loss, batch, edge))
             given = values[~np.isnan(values)]
-            inside = [f"{low:.2g} to {high:.3g}: {int(((given >= low) & (given <= high)).sum())} of {given.size}"
-                      for low, high in spans[edge]]
+            inside = [f"{name}: {int(((given >= low) & (given <= high)).sum())} of {given.size}"
+                      for name, (low, high) in spans[edge].items()]
             seen = given[np.isfinite(given)]
-            lines.append((loss.replace("_", "-"), batch, f"`{edge}`", values.size, values.size - given.size,
+            lines.append((NAMES[loss], batch, f"`{edge}`", values.size, values.size - given.size,
                           f"{seen.min():.2f} to {seen.max():.2f}" if seen.size else "–", int(np.isinf(given).sum()), "; ".join(inside)))
     return format_table(("loss", "batch", "edge", "cases", "abstentions", "measured over predicted", "missed", "within"), lines)
 
