@@ -17,6 +17,7 @@ from toymodels.kernels import BEYOND, count_moments, with_functions
 DISTANCE = 1e-8       # of the twin, over the size of the state: the root of a float's precision
 CLOSEST = 1e-16       # a twin that has come closer counts as this far
 NEAR = 1e-6           # a state this near to an earlier one, over its size, counts as the same
+DRIFT = 1e-3          # a run that moves on by less than this share of its way from the start is at a fixed point
 LONGEST = 64          # the longest period that is recognised, and the most bands
 TURNS = 16            # a run that turns back less often than in one of so many steps drifts, and has not settled
 UNSETTLED, ESCAPED, CHAOTIC = -2, -1, 0
@@ -30,7 +31,7 @@ def compile_orbits(name: str, functions: tuple[Any, ...], optimizer: int, parame
 
     The arguments are those of `kernels.compile_loops`; `start` is of the first parameter, and with heavy ball `parameters` are followed by
     as many momenta. Of the returned function: `constants` (c,) of one gamma, `rates` (m,); `settle` steps are taken before `length` steps
-    on which everything is measured. Written: `period` (m,), a number up to 64, 0 for chaos, -1 for a run that has escaped and -2 for one
+    on which everything is measured. Written: `period` (m,), a number up to 64, 0 for chaos, -1 for a run that has diverged and -2 for one
     that has not settled; `bands` (m,), the number of separate stretches of the parameter, or of f where there are several, that a chaotic
     run visits in turn, else the period; `lyapunov` (m,), a step's mean logarithm; `states` (m, k, parameters) and `f` (m, k), the last k
     points, one period of them where there is one.
@@ -118,7 +119,13 @@ def compile_orbits(name: str, functions: tuple[Any, ...], optimizer: int, parame
                 f[j], states[j] = np.nan, np.nan
                 continue
             lyapunov[j] = total / length
-            if found > 0 and again == 1:
+            way, drift = 0.0, 0.0
+            for a in range(parameters):      # without momenta, which do not shrink with the rate
+                d = first[a] - (start if a == 0 else 0.0)
+                way += d * d
+                d = block[a, 0] - first[a]
+                drift += d * d
+            if found > 0 and again == 1 and (found > 1 or drift <= DRIFT * DRIFT * way):
                 period[j] = bands[j] = found
                 for q in range(last - found):
                     f[j, q], states[j, q] = np.nan, np.nan

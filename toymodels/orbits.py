@@ -43,10 +43,10 @@ def orbit(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", opt
     -------
     Dataset without dimensions for two numbers, else over ``gamma`` and ``eta`` where they are axes:
 
-    - ``period``: 1 at a minimum, 2, 4, ...; up to 64. 0: chaotic. -1: escaped to infinity. -2: not settled after so many steps.
+    - ``period``: 1 at a minimum, 2, 4, ...; up to 64. 0: chaotic. -1: diverged. -2: not settled after so many steps.
     - ``bands``: the number of separate intervals of the parameter (of f where there are several) that a chaotic run visits in turn; the
       period of a periodic one.
-    - ``lyapunov``: the largest Lyapunov exponent, per step: positive for chaos, 0 along a curve of minima, NaN if escaped.
+    - ``lyapunov``: the largest Lyapunov exponent, per step: positive for chaos, 0 along a curve of minima, NaN if diverged.
     - ``attractor``: f at the last `points` points (..., point); of a periodic run one period, the last ones, and NaN before.
     - ``w``, or ``u1`` and ``u2``, or one's own: the parameters at the same points.
 
@@ -85,7 +85,7 @@ def orbit(model: models.AnyModel, loss: str | losses.Loss | OwnLoss = "mse", opt
     tasks = [(i, slice(a, a + ROW)) for i in range(shape[0]) for a in range(0, shape[1], ROW)]
     run_in_threads(run, tasks)
     data: dict[str, Any] = {
-        "period": (("gamma", "eta"), period, {"long_name": "period (0 chaotic, -1 escaped, -2 not settled)", "units": "1"}),
+        "period": (("gamma", "eta"), period, {"long_name": "period (0 chaotic, -1 diverged, -2 not settled)", "units": "1"}),
         "bands": (("gamma", "eta"), bands, {"long_name": "number of bands", "units": "1"}),
         "lyapunov": (("gamma", "eta"), lyapunov, {"long_name": "largest Lyapunov exponent", "units": "1/step"})}
     named: dict[str, list[np.ndarray]] = {}

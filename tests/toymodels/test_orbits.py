@@ -138,6 +138,10 @@ def test_a_plane_is_its_points():
 
 def test_a_run_that_drifts_is_neither_chaotic_nor_settled():
     assert int(orbit(OneParameter(3), gamma=1e3, eta=1e-4, settle=200, length=200).period) == -2
+    # far below eta_min a step is nothing beside the weights, and yet the run has gone a millionth of its way
+    eta = np.geomspace(1e-14, 1e-7, 15)
+    for model, optimizer in ((OneParameter(2), "momentum"), (TwoParameter(), "sgd")):
+        assert (orbit(model, "mse", optimizer, 1.0, eta, 1000, 256, 0).period == -2).all()
 
 
 # pictures and refusals
@@ -146,7 +150,7 @@ def test_periods_and_exponents_are_drawn_over_the_plane():
     plane = orbit(OneParameter(2), "mse", "sgd", np.geomspace(0.1, 10, 12), np.geomspace(1e-3, 30, 60), 300, 128, 0)
     ax = validation.plot_portrait(plane, variable="period")
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels[0] == "escaped"
+    assert labels[0] == "diverged"
     assert labels[-1] == "period 1"
     assert len(labels) <= len(CLASSES)
     assert validation.plot_portrait(plane, variable="lyapunov").collections[0].get_clim() == (-1, 1)

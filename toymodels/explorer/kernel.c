@@ -27,7 +27,7 @@ static const double P1 = 0.7310585786300049, P0 = 0.2689414213699951;
 static const double AT_START = 0.11094407167172737;      // l(0) - l(1) of cross-entropy
 static const double LEAST = 0.5822031088882179;          // l(1)
 static const double CATAPULT_KERNEL = 0.9;
-static const double DISTANCE = 1e-8, CLOSEST = 1e-16, NEAR = 1e-6;
+static const double DISTANCE = 1e-8, CLOSEST = 1e-16, NEAR = 1e-6, DRIFT = 1e-3;
 
 /* Elementary functions. */
 
@@ -481,8 +481,15 @@ SMALL void follow_run(model m, double eta, state s, int settle, int length, sign
             again = __builtin_sqrt(back) <= NEAR * size;
         }
     }
+    double way = 0.0, drift = 0.0;      // without momenta, which do not shrink with the rate
+    for (int a = 0; a < (m.two ? 2 : 1); a++) {
+        double start = a == 0 && m.two ? 1.0 : 0.0;
+        way += (first[a] - start) * (first[a] - start);
+        drift += (VALUE(a, 0) - first[a]) * (VALUE(a, 0) - first[a]);
+    }
+    int rests = found != 1 || drift <= DRIFT * DRIFT * way;
     *lyapunov = total / length;
-    *period = found > 0 && again ? found : *lyapunov > 0.0 && TURNS * turns > length ? CHAOTIC : UNSETTLED;
+    *period = found > 0 && again && rests ? found : *lyapunov > 0.0 && TURNS * turns > length ? CHAOTIC : UNSETTLED;
 }
 
 /* Follow the rates eta (n) of one gamma: `settle` steps, then `length` on which the period and the exponent are measured (n). */

@@ -95,7 +95,7 @@ def test_outcomes_equal_plain_numpy(kernel, depth, loss, optimizer):
         off = abs(mine[calm] - exact[calm]) / np.maximum(1, exact[calm])
         assert np.quantile(off, 0.985) < 1e-9
     for code in (0, 1, 2):
-        i, j = np.argwhere(outcome == code)[0]
+        i, j = np.argwhere((outcome == code) & (excesses[2] <= 1.01))[0]      # no chaos, which amplifies the last bit
         f_of_run, *_ = kernel.record(L, two, loss, optimizer, gamma[i], eta[j], STEPS)
         np.testing.assert_allclose(f_of_run, f[:, i, j], rtol=1e-12, atol=1e-12)
 
@@ -168,6 +168,13 @@ def test_the_exponent_at_a_minimum_is_the_logarithm_of_the_maps_slope(kernel, lo
     assert (period == 1).all()
     # two parameters: along the curve of minima distances stay, so that the largest exponent is 0
     np.testing.assert_allclose(lyapunov, 0 if two else np.log(abs(1 - s)), atol=2e-2 if two else 1e-5)
+
+
+@pytest.mark.parametrize("two", [False, True])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
+def test_a_run_that_has_hardly_moved_has_not_settled(kernel, two, optimizer):
+    period, _ = kernel.follow(2, two, "mse", optimizer, 1.0, np.array([1e-14, 1e-10, 1e-7, 0.01]), 4000, 256)
+    assert period.tolist() == [-2, -2, -2, 1]
 
 
 def test_the_signs_of_label_noise_are_the_simulators_and_so_are_noisy_runs(kernel):
