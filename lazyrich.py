@@ -27,10 +27,11 @@ from validation.runs.run_options import RunOptions
 from validation.whole_numbers import Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import xarray as xr
 
+    from validation.judging.verdict import Verdict
     from validation.prediction import Prediction
 
 
@@ -207,6 +208,8 @@ def _judge_portrait(path: Path, table: RunOptions, figures: FigureOptions, rho: 
         check_writable(out)
     print_table(title, assessments)
     print_curves(curves)
+    verdicts = [*(a.verdict for a in assessments), *curves]
+    notes = [*notes, *_explain_undecided(portrait, verdicts)]
     if notes:
         print_text("\n".join(notes))
     if not (assessments or curves):
@@ -214,7 +217,6 @@ def _judge_portrait(path: Path, table: RunOptions, figures: FigureOptions, rho: 
     if out is not None:
         write(out / name, path, title, portrait, edges, predictions, assessments, curves, notes, levels=levels, **asdict(figures))
         print_text(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
-    verdicts = [*(a.verdict for a in assessments), *curves]
     return CONTRADICTED if any(v.outcome is VerdictOutcome.CONTRADICTED for v in verdicts) else DONE
 
 
@@ -301,10 +303,32 @@ def _prepare_portrait(path: Path, rho: float | None) -> tuple[str, dict[str, Any
     title, edges, predictions, levels, notes = _read_with_theory(portrait, rho)
     assessments = assess(edges, predictions)
     verdicts = [*(a.verdict for a in assessments), *assess_curves(edges, {**predictions, **levels})]
+    notes = _list_notes(portrait, verdicts, notes)
     encoded = encode_portrait(portrait, title, edges, anchor_laws(predictions, assessments, levels), verdicts, notes)
     gamma, eta = portrait["gamma"].values, rates(portrait)
-    view = read_view(require_description(portrait.attrs), (gamma[0], gamma[-1]), (eta.min(), eta.max()))
+    view = read_view(require_description(portrait.attrs), (gamma[0], gamma[-1]), (eta.min(), eta.max()), rho)
     return title, {"view": view, "portrait": encoded}
+
+
+def _list_notes(portrait: xr.Dataset, verdicts: Sequence[Verdict], notes: Sequence[str]) -> list[str]:
+    """Return sentences about the verdicts on a stored portrait: why there are none, and what they were read from."""
+    from validation.reporting.summary import NOTHING
+
+    notes = [*([] if verdicts else [f"Nothing was judged: {NOTHING}."]), *notes, *_explain_undecided(portrait, verdicts)]
+    if "refinement_levels" in portrait.attrs:
+        notes.append(f"The sweep was refined: {portrait.attrs['resolution']}; the points in white were left out.")
+    return notes
+
+
+def _explain_undecided(portrait: xr.Dataset, verdicts: Sequence[Verdict]) -> list[str]:
+    """Return why verdicts on a toy's portrait may be UNDECIDED where those of `lazyrich toy` are not."""
+    from validation.experiment import require_description
+    from validation.judging.verdict import VerdictOutcome
+
+    undecided = any(v.outcome is VerdictOutcome.UNDECIDED for v in verdicts)
+    if not undecided or require_description(portrait.attrs)["witness"] != "toy":
+        return []
+    return ["These edges were read from the portrait's grid. lazyrich toy bisects them further before it judges, and so decides more."]
 
 
 sweeps = App(name="sweep", help="The state of a stored sweep.", help_format="plaintext", default_parameter=Parameter(negative=()))

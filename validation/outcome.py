@@ -23,13 +23,13 @@ class Outcome(IntEnum):
         member.sentence = sentence
         return member
 
-    UNRUN = -1, "not measured yet"
+    UNRUN = -1, "not measured: left out by a refinement, or not run yet"
     UNTRAINED = 0, "bounded; the excess never left 1 by more than min(rho, 0.05)"
-    PARTIAL = 1, "on its way: tail above rho, and the loss did not rise during the tail"
+    PARTIAL = 1, "tail above rho, and the loss did not rise during the tail"
     CONVERGED = 2, "tail excess at most rho"
     CATAPULTED = 3, "converged after a catapult: the loss first rose above its start"
     OSCILLATING = 4, "bounded, tail above rho, and the loss rose during the tail (cycles, chaos)"
-    STUCK = 5, "parked at the saddle: |w| < 1/2, tail above rho, and the loss changed by less than 1e-3 of itself over the tail"
+    STUCK = 5, "at the saddle: |w| < 1/2, tail above rho, and the loss changed by less than 1e-3 of itself over the tail"
     DIVERGED = 6, "non-finite, or a parameter beyond 1e30"
     DEAD = 7, "every unit is inactive, and the output is constant"
     FAILED = 8, "the run raised an error or ended its process; the traceback is stored with the portrait"

@@ -21,7 +21,7 @@ from validation.plane import Plane
 
 # name: dtype, value where nothing has been run, long name; all are dimensionless
 VARIABLES: dict[str, tuple[str, Any, str]] = {
-    "outcome": ("int8", -1, "what became of the run"),
+    "outcome": ("int8", -1, "outcome of the run"),
     "final_excess": ("float64", np.nan, "excess loss after the last step"),
     "tail_excess": ("float64", np.nan, "largest excess loss over the last T/10 steps"),
     "peak_excess": ("float64", np.nan, "largest excess loss of the run"),

@@ -1,6 +1,6 @@
 """Encode a stored portrait for the explorer's page: its runs, edges, predictions and verdicts, as JSON with arrays in base64.
 
-`source/portrait.js` reads it. Excesses are stored as their decimal logarithm in float32, whose relative error is 1e-6.
+`source/decode.js` reads it. Excesses are stored as their decimal logarithm in float32, whose relative error is 1e-6.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def encode_portrait(portrait: xr.Dataset, title: str, edges: xr.Dataset, predict
     ----------
     portrait : as from `validation.open_portrait`; every dim before gamma and eta can be picked in the page.
     title : its heading.
-    edges : the measured ones, as from `validation.locate`.
+    edges : the measured ones, as from `validation.locate`; their rho may be another than that at which the outcomes were measured.
     predictions : the predicted edges by name.
     verdicts : what the judge found.
     notes : sentences for the reader.
@@ -38,15 +38,18 @@ def encode_portrait(portrait: xr.Dataset, title: str, edges: xr.Dataset, predict
     order = (*leading, "gamma", "eta")
     variables = {name: _encode_variable(name, portrait[name]) for name in VARIABLES
                  if name in portrait and portrait[name].dims == order and name != "rose"}
+    own = portrait.attrs.get("rho")
+    rho = edges.attrs.get("rho", own)
     return {
         "title": title,
+        "rho": {"outcomes": own, "edges": rho},
         "key": hash_json([str(portrait.attrs.get(k)) for k in ("digest", "plane")]),
         "picked": {d: portrait[d].values.tolist() if d in portrait.coords else list(range(portrait.sizes[d])) for d in leading},
         "gamma": encode_array(portrait["gamma"].values),
         "eta": encode_array(rates(portrait) if "eta_value" in portrait else portrait["eta"].values),
         "variables": variables,
         "edges": _encode_edges(edges, leading),
-        "predicted": _encode_predictions(portrait, predictions),
+        "predicted": _encode_predictions(portrait, predictions, rho),
         "verdicts": [{"edge": v.edge, "outcome": str(v.outcome), "sentence": v.sentence} for v in verdicts],
         "notes": list(notes),
         "outcomes": [{"code": int(o), "name": o.label, "sentence": o.sentence, "colour": COLOURS[o]} for o in Outcome],
@@ -84,13 +87,12 @@ def _encode_edges(edges: xr.Dataset, leading: Sequence[str]) -> list[dict[str, A
     return found
 
 
-def _encode_predictions(portrait: xr.Dataset, predictions: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _encode_predictions(portrait: xr.Dataset, predictions: Mapping[str, Any], rho: float | None) -> list[dict[str, Any]]:
     """Return the predicted edges on a fine axis of gamma, for every horizon where there are several."""
     gamma = portrait["gamma"].values
-    fine = np.geomspace(gamma[0], gamma[-1], 241)
+    fine = np.geomspace(gamma[0], gamma[-1], 241) if len(gamma) > 1 else gamma * np.geomspace(1 / 1.1, 1.1, 3)
     several = "horizon" in portrait.dims
     steps = portrait["horizon"].values.tolist() if several else [portrait.attrs.get("steps")]
-    rho = portrait.attrs.get("rho")
     found = []
     for name, prediction in predictions.items():
         values = np.array([10 ** prediction.log10(fine, t if isinstance(t, int) else None, rho) for t in steps])

@@ -97,7 +97,9 @@ def test_a_page_of_lazyrich_is_replaced_and_another_file_is_not(tmp_path, opened
 
 
 @pytest.mark.parametrize(("words", "part"), [
-    (["--model", "three"], "model must be"), (["--depth", 13], "at most 12"), (["--model", "two", "--depth", 3], "depth must be 2"),
+    (["--model", "three"], "model must be"), (["--depth", 13], "depth must be a whole number from 1 to 12, not 13"), (["--depth", 0], "depth must be a whole number from 1 to 12, not 0"),
+    (["--gamma", 1e-300, 1], "gamma must lie between 1e-290 and 1e+290"), (["--eta", 1e-300, 1], "eta must lie between"),
+    (["--eta", 1, 1 + 1e-14], "eta must lie between"), (["--noise", 1e300], "noise must be at most 1000"), (["--model", "two", "--depth", 3], "depth must be 2"),
     (["--eta", 1, 0.1], "eta must increase"), (["--gamma", 0, 1], "gamma"), (["--optimizer", "adam"], "optimizer must be"),
     (["--loss", "both"], "loss must be"), (["--beta", 0.5], "beta belongs"), (["--points", 4000], "points must"), (["--rho", 2], "rho"),
     (["--noise", -1], "noise"), (["--steps", 10**7], "steps must"), (["page/explorer.html"], "but"), (["nothing.zarr"], "there is nothing"),
@@ -161,10 +163,10 @@ def test_a_network_s_runs_are_read_by_the_page(tmp_path, opened):
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed; with it (https://nodejs.org) the page's reader of portraits is tried")
-    (tmp_path / "portrait.mjs").write_text((SOURCE / "portrait.js").read_text())
+    (tmp_path / "decode.mjs").write_text((SOURCE / "decode.js").read_text())
     (tmp_path / "stored.json").write_text(json.dumps(stored))
     (tmp_path / "run.mjs").write_text("""
-import { readPortrait } from "./portrait.mjs";
+import { readPortrait } from "./decode.mjs";
 import { readFileSync } from "node:fs";
 const read = readPortrait({getElementById: id => id === "portrait" ? {textContent: readFileSync("stored.json", "utf8")} : null});
 const {outcome, final_excess} = read.variables;

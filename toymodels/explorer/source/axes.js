@@ -33,6 +33,12 @@ export function partOf(range, from, to, limits, least) {
   return [Math.max(limits[0], low), Math.min(limits[1], high)];
 }
 
+// The range zoomed about one of its shares. At the least width it stays as it is, and so does what lies there.
+export function zoomRange(range, at, factor, limits, least) {
+  const share = Math.max(factor, Math.min(1, least / (range[1] / range[0] - 1)));
+  return factor < 1 && share > 0.999 ? range : partOf(range, at - at * share, at + (1 - at) * share, limits, least);
+}
+
 const superscript = n => String(n).replace(/[-0-9]/g, c => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
 export const powerOfTen = n => "10" + superscript(n);
 
@@ -47,7 +53,7 @@ export function format(x, digits = 3) {
   return String(text).replace("-", "−");
 }
 
-export function roundStep(x) {
+function roundStep(x) {
   const power = 10 ** Math.floor(Math.log10(x)), m = x / power;
   return (m <= 1 ? 1 : m <= 2 ? 2 : m <= 5 ? 5 : 10) * power;
 }
@@ -67,16 +73,33 @@ export function listTicks(range, count) {
       for (const m of most) if (m * 10 ** n >= low && m * 10 ** n <= high) ticks.push({value: m * 10 ** n, label: format(m * 10 ** n)});
     return {ticks, offset: ""};
   }
-  const step = roundStep((high - low) / count), digits = Math.ceil(Math.log10(high / step)) + 1;
+  return listLinearTicks(range, count);
+}
+
+// Ticks of a linear axis, as `listTicks` returns them: about `count`, and at least three.
+export function listLinearTicks([low, high], count) {
+  let step = roundStep((high - low) / count);
+  while (Math.floor(high / step) - Math.ceil(low / step) < 2) step = roundStep(step / 2.5);
+  const digits = Math.ceil(Math.log10(Math.max(Math.abs(low), Math.abs(high)) / step)) + 1, ticks = [];
   if (digits < 6) {
-    const ticks = [];
     for (let k = Math.ceil(low / step); k * step <= high; k++) ticks.push({value: k * step, label: format(k * step, digits)});
     return {ticks, offset: ""};
   }
-  const base = Number(((low + high) / 2).toPrecision(Math.min(digits - 1, 16))), exponent = Math.floor(Math.log10(step)), ticks = [];
+  const base = Number(((low + high) / 2).toPrecision(Math.min(digits - 1, 16))), exponent = Math.floor(Math.log10(step));
   for (let j = Math.ceil((low - base) / step); base + j * step <= high; j++)
     ticks.push({value: base + j * step, label: j ? `${j > 0 ? "+" : "−"}${Math.abs(Math.round(j * step / 10 ** exponent))}` : "0"});
   return {ticks, offset: ` = ${base} + ticks × ${powerOfTen(exponent)}`};
+}
+
+// Ticks of an axis that is linear about 0 and logarithmic beyond: 0 and powers of ten, about `count`.
+export function listBentTicks([low, high], count) {
+  const [below, above] = [-low, high].map(x => Math.log10(Math.max(1, x))), every = Math.max(1, Math.ceil((below + above) / count));
+  const ticks = [{value: 0, label: "0"}];
+  for (let n = every; n <= Math.max(below, above); n += every) {
+    if (n <= above) ticks.push({value: 10 ** n, label: powerOfTen(n)});
+    if (n <= below) ticks.push({value: -(10 ** n), label: `−${powerOfTen(n)}`});
+  }
+  return {ticks, offset: ""};
 }
 
 // A range for people: its ends, or its middle and relative width where these would be the same.

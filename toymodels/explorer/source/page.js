@@ -1,17 +1,19 @@
 // The page: the view and everything that shows or changes it.
 
-import {buildAxis, decadesOf, format, formatRange, partOf, valueAt} from "./axes.js";
+import {buildAxis, decadesOf, format, formatRange, partOf, valueAt, zoomRange} from "./axes.js";
 import {describeColours} from "./colours.js";
 import {nameFile, saveNumbers, savePicture} from "./downloads.js";
+import {readPortrait} from "./decode.js";
 import {edges, exponents} from "./edges.js";
 import {listen} from "./gestures.js";
 import {Kernel} from "./kernel.js";
-import {DASHES, EDGE_NAMES, Picture, PlaneImage} from "./picture.js";
-import {readPortrait, showPortrait} from "./portrait.js";
+import {listBoxes, make, showColours, writeMath} from "./legend.js";
+import {Picture, PlaneImage} from "./picture.js";
+import {showPortrait} from "./portrait.js";
 import {PRESETS} from "./presets.js";
 import {describeRun, drawChart, drawPath, listCharts} from "./run.js";
-import {COLOUR_BY, DEFAULT, LIMITS, NARROWEST, RESCALES, changeView, describeView, hasOrbits, orbitSteps, readFragment, writeCommand,
-        writeFragment, writePython} from "./view.js";
+import {COLOUR_BY, DEFAULT, LIMITS, NARROWEST, RESCALES, changeView, defaultPoints, defaultSteps, describeView, hasOrbits, orbitSteps, readFragment,
+        writeCommand, writeFragment, writePython} from "./view.js";
 import {Workers} from "./workers.js";
 import {KERNEL, WORKER} from "./compiled.js";
 import {OUTCOMES} from "./outcomes.js";
@@ -22,13 +24,16 @@ const kernel = startKernel();
 const workers = new Workers(bytes, WORKER, Math.max(1, Math.min(16, navigator.hardwareConcurrency || 2)));
 const picture = new Picture(get("plane"));
 const hidden = new Set();                  // edges that are switched off
+const NO_UNIT = "No ηₘₐₓ is predicted here, by which rates could be divided: choose other rates.";
 const COARSE = 3.5e6;                      // pixel-steps of a coarse picture, about 20 ms on two cores
 const LINE = 257;                          // points of a drawn edge
 
 let view = changeView(DEFAULT, {}), home = view;
 let plane = null;                          // what is computed: {view, gamma, eta, rates, values}
 let computing = Promise.resolve(), coarse = Promise.resolve(), newest = 0;
-let cursor = null, run = null;
+let cursor = null, run = null, pointed = null;      // the cross and the pointer, in shares of the axes
+let complaint = "";                        // about an address or a field
+const units = new Map();                   // the range of rates in each unit that was shown of this part of the plane
 
 function startKernel() {
   try {
@@ -86,10 +91,12 @@ function coarsePoints(view) {
 function refresh(delay = 0) {
   const mine = ++newest, target = view;
   const lost = target.rescale === "eta_max" && !("eta_max" in edges(target, target.gamma));
-  get("error").textContent = lost ? "No ηₘₐₓ is predicted here, by which rates could be divided: choose other rates." : "";
+  get("error").textContent = lost ? NO_UNIT : complaint;
+  announce(lost ? "" : "Computing …");
   drawEdges();
   redraw();
   showState();
+  showHover();
   computing = (async () => {
     const points = coarsePoints(target);
     if (points < target.points) {
@@ -100,7 +107,7 @@ function refresh(delay = 0) {
       const found = await coarse;
       if (found && isSameToy(target, view)) picture.images = [image], redraw(), mark("coarse");
       if (mine !== newest) return computing;
-      plane = found, showLegend();
+      plane = found, showLegend(), showHover();
     }
     if (delay) await new Promise(resolve => setTimeout(resolve, delay));
     if (mine !== newest) return computing;
@@ -120,7 +127,8 @@ function refresh(delay = 0) {
     saveAddress();
     mark("fine");
     showLegend();
-    announce(`Computed: ${describeView(target)}; γ ${formatRange(target.gamma)}, ${RESCALES[target.rescale]} ${formatRange(target.eta)}.`);
+    showHover();
+    if (!lost) announce(`Computed: ${describeView(target)}; γ ${formatRange(target.gamma)}, ${RESCALES[target.rescale]} ${formatRange(target.eta)}.`);
   })();
   return computing;
 }
@@ -155,58 +163,23 @@ function drawEdges() {
 
 let listed = "";
 function listEdges() {
-  const names = Object.keys(edges(view, Float64Array.of(1))), powers = exponents(view), key = JSON.stringify([names, powers]);
+  const names = Object.keys(edges(view, Float64Array.of(1))), powers = exponents(view), key = JSON.stringify([names, powers, [...hidden]]);
   if (key === listed) return;
   listed = key;
   get("edges").hidden = !names.length;
-  get("edge-list").replaceChildren(...names.map(name => {
-    const label = document.createElement("label"), box = Object.assign(document.createElement("input"), {type: "checkbox", checked: !hidden.has(name)});
-    box.addEventListener("change", () => {
-      if (box.checked) hidden.delete(name); else hidden.add(name);
-      drawEdges(), redraw();
-    });
-    const text = document.createElement("span"), windows = powers[name] ?? [];
-    text.append(html("i", "η"), html("sub", EDGE_NAMES[name] ?? name));
-    windows.forEach(({gamma, exponent}, i) => {
-      const regime = gamma[0] < 1e-3 && gamma[1] < 1e3 ? "lazy" : gamma[1] > 1e3 && gamma[0] > 1e-3 ? "rich" : "";
-      text.append(i ? ", γ" : " ∝ γ", html("sup", exponent === "1" ? "" : exponent), regime ? ` ${regime}` : "");
-    });
-    label.append(box, swatch(name), text);
-    return label;
-  }));
-}
-
-function html(tag, text) {
-  return Object.assign(document.createElement(tag), {textContent: text});
-}
-
-function swatch(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), line = document.createElementNS(svg.namespaceURI, "line");
-  for (const [key, value] of Object.entries({width: 34, height: 10, "aria-hidden": true})) svg.setAttribute(key, value);
-  for (const [key, value] of Object.entries({x1: 1, x2: 33, y1: 5, y2: 5, stroke: "#000", "stroke-width": 2, "stroke-dasharray": (DASHES[name] ?? [5, 2]).join(" ")}))
-    line.setAttribute(key, value);
-  svg.append(line);
-  return svg;
+  const describe = ({gamma, exponent}, i) => {
+    const regime = gamma[0] < 1e-3 && gamma[1] < 1e3 ? " lazy" : gamma[1] > 1e3 && gamma[0] > 1e-3 ? " rich" : "";
+    return [i ? ", γ" : " ∝ γ", make("sup", {}, exponent === "1" ? "" : exponent), regime];
+  };
+  listBoxes(get("edge-list"), names.map(name => ({name, kind: "line", text: (powers[name] ?? []).flatMap(describe)})), hidden, () => {
+    drawEdges(), redraw(), saveAddress();
+  });
 }
 
 // Legend, hover, state.
 
-function showLegend() {
-  const {entries, ramp, low, high, grey} = describeColours(view.colour, plane.values[view.colour]);
-  get("legend").replaceChildren(...(entries ?? []).map(({colour, label, title}) => legendEntry(colour, label, title)));
-  if (!ramp) return;
-  const bar = document.createElement("span"), image = document.createElement("i");
-  image.className = "ramp", image.style.background = `linear-gradient(to right, ${ramp})`;
-  bar.append(`${COLOUR_BY[view.colour]}  ${low}`, image, high);
-  get("legend").append(bar, legendEntry(OUTCOMES.find(o => o.name === "diverged").colour, grey, ""));
-}
-
-function legendEntry(colour, label, title) {
-  const entry = Object.assign(document.createElement("span"), {title}), square = document.createElement("i");
-  square.style.background = colour;
-  entry.append(square, label);
-  return entry;
-}
+const describeLegend = () => ({...describeColours(view.colour, plane.values[view.colour]), name: COLOUR_BY[view.colour]});
+function showLegend() { showColours(get("legend"), get("meanings"), describeLegend()); }
 
 // The pixel of the computed plane at shares of the axes of its view, or null.
 function pixelAt([s, t]) {
@@ -216,15 +189,26 @@ function pixelAt([s, t]) {
           values: Object.fromEntries(Object.entries(plane.values).map(([name, array]) => [name, array[k]]))};
 }
 
-function showHover(at) {
-  const pixel = at && pixelAt(at);
-  if (!pixel) return;
-  const {gamma, eta, values} = pixel, digits = decadesOf(view.gamma) < 0.01 || decadesOf(view.eta) < 0.01 ? 15 : 4;
-  const {outcome, final, tail, peak, period, lyapunov} = values;
+// A place in numbers: the rate, and what the axis shows of it.
+function describePlace(gamma, eta, digits) {
   const parts = [`γ = ${format(gamma, digits)}`, `η = ${format(eta, digits)}`];
+  if (view.rescale !== "none") parts.push(`${RESCALES[view.rescale]} = ${format(eta / unitAt(gamma), digits)}`);
+  return parts.join(", ");
+}
+
+// The numbers under the pointer, or else under the cross of the keyboard.
+function showHover() {
+  const at = pointed ?? (document.activeElement === picture.canvas ? cursor : null);
+  if (!at || at.some(share => share < 0 || share > 1)) return void (get("hover").textContent = "Point at the plane for its numbers; click for a run.");
+  const pixel = pixelAt(at), digits = decadesOf(view.gamma) < 0.01 || decadesOf(view.eta) < 0.01 ? 15 : 5;
+  if (!pixel) {
+    const gamma = valueAt(view.gamma, at[0]);
+    return void (get("hover").textContent = `${describePlace(gamma, valueAt(view.eta, at[1]) * unitAt(gamma), digits)}, computing …`);
+  }
+  const {gamma, eta, values} = pixel, {outcome, final, tail, peak, period, lyapunov} = values, parts = [describePlace(gamma, eta, digits)];
   if (outcome !== undefined) parts.push(OUTCOMES.find(o => o.code === outcome).name);
   if (outcome !== undefined && outcome !== 6 && outcome >= 0) parts.push(`excess ${format(final)}, tail ${format(tail)}, peak ${format(peak)}`);
-  if (period !== undefined) parts.push({0: "chaos", "-1": "escaped", "-2": "not settled"}[period] ?? `period ${period}`);
+  if (period !== undefined) parts.push({0: "chaos", "-1": "diverged", "-2": "not settled"}[period] ?? `period ${period}`);
   if (lyapunov !== undefined && period !== -1) parts.push(`exponent ${format(lyapunov)}`);
   get("hover").textContent = parts.join(" · ");
 }
@@ -234,9 +218,9 @@ function announce(text) { get("live").textContent = text; }
 let saving, address = location.hash;      // the fragment that has been read or written
 function showState() {
   const form = get("controls"), preset = PRESETS.find(p => p.name === get("preset").value);
-  const started = preset && changeView(DEFAULT, preset.view);
+  const started = preset && startView(preset.name);
   if (started && ["model", "depth", "loss", "optimizer", "steps", "rho", "noise"].some(key => started[key] !== view[key]))
-    get("preset").value = "", get("sentence").textContent = "";
+    namePreset("");
   for (const [key, value] of Object.entries(view)) {
     const field = form.elements[key];
     if (!field) continue;
@@ -252,16 +236,22 @@ function showState() {
   for (const option of form.elements.colour.options) option.disabled = !hasOrbits(view) && ["period", "lyapunov"].includes(option.value);
   get("rate-name").textContent = RESCALES[view.rescale];
   get("command").textContent = command();
+  get("command-note").hidden = view.rescale === "none";
   get("plane").setAttribute("aria-label", `Plane: ${describeView(view)}`);
   listEdges();
   clearTimeout(saving);
   saving = setTimeout(saveAddress, 200);
 }
 
+function writeAddress() {
+  const name = get("preset").value;
+  return writeFragment(view, name ? startView(name) : DEFAULT, name, [...hidden]);
+}
+
 function saveAddress() {
   clearTimeout(saving);
-  if (location.hash !== address) return;      // one that is about to be read
-  history.replaceState(null, "", writeFragment(view));
+  if (location.hash !== address || complaint) return;      // one that is about to be read, or that could not be read in full
+  history.replaceState(null, "", writeAddress());
   address = location.hash;
 }
 
@@ -269,6 +259,8 @@ function saveAddress() {
 
 function change(changes, delay = 0) {
   view = changeView(view, changes);
+  complaint = "";
+  if (Object.keys(changes).some(key => !["colour", "points", "rescale"].includes(key))) units.clear();
   return refresh(delay);
 }
 
@@ -280,7 +272,7 @@ const part = (range, from, to) => partOf(range, from, to, LIMITS, NARROWEST);
 const act = {
   zoom(factor, at) {
     const [s, t] = at ?? cursor ?? [0.5, 0.5];
-    move(part(view.gamma, s - s * factor, s + (1 - s) * factor), part(view.eta, t - t * factor, t + (1 - t) * factor));
+    move(zoomRange(view.gamma, s, factor, LIMITS, NARROWEST), zoomRange(view.eta, t, factor, LIMITS, NARROWEST));
   },
   pan(ds, dt) {
     const gamma = part(view.gamma, ds, 1 + ds), eta = part(view.eta, dt, 1 + dt);
@@ -291,16 +283,19 @@ const act = {
   press(at) {
     const [s, t] = at ?? cursor ?? [0.5, 0.5];
     if (s < 0 || s > 1 || t < 0 || t > 1) return;
-    const gamma = valueAt(view.gamma, s), eta = valueAt(view.eta, t) * unitAt(gamma);
+    // the run of the pixel, whose numbers are those above; where there is none yet, of the place itself
+    const exact = valueAt(view.gamma, s), {gamma, eta} = pixelAt([s, t]) ?? {gamma: exact, eta: valueAt(view.eta, t) * unitAt(exact)};
     cursor = [s, t];
     if (eta > 0) showRun({gamma, eta});
   },
-  hover: showHover,
+  hover(at) {
+    pointed = at;
+    if (at) showHover();
+  },
   moveCursor(ds, dt) {
-    cursor = [ds, dt].map((d, k) => Math.max(0, Math.min(1, (cursor ?? [0.5, 0.5])[k] + d)));
-    showHover(cursor);
-    const pixel = pixelAt(cursor);
-    if (pixel) announce(get("hover").textContent);
+    cursor = [ds, dt].map((d, k) => Math.max(0, Math.min(1, (cursor ?? [0.5, 0.5])[k] + d))), pointed = null;
+    showHover();
+    if (pixelAt(cursor)) announce(get("hover").textContent);
     redraw();
   },
   reset() { change({gamma: home.gamma, eta: home.eta, rescale: home.rescale}); },
@@ -310,7 +305,7 @@ function showRun(place) {
   run = place;
   const found = kernel.record(view, run.gamma, run.eta), pixel = kernel.train(view, Float64Array.of(run.gamma), Float64Array.of(run.eta), 1);
   const judged = {outcome: pixel.outcome[0], final: pixel.final[0], tail: pixel.tail[0], peak: pixel.peak[0]};
-  const sentence = describeRun(run, judged, view), charts = listCharts(view, found, run.eta);
+  const sentence = describeRun(describePlace(run.gamma, run.eta, 5), judged, view), charts = listCharts(view, found, run.eta);
   get("outcome").textContent = sentence;
   get("charts").replaceChildren(...charts.map(chart => chartCanvas(`${chart.title} over the steps. ${sentence}`, "")),
                                 ...(view.model === "two" ? [chartCanvas(`The path of u1 and u2. ${sentence}`, "path")] : []));
@@ -329,21 +324,33 @@ function chartCanvas(label, className) {
 
 // The view in another unit of the rate: a decade about the edges, or the same rates where there are none or the unit is 1.
 function rescale(name) {
-  const gamma = buildAxis(view.gamma, 65), units = listUnits({...view, rescale: name}, gamma), before = listUnits(view, gamma);
-  if (units && !units.some(u => u > 0)) throw new Error("No ηₘₐₓ is predicted here, by which rates could be divided.");
+  const gamma = buildAxis(view.gamma, 65), unit = listUnits({...view, rescale: name}, gamma), before = listUnits(view, gamma);
+  if (unit && !unit.some(u => u > 0)) throw new Error(NO_UNIT);
+  units.set(view.rescale, view.eta);
   const positive = rates => rates.filter(e => e > 0 && e < Infinity);
-  const shown = positive(Array.from(gamma, (_, i) => view.eta.map(e => e * (before?.[i] ?? 1) / (units?.[i] ?? 1))).flat());
-  const near = positive(Object.values(edges(view, gamma)).flatMap(eta => Array.from(eta, (e, i) => e / (units?.[i] ?? 1))));
-  const [all, room] = near.length && (units || !shown.length) ? [near, 10] : [shown.length ? shown : DEFAULT.eta, 1];
-  return change({rescale: name, eta: [Math.max(LIMITS[0], Math.min(...all) / room), Math.min(LIMITS[1], Math.max(...all) * room)]});
+  const shown = positive(Array.from(gamma, (_, i) => view.eta.map(e => e * (before?.[i] ?? 1) / (unit?.[i] ?? 1))).flat());
+  const near = positive(Object.values(edges(view, gamma)).flatMap(eta => Array.from(eta, (e, i) => e / (unit?.[i] ?? 1))));
+  const [all, margin] = near.length && (unit || !shown.length) ? [near, 10] : [shown.length ? shown : DEFAULT.eta, 1];
+  view = changeView(view, {rescale: name, eta: units.get(name) ?? [Math.max(LIMITS[0], Math.min(...all) / margin), Math.min(LIMITS[1], Math.max(...all) * margin)]});
+  return refresh();
+}
+
+const startView = name => changeView(DEFAULT, PRESETS.find(p => p.name === name).view);
+
+// The start that a view is, if any: written by other programs, its ranges may differ in the last digit.
+function findPreset(view) {
+  const near = (a, b) => Array.isArray(a) ? a.every((x, k) => Math.abs(x / b[k] - 1) < 1e-9) : a === b;
+  return PRESETS.find(({name}) => Object.entries(startView(name)).every(([key, value]) => key === "points" || near(value, view[key])))?.name ?? "";
 }
 
 function choosePreset(name) {
-  const preset = PRESETS.find(p => p.name === name);
-  if (!preset) return;
-  view = changeView(DEFAULT, preset.view), home = view;
-  get("preset").value = name, get("sentence").textContent = preset.sentence;
+  view = home = startView(name);
+  namePreset(name);
   forgetRun();
+}
+
+function namePreset(name) {
+  get("preset").value = name, get("sentence").replaceChildren(...writeMath(PRESETS.find(p => p.name === name)?.sentence ?? ""));
 }
 
 function forgetRun() {
@@ -379,13 +386,14 @@ async function copy(text, what) {
 
 // Wiring.
 
-function attempt(action) {
+// Do what a field wants, or say beside it why not; `given` is what was typed into the field of this label.
+function attempt(action, label = "", given = "") {
   try {
-    get("error").textContent = "";
+    complaint = get("error").textContent = "";
     action();
   } catch (error) {
-    get("error").textContent = error.message;
-    announce(error.message);
+    complaint = error.allowed ? `${label} must be ${error.allowed}, not ${given || "empty"}.` : error.message;
+    get("error").textContent = complaint;
   }
 }
 
@@ -395,37 +403,51 @@ for (const [value, label] of Object.entries(RESCALES)) form.elements.rescale.add
 get("preset").add(new Option("another view", ""));
 for (const {name, title} of PRESETS) get("preset").add(new Option(title, name));
 form.addEventListener("submit", event => event.preventDefault());
-form.addEventListener("change", ({target}) => attempt(() => {
-  const {name} = target, value = target.value.trim();
+form.addEventListener("change", ({target}) => {
+  const {name} = target, value = target.value.trim(), label = target.labels[0].firstChild.textContent.trim();
   if (/^(gamma|eta)[01]$/.test(name)) {
-    const key = name.slice(0, -1), range = [form.elements[key + 0], form.elements[key + 1]].map(field => Number(field.value));
-    change({[key]: range});
-  } else if (name === "rescale") rescale(value);
-  else {
-    change({[name]: typeof DEFAULT[name] === "number" ? Number(value || NaN) : value});
-    if (run && name !== "colour" && name !== "points") showRun(run);
+    const key = name.slice(0, -1), texts = [0, 1].map(k => form.elements[key + k].value.trim());
+    attempt(() => change({[key]: texts.map(text => Number(text || NaN))}), key === "gamma" ? "γ" : RESCALES[view.rescale], texts.map(text => text || "empty").join(" to "));
+    return;
   }
-}));
-get("preset").addEventListener("change", () => { choosePreset(get("preset").value), refresh(); });
+  attempt(() => {
+    if (name === "rescale") return rescale(value);
+    const changes = {[name]: typeof DEFAULT[name] === "number" ? Number(value || NaN) : value}, next = {...view, ...changes};
+    // the default T and points follow the model, unless others were chosen
+    if (["model", "loss"].includes(name) && view.steps === defaultSteps(view)) changes.steps = next.steps = defaultSteps(next);
+    if (view.points === defaultPoints(view) && next.steps !== view.steps) changes.points = defaultPoints(next);
+    change(changes);
+    if (run && name !== "colour" && name !== "points") showRun(run);
+  }, label, value);
+});
+get("preset").addEventListener("change", ({target}) => {
+  if (target.value) complaint = "", units.clear(), choosePreset(target.value), refresh();
+});
 get("log-steps").addEventListener("change", () => run && showRun(run));
 get("zoom-in").addEventListener("click", () => act.zoom(1 / 2, null));
 get("zoom-out").addEventListener("click", () => act.zoom(2, null));
 get("reset").addEventListener("click", act.reset);
-get("copy-command").addEventListener("click", () => copy(command(), "The command"));
+get("copy-command").addEventListener("click", () => copy(command(), view.rescale === "none" ? "The command" : "The command of a rectangle that holds this view"));
 get("copy-python").addEventListener("click", () => copy(writePython(view, run), "The lines of Python"));
-get("copy-link").addEventListener("click", () => copy(location.href.replace(/#.*/, "") + writeFragment(view), "The link"));
-get("save-picture").addEventListener("click", () => { drawNow(), savePicture(picture.canvas, nameFile(view, ".png")); });
+get("copy-link").addEventListener("click", () => copy(location.href.replace(/#.*/, "") + writeAddress(), "The link"));
+get("save-picture").addEventListener("click", async () => {
+  await computing;
+  const name = nameFile(view, ".png");
+  savePicture(picture, view, RESCALES[view.rescale], describeView(view), describeLegend(), name);
+  announce(`The picture is saved as ${name}.`);
+});
 get("save-numbers").addEventListener("click", async () => {
   await computing;
-  saveNumbers({...plane, rates: spread(plane)}, nameFile(view, ".csv"), command());
+  const name = nameFile(view, ".csv");
+  saveNumbers({...plane, rates: spread(plane)}, name, command());
+  announce(`The numbers are saved as ${name}.`);
 });
-picture.canvas.addEventListener("focus", redraw);
-picture.canvas.addEventListener("blur", redraw);
-window.addEventListener("hashchange", () => attempt(() => {
+for (const event of ["focus", "blur"]) picture.canvas.addEventListener(event, redraw);
+window.addEventListener("hashchange", () => {
   if (location.hash === address) return;
   address = location.hash;
   readAddress(), refresh();
-}));
+});
 new ResizeObserver(() => { picture.resize(), drawNow(); }).observe(picture.canvas);
 window.addEventListener("resize", () => run && showRun(run));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { redraw(), run && showRun(run); });
@@ -437,28 +459,42 @@ function spread({gamma, rates, points}) {
   return rates.length > points ? rates : Float64Array.from({length: gamma.length * points}, (_, k) => rates[k % points]);
 }
 
-// Take the view from the address, else from the page's own data. An address that names a model is complete: it omits what is the default.
+// Take the view from the address, else from the page's own data. An address without a model or ranges changes what there is.
 function readAddress() {
-  const element = document.getElementById("view"), parameters = new URLSearchParams(location.hash.slice(1));
-  const written = readFragment(location.hash), preset = parameters.has("preset"), complete = preset || "model" in written;
-  choosePreset(parameters.get("preset") ?? "figure-6");
-  const changes = {...(element && !complete ? JSON.parse(element.textContent) : {}), ...written};
-  if (Object.keys(changes).length) {
-    view = changeView(preset ? view : DEFAULT, changes), home = view;
-    if (!preset) get("sentence").textContent = "", get("preset").value = "";
-  }
+  const element = document.getElementById("view"), {values, others, complete, preset, hidden: off} = readFragment(location.hash);
+  const problems = others.map(key => `The address has '${key}', which is no part of a view.`), known = PRESETS.some(p => p.name === preset);
+  if (preset !== null && !known) problems.push(`There is no start '${preset}'; there are ${PRESETS.map(p => p.name).join(", ")}.`);
+  const take = changes => {
+    for (const [key, value] of Object.entries(changes)) try {
+      view = changeView(view, {[key]: value});
+    } catch (error) {
+      problems.push(`The address is not followed in one point: ${error.message}.`);
+    }
+  };
+  view = known ? startView(preset) : DEFAULT;
+  if (element && !known && !complete) take(JSON.parse(element.textContent));
+  home = view;
+  take(values);
+  if (!known && Object.keys(values).length) home = view;
+  forgetRun();
+  namePreset(known ? preset : findPreset(view));
+  hidden.clear(), units.clear(), off.forEach(name => hidden.add(name));
+  complaint = problems.join(" ");
 }
 
 // A stored portrait stands above the plane, which is left out where the page cannot train what was measured.
 const stored = readPortrait(document), alone = Boolean(stored) && !document.getElementById("view") && !location.hash;
 for (const part of document.querySelectorAll("main, header label, #sentence")) part.hidden = alone;
-attempt(readAddress);
+get("anew").hidden = !stored;
+get("stored").classList.toggle("joined", !alone);
+readAddress();
 window.lazyrich = {
   ready: alone ? Promise.resolve() : refresh(),
-  portrait: stored && showPortrait(stored, get("stored-place")),
+  portrait: stored && showPortrait(stored, get("stored")),
   get view() { return structuredClone(view); },
   setView(changes) {
     view = changeView(view, changes);
+    complaint = "", units.clear();
     forgetRun();
     return refresh();
   },

@@ -1,324 +1,196 @@
-// Read a stored portrait from the page and show it: its runs, measured and predicted edges, verdicts; each run under the pointer.
+// Show a stored portrait: its runs, measured and predicted edges, verdicts; each run under the pointer.
 
-const STORED_MARGIN = {left: 62, right: 12, top: 10, bottom: 46};
-const STORED_RAMP = ["#10224e", "#2f4d7d", "#5c6f7f", "#8a8a79", "#bda96b", "#ecd06f", "#fff3b0"];
-const STORED_SHADES = Array.from({length: 61}, (_, n) => {      // the ramp, in ten steps between its colours
-  const part = i => STORED_RAMP[Math.min(6, Math.floor(n / 10) + i)].match(/\w\w/g).map(x => parseInt(x, 16)), next = part(1);
-  return `rgb(${part(0).map((c, k) => Math.round(c + (next[k] - c) * (n % 10) / 10)).join()})`;
-});
-const STORED_DASHES = [[], [8, 3], [2, 3], [8, 3, 2, 3], [4, 2], [12, 4]];
-const STORED_KINDS = {i1: Int8Array, i4: Int32Array, f4: Float32Array, f8: Float64Array};
+import {format, partOf, powerOfTen, shareOf, valueAt, zoomRange} from "./axes.js";
+import {ENDS, EXCESS, RAMP, mix} from "./colours.js";
+import {saveNumbers, savePicture} from "./downloads.js";
+import {listen} from "./gestures.js";
+import {listBoxes, make, showColours, writeMath} from "./legend.js";
+import {Picture} from "./picture.js";
 
-// The portrait that `lazyrich explore PORTRAIT` has put into the page, with its arrays decoded; null if there is none.
-export function readPortrait(page) {
-  const element = page.getElementById("portrait");
-  if (!element) return null;
-  const stored = JSON.parse(element.textContent);
-  const gamma = decodeArray(stored.gamma).values, {shape, values} = decodeArray(stored.eta), columns = shape.at(-1);
-  const eta = shape.length > 1 ? values : Float64Array.from({length: gamma.length * columns}, (_, n) => values[n % columns]);
-  return {...stored, gamma, eta,
-          variables: Object.fromEntries(Object.entries(stored.variables).map(([name, x]) => [name, {...x, ...decodeArray(x)}])),
-          edges: stored.edges.map(x => ({...x, ...decodeArray(x)})),
-          predicted: stored.predicted.map(x => ({...x, ...decodeArray(x), at: decodeArray(x.at).values}))};
+const LIMITS = [1e-300, 1e300], NARROWEST = 1e-6;
+const NOT_RUN = -1, DIVERGED = 6;
+
+const middle = (a, b) => Math.sqrt(a * b);
+
+// The ends of each cell of an axis: in the middle between neighbours; of a single value a tenth about it.
+function listCells(values) {
+  const last = values.length - 1, between = Array.from({length: last}, (_, i) => middle(values[i], values[i + 1]));
+  return Array.from(values, (v, i) => last ? [between[i - 1] ?? v * v / between[0], between[i] ?? v * v / between[last - 1]] : [v / 1.1, v * 1.1]);
 }
 
-function decodeArray({type, shape, data}) {
-  const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
-  return {shape, values: new STORED_KINDS[type](bytes.buffer)};      // as everywhere, the least significant byte first
+// An image of cells: a column for each gamma, cells of one colour in one piece.
+class CellImage {
+  constructor(columns, cells, colours) {
+    this.columns = columns, this.cells = cells, this.colours = colours;
+  }
+
+  draw(picture, view) {
+    const c = picture.context, rows = this.cells.length / this.columns.length;
+    this.columns.forEach(([first, last], i) => {
+      const a = Math.floor(picture.x(view, first)), wide = Math.ceil(picture.x(view, last)) - a;
+      if (a > picture.right || a + wide < picture.left) return;
+      for (let j = i * rows, end; j < (i + 1) * rows; j = end) {
+        for (end = j + 1; end < (i + 1) * rows && this.colours[end] === this.colours[j];) end++;
+        const top = Math.floor(picture.y(view, this.cells[end - 1][1])), bottom = Math.ceil(picture.y(view, this.cells[j][0]));
+        if (top > picture.bottom || bottom < picture.top) continue;
+        c.fillStyle = this.colours[j];
+        c.fillRect(a, top, wide, bottom - top);
+      }
+    });
+  }
 }
 
-// Show the portrait in `place`, with a picker for every dim before gamma and eta.
-export function showPortrait(portrait, place) {
-  const page = place.ownerDocument, {gamma, eta} = portrait, rows = gamma.length, columns = eta.length / rows;
+// Show the portrait in its section, with a picker for every dim before gamma and eta.
+export function showPortrait(portrait, section) {
+  const {gamma, eta, variables} = portrait, rows = gamma.length, columns = eta.length / rows, get = name => document.getElementById(`stored-${name}`);
   const dims = Object.keys(portrait.picked), sizes = dims.map(d => portrait.picked[d].length);
   const picked = Object.fromEntries(dims.map((d, i) => [d, d === "horizon" ? sizes[i] - 1 : 0]));
-  const hidden = new Set();
-  let quantity = "outcome", cursor = null;
-  const outcomes = new Map(portrait.outcomes.map(o => [o.code, o]));
+  const hidden = {measured: new Set(), predicted: new Set()}, outcomes = new Map(portrait.outcomes.map(o => [o.code, o])), names = Object.keys(variables);
+  const spans = listCells(gamma), cells = Array.from({length: rows}, (_, i) => listCells(eta.subarray(i * columns, (i + 1) * columns))).flat();
+  const whole = {gamma: [spans[0][0], spans[rows - 1][1]], eta: [0, 1].map(k => cells.reduce((ends, cell) => Math[k ? "max" : "min"](ends, cell[k]), k ? 0 : Infinity))};
+  let view = whole, quantity = "outcome", cursor = null, legend = null;
 
-  const make = (tag, attributes = {}, ...children) => {
-    const element = page.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children);
-    return element;
-  };
-  const canvas = make("canvas", {tabindex: "0", role: "img", id: "stored-plane", style: "width:100%;display:block;touch-action:none",
-                                 "aria-describedby": "stored-run", "aria-label":
-    `Stored runs over gamma, from ${short(gamma[0])} to ${short(gamma[rows - 1])}, and eta. Arrow keys go from run to run.`});
-  const readout = make("output", {id: "stored-run", "aria-live": "polite", style: "display:block;min-height:4.2em"});
-  const legend = make("p", {class: "stored-legend"}), pickers = make("p", {class: "stored-pickers"});
+  section.hidden = false;
+  const picture = new Picture(get("plane"));
+  get("title").textContent = portrait.title;
+  get("threshold").textContent = portrait.rho.edges === portrait.rho.outcomes ? `Outcomes, edges and verdicts are those at the threshold ρ = ${portrait.rho.edges}.`
+    : `Edges and verdicts are those at the threshold ρ = ${portrait.rho.edges}. The outcomes in the picture were measured at ρ = ${portrait.rho.outcomes}.`;
+  get("verdicts").replaceChildren(...[...portrait.verdicts.map(v => v.sentence), ...portrait.notes].map(text => make("li", {}, ...text.split(/\b([A-Z]{6,})\b/)
+    .flatMap((part, i) => i % 2 ? make("strong", {}, part) : writeMath(part)))));
 
   const pick = (label, choices, chosen, change) => {
-    const select = make("select", {"aria-label": label, "data-dim": label}, ...choices.map((c, i) => make("option", {value: i}, String(c))));
+    const select = make("select", {"data-dim": label}, ...choices.map((c, i) => make("option", {value: i}, String(c))));
     select.value = chosen;
-    select.addEventListener("change", () => { change(Number(select.value)); draw(); });
-    pickers.append(make("label", {}, `${label} `, select), " ");
+    select.addEventListener("change", () => { change(Number(select.value)), paint(); });
+    get("pickers").append(make("label", {}, `${label} `, select));
   };
-  const names = Object.keys(portrait.variables);
-  pick("shown", names.map(n => portrait.variables[n].label), names.indexOf(quantity), i => { quantity = names[i]; });
+  pick("shown", names.map(n => variables[n].label), names.indexOf(quantity), i => { quantity = names[i]; });
   dims.forEach(d => { if (portrait.picked[d].length > 1) pick(d, portrait.picked[d], picked[d], i => { picked[d] = i; }); });
-  const curves = [...portrait.edges.map(e => `measured ${e.name}`), ...portrait.predicted.map(e => `predicted ${e.name}`)];
-  curves.forEach(name => {
-    const box = make("input", {type: "checkbox", checked: ""});
-    box.addEventListener("change", () => { if (box.checked) hidden.delete(name); else hidden.add(name); draw(); });
-    pickers.append(make("label", {style: "white-space:nowrap"}, box, ` ${name}`), " ");
-  });
-
-  const verdicts = make("ul", {}, ...portrait.verdicts.map(v => make("li", {}, make("strong", {}, v.outcome), ` ${v.sentence}`)),
-                        ...portrait.notes.map(n => make("li", {}, n)));
-  const numbers = make("div", {style: "flex:1 1 18rem;max-width:40rem"}, make("h3", {}, "The run under the pointer"), readout,
-                       make("h3", {}, "Verdicts"),
-                       portrait.verdicts.length + portrait.notes.length ? verdicts : make("p", {}, "Nothing was judged."));
-  const left = make("div", {style: "flex:1 1 26rem;max-width:46rem;min-width:0"}, pickers, canvas, legend);
-  place.append(make("section", {id: "stored", "aria-label": "Stored portrait"}, make("h2", {}, portrait.title),
-                    make("div", {style: "display:flex;flex-wrap:wrap;gap:0 2rem"}, left, numbers)));
 
   // The index of a run in a variable's values, for the picked seed, horizon, ...
   const locate = (i, j, at = picked) => (dims.reduce((n, d, k) => n * sizes[k] + at[d], 0) * rows + i) * columns + j;
-  const value = (name, i, j, at) => portrait.variables[name].values[locate(i, j, at)];
-  const middle = (a, b) => Math.sqrt(a * b);
-  const bounds = (values, i, first, last) => [i > first ? middle(values[i - 1], values[i]) : values[i] / Math.sqrt(ratio(values, first)),
-                                              i < last ? middle(values[i], values[i + 1]) : values[i] * Math.sqrt(ratio(values, last - 1))];
-  const ratio = (values, i) => values[i + 1] / values[i] || 1.1;
-  const spans = Array.from({length: rows}, (_, i) => bounds(gamma, i, 0, rows - 1));
-  const heights = Array.from({length: rows * columns}, (_, n) => {
-    const first = Math.floor(n / columns) * columns;
-    return bounds(eta, n, first, first + columns - 1);
-  });
-  const [first, last] = [spans[0][0], spans[rows - 1][1]];
-  const bottom = heights.reduce((least, h) => Math.min(least, h[0]), Infinity), top = heights.reduce((most, h) => Math.max(most, h[1]), 0);
-  const picture = make("canvas");      // without the mark of the run under the pointer
-  let scale = {};
+  const value = (name, i, j, at) => variables[name].values[locate(i, j, at)];
+  const slice = name => variables[name].values.subarray(locate(0, 0), locate(0, 0) + rows * columns);
 
-  function draw() {
-    const width = Math.max(280, canvas.clientWidth || 640), height = Math.round(Math.min(0.75 * width, 480));
-    const dense = page.defaultView.devicePixelRatio || 1, context = picture.getContext("2d");
-    canvas.width = picture.width = width * dense;
-    canvas.height = picture.height = height * dense;
-    canvas.style.height = `${height}px`;
-    context.setTransform(dense, 0, 0, dense, 0, 0);
-    const {left: x0, top: y0} = STORED_MARGIN, x1 = width - STORED_MARGIN.right, y1 = height - STORED_MARGIN.bottom;
-    const x = g => x0 + (x1 - x0) * Math.log(g / first) / Math.log(last / first);
-    const y = e => y1 - (y1 - y0) * Math.log(e / bottom) / Math.log(top / bottom);
-    scale = {x, y, x0, x1, y0, y1};
-    const colour = chooseColours();
-    for (let i = 0; i < rows; i++) {
-      const a = Math.floor(x(spans[i][0])), b = Math.ceil(x(spans[i][1]));
-      for (let j = 0; j < columns; j++) {
-        const [low, high] = heights[i * columns + j], c = Math.floor(y(high));
-        context.fillStyle = colour(value(quantity, i, j), value("outcome", i, j));
-        context.fillRect(a, c, b - a, Math.ceil(y(low)) - c);
-      }
+  // Choose the colours of the cells and what the legend says of them.
+  function colourCells() {
+    const codes = slice("outcome"), present = new Set(codes), entry = code => ({colour: outcomes.get(code).colour, label: outcomes.get(code).name, meaning: outcomes.get(code).sentence});
+    if (quantity === "outcome") {
+      legend = {about: EXCESS, entries: portrait.outcomes.filter(o => present.has(o.code)).map(o => entry(o.code))};
+      return Array.from(codes, code => outcomes.get(code).colour);
     }
-    const ink = page.defaultView.getComputedStyle(place).color;
-    drawAxes(context, ink);
-    context.save();
-    context.beginPath();
-    context.rect(x0, y0, x1 - x0, y1 - y0);
-    context.clip();
-    portrait.predicted.forEach((edge, k) => {
-      if (hidden.has(`predicted ${edge.name}`)) return;
-      const start = (edge.picked.length ? picked.horizon : 0) * edge.at.length;
-      line(context, Array.from(edge.at, (g, i) => [x(g), y(edge.values[start + i])]), STORED_DASHES[k % STORED_DASHES.length]);
-    });
-    portrait.edges.forEach(edge => { if (!hidden.has(`measured ${edge.name}`)) drawBrackets(context, edge); });
-    context.restore();
-    labelEdges(context);
-    mark();
+    const {logarithmic, label} = variables[quantity], counts = quantity === "steps";
+    // the numbers of a diverged run are none, but for the steps that it took
+    const values = Array.from(slice(quantity), (v, n) => codes[n] === NOT_RUN || codes[n] === DIVERGED && !counts ? NaN : counts ? Math.log10(v) : v), finite = values.filter(Number.isFinite);
+    const [low, high] = logarithmic ? ENDS[quantity.split("_")[0]] : [finite.reduce((a, v) => Math.min(a, v), Infinity), finite.reduce((a, v) => Math.max(a, v), -Infinity)];
+    const write = v => logarithmic ? powerOfTen(v) : format(counts ? 10 ** v : v), missing = values.some((v, n) => codes[n] !== NOT_RUN && (Number.isNaN(v) || v === Infinity));
+    legend = {ramp: RAMP, low: write(low), high: write(high), name: label, about: logarithmic ? EXCESS : "",
+              entries: [...(missing ? [{...entry(DIVERGED), label: "diverged or no number"}] : []), ...(present.has(NOT_RUN) ? [entry(NOT_RUN)] : [])]};
+    return values.map((v, n) => codes[n] === NOT_RUN ? outcomes.get(NOT_RUN).colour : Number.isNaN(v) || v === Infinity ? outcomes.get(DIVERGED).colour
+      : `rgb(${mix(RAMP, Math.round(60 * Math.max(0, Math.min(1, (v - low) / (high - low || 1)))) / 60).join()})`);
   }
 
-  function mark() {
-    const context = canvas.getContext("2d"), dense = page.defaultView.devicePixelRatio || 1, {x, y} = scale;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(picture, 0, 0);
-    context.setTransform(dense, 0, 0, dense, 0, 0);
-    if (cursor) {
-      const [i, j] = cursor, [low, high] = heights[i * columns + j];
-      context.lineWidth = 3;
-      context.strokeStyle = "#fff";
-      const box = [x(spans[i][0]) - 2, y(high) - 2, x(spans[i][1]) - x(spans[i][0]) + 4, y(low) - y(high) + 4];
-      context.strokeRect(...box);
-      context.lineWidth = 1.5;
-      context.strokeStyle = "#000";
-      context.strokeRect(...box);
+  const bracketOf = (edge, i) => {
+    const n = edge.picked.reduce((m, d) => m * portrait.picked[d].length + picked[d], 0) * rows + i;
+    return middle(edge.values[2 * n], edge.values[2 * n + 1]);
+  };
+  function paint() {
+    picture.images = [new CellImage(spans, cells, colourCells())];
+    picture.lines = Object.fromEntries(portrait.predicted.filter(e => !hidden.predicted.has(e.name)).map(({name, at, values, picked: over}) =>
+      [name, {gamma: at, eta: values.subarray(over.length ? picked.horizon * at.length : 0).subarray(0, at.length)}]));
+    const found = portrait.edges.map(edge => [edge.name, {gamma, eta: Float64Array.from(gamma, (_, i) => bracketOf(edge, i))}]).filter(([, e]) => e.eta.some(x => x > 0 && x < Infinity));
+    picture.points = Object.fromEntries(found.filter(([name]) => !hidden.measured.has(name)));
+    const boxes = {measured: found.map(([name]) => name), predicted: portrait.predicted.map(e => e.name)};
+    for (const [sort, all] of Object.entries(boxes)) {
+      get(sort).hidden = !all.length;
+      if (!get(sort).contains(document.activeElement)) listBoxes(get(sort).lastElementChild, all.map(name => ({name, kind: sort === "measured" ? "points" : "line"})), hidden[sort], paint);
     }
+    showColours(get("legend"), get("meanings"), legend);
+    draw();
+  }
+
+  let frame = 0;
+  function draw() {
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(() => {
+      picture.draw(view, "η");
+      if (cursor) outline(...cursor);
+    });
     describe();
   }
 
-  // The colour of a value; the legend is written on the way.
-  function chooseColours() {
-    const {values, logarithmic, label} = portrait.variables[quantity], from = locate(0, 0), shown = values.subarray(from, from + rows * columns);
-    legend.replaceChildren();
-    if (quantity === "outcome") {
-      portrait.outcomes.filter(o => shown.includes(o.code)).forEach(o => legend.append(entry(o.colour, o.name), " "));
-      return code => outcomes.get(code).colour;
-    }
-    const finite = shown.filter(Number.isFinite), clip = logarithmic ? v => Math.max(-6, Math.min(2, v)) : v => v;
-    const low = finite.reduce((a, v) => Math.min(a, clip(v)), Infinity), high = finite.reduce((a, v) => Math.max(a, clip(v)), -Infinity);
-    const write = v => short(logarithmic ? 10 ** v : v), step = (high - low) / (STORED_RAMP.length - 1) || 1;
-    STORED_RAMP.forEach((c, i) => legend.append(entry(c, i % 2 ? "" : write(low + i * step)), " "));
-    legend.append(`${label} `, entry(outcomes.get(6).colour, "diverged or no number"));
-    return (v, code) => !Number.isFinite(v) && !(v < 0) || code === 6 ? outcomes.get(6).colour
-      : STORED_SHADES[Math.round(Math.min(60, Math.max(0, 10 * (clip(v) - low) / step)))];
-  }
-
-  function entry(colour, text) {
-    const swatch = make("span", {style: `display:inline-block;width:1em;height:1em;margin-right:.3em;vertical-align:-.1em;border:1px solid;background:${colour}`});
-    return make("span", {style: "white-space:nowrap;margin-right:.6em"}, swatch, text);
-  }
-
-  function drawAxes(context, ink) {
-    const {x, y, x0, x1, y0, y1} = scale;
-    context.strokeStyle = context.fillStyle = ink;
-    context.lineWidth = 1;
-    context.setLineDash([]);
-    context.strokeRect(x0 + 0.5, y0 + 0.5, x1 - x0 - 1, y1 - y0 - 1);
-    context.font = "12px system-ui, sans-serif";
-    context.textAlign = "center";
-    for (const g of storedDecades(first, last, (x1 - x0) / 52)) {
-      context.fillRect(x(g) - 0.5, y1, 1, 5);
-      context.fillText(storedPower(g), x(g), y1 + 18);
-    }
-    context.fillText("feature-learning strength γ", (x0 + x1) / 2, y1 + 38);
-    context.textAlign = "right";
-    for (const e of storedDecades(bottom, top, (y1 - y0) / 30)) {
-      context.fillRect(x0 - 5, y(e) - 0.5, 5, 1);
-      context.fillText(storedPower(e), x0 - 8, y(e) + 4);
-    }
-    context.save();
-    context.translate(14, (y0 + y1) / 2);
-    context.rotate(-Math.PI / 2);
-    context.textAlign = "center";
-    context.fillText("learning rate η", 0, 0);
-    context.restore();
-  }
-
-  // Black with a white rim: it shows on every colour.
-  function line(context, points, dash) {
-    for (const [width, colour] of [[4, "#fff"], [1.8, "#000"]]) {
-      context.lineWidth = width;
-      context.strokeStyle = colour;
-      context.setLineDash(width > 2 ? [] : dash);
-      context.beginPath();
-      let on = false;
-      for (const [a, b] of points) {
-        if (Number.isFinite(b)) on ? context.lineTo(a, b) : context.moveTo(a, b);
-        on = Number.isFinite(b);
-      }
-      context.stroke();
-    }
-    context.setLineDash([]);
-  }
-
-  const bracket = (edge, i) => {
-    const n = edge.picked.reduce((m, d) => m * portrait.picked[d].length + picked[d], 0) * rows + i;
-    return [edge.values[2 * n], edge.values[2 * n + 1]];
-  };
-
-  // The middles of brackets, as dots that do not overlap.
-  function drawBrackets(context, edge) {
-    let last = -Infinity;
-    for (let i = 0; i < rows; i++) {
-      const [low, high] = bracket(edge, i);
-      if (!(low > 0 && Number.isFinite(high)) || scale.x(gamma[i]) < last + 6) continue;
-      last = scale.x(gamma[i]);
-      context.beginPath();
-      context.arc(scale.x(gamma[i]), scale.y(middle(low, high)), 2.6, 0, 2 * Math.PI);
-      context.fillStyle = "#fff";
-      context.fill();
-      context.lineWidth = 1;
-      context.strokeStyle = "#000";
-      context.stroke();
-    }
-  }
-
-  // The name of each edge beside a point of it that no earlier name is near.
-  function labelEdges(context) {
-    const taken = [], {x, y, x0, x1, y0, y1} = scale;
-    context.font = "bold 12px system-ui, sans-serif";
-    context.textAlign = "left";
-    const all = [...new Set([...portrait.edges, ...portrait.predicted].map(e => e.name))];
-    for (const [k, name] of all.entries()) {
-      if (hidden.has(`measured ${name}`) && hidden.has(`predicted ${name}`)) continue;
-      const edge = portrait.edges.find(e => e.name === name), curve = portrait.predicted.find(e => e.name === name);
-      const start = curve && curve.picked.length ? picked.horizon * curve.at.length : 0;
-      const points = edge ? Array.from(gamma, (g, i) => [x(g), y(middle(...bracket(edge, i)))])
-        : Array.from(curve.at, (g, i) => [x(g), y(curve.values[start + i])]);
-      const wanted = x0 + (x1 - x0) * (k + 0.3) / all.length;
-      points.sort((p, q) => Math.abs(p[0] - wanted) - Math.abs(q[0] - wanted));
-      const free = points.find(([a, b]) => a > x0 + 6 && a < x1 - 66 && b > y0 + 18 && b < y1 - 8
-        && taken.every(([c, d]) => Math.abs(a - c) > 64 || Math.abs(b - d) > 16));
-      if (!free) continue;
-      taken.push(free);
-      context.lineWidth = 3.5;
-      context.strokeStyle = "#fff";
-      context.strokeText(name.replace("eta", "η"), free[0], free[1] - 6);
-      context.fillStyle = "#000";
-      context.fillText(name.replace("eta", "η"), free[0], free[1] - 6);
+  // A frame about a cell.
+  function outline(i, j) {
+    const c = picture.context, [low, high] = cells[i * columns + j], [x, y] = [picture.x(view, spans[i][0]), picture.y(view, high)];
+    for (const [colour, width] of [["#ffffff", 3], ["#000000", 1.5]]) {
+      c.strokeStyle = colour, c.lineWidth = width;
+      c.strokeRect(x - 2, y - 2, picture.x(view, spans[i][1]) - x + 4, picture.y(view, low) - y + 4);
     }
   }
 
   // The run under the pointer or the arrow keys, and its outcome for every other seed, horizon, ...
   function describe() {
-    if (!cursor) {
-      readout.textContent = "Point at a run, or press the arrow keys in the plane.";
-      return;
-    }
-    const [i, j] = cursor;
-    const written = names.filter(n => n !== "outcome").map(n => {
-      const {label, logarithmic} = portrait.variables[n], v = value(n, i, j);
-      return Number.isNaN(v) ? null : `${label} ${short(logarithmic ? 10 ** v : v)}`;
-    }).filter(Boolean);
-    const outcome = outcomes.get(value("outcome", i, j));
-    const lines = [`γ = ${short(gamma[i])}, η = ${short(eta[i * columns + j])}: ${outcome.name} (${outcome.sentence}).`,
-                   `${written.join("; ")}.`];
+    if (!cursor) return void get("run").replaceChildren("Point at a run, or press the arrow keys in the plane.");
+    const [i, j] = cursor, outcome = outcomes.get(value("outcome", i, j)), at = portrait.rho.edges === portrait.rho.outcomes ? "" : `at ρ = ${portrait.rho.outcomes}: `;
+    const write = (name, v) => v === Infinity ? "infinite" : short(variables[name].logarithmic ? 10 ** v : v);
+    const lines = [`γ = ${short(gamma[i])}, η = ${short(eta[i * columns + j])}: ${outcome.name} (${at}${outcome.sentence}).`];
+    if (outcome.code !== NOT_RUN)
+      lines.push(...names.filter(n => n !== "outcome" && !Number.isNaN(value(n, i, j))).map(n => `${variables[n].label}: ${write(n, value(n, i, j))}`));
     for (const d of dims.filter(name => portrait.picked[name].length > 1)) {
       const others = portrait.picked[d].map((v, k) => {
-        const at = {...picked, [d]: k}, excess = short(10 ** value("final_excess", i, j, at));
-        return `${v} ${outcomes.get(value("outcome", i, j, at)).name} (${excess})`;
+        const at = {...picked, [d]: k};
+        return `${v} ${outcomes.get(value("outcome", i, j, at)).name} (${write("final_excess", value("final_excess", i, j, at))})`;
       });
       lines.push(`Outcome and final excess by ${d}: ${others.join(", ")}.`);
     }
-    readout.replaceChildren(...lines.map(text => make("div", {}, text)));
+    get("run").replaceChildren(...lines.map(text => make("div", {}, ...writeMath(text))));
   }
 
   function go(i, j) {
     cursor = [Math.max(0, Math.min(rows - 1, i)), Math.max(0, Math.min(columns - 1, j))];
-    mark();
+    draw();
   }
-  canvas.addEventListener("pointermove", event => {
-    const box = canvas.getBoundingClientRect(), {x0, x1, y0, y1} = scale, a = event.clientX - box.left, b = event.clientY - box.top;
-    if (a < x0 || a > x1 || b < y0 || b > y1) return;
-    const g = first * (last / first) ** ((a - x0) / (x1 - x0)), e = bottom * (top / bottom) ** ((y1 - b) / (y1 - y0));
-    const i = spans.findIndex(s => g <= s[1]), j = heights.slice(i * columns, (i + 1) * columns).findIndex(h => e >= h[0] && e <= h[1]);
-    if (j >= 0 && (!cursor || cursor[0] !== i || cursor[1] !== j)) go(i, j);
-  });
-  canvas.addEventListener("keydown", event => {
-    const move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1]}[event.key];
-    if (!move) return;
-    event.preventDefault();
-    event.stopPropagation();
+  const move = next => { view = next, draw(); };
+  const act = {
+    zoom(factor, at) {
+      const [s, t] = at ?? (cursor ? [shareOf(view.gamma, gamma[cursor[0]]), shareOf(view.eta, eta[cursor[0] * columns + cursor[1]])] : [0.5, 0.5]);
+      move({gamma: zoomRange(view.gamma, s, factor, LIMITS, NARROWEST), eta: zoomRange(view.eta, t, factor, LIMITS, NARROWEST)});
+    },
+    pan(ds, dt) { move({gamma: partOf(view.gamma, ds, 1 + ds, LIMITS, NARROWEST), eta: partOf(view.eta, dt, 1 + dt, LIMITS, NARROWEST)}); },
+    reset() { move(whole); },
+    press(at) { act.hover(at); },
+    hover(at) {
+      if (!at || at.some(share => share < 0 || share > 1)) return;
+      const g = valueAt(view.gamma, at[0]), e = valueAt(view.eta, at[1]), within = x => ([low, high]) => x >= low && x <= high;
+      const i = spans.findIndex(within(g)), j = i < 0 ? -1 : cells.slice(i * columns, (i + 1) * columns).findIndex(within(e));
+      if (j >= 0 && (!cursor || cursor[0] !== i || cursor[1] !== j)) go(i, j);
+    },
+    moveCursor() {},
+  };
+  picture.canvas.addEventListener("keydown", event => {
+    const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1]}[event.key];
+    if (!step || event.shiftKey) return;
+    event.preventDefault(), event.stopImmediatePropagation();
     const [i, j] = cursor ?? [rows >> 1, columns >> 1];
-    go(i + move[0], j + move[1]);
+    go(i + step[0], j + step[1]);
   });
-  page.defaultView.addEventListener("resize", draw);
-  page.defaultView.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  draw();
-  return {outcomes: () => portrait.variables.outcome.values.slice(locate(0, 0), locate(0, 0) + rows * columns)};
+  listen(picture.canvas, (x, y) => picture.toShares(x, y), act, window.parent !== window);
+  get("in").addEventListener("click", () => act.zoom(1 / 2, null));
+  get("out").addEventListener("click", () => act.zoom(2, null));
+  get("reset").addEventListener("click", act.reset);
+  const describePicked = () => portrait.title + dims.filter(d => portrait.picked[d].length > 1).map(d => `, ${d} ${portrait.picked[d][picked[d]]}`).join("");
+  const announce = name => { get("live").textContent = `Saved as ${name}.`; };
+  get("picture").addEventListener("click", () => {
+    savePicture(picture, view, "η", describePicked(), legend, "lazyrich-portrait.png"), announce("lazyrich-portrait.png");
+  });
+  get("numbers").addEventListener("click", () => {
+    const values = Object.fromEntries(names.map(name => [name, variables[name].logarithmic ? Float64Array.from(slice(name), v => 10 ** v) : slice(name)]));
+    saveNumbers({gamma, rates: eta, values}, "lazyrich-portrait.csv", describePicked()), announce("lazyrich-portrait.csv");
+  });
+  new ResizeObserver(() => { picture.resize(), draw(); }).observe(picture.canvas);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  paint();
+  return {outcomes: () => slice("outcome").slice()};
 }
 
-function short(v) {
-  if (!Number.isFinite(v)) return v > 0 ? "infinite" : v < 0 ? "0" : "no number";
-  return v === 0 ? "0" : Math.abs(v) < 1e-3 || Math.abs(v) >= 1e5 ? v.toExponential(3).replace(/\.?0+e/, "e") : String(Number(v.toPrecision(4)));
-}
-
-// Powers of ten between two values, so few that there are at most `most` of them.
-function storedDecades(low, high, most) {
-  const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9), step = Math.max(1, Math.ceil((last - first + 1) / most));
-  return Array.from({length: Math.max(0, Math.floor((last - first) / step) + 1)}, (_, k) => 10 ** (first + k * step));
-}
-
-function storedPower(v) {
-  return `10${String(Math.round(Math.log10(v))).replace(/[-0-9]/g, c => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)])}`;
-}
+const short = v => Number.isNaN(v) ? "no number" : format(v, 4);

@@ -1,13 +1,13 @@
 // One run: its charts over steps, its path in the (u1, u2) plane, and its outcome in a sentence.
 
-import {format, powerOfTen, roundStep} from "./axes.js";
+import {format, listBentTicks, listLinearTicks, powerOfTen} from "./axes.js";
 import {OUTCOMES} from "./outcomes.js";
 
-// What became of a run: the sentence that the page reads out.
-export function describeRun({gamma, eta}, {outcome, final, tail, peak}, view) {
+// A run's outcome: the sentence that the page reads out. `place` names its gamma and eta.
+export function describeRun(place, {outcome, final, tail, peak}, view) {
   const {name, sentence} = OUTCOMES.find(o => o.code === outcome);
   const numbers = outcome === 6 ? "" : ` The excess ends at ${format(final)}; its tail is ${format(tail)}, its peak ${format(peak)}.`;
-  return `γ = ${format(gamma, 5)}, η = ${format(eta, 5)}, ${view.steps} steps: ${name} (${sentence}).${numbers}`;
+  return `${place}, ${view.steps} steps: ${name} (${sentence}).${numbers}`;
 }
 
 // The charts that a run has: title, values, and how they are drawn.
@@ -17,7 +17,7 @@ export function listCharts(view, run, eta) {
   const share = view.optimizer === "momentum" ? 2 * (1 + view.momentum) : 2;
   const edge = view.optimizer === "momentum" ? "sharpness × η/(2(1 + β))" : "sharpness × η/2";
   const charts = [{title: "excess loss", values: cut(run.excess), log: true, marks: [view.rho], markLabel: "ρ"},
-                  {title: "output f", values: cut(run.f), marks: [1], markLabel: "1"}];
+                  {title: "output f", values: cut(run.f), marks: [1], markLabel: "target 1"}];
   if (view.optimizer !== "signsgd") charts.push({title: edge, values: cut(run.sharpness).map(s => s * eta / share), marks: [1], markLabel: "1"});
   return charts;
 }
@@ -41,7 +41,7 @@ function frame(values, marks, log) {
 
 // Draw a chart of values over steps: the span of each pixel's steps where there are more steps than pixels.
 export function drawChart(canvas, {title, values, log, marks, markLabel, logSteps}) {
-  const {c, width, height, ink, mark} = prepare(canvas), left = 52, right = width - 10, top = 24, bottom = height - 30;
+  const {c, width, height, ink, mark} = prepare(canvas), left = 66, right = width - 10, top = 24, bottom = height - 30;
   let [low, high] = frame(values, marks, log);
   // a linear chart that spans too many sizes shows their order instead
   const bent = !log && high - low > 1e4;
@@ -53,29 +53,26 @@ export function drawChart(canvas, {title, values, log, marks, markLabel, logStep
   c.textAlign = "left", c.textBaseline = "alphabetic", c.fillText(title, left, 15);
   c.strokeRect(left + 0.5, top + 0.5, right - left - 1, bottom - top - 1);
   c.font = "12px system-ui, sans-serif", c.textAlign = "right", c.textBaseline = "middle";
-  const ticks = [];
+  let ticks = [];
   if (log) {
     const every = Math.max(1, Math.ceil((b - a) / 5));
-    for (let n = Math.ceil(a); n <= b; n++) if (n % every === 0) ticks.push([10 ** n, powerOfTen(n)]);
-  } else if (bent) {
-    for (const share of [0, 0.5, 1]) ticks.push([Math.sinh(a + (b - a) * share), format(Math.sinh(a + (b - a) * share), 1)]);
+    for (let n = Math.ceil(a); n <= b; n++) if (n % every === 0) ticks.push({value: 10 ** n, label: powerOfTen(n)});
   } else {
-    const step = roundStep((high - low) / 4);
-    for (let k = Math.ceil(low / step); k * step <= high; k++) ticks.push([k * step, format(k * step, 3)]);
+    ({ticks} = (bent ? listBentTicks : listLinearTicks)([low, high], 4));
   }
-  for (const [v, label] of ticks) c.fillText(label, left - 6, Math.max(top + 6, Math.min(bottom - 6, y(v))));
+  for (const {value, label} of ticks) c.fillText(label, left - 6, Math.max(top + 6, Math.min(bottom - 6, y(value))));
   c.textBaseline = "top";
   const decades = Math.floor(Math.log10(last) - 0.3);
-  for (const t of logSteps ? [0, ...Array.from({length: Math.max(0, decades + 1)}, (_, n) => 10 ** n), last] : [0, last / 2, last]) {
+  for (const t of logSteps ? [0, ...Array.from({length: Math.max(0, decades + 1)}, (_, n) => 10 ** n), last] : new Set([0, Math.round(last / 2), last])) {
     c.textAlign = t === 0 ? "left" : t === last ? "right" : "center";
-    c.fillText(format(t, 6) + (t === last ? " steps" : ""), x(t), bottom + 6);
+    c.fillText(format(t, 6) + (t === last ? t > 1 ? " steps" : " step" : ""), x(t), bottom + 6);
   }
   c.save(), c.beginPath(), c.rect(left, top, right - left, bottom - top), c.clip();
   c.strokeStyle = mark, c.fillStyle = mark, c.lineWidth = 1.3, c.setLineDash([5, 4]);
   for (const m of marks) {
     c.beginPath(), c.moveTo(left, y(m)), c.lineTo(right, y(m)), c.stroke();
     const above = y(m) > top + 16;
-    c.textAlign = "right", c.textBaseline = above ? "bottom" : "top", c.fillText(markLabel, right - 4, y(m) + (above ? -2 : 2));
+    c.textAlign = log ? "right" : "left", c.textBaseline = above ? "bottom" : "top", c.fillText(markLabel, log ? right - 4 : left + 4, y(m) + (above ? -2 : 2));
   }
   c.setLineDash([]), c.strokeStyle = ink, c.lineWidth = 1.2, c.lineJoin = "round", c.beginPath();
   const per = Math.max(1, Math.floor(values.length / (2 * (right - left))));
@@ -95,37 +92,45 @@ export function drawChart(canvas, {title, values, log, marks, markLabel, logStep
   c.stroke(), c.restore();
 }
 
-// Draw the path in the (u1, u2) plane over the curve of minima, u1 u2 = gamma/2.
+// The least and the largest of some values.
+const extent = values => values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
+
+// Draw the path in the (u1, u2) plane, in equal units, over the curve of minima, u1 u2 = gamma/2.
 export function drawPath(canvas, {u, v}, gamma) {
-  const {c, width, height, ink, mark} = prepare(canvas), left = 52, right = width - 10, top = 24, bottom = height - 30;
-  const far = 100 * Math.hypot(1, gamma), end = u.findIndex((x, t) => !(Math.abs(x) < far && Math.abs(v[t]) < far)), us = end < 0 ? u : u.subarray(0, end), vs = v.subarray(0, us.length);
-  let reach = 1.2 * Math.sqrt((Math.hypot(1, gamma) + 1) / 2);
-  for (let t = 0; t < us.length; t++) reach = Math.max(reach, Math.abs(us[t]) * 1.08, Math.abs(vs[t]) * 1.08);
-  const x = a => (left + right) / 2 + a / reach * (right - left) / 2, y = b => (top + bottom) / 2 - b / reach * (bottom - top) / 2;
+  const {c, width, height, ink, mark} = prepare(canvas), left = 66, right = width - 10, top = 24, bottom = height - 30;
+  const far = 100 * Math.hypot(1, gamma), end = u.findIndex((x, t) => !(Math.abs(x) < far && Math.abs(v[t]) < far));
+  const us = end < 0 ? u : u.subarray(0, end), vs = v.subarray(0, us.length), ranges = [extent(us), extent(vs)];
+  const [middle, reach] = [ranges.map(([a, b]) => (a + b) / 2), ranges.map(([a, b]) => b - a)];
+  // of a pixel: the path fills three quarters, unless its steps are as small as the rounding of u
+  const unit = Math.max(reach[0] / (right - left) / 0.75, reach[1] / (bottom - top) / 0.75, 1e-14 * Math.hypot(...middle));
+  const x = a => (left + right) / 2 + (a - middle[0]) / unit, y = b => (top + bottom) / 2 - (b - middle[1]) / unit;
+  const spans = [right - left, bottom - top].map((pixels, k) => [middle[k] - unit * pixels / 2, middle[k] + unit * pixels / 2]);
+  const [columns, rows] = [listLinearTicks(spans[0], 4), listLinearTicks(spans[1], 4)];
   c.clearRect(0, 0, width, height);
   c.fillStyle = ink, c.strokeStyle = ink, c.font = "13px system-ui, sans-serif", c.textAlign = "left", c.textBaseline = "alphabetic";
-  c.fillText("u₂ over u₁; dashed: minima", left, 15);
+  c.fillText(`u₂${rows.offset} over u₁${columns.offset}; dashed: minima`, left, 15, right - left);
   c.lineWidth = 1, c.strokeRect(left + 0.5, top + 0.5, right - left - 1, bottom - top - 1);
   c.font = "12px system-ui, sans-serif", c.textBaseline = "middle", c.textAlign = "right";
-  for (const b of [-0.8, 0, 0.8]) c.fillText(format(b * reach, 2), left - 6, y(b * reach));
+  for (const {value, label} of rows.ticks) c.fillText(label, left - 6, y(value));
   c.textAlign = "center", c.textBaseline = "top";
-  for (const a of [-0.8, 0, 0.8]) c.fillText(format(a * reach, 2), x(a * reach), bottom + 6);
+  for (const {value, label} of columns.ticks) c.fillText(label, x(value), bottom + 6);
   c.save(), c.beginPath(), c.rect(left, top, right - left, bottom - top), c.clip();
   c.globalAlpha = 0.25;
   for (const [p, q, r, s] of [[left, y(0), right, y(0)], [x(0), top, x(0), bottom]]) c.beginPath(), c.moveTo(p, q), c.lineTo(r, s), c.stroke();
   c.globalAlpha = 1, c.strokeStyle = mark, c.lineWidth = 1.6, c.setLineDash([5, 4]);
   for (const sign of [1, -1]) {
+    const [near, most] = [...spans[0]].map(a => sign * a).sort((a, b) => a - b), least = gamma / 2 / Math.max(...spans[1].map(Math.abs));
+    const from = Math.max(near, least);
     c.beginPath();
-    const from = Math.log(gamma / 2 / reach), to = Math.log(reach);
-    for (let k = 0; k <= 200; k++) {
-      const a = Math.exp(from + (to - from) * k / 200);
+    for (let k = 0; k <= 200 && most > from; k++) {
+      const a = from * (most / from) ** (k / 200);
       c.lineTo(x(sign * a), y(sign * gamma / 2 / a));
     }
     c.stroke();
   }
   c.setLineDash([]), c.strokeStyle = ink, c.lineWidth = 1.1, c.beginPath();
-  const most = Math.min(us.length, 20000);
-  for (let t = 0; t < most; t++) c.lineTo(x(us[t]), y(vs[t]));
+  const drawn = Math.min(us.length, 20000);
+  for (let t = 0; t < drawn; t++) c.lineTo(x(us[t]), y(vs[t]));
   c.stroke();
   for (const [t, fill] of [[0, "#ffffff"], [us.length - 1, mark]]) {
     c.beginPath(), c.arc(x(us[t]), y(vs[t]), 4.5, 0, 2 * Math.PI), c.fillStyle = fill, c.fill(), c.strokeStyle = ink, c.stroke();
