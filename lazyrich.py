@@ -209,7 +209,7 @@ def _judge_portrait(path: Path, table: RunOptions, figures: FigureOptions, rho: 
     print_table(title, assessments)
     print_curves(curves)
     verdicts = [*(a.verdict for a in assessments), *curves]
-    notes = [*notes, *_explain_undecided(portrait, verdicts)]
+    notes = [*notes, *_explain_indecision(portrait, verdicts)]
     if notes:
         print_text("\n".join(notes))
     if not (assessments or curves):
@@ -314,13 +314,13 @@ def _list_notes(portrait: xr.Dataset, verdicts: Sequence[Verdict], notes: Sequen
     """Return sentences about the verdicts on a stored portrait: why there are none, and what they were read from."""
     from validation.reporting.summary import NOTHING
 
-    notes = [*([] if verdicts else [f"Nothing was judged: {NOTHING}."]), *notes, *_explain_undecided(portrait, verdicts)]
+    notes = [*([] if verdicts else [f"Nothing was judged: {NOTHING}."]), *notes, *_explain_indecision(portrait, verdicts)]
     if "refinement_levels" in portrait.attrs:
         notes.append(f"The sweep was refined: {portrait.attrs['resolution']}; the points in white were left out.")
     return notes
 
 
-def _explain_undecided(portrait: xr.Dataset, verdicts: Sequence[Verdict]) -> list[str]:
+def _explain_indecision(portrait: xr.Dataset, verdicts: Sequence[Verdict]) -> list[str]:
     """Return why verdicts on a toy's portrait may be UNDECIDED where those of `lazyrich toy` are not."""
     from validation.experiment import require_description
     from validation.judging.verdict import VerdictOutcome

@@ -44,7 +44,7 @@ def choose_view(model: str | None, depth: int | None, loss: str | None, optimize
         raise Misuse(f"noise must be at most {NOISIEST:g} in the explorer, not {experiment.noise:g}")
     plane = choose_plane(experiment, gamma or (1e-5, 1e5), eta, 8)
     for name, values in (("gamma", plane.gamma), ("eta", plane.eta)):
-        if not _is_shown(values[0], values[-1]):
+        if not _fits_axis(values[0], values[-1]):
             raise Misuse(f"{name} must lie between {LIMITS[0]:g} and {LIMITS[1]:g} in the explorer, with a relative width of at least "
                          f"{NARROWEST:g}, not from {values[0]:g} to {values[-1]:g}")
     view = describe_view(experiment, (plane.gamma[0], plane.gamma[-1]), (plane.eta[0], plane.eta[-1]))
@@ -53,7 +53,7 @@ def choose_view(model: str | None, depth: int | None, loss: str | None, optimize
     return view, words(experiment), name_files(experiment)
 
 
-def _is_shown(low: float, high: float) -> bool:
+def _fits_axis(low: float, high: float) -> bool:
     """Return whether the page can show an axis."""
     return bool(LIMITS[0] <= low and high <= LIMITS[1] and high / low - 1 >= NARROWEST)
 
@@ -82,6 +82,6 @@ def read_view(description: Mapping[str, Any], gamma: tuple[float, float], eta: t
              and optimizer.name in OPTIMIZERS and experiment.schedule == CONSTANT and experiment.batch is None
              and experiment.horizons[-1] <= STEPS and experiment.noise <= NOISIEST)
     wide = [(low, high) if high > low else (low / 10, high * 10) for low, high in (gamma, eta)]
-    if not shown or not all(_is_shown(low, high) for low, high in wide):
+    if not shown or not all(_fits_axis(low, high) for low, high in wide):
         return None
     return describe_view(experiment, *wide) | ({} if rho is None else {"rho": float(rho)})

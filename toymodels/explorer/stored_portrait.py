@@ -70,7 +70,8 @@ def _encode_variable(name: str, variable: xr.DataArray) -> dict[str, Any]:
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.log10(values)
     if name not in ("outcome", "steps"):
-        values = values.astype(np.float32)
+        with np.errstate(over="ignore"):      # a kernel beyond float32 is shown as infinite
+            values = values.astype(np.float32)
     label = VARIABLES[name][2]
     return {"label": label, "logarithmic": name in EXCESSES, **encode_array(values)}
 

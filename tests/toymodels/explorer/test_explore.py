@@ -97,10 +97,11 @@ def test_a_page_of_lazyrich_is_replaced_and_another_file_is_not(tmp_path, opened
 
 
 @pytest.mark.parametrize(("words", "part"), [
-    (["--model", "three"], "model must be"), (["--depth", 13], "depth must be a whole number from 1 to 12, not 13"), (["--depth", 0], "depth must be a whole number from 1 to 12, not 0"),
-    (["--gamma", 1e-300, 1], "gamma must lie between 1e-290 and 1e+290"), (["--eta", 1e-300, 1], "eta must lie between"),
-    (["--eta", 1, 1 + 1e-14], "eta must lie between"), (["--noise", 1e300], "noise must be at most 1000"), (["--model", "two", "--depth", 3], "depth must be 2"),
+    (["--model", "three"], "model must be"), (["--depth", 13], "depth must be a whole number from 1 to 12, not 13"),
+    (["--depth", 0], "depth must be a whole number from 1 to 12, not 0"), (["--model", "two", "--depth", 3], "depth must be 2"),
     (["--eta", 1, 0.1], "eta must increase"), (["--gamma", 0, 1], "gamma"), (["--optimizer", "adam"], "optimizer must be"),
+    (["--gamma", 1e-300, 1], "gamma must lie between 1e-290 and 1e+290"), (["--eta", 1e-300, 1], "eta must lie between"),
+    (["--eta", 1, 1 + 1e-14], "eta must lie between"), (["--noise", 1e300], "noise must be at most 1000"),
     (["--loss", "both"], "loss must be"), (["--beta", 0.5], "beta belongs"), (["--points", 4000], "points must"), (["--rho", 2], "rho"),
     (["--noise", -1], "noise"), (["--steps", 10**7], "steps must"), (["page/explorer.html"], "but"), (["nothing.zarr"], "there is nothing"),
     (["nothing.zarr", "--model", "one"], "model belongs"), (["--out", "page"], "is a folder"), (["--steps", 2.5], "whole number"),
@@ -142,6 +143,27 @@ def test_a_stored_toy_is_in_the_page_with_its_edges_and_its_view(tmp_path, opene
     assert read_part(path, "view") == read_view(experiment.describe(), (0.01, 100.0), (1e-6, 1e6))
 
 
+def test_another_threshold_is_that_of_edges_verdicts_and_the_plane_computed_anew(tmp_path, opened):
+    path = save_portrait(build_toy_portrait(ToyExperiment(OneParameter(1), steps=(100, 1000)), 6, 40), tmp_path / "stored.nc")
+    pages = []
+    for rho in (None, 0.1):
+        assert explore(path, "--no-open", *(() if rho is None else ("--rho", rho))) == 0
+        pages.append([read_part(tmp_path / "lazyrich-explore-stored.html", name) for name in ("portrait", "view")])
+    (own, view), (other, changed) = pages
+    assert (own["rho"], other["rho"]) == ({"outcomes": 0.01, "edges": 0.01}, {"outcomes": 0.01, "edges": 0.1})
+    assert (view["rho"], changed["rho"]) == (0.01, 0.1)
+    lowest = [{e["name"]: decode(e) for e in stored["predicted"]}["eta_min"] for stored in (own, other)]
+    np.testing.assert_allclose(lowest[0], 2 * lowest[1], rtol=0.01)      # log(1/rho)
+
+
+def test_an_axis_of_one_value_is_computed_anew_about_it():
+    description = ToyExperiment(OneParameter(3)).describe()
+    assert read_view(description, (1.0, 1.0), (1e-3, 1))["gamma"] == [0.1, 10.0]
+    assert read_view(description, (1.0, 2.0), (1e-3, 1e-3))["eta"] == pytest.approx([1e-4, 1e-2])
+    assert read_view(description, (1.0, 1.0), (1e-3, 1))["depth"] == 3
+    assert read_view(description, (1e-300, 1.0), (1e-3, 1)) is None
+
+
 def test_a_toy_that_the_page_cannot_compute_has_no_view():
     def view(**how):
         return read_view(ToyExperiment(**{"model": OneParameter(3), **how}).describe(), (1, 2), (1, 2))
@@ -159,6 +181,7 @@ def test_a_network_s_runs_are_read_by_the_page(tmp_path, opened):
     path = tmp_path / "lazyrich-explore-net.html"
     assert read_part(path, "view") is None
     stored = read_part(path, "portrait")
+    assert stored["notes"] == ["Nothing was judged: no regime with a predicted exponent has four gammas in this plane."]
     assert stored["picked"] == {"seed": [0, 1, 2]}
     node = shutil.which("node")
     if node is None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lazyrich
-from tests.toymodels.explorer.test_explore import build_network_portrait
+from tests.toymodels.explorer.test_explore import build_network_portrait, build_toy_portrait
 from toymodels import HeavyBall, OneParameter, ToyExperiment, TwoParameter, trajectory
 from toymodels.explorer.build import FOLDER, build_page
 from toymodels.explorer.page import fill_page
@@ -226,6 +226,123 @@ def test_an_address_counts_more_than_the_view_that_the_page_was_written_with(bro
     page.close()
 
 
+def pointed_gamma(page):
+    """Return gamma as the line beneath the plane names it."""
+    return float(re.search(r"γ = ([\d.]+)", page.inner_text("#hover"))[1])
+
+
+def test_the_line_of_numbers_is_that_of_the_view_which_is_shown(page):
+    box = page.locator("#plane").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert 0.5 < pointed_gamma(page) < 2
+    show(page, {"gamma": [20, 500]})
+    assert "computing" not in page.inner_text("#hover")
+    assert 90 < pointed_gamma(page) < 110
+    page.select_option("select[name=colour]", "tail")
+    settle(page)
+    assert 90 < pointed_gamma(page) < 110
+    page.mouse.move(5, 5)
+    page.select_option("select#preset", "catapults")
+    settle(page)
+    assert page.inner_text("#hover").startswith("Point at the plane")
+    show(page, SMALL)
+    page.focus("#plane")
+    page.keyboard.press("Shift+ArrowRight")
+    before = pointed_gamma(page)
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.getElementById('live').textContent.startsWith('Computed')")
+    assert pointed_gamma(page) > 10 * before
+
+
+def test_at_the_narrowest_view_zooming_in_moves_nothing(page):
+    show(page, {"gamma": [0.7, 0.7 * (1 + 1.3e-12)], "eta": [0.3, 0.3 * (1 + 5e-12)], "points": 8})
+    box = page.locator("#plane").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] * 0.2)
+    for _ in range(10):
+        page.mouse.wheel(0, -120)
+    page.wait_for_function("lazyrich.view.eta[1] / lazyrich.view.eta[0] - 1 < 1.01e-12")
+    settle(page)
+    view = page.evaluate("lazyrich.view")
+    # the rate under the pointer is still there
+    t = (0.8 * box["height"] - 44) / (box["height"] - 52)
+    share = (0.3 * (1 + 5e-12 * t) - view["eta"][0]) / (view["eta"][1] - view["eta"][0])
+    assert share == pytest.approx(t, abs=0.02)
+    page.mouse.wheel(0, -120)
+    page.wait_for_timeout(100)
+    assert page.evaluate("lazyrich.view") == view
+
+
+def test_an_address_with_faults_keeps_the_rest_and_says_what_is_wrong(browser, tmp_path):
+    path = tmp_path / "mine.html"
+    path.write_text(fill_page(PAGE.read_text(), view=SMALL))
+    page = browser.new_page()
+    address = path.as_uri() + "#model=two&rescale=foo&depth=77&colr=tail"
+    page.goto(address)
+    page.evaluate("lazyrich.ready")
+    assert page.evaluate("lazyrich.view") == SMALL | {"model": "two"}
+    error = page.inner_text("#error")
+    for part in ("rescale must be none, gamma2, eta_max, not foo", "depth must be a whole number from 1 to 12, not 77", "'colr'"):
+        assert part in error
+    page.wait_for_timeout(300)
+    assert page.url == address
+    page.goto("about:blank")
+    page.goto(path.as_uri() + "#preset=figure-7")
+    page.evaluate("lazyrich.ready")
+    assert "There is no start 'figure-7'" in page.inner_text("#error")
+    assert page.evaluate("lazyrich.view") == SMALL
+    page.close()
+
+
+def test_a_link_brings_back_the_start_its_caption_and_the_edges_that_were_off(page):
+    page.select_option("select#preset", "catapults")
+    page.uncheck("#edge-list label:has-text('crit') input")
+    page.select_option("select[name=points]", "64")
+    page.focus("#plane")
+    page.keyboard.press("+")
+    settle(page)
+    view, link = page.evaluate("lazyrich.view"), copy(page, "#copy-link")
+    show(page, SMALL)
+    assert page.input_value("select#preset") == ""
+    page.evaluate("hash => { location.hash = hash; }", link.partition("#")[2])
+    page.wait_for_function("lazyrich.view.model === 'two'")
+    settle(page)
+    assert page.evaluate("lazyrich.view") == view
+    assert page.input_value("select#preset") == "catapults"
+    assert "In units of γ²" in page.inner_text("#sentence")
+    assert not page.is_checked("#edge-list label:has-text('crit') input")
+    page.check("#edge-list label:has-text('crit') input")
+    page.keyboard.press("0")
+
+
+def test_the_plane_of_the_command_line_s_defaults_is_figure_6(browser, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert lazyrich.run(["explore", "--no-open", "--out", "plain.html", "--points", "32"]) == 0
+    page = browser.new_page()
+    page.goto((tmp_path / "plain.html").as_uri())
+    page.evaluate("lazyrich.ready")
+    assert page.input_value("select#preset") == "figure-6"
+    assert page.inner_text("#sentence").startswith("One parameter, depth 5")
+    page.close()
+
+
+def test_a_form_changes_T_with_the_model_and_a_unit_gives_back_its_range(page):
+    show(page, {"steps": 1000, "points": 512, "gamma": [1e-2, 10]})
+    page.select_option("select[name=model]", "two")
+    page.select_option("select[name=loss]", "cross_entropy")
+    assert page.evaluate("[lazyrich.view.steps, lazyrich.view.points]") == [30000, 256]
+    page.select_option("select[name=loss]", "mse")
+    assert page.evaluate("[lazyrich.view.steps, lazyrich.view.points]") == [1000, 512]
+    show(page, {"steps": 77, "points": 32})
+    page.select_option("select[name=loss]", "cross_entropy")
+    assert page.evaluate("[lazyrich.view.steps, lazyrich.view.points]") == [77, 32]
+    show(page, SMALL)
+    for unit in ("gamma2", "eta_max", "none"):
+        page.select_option("select[name=rescale]", unit)
+    settle(page)
+    assert page.evaluate("lazyrich.view") == SMALL
+
+
 class Stopped(Exception):
     pass
 
@@ -277,6 +394,38 @@ def test_the_copied_python_computes_the_view(page):
     assert copy(page, "#copy-link").startswith("file:")
 
 
+def test_a_run_is_that_of_the_pixel_and_named_in_the_axis_unit(page):
+    show(page, {"rescale": "gamma2", "eta": [1e-3, 10], "points": 16})
+    box = page.locator("#plane").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.43, box["y"] + box["height"] * 0.37)
+    numbers = page.inner_text("#hover").partition(" · ")[0]
+    assert page.inner_text("#outcome").startswith(numbers + ", 240 steps")
+    gamma, eta, unit = (float(x) for x in re.findall(r"= ([\d.]+)", numbers))
+    assert unit == pytest.approx(eta / gamma**2, rel=1e-3)
+    assert gamma in [float(f"{g:.5g}") for g in read(page)[0]]
+
+
+def test_the_charts_of_a_diverging_run_have_round_ticks(page):
+    page.evaluate("""() => { window.written = []; const fill = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function(text, ...rest) {
+            written.push(text);
+            return fill.call(this, text, ...rest);
+        } }""")
+    show(page, {"gamma": [4400, 4460], "eta": [160, 164], "points": 8})
+    page.evaluate("written.length = 0")
+    page.locator("#plane").click()
+    page.wait_for_timeout(100)
+    ticks = page.evaluate("written")
+    page.reload()
+    page.evaluate("lazyrich.ready")
+    [last] = {re.match(r"(\d+) steps", text)[1] for text in ticks if text.endswith("steps")}
+    charts = ticks[ticks.index("excess loss"):]
+    assert int(last) < 10
+    for text in charts[:charts.index("sharpness × η/2") + 12]:
+        assert re.fullmatch(r"[\d−]+|−?10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|\d+ steps|[a-zρ].*", text), text
+    assert charts.count("0") >= 4      # of the steps, of f and of the sharpness
+
+
 def test_a_click_shows_the_run_and_the_files_hold_what_is_shown(page, tmp_path):
     show(page, {"model": "two", "gamma": [0.1, 1], "eta": [0.001, 0.1]})
     page.locator("#plane").click()
@@ -294,7 +443,14 @@ def test_a_click_shows_the_run_and_the_files_hold_what_is_shown(page, tmp_path):
         with page.expect_download() as download:
             page.click(button)
         download.value.save_as(tmp_path / name)
-    assert (tmp_path / "plane.png").read_bytes().startswith(b"\x89PNG")
+        assert page.inner_text("#live").endswith(f"saved as lazyrich-two-mse-sgd-T240.{name[-3:]}.")
+    from matplotlib.image import imread
+
+    picture = imread(tmp_path / "plane.png")
+    assert picture.shape[0] > 1000 < picture.shape[1] == 1440
+    assert (picture[[0, 0, -1, -1], [0, -1, 0, -1], :3] == 1).all()      # a white sheet,
+    assert (picture[:50, 100:, :3].min(axis=2) < 0.3).sum() > 500      # a title, a legend
+    assert any((abs(picture[-150:, :, :3] - np.array([0x1A, 0x5F, 0xA3]) / 255) < 0.01).all(axis=2).flat)
     lines = (tmp_path / "plane.csv").read_text().splitlines()
     assert lines[0] == f"# {page.evaluate('lazyrich.command()')}"
     assert lines[1] == "gamma,eta,outcome,final,tail,peak"
@@ -316,6 +472,16 @@ def test_bad_input_is_refused_with_a_sentence(page):
         show(page, {"depth": 13})
     with pytest.raises(Exception, match="eta must be two increasing numbers"):
         show(page, {"eta": [1, 0.1]})
+    with pytest.raises(Exception, match="gamma must be two increasing numbers from 1e-290 to 1e290"):
+        show(page, {"gamma": [1e-300, 1]})
+    for field, typed, sentence in (("eta1", "", "η must be .*, not 0.000001 to empty"), ("eta1", "abc", "η must be .*, not 0.000001 to abc"),
+                               ("noise", "1e300", "Label noise σ must be a number from 0 to 1000, not 1e300"),
+                               ("rho", "", "Threshold ρ must be a number between 0 and 1, not empty")):
+        page.fill(f"input[name={field}]", typed)
+        page.keyboard.press("Tab")
+        assert re.match(sentence, page.inner_text("#error"))
+        assert page.inner_text("#live").startswith("Computed")
+    show(page, SMALL)
     page.fill("input[name=eta1]", "1e-9")
     page.keyboard.press("Tab")
     assert page.inner_text("#error").startswith("η must be two increasing numbers")
@@ -326,6 +492,7 @@ def test_a_unit_that_is_predicted_nowhere_leaves_the_plane_empty_and_says_so(pag
     show(page, {"model": "two", "optimizer": "momentum", "rescale": "eta_max", "colour": "tail"})
     assert "No ηₘₐₓ is predicted here" in page.inner_text("#error")
     assert set(read(page)[2].flat) == {-1}
+    assert page.inner_text("#live") == ""
     page.select_option("select[name=rescale]", "none")
     settle(page)
     assert page.inner_text("#error") == ""
@@ -415,6 +582,67 @@ def test_a_stored_portrait_is_read_by_the_pointer_and_has_no_serious_fault(store
     page.screenshot(path=folder / "stored.png", full_page=True)
     faults = find_faults(page, read_axe(tmp_path_factory))
     assert [f for f in faults if f["impact"] in ("serious", "critical")] == [], json.dumps(faults, indent=1)
+
+
+@pytest.fixture(scope="module")
+def toy(browser, tmp_path_factory):
+    """The page with a toy's portrait whose edges are read at another threshold than that of its outcomes."""
+    folder = tmp_path_factory.mktemp("toy")
+    portrait = build_toy_portrait(ToyExperiment(OneParameter(1), steps=(100, 1000)), 6, 40)
+    portrait["steps"][:] = portrait["horizon"]
+    portrait["steps"].values[portrait["outcome"].values == Outcome.DIVERGED] = 24
+    portrait["outcome"][:, 2, 0] = Outcome.UNRUN
+    path = save_portrait(portrait, folder / "toy.nc")
+    assert lazyrich.run(["explore", str(path), "--out", str(folder / "toy.html"), "--no-open", "--rho", "0.1"]) == 0
+    page = browser.new_page(viewport={"width": 1100, "height": 860})
+    page.goto((folder / "toy.html").as_uri() + "#points=32")
+    page.evaluate("lazyrich.ready")
+    return page
+
+
+def test_a_stored_portrait_names_the_threshold_of_its_outcomes_and_that_of_its_verdicts(toy):
+    text = toy.inner_text("#stored-threshold")
+    assert "verdicts are those at the threshold ρ = 0.1" in text
+    assert "outcomes in the picture were measured at ρ = 0.01" in text
+    assert toy.evaluate("lazyrich.view.rho") == 0.1
+    toy.focus("#stored-plane")
+    toy.keyboard.press("ArrowDown")
+    assert "(at ρ = 0.01: " in toy.inner_text("#stored-run")
+
+
+def test_the_steps_of_diverged_runs_are_shown(toy):
+    toy.select_option("select[data-dim=shown]", label="steps taken before it diverged, else T")
+    assert re.sub(r"\s+", " ", toy.inner_text("#stored-legend")) == "steps taken before it diverged, else T: 24 1000 unrun"
+    box = toy.locator("#stored-plane").bounding_box()
+    toy.wait_for_timeout(100)
+    top, bottom = toy.evaluate("""() => { const c = document.getElementById('stored-plane'), d = c.width / c.clientWidth;
+        return [30, c.clientHeight - 60].map(y => Array.from(c.getContext('2d').getImageData(d * 90, d * y, 1, 1).data)); }""")
+    assert top[:3] == [0x08, 0x1D, 0x58]         # diverged, after the fewest steps
+    assert bottom[:3] == [0xFD, 0xF3, 0xA0]      # bounded, after all
+    toy.mouse.move(box["x"] + 90, box["y"] + 30)
+    assert "steps taken before it diverged, else T: 24" in toy.inner_text("#stored-run")
+
+
+def test_a_stored_plane_is_zoomed_and_offers_the_edges_that_it_has(toy):
+    names = toy.locator("#stored-measured label").all_inner_texts()
+    assert "ηdiv" in [name.strip() for name in names]
+    toy.uncheck("#stored-measured label:has-text('div') input")
+    toy.check("#stored-measured label:has-text('div') input")
+    toy.focus("#stored-plane")
+    toy.wait_for_timeout(50)
+    whole = toy.locator("#stored-plane").screenshot()
+    toy.keyboard.press("+")
+    toy.wait_for_timeout(50)
+    assert toy.locator("#stored-plane").screenshot() != whole
+    toy.keyboard.press("0")
+    toy.wait_for_timeout(50)
+    assert toy.locator("#stored-plane").screenshot() == whole
+    with toy.expect_download() as download:
+        toy.click("#stored-numbers")
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0] == "# one parameter, L = 1, MSE, SGD, T = 1000, horizon 1000"
+    assert lines[1].startswith("gamma,eta,outcome,final_excess")
+    assert len(lines) == 2 + 6 * 40
 
 
 def find_faults(page, source):
