@@ -474,7 +474,8 @@ def test_bad_input_is_refused_with_a_sentence(page):
         show(page, {"eta": [1, 0.1]})
     with pytest.raises(Exception, match="gamma must be two increasing numbers from 1e-290 to 1e290"):
         show(page, {"gamma": [1e-300, 1]})
-    for field, typed, sentence in (("eta1", "", "η must be .*, not 0.000001 to empty"), ("eta1", "abc", "η must be .*, not 0.000001 to abc"),
+    for field, typed, sentence in (("eta1", "", "η must be .*, not 0.000001 to empty"),
+                                   ("eta1", "abc", "η must be .*, not 0.000001 to abc"),
                                ("noise", "1e300", "Label noise σ must be a number from 0 to 1000, not 1e300"),
                                ("rho", "", "Threshold ρ must be a number between 0 and 1, not empty")):
         page.fill(f"input[name={field}]", typed)

@@ -12,7 +12,7 @@ export const PRESETS = [
   {name: "figure-11", title: "Figure 11: SignSGD", view: {optimizer: "signsgd", eta: [1e-10, 1e2]},
    sentence: "SignSGD never diverges: above its largest rate every run oscillates about the minimum."},
   {name: "catapults", title: "The catapult band", view: {model: "two", gamma: [1e-4, 1], eta: [0.5, 4], rescale: "gamma2"},
-   sentence: "In units of γ² the lazy band is level: quiet below 1, catapults to 2, divergence above; it closes where γ reaches 1. The dotted eta_crit is where the minimum becomes unstable: above γ = 0.03 catapults begin later than that."},
+   sentence: "In units of γ² the lazy band is level: quiet below 1, catapults to 2, divergence above; it closes where γ reaches 1. Catapults begin at 1, where the start becomes unstable; the dotted eta_crit is where gradient flow's minimum does."},
   {name: "fractal-edge", title: "The fractal edge", view: {depth: 3, gamma: [1e-2, 1e2], eta: [1.9, 2.9], rescale: "eta_max"},
    sentence: "Depth 3: the edge of divergence is a fractal, with islands at every scale. Zoom in anywhere on it."},
   {name: "periods", title: "The period-doubling ladder", view: {depth: 2, gamma: [0.1, 10], eta: [0.9, 2.1], rescale: "eta_max", colour: "period"},
