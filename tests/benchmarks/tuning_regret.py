@@ -250,11 +250,12 @@ def compute_losses(plane: Plane, method: str) -> np.ndarray:
 
 
 def tabulate_regrets(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, Plane]) -> list[str]:
-    """Return the table of regrets in per cent: mean over the cases of the median over repetitions, and the worst case."""
+    """Return the table of regrets in per cent: mean, median and largest over the cases of the median over repetitions."""
     lines = ["| runs | " + " | ".join(map(str, BUDGETS)) + " |", "|---" * (len(BUDGETS) + 1) + "|"]
     for method, of_cases in losses.items():
         regrets = 100 * np.array([of_cases[name] / planes[name].best - 1 for name in planes])
-        cells = [f"{mean:.0f} ({worst:.0f})" for mean, worst in zip(regrets.mean(0), regrets.max(0), strict=True)]
+        cells = [f"{mean:.0f} / {middle:.0f} / {worst:.0f}" for mean, middle, worst in
+                 zip(regrets.mean(0), np.median(regrets, axis=0), regrets.max(0), strict=True)]
         lines.append(f"| {method} | {' | '.join(cells)} |")
     return lines
 
