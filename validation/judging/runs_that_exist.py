@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,12 @@ from validation.fitting.powerlaw import fit
 from validation.fitting.result import PowerLawFit, build_undecided_fit, name_points
 from validation.judging.claims_on_runs import JUDGED, Claim, read_claim
 from validation.judging.verdict import LEAST_GAMMAS, Verdict, VerdictOutcome, judge
-from validation.runs.brackets_of_runs import SAME, edges_from_runs, optimum_from_runs, write_rate
+from validation.runs.brackets_of_runs import SAME, edges_from_runs, find_runs_at, optimum_from_runs, write_rate
 from validation.runs.run_status import UNKNOWN
 
+LARGEST = 1e100          # of x and rates
+MOST_SIZES = 300         # different x, with several runs each
+MOST_GROUPS = 50
 MOST_SUGGESTED = 6       # runs to add
 
 
@@ -78,7 +81,9 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
 
     Raises
     ------
-    Misuse : those of `validation.optimum_from_runs`, `validation.edges_from_runs` and `validation.judge`; a claim and a theory.
+    Misuse : those of `validation.optimum_from_runs`, `validation.edges_from_runs` and `validation.judge`; a claim and a theory; more than
+        300 different x or 50 groups; x and rates beyond 1e-100 to 1e100. A group that cannot be judged is left out with a note, where
+        others can.
 
     Examples
     --------
@@ -96,24 +101,38 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
     if tolerance is not None:
         between("tolerance", tolerance, 0, np.inf)
     axis = str(runs.attrs.get("axis", "x"))
+    for name, what in (("x", axis), ("eta", str(runs.attrs.get("eta_name", "eta")))):
+        values = runs[name].values
+        if (odd := values[~((values >= 1 / LARGEST) & (values <= LARGEST))]).size:
+            raise Misuse(f"{what} must lie between {1 / LARGEST:g} and {LARGEST:g} to be judged, not at {odd[0]:g}")
+    if (count := np.unique(runs["x"].values).size) > MOST_SIZES:
+        raise Misuse(f"{axis} must have at most {MOST_SIZES} different values, of which it has {count}; round it to a few")
     read = read_claim(claim, theory, rivals, axis)
     window = None if window is None else pair("window", window)
     choose("shared", shared, (False, True))
     groups = sorted(set(runs["group"].values.tolist())) if "group" in runs else [None]
-    found = []
+    if len(groups) > MOST_GROUPS:
+        raise Misuse(f"groups must be at most {MOST_GROUPS}, not {len(groups)}: {groups[0]}, {groups[1]}, ...")
+    found, refused = [], []
     for group in groups:
         part = runs if group is None else runs.isel(run=np.flatnonzero(runs["group"].values == group))
         try:
             best = optimum_from_runs(part, accuracy=accuracy_above is not None)
             edges = None if trained_below is None and accuracy_above is None else edges_from_runs(part, trained_below, accuracy_above)
         except Misuse as error:
-            raise error if group is None else Misuse(f"{group}: {error}") from None
+            if group is None:
+                raise
+            refused.append(f"{group}: {error}")
+            continue
         trained = None
         if edges is not None:
             loss = part["loss"].values
             trained = np.isfinite(loss) & (loss <= trained_below if accuracy_above is None else loss >= accuracy_above)
         found.append(_judge_group(group, part, best, edges, read, tolerance, window, shared, trained))
-    return found
+    if not found:
+        raise Misuse(refused[0])
+    left_out = tuple(f"{sentence}; this group is left out" for sentence in refused)
+    return [replace(found[0], notes=found[0].notes + left_out), *found[1:]]
 
 
 def _judge_group(group: str | None, runs: xr.Dataset, best: xr.Dataset, edges: xr.Dataset | None, claim: Claim | None,
@@ -150,12 +169,12 @@ def _suggest_runs(runs: xr.Dataset, best: xr.Dataset, verdict: Verdict | None) -
     more = best.attrs["runs_to_add"]
     for x in dict.fromkeys(x for x, _ in more):
         beyond = [rate for other, rate in more if other == x]
-        highest = runs["eta"].values[np.abs(runs["x"].values / x - 1) <= SAME].max()
+        highest = runs["eta"].values[find_runs_at(runs, x)].max()
         sides = _join(["higher" if rate > highest else "lower" for rate in beyond])
         yield f"add {what} = {_join(list(map(write_rate, beyond)))} {at}{x:g}: no {sides} rate is worse than the best"
     data = rows(best, "eta_opt")
     for x, low, high in zip(data.gamma, 10**data.lower, 10**data.upper, strict=True):
-        lost = (runs["status"].values == UNKNOWN) & (np.abs(runs["x"].values / x - 1) <= SAME)
+        lost = (runs["status"].values == UNKNOWN) & find_runs_at(runs, x)
         rate = np.unique(runs["eta"].values[lost])
         if (inside := rate[(rate > low * (1 - SAME)) & (rate < high * (1 + SAME))]).size:
             yield f"run {what} = {_join(list(map(write_rate, inside)))} {at}{x:g} again, of which nothing is known"
@@ -172,7 +191,7 @@ def _suggest_runs(runs: xr.Dataset, best: xr.Dataset, verdict: Verdict | None) -
 
 def _halve(runs: xr.Dataset, x: float, best: float) -> np.ndarray:
     """Return the two rates nearest to the best one that lie halfway, in logarithms, between rates at x."""
-    rate = np.unique(runs["eta"].values[np.abs(runs["x"].values / x - 1) <= SAME])
+    rate = np.unique(runs["eta"].values[find_runs_at(runs, x)])
     between = np.sqrt(rate[1:] * rate[:-1])
     return np.sort(between[np.argsort(np.abs(np.log(between / best)), kind="stable")[:2]])
 

@@ -16,7 +16,7 @@ from validation.printable import print_text
 from validation.provenance import collect_provenance
 from validation.reporting.folder import name_section, publish_picture, write_folder
 from validation.reporting.html import MARKS, Picture, Section, tabulate
-from validation.runs.brackets_of_runs import SAME, write_rate
+from validation.runs.brackets_of_runs import find_runs_at, write_rate
 from validation.runs.run_status import DIVERGED, FINISHED, UNKNOWN
 
 MOST_NOTES = 12          # sentences on the terminal; a report has all
@@ -56,7 +56,7 @@ def list_brackets(judged: JudgedRuns) -> list[list[str]]:
                 for name, data in ((name, rows(edges, name)) for name, edges in judged.edges.items())}
     lines = [head]
     for x, rate in zip(best["gamma"].values, best.values, strict=True):
-        status = runs["status"].values[np.abs(runs["x"].values / x - 1) <= SAME]
+        status = runs["status"].values[find_runs_at(runs, x)]
         lines.append([f"{x:g}", str(status.size), str((status == DIVERGED).sum()), str((status == UNKNOWN).sum()),
                       "-" if np.isnan(rate) else f"{rate:.3g}", *(_write_bracket(found.get(x)) for found in brackets.values())])
     return lines

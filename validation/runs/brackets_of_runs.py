@@ -118,8 +118,8 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool
 
     Raises
     ------
-    Misuse : not runs; a loss that is not above zero, an accuracy that is negative or above 100; several groups and none chosen; no x with
-        a run that finished.
+    Misuse : not runs; a loss that is not above zero, an accuracy that is negative or above 100; several groups and none chosen; no run
+        that finished or diverged.
 
     Examples
     --------
@@ -155,13 +155,13 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool
             continue
         step = float(np.exp(np.median(np.diff(np.log(rates))))) if rates.size > 1 else 2.0
         ends = (["lowest"] if np.isnan(low) else []) + (["highest"] if np.isnan(high) else [])
-        rates_to_add = [float(rates[0] / step if end == "lowest" else rates[-1] * step) for end in ends]
+        with np.errstate(over="ignore", under="ignore"):
+            beyond = [float(rates[0] / step if end == "lowest" else rates[-1] * step) for end in ends]
+        rates_to_add = [rate for rate in beyond if 0 < rate < np.inf]
         more += [[x, rate] for rate in rates_to_add]
-        missing = " and ".join(map(write_rate, rates_to_add))
-        notes.append(f"{at} no {' or '.join({'lowest': 'lower', 'highest': 'higher'}[end] for end in ends)} rate is worse than the best; "
-                     f"add {what} = {missing}")
-    if not np.isfinite(found).any():
-        raise Misuse(f"runs must bracket the best {what} from one side at least at one {axis}; {notes[0]}")
+        missing = f"; add {what} = {' and '.join(map(write_rate, rates_to_add))}" if rates_to_add else ""
+        notes.append(f"{at} no {' or '.join({'lowest': 'lower', 'highest': 'higher'}[end] for end in ends)} rate is worse than the best"
+                     f"{missing}")
     edges = _assemble(runs, keys, np.array(found, dtype=np.float64), ("eta_opt",), notes)
     edges.attrs["runs_to_add"] = more
     return edges.drop_vars("overlap").assign(
@@ -178,6 +178,11 @@ def _narrow(brackets: np.ndarray, vertices: list[Vertex | None]) -> np.ndarray:
         if vertex is not None and (ends := 10.0 ** np.array(vertex.bracket(shape)))[1] / ends[0] < brackets[i, 1] / brackets[i, 0]:
             narrowed[i] = ends
     return narrowed
+
+
+def find_runs_at(runs: xr.Dataset, x: float) -> np.ndarray:
+    """Return which runs (run,) are at a value of x, to its last digits."""
+    return np.abs(runs["x"].values - x) <= SAME * x
 
 
 def write_rate(rate: float) -> str:

@@ -138,6 +138,19 @@ def test_groups_are_judged_one_by_one():
     assert (first.contradicted, second.contradicted) == (True, False)
 
 
+def test_a_group_that_cannot_be_judged_is_left_out_with_a_note():
+    runs = table()
+    columns = {"width": runs["x"].values, "lr": runs["eta"].values, "loss": runs["loss"].values}
+    both = {name: np.concatenate([values, values]) for name, values in columns.items()}
+    both["loss"][90:] = np.nan
+    again = read_runs(both | {"optimizer": ["adam"] * 90 + ["lion"] * 90}, "width", "lr", "loss", group="optimizer")
+    [found] = judge_runs(again, -1)
+    assert found.group == "optimizer=adam"
+    assert any(note.startswith("optimizer=lion: ") and note.endswith("; this group is left out") for note in found.notes)
+    with pytest.raises(Misuse, match="optimizer=lion: runs must have one at least that finished or diverged"):
+        judge_runs(again.isel(run=slice(90, None)))
+
+
 def test_of_an_accuracy_the_highest_is_the_best():
     runs = table(-1.0)
     accuracy = np.where(np.isfinite(runs["loss"]), 1 / runs["loss"], np.nan)
@@ -158,5 +171,12 @@ def test_misuse_is_refused():
             judge_runs(runs, -1, **how)
     with pytest.raises(Misuse, match="Dataset as from"):
         judge_runs([1, 2])
+    many = {"width": np.arange(1.0, 302), "lr": np.ones(301), "loss": np.ones(301), "name": [str(i) for i in range(301)]}
+    with pytest.raises(Misuse, match="width must have at most 300 different values, of which it has 301"):
+        judge_runs(read_runs(many, "width", "lr", "loss"))
+    with pytest.raises(Misuse, match=r"groups must be at most 50, not 299: name=0, name=1, \.\.\."):
+        judge_runs(read_runs({name: values[:299] for name, values in many.items()}, "width", "lr", "loss", group="name"))
+    with pytest.raises(Misuse, match=r"lr must lie between 1e-100 and 1e\+100 to be judged, not at 1e\+200"):
+        judge_runs(read_runs({"width": [1], "lr": [1e200], "loss": [1]}, "width", "lr", "loss"))
     with pytest.raises(Misuse, match="all 90 are unknown"):
         judge_runs(runs.assign(status=("run", np.full(90, "unknown"))))
