@@ -70,6 +70,7 @@ class ToyExperiment(Experiment):
     batch: int | None = None
     seed: int = 0
 
+    variables = VARIABLES
     sections = 7     # rates that `trace` measures inside a bracket at once: eight lanes cost little more than one
 
     def __post_init__(self) -> None:

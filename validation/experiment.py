@@ -30,12 +30,15 @@ class Experiment(ABC):
     seeds : the seeds that can be measured one at a time, by `with_seeds`; None: every call of `measure` runs all there are.
     sections : the number of rates inside a bracket that `trace` measures in one call; 1 is bisection, the fewest runs.
     scan_per_decade : the least number of rates a decade at which `trace` scans, for experiments with narrow windows of rates that train.
+    variables : of `validation.portrait.VARIABLES`, those that `measure` returns beside the required ones. A store is created with them, and
+        created anew if the first tile has others.
     """
 
     tile: tuple[int, int] = (16, 16)
     seeds: Sequence[int] | None = None
     sections: int = 1
     scan_per_decade: int = 1
+    variables: tuple[str, ...] = ()
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

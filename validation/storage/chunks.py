@@ -18,7 +18,7 @@ import numpy as np
 from validation.arguments import Misuse
 from validation.storage.atomic import write_bytes
 
-CODECS = {"level": 1, "checksum": True}
+CODECS = {"level": -1, "checksum": True}
 
 
 class Damaged(Exception):

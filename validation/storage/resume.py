@@ -12,7 +12,7 @@ from validation.arguments import Misuse
 from validation.experiment import FINGERPRINT, are_of_one_experiment, drop_extensible, read_description
 from validation.outcome import Outcome
 from validation.plane import Plane
-from validation.portrait import empty, empty_like, read_failures
+from validation.portrait import REQUIRED, empty, empty_like, read_failures
 from validation.storage.atomic import clear_drafts, lock, make_folder, recover, resolve_target, staging_folder
 from validation.storage.attributes import as_json
 from validation.storage.files import COMPLETE, open_portrait, refuse_inside_store, refuse_other
@@ -23,7 +23,8 @@ from validation.storage.zarr_metadata import read_attrs, write_attrs
 from validation.storage.zarr_store import PROVISIONAL, ZarrStore, has_runs, write_store
 
 
-def open_store(path: Path, layout: Layout, attrs: dict[str, Any], overwrite: bool = False) -> ZarrStore | MemoryStore:
+def open_store(path: Path, layout: Layout, attrs: dict[str, Any], overwrite: bool = False,
+               variables: tuple[str, ...] = ()) -> ZarrStore | MemoryStore:
     """Return the store at `path`, created or extended to hold a layout's plane and seeds; its content is preserved.
 
     Parameters
@@ -31,6 +32,7 @@ def open_store(path: Path, layout: Layout, attrs: dict[str, Any], overwrite: boo
     path : a new folder, or one that a sweep or `save_portrait` has written.
     layout : the requested plane, seeds and tiles; a store that is created or extended gets these tiles.
     attrs : of the portrait; ``description`` is compared with the stored one.
+    variables : of a store that is created, beside the required ones.
     overwrite : whether a portrait of another experiment or plane is replaced; it is kept next to the store until that has a tile.
 
     Returns
@@ -55,7 +57,8 @@ def open_store(path: Path, layout: Layout, attrs: dict[str, Any], overwrite: boo
             former = former_path(path) if path.exists() else None
             discard(path)        # there only where its removal was cut short
             leading = {} if layout.seeds is None else {"seed": list(layout.seeds)}
-            write_store(path, empty(layout.plane, leading), layout, as_json(attrs | {PROVISIONAL: 1}), former=former)
+            names = tuple(dict.fromkeys((*REQUIRED, *variables)))
+            write_store(path, empty(layout.plane, leading, names), layout, as_json(attrs | {PROVISIONAL: 1}), former=former)
             return ZarrStore(path)
         if not (path / "zarr.json").is_file():
             raise Misuse(f"store must be free or a portrait, but {path} is something else; it is left as it is")

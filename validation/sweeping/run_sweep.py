@@ -88,7 +88,8 @@ def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | 
                 if target_path is None:
                     target: MemoryStore | ZarrStore = MemoryStore(layout, attrs, None if known is None else extend(known, layout))
                 else:
-                    target = open_store(target_path, layout, as_json(read_rules(experiment) | attrs), overwrite and not opened)
+                    target = open_store(target_path, layout, as_json(read_rules(experiment) | attrs), overwrite and not opened,
+                                        experiment.variables)
                     opened = True
                 try:
                     lacking = Round(experiment, layout, points, target, workers, pending, retry_failed, unchecked)
