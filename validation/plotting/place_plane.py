@@ -10,7 +10,8 @@ import numpy as np
 from validation.plotting.figures import NARROW, blank, set_font
 from validation.plotting.style import DASHES, SYMBOLS, label_decades
 
-Axes = Figure = Any      # matplotlib's; only validation.plotting.figures may name them
+Axes = Any          # matplotlib's; only validation.plotting.figures may name them
+Figure = Any
 MARGIN = 0.7        # decades around what is drawn
 INK, BAND, BAR, GIVEN = "black", "#d9d9d9", "#1a5fa3", "#d95f1e"
 POINTS = 200
