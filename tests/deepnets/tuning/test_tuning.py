@@ -163,7 +163,9 @@ deepnets.tune(network, tasks.teacher(8), runs=6, steps=60, batch_size=16, store=
 """
 
 
-def test_a_killed_search_goes_on_where_it_was(tmp_path):
+def test_a_killed_search_goes_on_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAZYRICH_ENGINE", "stack")      # which has nothing to compile
+
     def search(store):
         network = deepnets.MLP(8, 12, 2, 1, nonlinearity="tanh")
         return deepnets.tune(network, TEACHER, runs=6, steps=60, batch_size=16, store=store, device="cpu")
