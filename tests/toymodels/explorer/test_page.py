@@ -330,6 +330,7 @@ def test_a_form_changes_T_with_the_model_and_a_unit_gives_back_its_range(page):
     show(page, {"steps": 1000, "points": 512, "gamma": [1e-2, 10]})
     page.select_option("select[name=model]", "two")
     page.select_option("select[name=loss]", "cross_entropy")
+    assert page.inner_text("#live") == "Computing …"      # for seconds
     assert page.evaluate("[lazyrich.view.steps, lazyrich.view.points]") == [30000, 256]
     page.select_option("select[name=loss]", "mse")
     assert page.evaluate("[lazyrich.view.steps, lazyrich.view.points]") == [1000, 512]
@@ -384,10 +385,14 @@ def copy(page, button):
 
 
 def test_the_copied_python_computes_the_view(page):
+    from matplotlib import pyplot
+
     for change in ({"rescale": "none"}, {"rescale": "eta_max", "eta": [1e-3, 10]}):
         show(page, change)
         names = {}
-        exec("\n".join(line for line in copy(page, "#copy-python").splitlines() if "plot_portrait" not in line), names)
+        exec(copy(page, "#copy-python"), names)
+        assert pyplot.gca().get_legend()      # drawn with the edges
+        pyplot.close("all")
         _, _, outcome = read(page)
         agree(outcome, names["portrait"]["outcome"].values)
     assert copy(page, "#copy-command") == page.evaluate("lazyrich.command()")
@@ -419,9 +424,9 @@ def test_the_charts_of_a_diverging_run_have_round_ticks(page):
     page.reload()
     page.evaluate("lazyrich.ready")
     [last] = {re.match(r"(\d+) steps", text)[1] for text in ticks if text.endswith("steps")}
-    charts = ticks[ticks.index("excess loss"):]
+    charts = ticks[ticks.index("excess loss; dashed: ρ"):]
     assert int(last) < 10
-    for text in charts[:charts.index("sharpness × η/2") + 12]:
+    for text in charts[:charts.index("sharpness × η/2; dashed: 1") + 12]:
         assert re.fullmatch(r"[\d−]+|−?10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|\d+ steps|[a-zρ].*", text), text
     assert charts.count("0") >= 4      # of the steps, of f and of the sharpness
 

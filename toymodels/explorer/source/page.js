@@ -306,7 +306,7 @@ function showRun(place) {
   const found = kernel.record(view, run.gamma, run.eta), pixel = kernel.train(view, Float64Array.of(run.gamma), Float64Array.of(run.eta), 1);
   const judged = {outcome: pixel.outcome[0], final: pixel.final[0], tail: pixel.tail[0], peak: pixel.peak[0]};
   const sentence = describeRun(describePlace(run.gamma, run.eta, 5), judged, view), charts = listCharts(view, found, run.eta);
-  get("outcome").textContent = sentence;
+  get("outcome").replaceChildren(...writeMath(sentence));
   get("charts").replaceChildren(...charts.map(chart => chartCanvas(`${chart.title} over the steps. ${sentence}`, "")),
                                 ...(view.model === "two" ? [chartCanvas(`The path of u1 and u2. ${sentence}`, "path")] : []));
   get("log-part").hidden = false;
@@ -374,12 +374,12 @@ const command = () => writeCommand(view, rateRange());
 async function copy(text, what) {
   try {
     await navigator.clipboard.writeText(text);
-    announce(`${what} copied.`);
+    announce(`Copied: ${what}.`);
   } catch {
     // without permission for the clipboard, the selection can still be copied
     const area = Object.assign(document.createElement("textarea"), {value: text});
     document.body.append(area), area.select();
-    announce(document.execCommand("copy") ? `${what} copied.` : `The browser does not allow copying: ${text}`);
+    announce(document.execCommand("copy") ? `Copied: ${what}.` : `The browser does not allow copying: ${text}`);
     area.remove();
   }
 }
@@ -427,9 +427,9 @@ get("log-steps").addEventListener("change", () => run && showRun(run));
 get("zoom-in").addEventListener("click", () => act.zoom(1 / 2, null));
 get("zoom-out").addEventListener("click", () => act.zoom(2, null));
 get("reset").addEventListener("click", act.reset);
-get("copy-command").addEventListener("click", () => copy(command(), view.rescale === "none" ? "The command" : "The command of a rectangle that holds this view"));
-get("copy-python").addEventListener("click", () => copy(writePython(view, run), "The lines of Python"));
-get("copy-link").addEventListener("click", () => copy(location.href.replace(/#.*/, "") + writeAddress(), "The link"));
+get("copy-command").addEventListener("click", () => copy(command(), view.rescale === "none" ? "the command" : "the command of a rectangle that holds this view"));
+get("copy-python").addEventListener("click", () => copy(writePython(view, run), "the lines of Python"));
+get("copy-link").addEventListener("click", () => copy(location.href.replace(/#.*/, "") + writeAddress(), "the link"));
 get("save-picture").addEventListener("click", async () => {
   await computing;
   const name = nameFile(view, ".png");

@@ -130,7 +130,7 @@ export function showPortrait(portrait, section) {
 
   // The run under the pointer or the arrow keys, and its outcome for every other seed, horizon, ...
   function describe() {
-    if (!cursor) return void get("run").replaceChildren("Point at a run, or press the arrow keys in the plane.");
+    if (!cursor) return void get("run").replaceChildren("Point at a run, or press the arrow keys in the plane. Wheel, pinch, + and − zoom; drag, or Shift with arrows, moves; 0 resets.");
     const [i, j] = cursor, outcome = outcomes.get(value("outcome", i, j)), at = portrait.rho.edges === portrait.rho.outcomes ? "" : `at ρ = ${portrait.rho.outcomes}: `;
     const write = (name, v) => v === Infinity ? "infinite" : short(variables[name].logarithmic ? 10 ** v : v);
     const lines = [`γ = ${short(gamma[i])}, η = ${short(eta[i * columns + j])}: ${outcome.name} (${at}${outcome.sentence}).`];
@@ -165,7 +165,7 @@ export function showPortrait(portrait, section) {
       const i = spans.findIndex(within(g)), j = i < 0 ? -1 : cells.slice(i * columns, (i + 1) * columns).findIndex(within(e));
       if (j >= 0 && (!cursor || cursor[0] !== i || cursor[1] !== j)) go(i, j);
     },
-    moveCursor() {},
+    moveCursor(ds, dt) { act.pan(5 * ds, 5 * dt); },
   };
   picture.canvas.addEventListener("keydown", event => {
     const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1]}[event.key];

@@ -16,9 +16,9 @@ export function listCharts(view, run, eta) {
   const cut = values => end < 0 ? values : values.subarray(0, Math.max(2, end));      // a diverged run up to where it leaves
   const share = view.optimizer === "momentum" ? 2 * (1 + view.momentum) : 2;
   const edge = view.optimizer === "momentum" ? "sharpness × η/(2(1 + β))" : "sharpness × η/2";
-  const charts = [{title: "excess loss", values: cut(run.excess), log: true, marks: [view.rho], markLabel: "ρ"},
-                  {title: "output f", values: cut(run.f), marks: [1], markLabel: "target 1"}];
-  if (view.optimizer !== "signsgd") charts.push({title: edge, values: cut(run.sharpness).map(s => s * eta / share), marks: [1], markLabel: "1"});
+  const charts = [{title: "excess loss; dashed: ρ", values: cut(run.excess), log: true, marks: [view.rho]},
+                  {title: "output f; dashed: the target 1", values: cut(run.f), marks: [1]}];
+  if (view.optimizer !== "signsgd") charts.push({title: `${edge}; dashed: 1`, values: cut(run.sharpness).map(s => s * eta / share), marks: [1]});
   return charts;
 }
 
@@ -40,7 +40,7 @@ function frame(values, marks, log) {
 }
 
 // Draw a chart of values over steps: the span of each pixel's steps where there are more steps than pixels.
-export function drawChart(canvas, {title, values, log, marks, markLabel, logSteps}) {
+export function drawChart(canvas, {title, values, log, marks, logSteps}) {
   const {c, width, height, ink, mark} = prepare(canvas), left = 66, right = width - 10, top = 24, bottom = height - 30;
   let [low, high] = frame(values, marks, log);
   // a linear chart that spans too many sizes shows their order instead
@@ -68,12 +68,8 @@ export function drawChart(canvas, {title, values, log, marks, markLabel, logStep
     c.fillText(format(t, 6) + (t === last ? t > 1 ? " steps" : " step" : ""), x(t), bottom + 6);
   }
   c.save(), c.beginPath(), c.rect(left, top, right - left, bottom - top), c.clip();
-  c.strokeStyle = mark, c.fillStyle = mark, c.lineWidth = 1.3, c.setLineDash([5, 4]);
-  for (const m of marks) {
-    c.beginPath(), c.moveTo(left, y(m)), c.lineTo(right, y(m)), c.stroke();
-    const above = y(m) > top + 16;
-    c.textAlign = log ? "right" : "left", c.textBaseline = above ? "bottom" : "top", c.fillText(markLabel, log ? right - 4 : left + 4, y(m) + (above ? -2 : 2));
-  }
+  c.strokeStyle = mark, c.lineWidth = 1.3, c.setLineDash([5, 4]);
+  for (const m of marks) c.beginPath(), c.moveTo(left, y(m)), c.lineTo(right, y(m)), c.stroke();
   c.setLineDash([]), c.strokeStyle = ink, c.lineWidth = 1.2, c.lineJoin = "round", c.beginPath();
   const per = Math.max(1, Math.floor(values.length / (2 * (right - left))));
   let pen = false;
