@@ -210,6 +210,8 @@ def _judge_portrait(path: Path, table: RunOptions, figures: FigureOptions, rho: 
     print_curves(curves)
     verdicts = [*(a.verdict for a in assessments), *curves]
     notes = [*notes, *_explain_indecision(portrait, verdicts)]
+    if rho is not None and rho != (own := portrait.attrs.get("rho")):
+        notes.append(f"Edges and verdicts are those at rho = {rho:g}. The outcomes in pictures were measured at rho = {own}.")
     if notes:
         print_text("\n".join(notes))
     if not (assessments or curves):

@@ -107,6 +107,13 @@ def test_judge_reads_a_stored_portrait(written, tmp_path, capsys):
     assert {"report.html", "verdicts.json", "one-L5-mse-sgd-T1000-judged.png"} <= {p.name for p in (tmp_path / "judged").iterdir()}
 
 
+def test_judge_names_both_thresholds_and_what_lazyrich_toy_does_further(written, capsys):
+    run("judge", written / "one-L5-mse-sgd-T1000.zarr", "--rho", "0.1")
+    printed = capsys.readouterr().out
+    assert "those at rho = 0.1. The outcomes in pictures were measured at rho = 0.01." in printed
+    assert ("lazyrich toy bisects" in printed) == ("UNDECIDED" in printed)
+
+
 def test_judge_exits_with_1_where_a_verdict_is_contradicted(written, tmp_path, capsys):
     import shutil
 

@@ -39,10 +39,10 @@ def encode_portrait(portrait: xr.Dataset, title: str, edges: xr.Dataset, predict
     variables = {name: _encode_variable(name, portrait[name]) for name in VARIABLES
                  if name in portrait and portrait[name].dims == order and name != "rose"}
     own = portrait.attrs.get("rho")
-    rho = edges.attrs.get("rho", own)
+    rho = float(edges.attrs["rho"])
     return {
         "title": title,
-        "rho": {"outcomes": own, "edges": rho},
+        "rho": {"outcomes": float(own) if isinstance(own, float) and np.isfinite(own) else None, "edges": rho},
         "key": hash_json([str(portrait.attrs.get(k)) for k in ("digest", "plane")]),
         "picked": {d: portrait[d].values.tolist() if d in portrait.coords else list(range(portrait.sizes[d])) for d in leading},
         "gamma": encode_array(portrait["gamma"].values),

@@ -48,7 +48,7 @@ export function savePicture(shown, view, unitName, title, {entries, ramp, low, h
 }
 
 // The numbers of a plane, one pixel a line; eta is the rate itself, whatever the axis shows.
-export function writeNumbers({gamma, rates, values}, comment) {
+function writeNumbers({gamma, rates, values}, comment) {
   const names = Object.keys(values), n = rates.length / gamma.length, lines = [`# ${comment}`, ["gamma", "eta", ...names].join(",")];
   const labels = new Map(OUTCOMES.map(o => [o.code, o.name]));
   for (let i = 0; i < gamma.length; i++) for (let j = 0; j < n; j++) {

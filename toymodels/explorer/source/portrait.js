@@ -48,13 +48,14 @@ export function showPortrait(portrait, section) {
   const hidden = {measured: new Set(), predicted: new Set()}, outcomes = new Map(portrait.outcomes.map(o => [o.code, o])), names = Object.keys(variables);
   const spans = listCells(gamma), cells = Array.from({length: rows}, (_, i) => listCells(eta.subarray(i * columns, (i + 1) * columns))).flat();
   const whole = {gamma: [spans[0][0], spans[rows - 1][1]], eta: [0, 1].map(k => cells.reduce((ends, cell) => Math[k ? "max" : "min"](ends, cell[k]), k ? 0 : Infinity))};
+  const own = portrait.rho.outcomes ?? "a value that is not stored";
   let view = whole, quantity = "outcome", cursor = null, legend = null;
 
   section.hidden = false;
   const picture = new Picture(get("plane"));
   get("title").textContent = portrait.title;
   get("threshold").textContent = portrait.rho.edges === portrait.rho.outcomes ? `Outcomes, edges and verdicts are those at the threshold ρ = ${portrait.rho.edges}.`
-    : `Edges and verdicts are those at the threshold ρ = ${portrait.rho.edges}. The outcomes in the picture were measured at ρ = ${portrait.rho.outcomes}.`;
+    : `Edges and verdicts are those at the threshold ρ = ${portrait.rho.edges}. The outcomes in the picture were measured at ρ = ${own}.`;
   get("verdicts").replaceChildren(...[...portrait.verdicts.map(v => v.sentence), ...portrait.notes].map(text => make("li", {}, ...text.split(/\b([A-Z]{6,})\b/)
     .flatMap((part, i) => i % 2 ? make("strong", {}, part) : writeMath(part)))));
 
@@ -131,7 +132,7 @@ export function showPortrait(portrait, section) {
   // The run under the pointer or the arrow keys, and its outcome for every other seed, horizon, ...
   function describe() {
     if (!cursor) return void get("run").replaceChildren("Point at a run, or press the arrow keys in the plane. Wheel, pinch, + and − zoom; drag, or Shift with arrows, moves; 0 resets.");
-    const [i, j] = cursor, outcome = outcomes.get(value("outcome", i, j)), at = portrait.rho.edges === portrait.rho.outcomes ? "" : `at ρ = ${portrait.rho.outcomes}: `;
+    const [i, j] = cursor, outcome = outcomes.get(value("outcome", i, j)), at = portrait.rho.edges === portrait.rho.outcomes ? "" : `at ρ = ${own}: `;
     const write = (name, v) => v === Infinity ? "infinite" : short(variables[name].logarithmic ? 10 ** v : v);
     const lines = [`γ = ${short(gamma[i])}, η = ${short(eta[i * columns + j])}: ${outcome.name} (${at}${outcome.sentence}).`];
     if (outcome.code !== NOT_RUN)
