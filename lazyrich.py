@@ -137,13 +137,15 @@ def _holds_runs(path: Path, table: RunOptions) -> bool:
     """Return whether there is a table of runs at a path: any file but netCDF, or a folder of event files that is no store."""
     from validation.runs.event_folder import is_event_source
     from validation.storage.atomic import expand_home
-    from validation.storage.files import METADATA
+    from validation.storage.files import METADATA, NETCDF
     from validation.storage.netcdf import is_netcdf
 
     path = expand_home("path", path)
     if path.is_dir():
         return not any((path / name).exists() for name in METADATA) and is_event_source(path)
-    return not is_netcdf(path) if path.is_file() else bool(table.given)
+    if path.is_file():
+        return path.suffix != NETCDF and not is_netcdf(path)
+    return bool(table.given)
 
 
 def _judge_table(path: Path, table: RunOptions, figures: FigureOptions, rho: float | None, tolerance: float | None,

@@ -106,6 +106,9 @@ def test_what_a_path_is_decides(table, tmp_path, capsys):
     portrait = save_portrait(sweep(ToyExperiment(OneParameter(3), steps=20), Plane.log((1e-2, 1e-1), (1e-4, 1e1), 2)), tmp_path / "p.nc")
     assert run("judge", portrait, "--x", "width") == 2
     assert "--x belongs to a table of runs, not to the portrait" in capsys.readouterr().err
+    (tmp_path / "other.nc").write_bytes(b"\x89HDF\r\n")
+    assert run("judge", tmp_path / "other.nc") == 2
+    assert "path must be a portrait" in capsys.readouterr().err
     assert run("judge", tmp_path / "none.csv", *COLUMNS) == 2
     assert "cannot be read: No such file" in capsys.readouterr().err
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.benchmarks.planted_runs import simulate
 from validation import Misuse, judge_runs, read_runs
 from validation.judging.claims_on_runs import read_claim, read_exponent
 
@@ -180,3 +181,14 @@ def test_misuse_is_refused():
         judge_runs(read_runs({"width": [1], "lr": [1e200], "loss": [1]}, "width", "lr", "loss"))
     with pytest.raises(Misuse, match="all 90 are unknown"):
         judge_runs(runs.assign(status=("run", np.full(90, "unknown"))))
+
+
+def test_planted_laws_are_covered_and_no_wrong_claim_is_supported():
+    """A small part of the benchmark whose tables stand on the page."""
+    rows = [row for row in simulate(1, 12, 7) if np.isfinite(row.exponent)]
+    assert len(rows) >= 12
+    assert np.mean([row.interval[0] <= float(row.table.exponent) <= row.interval[1] for row in rows]) >= 0.9
+    assert not any(row.wrong or row.outcome == "CONTRADICTED" for row in rows)
+    bent = [row for row in simulate(1, 4, 7, bend=1.5) if np.isfinite(row.exponent)]
+    assert np.mean([row.bends or row.outcome == "CONTRADICTED" for row in bent]) >= 0.5
+    assert not any(row.outcome == "SUPPORTED" for row in bent)
