@@ -92,8 +92,8 @@ def test_a_verdict_that_is_contradicted_is_an_exit_code_with_strict(tmp_path, mo
 def test_a_level_that_is_contradicted_is_an_exit_code_with_strict(tmp_path, monkeypatch, capsys):
     from deepnets.lazy_edges import lazy_levels
 
-    words = [*SMALL, "--out", str(tmp_path / "plane.nc"), "--strict"]
-    monkeypatch.setattr(lazy_levels, "critical_level", lambda largest, outputs: 3 * outputs / largest)
+    words = [*FEWER, "--no-trace", "--out", str(tmp_path / "plane.nc"), "--strict"]
+    monkeypatch.setattr(lazy_levels, "critical_level", lambda largest, outputs: 30 * outputs / largest)      # in place of 2
     assert front.main(words) == 1
     assert re.search(r"✗ eta_crit, .*\s*CONTRADICTED within", capsys.readouterr().out.replace("\n", " "))
 
