@@ -35,3 +35,15 @@ def test_one_row_is_measured_stored_and_printed(tmp_path, monkeypatch):
     assert 0.6 < ratio[0] == ratio[1] < 1.5
     assert "| small | 0.5 | 136 |" in lazy_levels.tabulate_networks("mse", "128")
     assert f"| MSE | 128 | `eta_crit` | 2 | 0 | {ratio[0]:.2f} to {ratio[0]:.2f} | 0 |" in lazy_levels.tabulate_shares()
+
+
+@pytest.mark.parametrize(("loss", "batch", "edge", "low", "high", "share"), [
+    ("mse", 128, "eta_crit", 1 / 1.1, 1.1, 0.9), ("mse", 32, "eta_crit", 1 / 1.25, 1.25, 0.95), ("mse", 128, "eta_min", 0.7, 1.5, 0.9),
+    ("mse", 32, "eta_min", 0.7, 1.5, 0.9), ("cross_entropy", 128, "eta_min", 0.7, 1.5, 0.9)])
+def test_the_measured_levels_meet_the_limits(loss, batch, edge, low, high, share):
+    stored = lazy_levels.load_rows()
+    assert [name for name, *_ in lazy_levels.list_rows(loss, batch) if name not in stored["row"].values] == []
+    found = lazy_levels.ratios(lazy_levels.select(stored, loss, batch, edge))
+    given = found[~np.isnan(found)]
+    assert given.size >= 33
+    assert np.mean((given >= low) & (given <= high)) >= share
