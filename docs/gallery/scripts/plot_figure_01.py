@@ -112,10 +112,11 @@ figure.set_label("Final accuracies of an MLP and a CNN over richness and learnin
 
 # %%
 # The exponents. The MLP's are those of longer runs, five seeds, from ``docs/gallery/network_exponents.py``. Its lazy ones are identities:
-# the runs depend on :math:`\eta/\gamma^2` alone by construction; what could fail are their levels, which :doc:`the page of Table 1
-# <plot_table_1>` compares with those of the tangent kernel. The rich ones exclude the exponents of neighbouring depths. The CNN's lazy
-# edges come from narrow bands around them, with one seed and five gammas, and are too coarse to decide, although they exclude half and
-# twice the claim. Its rich edges are not measured: in so few steps the triangle closes too early. The rich edges of cross-entropy are those
+# the runs depend on :math:`\eta/\gamma^2` alone by construction; what could fail are their levels, which
+# :doc:`the page of Table 1 </gallery/generated/plot_table_1>` compares with those of the tangent kernel. The rich ones exclude the
+# exponents of neighbouring depths. The CNN's lazy edges come from narrow bands around them, with one seed and five gammas, and are too
+# coarse to decide, although they exclude half and twice the claim. Its rich edges are not measured: in so few steps the triangle closes too
+# early. The rich edges of cross-entropy are those
 # of an MLP in longer runs.
 
 for panel, loss in (("1c", "mse"), ("1d", "cross_entropy")):

@@ -107,7 +107,7 @@ print(f"{len(trained)} exponents of networks: {', '.join(f'{n} {outcome}' for ou
 # %%
 # The lazy edges of these networks again, in place of their exponents by their levels: the tangent kernel at initialization predicts
 # :math:`\eta_{\mathrm{crit}} = 2\gamma^2/(N\lambda_1)` for squared error, and :math:`\eta_{\min}` for both losses, without a free parameter
-# (:func:`deepnets.levels`). Claimed are 0 decades from it, within a factor 1.25 for :math:`\eta_{\mathrm{crit}}` on batches of 32 samples,
+# (``deepnets.levels``). Claimed are 0 decades from it, within a factor 1.25 for :math:`\eta_{\mathrm{crit}}` on batches of 32 samples,
 # within 1.5 for :math:`\eta_{\min}`. At :math:`L = 4` two of the five seeds overshoot by the noise of their batches below the swept band,
 # so that :math:`\eta_{\mathrm{crit}}` is not decided, and 1536 samples do not determine :math:`\eta_{\min}`, which is therefore not
 # predicted.
