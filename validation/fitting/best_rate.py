@@ -16,7 +16,6 @@ from validation.fitting.vertex import Vertex, locate_vertex
 from validation.outcome import Outcome
 
 MISSING = (Outcome.UNRUN, Outcome.FAILED)      # outcomes that report nothing about the rate
-QUARTILE = 0.3186  # of the absolute value of a standard normal
 STATUSES = {"finished": Outcome.CONVERGED, "unknown": Outcome.UNRUN}      # of runs that were read from elsewhere
 
 
@@ -196,8 +195,8 @@ def _compare_with_best(y: np.ndarray, mean: np.ndarray, best: int, usable: np.nd
 
 
 def _estimate_noise(y: np.ndarray) -> float:
-    """Return the noise of one curve from the lower quartile of its fourth differences: a curve is smooth, except where it ends steeply."""
+    """Return the noise of one curve from its fourth differences, which a smooth curve hardly has."""
     if y.size < 6:
         return 0.0
     fourth = np.diff(y, 4)
-    return float(np.quantile(np.abs(fourth), 0.25) / QUARTILE / np.sqrt(70))
+    return float(np.median(np.abs(fourth)) / 0.6745 / np.sqrt(70))
