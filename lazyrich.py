@@ -6,26 +6,36 @@ Commands are registered by their import path, so that `lazyrich --help` imports 
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 
-for name in ("validation", "toymodels", "deepnets"):      # another distribution, or a file of the user's, may have the name
-    found = find_spec(name)
-    place = None if found is None else found.origin or found.submodule_search_locations
-    if not isinstance(place, str) or Path(place).resolve().parent.parent != Path(__file__).resolve().parent:
-        print(f"lazyrich: Python finds {place} for lazyrich's package {name!r}: rename that, start from another folder, or install "
-              "lazyrich in an environment of its own", file=sys.stderr)
-        sys.exit(2)
+
+def refuse_other_modules() -> None:
+    """End the program with a sentence if Python finds another module for one of the packages: a distribution's, or a file of the user's."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    for name in ("validation", "toymodels", "deepnets"):
+        found = find_spec(name)
+        place = None if found is None else found.origin or found.submodule_search_locations
+        if not isinstance(place, str) or Path(place).resolve().parent.parent != Path(__file__).resolve().parent:
+            print(f"lazyrich: Python finds {place} for lazyrich's package {name!r}: rename that, start from another folder, or install "
+                  "lazyrich in an environment of its own", file=sys.stderr)
+            sys.exit(2)
+
 
 try:
     from validation.interrupts import handle_interrupts
 except KeyboardInterrupt:
     sys.exit(130)
+except ModuleNotFoundError:
+    refuse_other_modules()
+    raise
 
 let_go = handle_interrupts("lazyrich")
+refuse_other_modules()
 
 import re
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
