@@ -85,7 +85,7 @@ class AdaptedExperiment(Experiment):
 
     def __init__(self, original: Any) -> None:
         self.original = original
-        for name in ("tile", "sections", "scan_per_decade"):
+        for name in ("tile", "sections", "scan_per_decade", "variables"):
             if hasattr(original, name):
                 setattr(self, name, getattr(original, name))
         if hasattr(original, "with_seeds") or dataclasses.is_dataclass(original):

@@ -53,7 +53,8 @@ def attributes(name: str) -> dict[str, Any]:
     return attrs
 
 
-def empty(plane: Plane, leading: dict[str, Any] | None = None, variables: tuple[str, ...] = REQUIRED) -> xr.Dataset:
+def empty(plane: Plane, leading: dict[str, Any] | None = None, variables: tuple[str, ...] = REQUIRED,
+          template: bool = False) -> xr.Dataset:
     """Return a portrait in which nothing has been run.
 
     Parameters
@@ -61,11 +62,13 @@ def empty(plane: Plane, leading: dict[str, Any] | None = None, variables: tuple[
     plane : the grid.
     leading : further dims with their coordinates, outermost first, e.g. ``{"seed": [0, 1]}``.
     variables : names from `VARIABLES`.
+    template : whether the arrays are read-only and take no memory: for a store that is created with their shapes.
     """
     leading = leading or {}
     shape = (*(len(v) for v in leading.values()), *plane.shape)
     dims = (*leading, "gamma", "eta")
-    data = {name: (dims, np.full(shape, VARIABLES[name][1], VARIABLES[name][0]), attributes(name)) for name in variables}
+    values = {name: np.asarray(VARIABLES[name][1], VARIABLES[name][0]) for name in variables}
+    data = {name: (dims, np.broadcast_to(v, shape) if template else np.full(shape, v), attributes(name)) for name, v in values.items()}
     return xr.Dataset(data, coords={**{k: np.asarray(v) for k, v in leading.items()}, **coordinates(plane)})
 
 

@@ -11,6 +11,8 @@ from tests.validation.sweeping.sleepers import Seeded
 from toymodels import OneParameter, ToyExperiment
 from validation import Experiment, Misuse, Plane, descend, executors, refined_sweep, sweep, trace
 from validation.experiment import as_experiment, digest, hash_json
+from validation.storage import zarr_store
+from validation.storage.zarr_metadata import create_store
 
 PLANE = Plane.log((1e-1, 1e1), (1e-3, 1e2), per_decade=3)
 
@@ -86,6 +88,29 @@ def test_what_a_similar_object_has_of_the_rest_is_used():
     assert as_experiment(Refusing()).scan_per_decade == 7
     with pytest.raises(Misuse, match="nothing fits"):
         as_experiment(Refusing()).check()
+
+
+@pytest.mark.parametrize("named", [("rose", "kernel_ratio"), ["rose", "kernel_ratio"]])
+def test_a_store_is_created_with_the_variables_that_an_experiment_names(named, tmp_path, monkeypatch):
+    class Naming(Duck):
+        variables = named
+
+    created = []
+    monkeypatch.setattr(zarr_store, "create_store", lambda *given: created.append(given) or create_store(*given))
+    sweep(Naming(), PLANE, store=tmp_path / "naming.zarr")
+    assert len(created) == 1
+    sweep(Duck(), PLANE, store=tmp_path / "duck.zarr")          # created anew with what the first tile has
+    assert len(created) == 3
+
+
+@pytest.mark.parametrize("named", ["temperature", ("rose", "temperature"), 3, (None,), {"rose": 1}])
+def test_variables_that_no_portrait_has_are_refused(named, tmp_path):
+    class Naming(Minimal):
+        variables = named
+
+    with pytest.raises(Misuse, match="variables must be names of outcome, .*, not "):
+        sweep(Naming(), PLANE, store=tmp_path / "p.zarr")
+    assert not list(tmp_path.iterdir())
 
 
 class Refused(Minimal):

@@ -18,6 +18,7 @@ import numpy as np
 from validation.arguments import Misuse
 from validation.storage.atomic import write_bytes
 
+# the fastest level: with a higher one the numbers of runs become 5% smaller, at twice the time
 CODECS = {"level": -1, "checksum": True}
 
 

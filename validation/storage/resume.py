@@ -58,7 +58,7 @@ def open_store(path: Path, layout: Layout, attrs: dict[str, Any], overwrite: boo
             discard(path)        # there only where its removal was cut short
             leading = {} if layout.seeds is None else {"seed": list(layout.seeds)}
             names = tuple(dict.fromkeys((*REQUIRED, *variables)))
-            write_store(path, empty(layout.plane, leading, names), layout, as_json(attrs | {PROVISIONAL: 1}), former=former)
+            write_store(path, empty(layout.plane, leading, names, template=True), layout, as_json(attrs | {PROVISIONAL: 1}), former=former)
             return ZarrStore(path)
         if not (path / "zarr.json").is_file():
             raise Misuse(f"store must be free or a portrait, but {path} is something else; it is left as it is")
@@ -77,7 +77,7 @@ def open_store(path: Path, layout: Layout, attrs: dict[str, Any], overwrite: boo
         if wanted is not None:
             if blank:
                 leading = {} if wanted.seeds is None else {"seed": list(wanted.seeds)}
-                write_store(path, empty(wanted.plane, leading), wanted, store.attrs | _describe(attrs, wanted))
+                write_store(path, empty(wanted.plane, leading, template=True), wanted, store.attrs | _describe(attrs, wanted))
             else:
                 portrait, runs = _read_good_tiles(store)
                 write_store(path, extend(portrait, wanted), wanted, store.attrs | _describe(attrs, wanted), runs)

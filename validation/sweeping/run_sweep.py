@@ -16,6 +16,7 @@ from validation.arguments import Misuse, whole
 from validation.executors import Executor, Workers
 from validation.experiment import Experiment, as_experiment, name_experiment, read_rules
 from validation.plane import Plane
+from validation.portrait import VARIABLES
 from validation.progress import Progress
 from validation.provenance import collect_provenance
 from validation.storage.atomic import lock, resolve_target
@@ -73,6 +74,7 @@ def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | 
     if not isinstance(plane, Plane):
         raise Misuse(f"plane must be a validation.Plane, not {plane!r}")
     layout = Layout(plane, experiment.tile, _check_seeds(experiment.seeds))
+    variables = _check_variables(experiment.variables)
     target_path = None if store is None else resolve_target("store", store)
     workers, pending = Workers(executor), {}        # type: ignore[var-annotated]
     # an existing store is opened first: where it is complete, nothing is trained
@@ -88,8 +90,7 @@ def sweep(experiment: Experiment, plane: Plane, store: str | os.PathLike[str] | 
                 if target_path is None:
                     target: MemoryStore | ZarrStore = MemoryStore(layout, attrs, None if known is None else extend(known, layout))
                 else:
-                    target = open_store(target_path, layout, as_json(read_rules(experiment) | attrs), overwrite and not opened,
-                                        experiment.variables)
+                    target = open_store(target_path, layout, as_json(read_rules(experiment) | attrs), overwrite and not opened, variables)
                     opened = True
                 try:
                     lacking = Round(experiment, layout, points, target, workers, pending, retry_failed, unchecked)
@@ -119,6 +120,14 @@ def _check_seeds(seeds: Any) -> tuple[int, ...] | None:
     if not found or len(set(found)) < len(found):
         raise Misuse(f"experiment's seeds must be one or more different whole numbers, not {seeds!r}")
     return found
+
+
+def _check_variables(variables: Any) -> tuple[str, ...]:
+    """Return the variables with which a store is created, beside the required ones."""
+    names = (variables,) if isinstance(variables, str) else variables
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name in VARIABLES for name in names):
+        raise Misuse(f"experiment's variables must be names of {', '.join(VARIABLES)}, not {variables!r}")
+    return tuple(names)
 
 
 def _finish(store: MemoryStore | ZarrStore, layout: Layout, attrs: dict[str, Any]) -> xr.Dataset:
