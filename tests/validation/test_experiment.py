@@ -108,7 +108,7 @@ def test_variables_that_no_portrait_has_are_refused(named, tmp_path):
     class Naming(Minimal):
         variables = named
 
-    with pytest.raises(Misuse, match="variables must be names of outcome, .*, not "):
+    with pytest.raises(Misuse, match=r"variables must be names of outcome, .*, not "):
         sweep(Naming(), PLANE, store=tmp_path / "p.zarr")
     assert not list(tmp_path.iterdir())
 
