@@ -3,6 +3,7 @@
 import re
 import sys
 from importlib.metadata import version as installed
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -15,13 +16,20 @@ project = "lazyrich"
 author = copyright = "The lazyrich authors"   # no year: a rebuild should not change the pages
 version = release = installed("lazyrich")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.mathjax",
-              "sphinx_gallery.gen_gallery", "matplotlib.sphinxext.plot_directive", "ext.computed", "ext.explorer"]
+notebooks = find_spec("myst_nb") is not None       # without it, the notebooks are left out
+extensions = ["myst_nb" if notebooks else "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon",
+              "sphinx.ext.mathjax", "sphinx_gallery.gen_gallery", "matplotlib.sphinxext.plot_directive", "ext.computed", "ext.explorer",
+              "ext.notebooks"]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "tables", "gallery/scripts", "gallery/generated/*.ipynb", "gallery/generated/*.py",
-                    "sg_execution_times.rst"]
+exclude_patterns = ["_build", "jupyter_execute", "tables", "gallery/scripts", "gallery/generated/*.ipynb", "gallery/generated/*.py",
+                    "sg_execution_times.rst", *([] if notebooks else ["notebooks"])]
+suppress_warnings = [] if notebooks else ["toc.excluded", "myst.xref_missing"]
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
+
+nb_execution_mode = "force"           # the notebooks hold no outputs
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300            # seconds a cell
 
 default_role = "py:obj"              # in docstrings, a name in backticks is a link where there is a target
 autodoc_member_order = "bysource"

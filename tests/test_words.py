@@ -46,7 +46,7 @@ NAMES = {"there", "beside", "held", "kept", "made"}       # as a variable's name
 def sources(root: Path = ROOT) -> list[Path]:
     """Every text of the repository that people read."""
     listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=root, capture_output=True, text=True)
-    kinds = {".py", ".pyi", ".md", ".rst", ".j2", ".yml"}
+    kinds = {".py", ".pyi", ".md", ".rst", ".j2", ".yml", ".ipynb"}
     exempt = ("CHANGELOG.md", "test_words.py")      # the first names what was renamed, the second lists the words
     return [root / n for n in sorted(listed.stdout.split())
             if Path(n).suffix in kinds and Path(n).name not in exempt and (root / n).exists()]
