@@ -1,4 +1,6 @@
-"""The directive ``{computed} module:function words``: its body is the MyST text that the function returns while the site is built.
+"""``computed``: MyST text that a function returns while the site is built.
+
+The directive ``{computed} module:function words`` is replaced by it, a table or a section; the role of the same name by a line of it.
 
 Tables of what is stable stand on the pages themselves, and `tests/test_tables_of_pages.py` compares them with the code.
 """
@@ -12,6 +14,7 @@ import pkgutil
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -32,6 +35,13 @@ class Computed(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         function, *words = self.arguments[0].split()
         return self.parse_text_to_nodes(pkgutil.resolve_name(function)(*words), allow_section_headings=True)
+
+
+def compute_inline(name: str, raw: str, text: str, line: int, inliner: Any, options: Any = None,
+                   content: Any = None) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    """Call a function with words, and return what it returns as plain text."""
+    function, *words = text.split()
+    return [nodes.Text(str(pkgutil.resolve_name(function)(*words)))], []
 
 
 def escape(text: str) -> str:
@@ -74,4 +84,5 @@ def list_campaign() -> str:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("computed", Computed)
+    app.add_role("computed", compute_inline)
     return {"parallel_read_safe": True}
