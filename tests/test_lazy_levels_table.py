@@ -43,7 +43,17 @@ def test_one_row_is_measured_stored_and_printed(tmp_path, monkeypatch):
 def test_the_measured_levels_meet_the_limits(loss, batch, edge, low, high, share):
     stored = lazy_levels.load_rows()
     assert [name for name, *_ in lazy_levels.list_rows(loss, batch) if name not in stored["row"].values] == []
-    found = lazy_levels.ratios(lazy_levels.select(stored, loss, batch, edge))
+    rows = lazy_levels.select(stored, loss, batch, edge)
+    found = lazy_levels.ratios(rows.sel(row=["MNIST" not in name for name in rows["row"].values]))
     given = found[~np.isnan(found)]
     assert given.size >= 33
     assert np.mean((given >= low) & (given <= high)) >= share
+
+
+@pytest.mark.parametrize(("batch", "within", "inside"), [(128, 1.02, 9), (32, 1.25, 5)])
+def test_levels_on_mnist_meet_the_limits_on_batches_of_128_alone(batch, within, inside):
+    stored = lazy_levels.load_rows()
+    cases = [f"MLP, MNIST, L = {depth}" for depth in (2, 3, 4)]
+    found = np.concatenate([lazy_levels.ratios(lazy_levels.select(stored, "mse", batch, "eta_crit", case)) for case in cases])
+    assert found.size == 9
+    assert np.sum((found >= 0.999 / within) & (found <= 1.001 * within)) == inside

@@ -20,6 +20,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from gallery.assertions import DEMANDED
 from gallery.findings import format_interval, format_table
 from gallery.pages import names, title
 
@@ -59,17 +60,63 @@ def list_modules(package: str) -> str:
     return format_table(("module", "what it does"), [(f"`{name}`", escape(line)) for name, line in lines.items()])
 
 
+def read_findings() -> list[tuple[Path, list[dict[str, Any]]]]:
+    """Return the scripts of the pages that were run, each with its findings; a site may be built without running all pages."""
+    generated = DOCS / "gallery" / "generated"
+    files = [(path, generated / f"{path.stem}.findings.json") for path in dict.fromkeys(names().values())]
+    return [(path, json.loads(file.read_text())) for path, file in files if file.exists()]
+
+
+def is_evidence(row: dict[str, Any]) -> bool:
+    """Return whether a row supports its claim, and an assertion of its page would fail with any other verdict."""
+    return bool(row["verdict"] == "SUPPORTED" and row["asserted"] == DEMANDED)
+
+
 def list_findings() -> str:
-    """Return the table of all figures: the claims, the measured numbers and the verdicts."""
+    """Return the table of all figures: the claims, the measured numbers, their seeds, the verdicts, and what is asserted of them."""
     rows = []
-    for path in dict.fromkeys(names().values()):
+    for path, findings in read_findings():
         link = f"[{escape(title(path))}](gallery/generated/{path.stem}.rst)"
-        file = DOCS / "gallery" / "generated" / f"{path.stem}.findings.json"
-        for row in json.loads(file.read_text()) if file.exists() else []:       # a site may be built without running all pages
+        for row in findings:
             rows.append((link, row["figure"], escape(row["what"]), row["claim"], *format_interval(row["measured"], row["interval"]),
-                         row["verdict"]))
+                         row["seeds"] or "", row["verdict"], row["asserted"]))
             link = ""
-    return format_table(("page", "figure", "what", "claimed", "ours", "interval", "verdict"), rows) if rows else "No page was run."
+    head = ("page", "figure", "what", "claimed", "ours", "interval", "values", "verdict", "asserted")
+    return format_table(head, rows) if rows else "No page was run."
+
+
+def count_findings() -> str:
+    """Return the table of how many rows have which verdict, and how many of them an assertion demands."""
+    rows = [row for _, findings in read_findings() for row in findings]
+    lines = [("SUPPORTED, and an assertion fails with any other verdict", sum(map(is_evidence, rows))),
+             ("SUPPORTED, but no assertion demands it: no evidence", len(_without_evidence(rows))),
+             *((f"{outcome}{words}", sum(row["verdict"] == outcome for row in rows)) for outcome, words in (
+                 ("IDENTITY", ": holds by construction, no evidence"), ("UNDECIDED", ""), ("CONTRADICTED", "")))]
+    return format_table(("verdict", "rows"), [*lines, ("all", len(rows))])
+
+
+def list_without_evidence() -> str:
+    """Return the table of the rows that are SUPPORTED, though no assertion demands it."""
+    rows = [(row["figure"], escape(row["what"]), row["asserted"]) for _, findings in read_findings() for row in _without_evidence(findings)]
+    return format_table(("figure", "what", "asserted"), rows) if rows else "There is none."
+
+
+def list_undecided() -> str:
+    """Return the table of the UNDECIDED rows, with what would decide them as far as the judge can say."""
+    undecided = [row for _, findings in read_findings() for row in findings if row["verdict"] == "UNDECIDED"]
+    rows = [(row["figure"], escape(row["what"]), row["claim"], *format_interval(row["measured"], row["interval"]),
+             escape(_say_what_decides(row["more"]))) for row in undecided]
+    return format_table(("figure", "what", "claimed", "ours", "interval", "what would decide"), rows) if rows else "There is none."
+
+
+def _without_evidence(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["verdict"] == "SUPPORTED" and not is_evidence(row)]
+
+
+def _say_what_decides(more: str) -> str:
+    """Return the parts of the judge's remark that say what would decide, or why nothing of the kind is known."""
+    parts = [part.strip() for part in more.split(";")]
+    return "; ".join(part for part in parts if part and not part.startswith(("within", "excludes"))) or "a measurement of another kind"
 
 
 def list_campaign() -> str:

@@ -1,4 +1,4 @@
-"""The gallery's scraper: save each new figure with its label as alternative text, and the findings of the page."""
+"""The gallery's scraper: save new figures with their labels as alternative text, and the findings with what is asserted of each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ def save_figures(block, block_vars, gallery_conf) -> str:
     from sphinx_gallery.scrapers import figure_rst
 
     from gallery import Findings
+    from gallery.assertions import examine_block
     from validation.plotting.figures import image
 
+    _, source, _ = block
+    examine_block(source, block_vars["example_globals"])
     paths, labels = [], []
     for value in list(block_vars["example_globals"].values()):
         if isinstance(value, Figure) and not hasattr(value, "saved"):

@@ -15,10 +15,16 @@ from scipy.stats import t as student
 from validation import Verdict
 from validation.arguments import Misuse
 
+MOST_SEEDS = 200
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One claim of a figure, the measured number with its interval, the verdict, and what the judge adds to it."""
+    """One claim of a figure, the measured number with its interval, the verdict, and what the judge adds to it.
+
+    `seeds` is the number of values whose mean was compared, 0 where the interval has another source or there is none. `asserted` is what
+    the assertions of the page demand of the row: "its verdict", "not CONTRADICTED" or "nothing" (`gallery.assertions`).
+    """
 
     figure: str
     what: str
@@ -27,6 +33,8 @@ class Finding:
     interval: tuple[float, float]
     verdict: str
     more: str = ""
+    seeds: int = 0
+    asserted: str = "nothing"
 
     @property
     def sentence(self) -> str:
@@ -60,6 +68,17 @@ def over_seeds(values: ArrayLike, level: float = 0.95) -> tuple[float, tuple[flo
     return mean, (mean - half, mean + half)
 
 
+def count_seeds(mean: float, half: float, seeds: int, low: float, high: float) -> str:
+    """Say how many values like these would decide between inside and outside of a range, if their mean and scatter stay.
+
+    `half` is the half-width of Student's 95% interval of `seeds` values.
+    """
+    deviation = half * math.sqrt(seeds) / student.ppf(0.975, seeds - 1)
+    gap = min(abs(mean - low), abs(mean - high))
+    enough = next((n for n in range(seeds + 1, MOST_SEEDS + 1) if student.ppf(0.975, n - 1) * deviation / math.sqrt(n) < gap), None)
+    return f"more than {MOST_SEEDS} values would decide" if enough is None else f"about {enough} values in place of {seeds} would decide"
+
+
 @dataclass
 class Findings:
     """The findings of one page in order; each is printed when it is added, unless `printed` is False."""
@@ -81,19 +100,23 @@ class Findings:
         """
         values = np.atleast_1d(np.asarray(measured, dtype=float))
         value, ends = over_seeds(values) if len(values) > 1 else (float(values[0]), (float(values[0]),) * 2)
-        return self.check_interval(figure, what, value, ends, low, high)
+        return self.check_interval(figure, what, value, ends, low, high, len(values) if len(values) > 1 else 0)
 
     def check_interval(self, figure: str, what: str, measured: float, interval: Sequence[float], low: float = -math.inf,
-                       high: float = math.inf) -> Finding:
-        """Compare a number that has its own interval with the claimed range from `low` to `high`."""
+                       high: float = math.inf, seeds: int = 0) -> Finding:
+        """Compare a number that has its own interval with the claimed range from `low` to `high`.
+
+        `seeds` says that the interval is Student's of so many values: an UNDECIDED row then says how many would decide.
+        """
         if not (math.isfinite(low) or math.isfinite(high)):
             raise Misuse("low or high must be given: every number would meet a claim without either")
         left, right = map(float, interval)
         inside, outside = low <= left and right <= high, right < low or left > high
         claim = f"{low:.4g} to {high:.4g}" if math.isfinite(low) and math.isfinite(high) else (
             f"at least {low:.4g}" if math.isfinite(low) else f"at most {high:.4g}")
-        return self.add(Finding(figure, what, f"{low:.4g}" if low == high else claim, float(measured), (left, right),
-                                "SUPPORTED" if inside else "CONTRADICTED" if outside else "UNDECIDED"))
+        verdict = "SUPPORTED" if inside else "CONTRADICTED" if outside else "UNDECIDED"
+        more = f"; {count_seeds(float(measured), right - float(measured), seeds, low, high)}" if seeds and verdict == "UNDECIDED" else ""
+        return self.add(Finding(figure, what, f"{low:.4g}" if low == high else claim, float(measured), (left, right), verdict, more, seeds))
 
     def add(self, finding: Finding) -> Finding:
         """Add a finding that is already judged."""

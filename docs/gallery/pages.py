@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gallery.assertions import examine_block
 from gallery.findings import Finding, Findings
 from gallery.kept_data import set_scale
 from validation.arguments import Misuse
@@ -88,6 +89,8 @@ def _run(path: Path, scale: str) -> Page:
         except AssertionError as error:
             at = next(frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame.filename == str(path))
             page.broken = f"{path.name}, line {at.lineno}: {at.line} does not hold"
+        if not page.broken:
+            examine_block(block, space)
         page.figures += [v for v in space.values() if type(v).__name__ == "Figure" and not any(v is f for f in page.figures)]
         if page.broken:
             break
