@@ -63,7 +63,7 @@ def test_the_strongest_demand_of_several_blocks_stays():
     assert found.rows[0].asserted == DEMANDED
 
 
-def test_as_many_seeds_as_are_said_decide():
+def test_as_many_seeds_as_are_named_decide():
     x = np.random.default_rng(0).normal(0.3, 1, 5)
     x = (x - x.mean()) / x.std(ddof=1) + 0.3
     row = Findings(printed=False).check("1", "x", x, 0)
@@ -96,6 +96,6 @@ def test_the_tables_of_the_findings_page(tmp_path, monkeypatch):
     counts = dict(line.strip("| ").rsplit(" | ", 1) for line in computed.count_findings().splitlines()[2:])
     assert list(counts.values()) == ["1", "2", "1", "1", "1", "6"]
     assert [line.split(" | ")[2] for line in computed.list_without_evidence().splitlines()[2:]] == [f"{WEAK} |", f"{NONE} |"]
-    [undecided] = computed.list_undecided().splitlines()[2:]
+    [undecided] = computed.list_open_rows().splitlines()[2:]
     assert undecided == "| 99 | UNDECIDED its verdict | 1 | 0.5 | 0.4 to 0.6 | about 38 seeds would decide it |"
     assert "| 3 | SUPPORTED | its verdict |" in computed.list_findings()

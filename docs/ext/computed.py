@@ -101,7 +101,7 @@ def list_without_evidence() -> str:
     return format_table(("figure", "what", "asserted"), rows) if rows else "There is none."
 
 
-def list_undecided() -> str:
+def list_open_rows() -> str:
     """Return the table of the UNDECIDED rows, with what would decide them as far as the judge can say."""
     undecided = [row for _, findings in read_findings() for row in findings if row["verdict"] == "UNDECIDED"]
     rows = [(row["figure"], escape(row["what"]), row["claim"], *format_interval(row["measured"], row["interval"]),

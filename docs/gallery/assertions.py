@@ -53,13 +53,13 @@ def _change(row: Finding, outcome: str) -> Finding:
 
 
 def _read_statements(source: str, findings: set[str]) -> list[ast.stmt]:
-    """Return the assertions of a block, and before each the assignments through which it reads rows of findings, in order."""
+    """Return the assertions of a block that read rows of findings, and the assignments through which they do, in order."""
     derived, statements = set(findings), []
     for node in _walk(ast.parse(source).body):
         read = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)} & derived
         adds = any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and isinstance(part.func.value, ast.Name)
                    and part.func.value.id in findings for part in ast.walk(node))
-        if isinstance(node, ast.Assert) and not adds:
+        if isinstance(node, ast.Assert) and read and not adds:
             statements.append(node)
         elif isinstance(node, ast.Assign) and read and not adds:
             derived |= {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
