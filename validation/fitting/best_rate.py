@@ -6,16 +6,19 @@ missing bad seed would make its rate the best: seeds and rates are fitted togeth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import fdtri, stdtrit
 
 from validation.arguments import Misuse, axis
 from validation.fitting.vertex import Vertex, locate_vertex
 from validation.outcome import Outcome
 
 MISSING = (Outcome.UNRUN, Outcome.FAILED)      # outcomes that report nothing about the rate
+CURVE = 6          # rates from which on a single curve shows its noise; of fewer it is taken to be none
+ENOUGH = 4         # fourth differences, from which on those near the best rates count
 STATUSES = {"finished": Outcome.CONVERGED, "unknown": Outcome.UNRUN}      # of runs that were read from elsewhere
 
 
@@ -32,6 +35,13 @@ class BestRate(NamedTuple):
     eta_opt: float
     bracket: tuple[float, float]
     vertex: Vertex | None
+
+
+class RunNoise(NamedTuple):
+    """The noise of one run: the variance of its log10 loss, and the degrees of freedom of that, 0 where no seeds were compared."""
+
+    variance: float
+    free: int
 
 
 def optimum(eta: Any, loss: Any, status: Any = None) -> Optimum:
@@ -69,10 +79,52 @@ def optimum(eta: Any, loss: Any, status: Any = None) -> Optimum:
     return Optimum(best.eta_opt, best.bracket)
 
 
-def find_best_rate(eta: Any, loss: Any, status: Any = None) -> BestRate:
-    """Return the best rate with its bracket and its vertex (`validation.fitting.vertex`); arguments and errors as of `optimum`."""
+def measure_noise(losses: Iterable[np.ndarray]) -> RunNoise:
+    """Return the noise of a run, pooled over the sizes of a table, from losses (seed, n) of each as of `optimum`.
+
+    With seeds it is the residual of rates' and seeds' parts over the better half of each size's rates; otherwise the median of the fourth
+    differences of all curves, which smooth curves hardly have, and the degrees of freedom are 0. A coarse grid's curve has them too, where
+    it is steep or has a corner: the median of the half of the rates around the best one counts if it is smaller, and of enough.
+    """
+    squares, free, curves = 0.0, 0, []
+    for loss in losses:
+        usable = np.isfinite(loss).any(axis=0) & ~np.isposinf(loss).any(axis=0)
+        y = np.log10(np.where(np.isfinite(loss), loss, np.nan))[:, usable]
+        try:
+            means = fit_additive_means(y) if usable.any() else np.empty(0)
+        except Misuse:
+            continue
+        if len(loss) == 1:
+            curves += [means] if means.size >= CURVE else []
+        elif usable.any():
+            more = _pool_spread(y, np.argsort(means, kind="stable"))
+            squares, free = squares + more[0], free + more[1]
+    if free:
+        return RunNoise(squares / free, free)
+    everywhere, near = (_take_fourth_differences(some) for some in (curves, map(_cut_around_best, curves)))
+    medians = [float(np.median(part)) for part, least in ((everywhere, 1), (near, ENOUGH)) if part.size >= least]
+    return RunNoise(min(medians, default=0.0) ** 2 / 0.6745**2 / 70, 0)
+
+
+def _take_fourth_differences(curves: Iterable[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty(0), *(np.abs(np.diff(curve, 4)) for curve in curves)])
+
+
+def _cut_around_best(curve: np.ndarray) -> np.ndarray:
+    """Return half of a curve, five points at least, around its least one."""
+    size = max(5, -(-curve.size // 2))
+    first = int(np.clip(np.argmin(curve) - size // 2, 0, curve.size - size))
+    return curve[first:first + size]
+
+
+def find_best_rate(eta: Any, loss: Any, status: Any = None, noise: RunNoise | None = None) -> BestRate:
+    """Return the best rate with its bracket and its vertex (`validation.fitting.vertex`).
+
+    Arguments and errors are those of `optimum`; `noise` is that of a table to which these runs belong. None: theirs.
+    """
     eta = axis("eta", eta)
     loss = _read_losses(eta, loss, status)
+    noise = measure_noise([loss]) if noise is None else noise
     present, worse = np.isfinite(loss), np.isposinf(loss).any(axis=0)
     usable = present.any(axis=0) & ~worse
     if not usable.any():
@@ -81,12 +133,12 @@ def find_best_rate(eta: Any, loss: Any, status: Any = None) -> BestRate:
     mean = np.full(eta.size, np.inf)                                     # (n,)
     mean[usable] = fit_additive_means(y[:, usable])
     best = int(np.argmin(mean))
-    if len(loss) > 1:
-        error, t, noise = _compare_with_best(y, mean, best, usable)
-        worse |= usable & (mean - mean[best] > t * error)
+    if noise.free or len(loss) > 1:
+        apart, errors = _estimate_errors(y, usable, best, noise)
+        worse |= usable & (mean - mean[best] > (float(stdtrit(noise.free, 0.99)) if noise.free else 1.0) * apart)
     else:
-        one = _estimate_noise(mean[usable])
-        noise = np.full(eta.size, one)
+        one = float(np.sqrt(noise.variance))
+        errors = np.full(eta.size, one)
         worse |= usable & (mean > mean[best] + 4 * one)
         worse[:best][mean[:best] == mean[best]] = False
     worse[best] = False
@@ -95,7 +147,7 @@ def find_best_rate(eta: Any, loss: Any, status: Any = None) -> BestRate:
     near = np.arange(0 if first is None else first, eta.size if last is None else last + 1)
     near = near[usable[near]]
     ends = np.nan if first is None else float(eta[first]), np.nan if last is None else float(eta[last])
-    peak, vertex = locate_vertex(x, mean, noise, best, near)
+    peak, vertex = locate_vertex(x, mean, errors, best, near)
     # beside a rate that diverged the curve is not seen on both sides; where no rate is worse, nothing is extrapolated
     both = first is not None and last is not None and bool(near[0] < best < near[-1])
     return BestRate(float(10**peak), ends, vertex if both else None)
@@ -165,38 +217,38 @@ def _read_outcome(code: Any) -> Outcome:
         raise Misuse(f"status must be outcomes, {', '.join(o.label for o in Outcome)}, or their codes, not {code!r}") from None
 
 
-def _compare_with_best(y: np.ndarray, mean: np.ndarray, best: int, usable: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    """Return, from y (seed, n) and their additive means, the standard error of each mean less the best one's (n,), t at 1%, and the
-    standard error of each mean (n,).
+def _pool_spread(y: np.ndarray, order: np.ndarray) -> tuple[float, int]:
+    """Return the sum of squares of the residuals of rates' and seeds' parts of y (seed, n), and its degrees of freedom.
 
-    With few seeds the spread of one rate may be small by chance, and Student's t of so few is huge. The residuals of the better half of
-    the rates are pooled; a rate that spreads more has its own.
+    With few seeds the spread of one rate may be small by chance, and Student's t of so few is huge: the better half of the rates, which
+    are first in `order`, is pooled.
     """
-    order = np.flatnonzero(usable)[np.argsort(mean[usable], kind="stable")]
-    better = order[:max(3, -(-order.size // 2))]
-    part = y[:, better]
+    part = y[:, order[:max(3, -(-order.size // 2))]]
     seen = np.isfinite(part)
-    free = int(seen.sum()) - better.size - int(seen.any(axis=1).sum()) + 1
+    free = int(seen.sum()) - part.shape[1] - int(seen.any(axis=1).sum()) + 1
     if free < 1:
-        return np.full(usable.size, np.inf), 1.0, np.full(usable.size, np.inf)
+        return 0.0, 0
     try:
         columns, seeds = fit_additive(part)
     except Misuse:      # the better rates have no common seeds
-        return np.full(usable.size, np.inf), 1.0, np.full(usable.size, np.inf)
+        return 0.0, 0
     rest = np.where(seen, part - columns - np.where(np.isnan(seeds), 0.0, seeds)[:, None], 0.0)
-    pooled2 = float((rest**2).sum()) / free
+    return float((rest**2).sum()), free
+
+
+def _estimate_errors(y: np.ndarray, usable: np.ndarray, best: int, noise: RunNoise) -> tuple[np.ndarray, np.ndarray]:
+    """Return the standard errors of each rate's mean less the best one's, and of each mean, (n,), from y (seed, n).
+
+    A rate that spreads more than the pooled noise has its own error: in a difference always, in a mean where that is sure at 1%.
+    """
+    if not noise.free:
+        return np.full(usable.size, np.inf), np.full(usable.size, np.inf)
+    _, seeds = fit_additive(y[:, usable])
     count = np.isfinite(y).sum(axis=0)
     around = y - np.where(np.isnan(seeds), 0.0, seeds)[:, None]
     centre = np.nansum(around, axis=0) / np.maximum(count, 1)
     own2 = np.nansum((around - centre)**2, axis=0) / np.maximum(count - 1, 1)
-    spread2 = np.maximum(own2, pooled2)
-    error2 = spread2 / np.maximum(count, 1)
-    return np.sqrt(error2 + pooled2 / count[best]), float(stdtrit(free, 0.99)), np.sqrt(error2)
-
-
-def _estimate_noise(y: np.ndarray) -> float:
-    """Return the noise of one curve from its fourth differences, which a smooth curve hardly has."""
-    if y.size < 6:
-        return 0.0
-    fourth = np.diff(y, 4)
-    return float(np.median(np.abs(fourth)) / 0.6745 / np.sqrt(70))
+    sure = own2 > noise.variance * fdtri(np.maximum(count - 1, 1), noise.free, 0.99)
+    error2 = np.where(sure, own2, noise.variance) / np.maximum(count, 1)
+    apart2 = np.maximum(own2, noise.variance) / np.maximum(count, 1) + noise.variance / count[best]
+    return np.sqrt(apart2), np.sqrt(error2)

@@ -128,7 +128,7 @@ def fit_rows(data: Rows, predicted: np.ndarray | None = None, deterministic: boo
     deterministic, shared : as of `fit`.
     known : further fields of the result (edge, window, logarithm, steps, rho, curve).
     """
-    known = {**_describe_rows(data), **known, "deterministic": deterministic, "shared": shared}
+    known = {**describe_rows(data), **known, "deterministic": deterministic, "shared": shared}
     two = int((~data.censored).sum())
     if two < LEAST:
         return build_undecided_fit(f"{two} of {count_points(data.x.size, data.axis)} have both a lower and an upper bound; "
@@ -164,13 +164,17 @@ def fit_rows(data: Rows, predicted: np.ndarray | None = None, deterministic: boo
     interval, interval90 = ((low + own_slope, high + own_slope) for low, high in intervals)
     law = _law(slope + own_slope, level + own_level + own_slope * (centre - float(data.x.mean())), centre, interval, interval90, scatter,
                method, known)
+    reason = describe_bend(law, data.gamma[~data.censored])
+    return law if not reason else replace(law, outcome=FitOutcome.UNDECIDED, reason=reason)
+
+
+def describe_bend(law: PowerLawFit, seen: np.ndarray, level: float = SEEN) -> str:
+    """Return in words that a law bends over the gammas seen, at a level and by more than is of no account; empty if it does not."""
     bend = law.bend
-    if bend is None or bend.level < SEEN or bend.drift <= (DRIFT if predicted is None else DRIFT_OVER_CURVE):
-        return law
-    seen = data.gamma[~data.censored]
-    return replace(law, outcome=FitOutcome.UNDECIDED, reason=(
-        f"the edge bends{'' if predicted is None else ' against the prediction'}: its local exponent goes from {bend.first:.3g} at "
-        f"{data.axis} = {seen[0]:.3g} to {bend.last:.3g} at {seen[-1]:.3g}; give a window that a theory or an earlier measurement names"))
+    if bend is None or bend.level < level or bend.drift <= (DRIFT if law.curve is None else DRIFT_OVER_CURVE):
+        return ""
+    return (f"the edge bends{'' if law.curve is None else ' against the prediction'}: its local exponent goes from {bend.first:.3g} at "
+            f"{law.axis} = {seen[0]:.3g} to {bend.last:.3g} at {seen[-1]:.3g}; give a window that a theory or an earlier measurement names")
 
 
 def _find_bend(straight: Rows, shared: bool) -> Bend:
@@ -199,7 +203,7 @@ def _logarithm(data: Rows) -> np.ndarray:
     return np.log10(np.abs(np.log(data.gamma)))
 
 
-def _describe_rows(data: Rows) -> dict[str, Any]:
+def describe_rows(data: Rows) -> dict[str, Any]:
     """Return the fields of a fit that describe its rows."""
     with np.errstate(over="ignore"):
         lower, upper = (np.where(np.isfinite(end), 10.0**end, np.nan) for end in (data.lower, data.upper))

@@ -1,10 +1,11 @@
 """Locate the minimum of a curve between the points of a grid by a parabola, and say by how much the vertex may be off.
 
-The vertex has a bias, which is the same at all sizes if the curve is, and moves no exponent; and an error that depends on where the
-minimum lies between two points. For a sharp corner with sides of slopes 1 and 3, a quartic, and exponentials this error is less than
-0.18 of a step: a quarter is allowed for it. A table of several sizes shows how large it is: every second point is another grid, of twice
-the step, and the others are a third one. What their vertices differ by is the error of grids twice as coarse, and halving a step at
-least halves it (of a smooth curve it leaves a quarter).
+The vertex has a bias, which is the same at all sizes if the curve is, and moves no exponent; an error by noise; and an error that depends
+on where the minimum lies between two points, the same at every size. For a sharp corner with sides of slopes 1 and 3, a quartic, and
+exponentials, this one has a standard deviation of less than a tenth of a step: that much is allowed for it. A table of several sizes shows
+how large it is: every second point is another grid, of twice the step, and the others are a third one. The root mean square of what their
+vertices differ by is four times the deviation for curves without a scale of their own, such as a corner or a quartic, and more for smooth
+ones.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SHAPE = 0.25       # of a window's half-width, by which a vertex may be off by the curve's shape alone
+SHAPE = 0.1        # of a step, standard deviation by which a vertex may be off by the curve's shape alone
+COARSER = 4.0      # times the same deviation, by which the two grids of every second point differ
+FINEST = 0.01      # of a step, to which a vertex is read at best
 CURVED = 3.0       # standard errors, by which a parabola is surely curved
 SEVERAL = 3        # vertices from which the difference of two coarser grids is taken
 
@@ -26,20 +29,21 @@ class Vertex:
     Attributes
     ----------
     place, error : the vertex and its standard error by noise.
-    window, step : half of the width of the points' window, and their mean distance.
+    step : the mean distance of the points in its window.
+    phase : where it lies between two points, in steps from the best one.
     halving : the difference of the vertices on the two grids of every second point; NaN where one has no minimum inside.
     """
 
     place: float
     error: float
-    window: float
     step: float
+    phase: float
     halving: float = float("nan")
 
     def bracket(self, shape: float) -> tuple[float, float]:
         """Return the ends between which the minimum lies, up to the bias; `shape`, in steps, is what `find_shape_error` returns."""
         # over a bracket +- sqrt(3) s an error that is uniform has the deviation s
-        off = float(np.hypot(min(SHAPE, shape) * self.window, np.sqrt(3) * self.error))
+        off = float(np.sqrt(3) * np.hypot(shape * self.step, self.error))
         return self.place - off, self.place + off
 
 
@@ -68,7 +72,8 @@ def locate_vertex(x: np.ndarray, mean: np.ndarray, noise: np.ndarray, best: int,
         return place, None
     by = np.array([-off / c2, -1 / (2 * c2)])                            # derivatives of the vertex by c2 and c1
     error = float(np.sqrt(by @ cov[:2, :2] @ by))
-    return place, Vertex(place, error, 0.5 * float(at[-1] - at[0]), float(np.mean(np.diff(at))), _halve_grid(x, mean))
+    step = float(np.mean(np.diff(at)))
+    return place, Vertex(place, error, step, (place - float(x[best])) / step, _halve_grid(x, mean))
 
 
 def _halve_grid(x: np.ndarray, mean: np.ndarray) -> float:
@@ -85,6 +90,6 @@ def _halve_grid(x: np.ndarray, mean: np.ndarray) -> float:
 
 
 def find_shape_error(vertices: Iterable[Vertex]) -> float:
-    """Return by how much a vertex may be off by the curve's shape, in steps: half of what coarser grids differ by; infinity if unknown."""
+    """Return the deviation by which vertices are off by the curve's shape, in steps: from the coarser grids, and a tenth at most."""
     seen = np.array([vertex.halving / vertex.step for vertex in vertices if np.isfinite(vertex.halving)])
-    return 0.5 * float(np.sqrt(np.mean(seen**2))) if seen.size >= SEVERAL else np.inf
+    return min(SHAPE, float(np.sqrt(np.mean(seen**2))) / COARSER) if seen.size >= SEVERAL else SHAPE

@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from validation.arguments import Misuse, between, choose
+from validation.fitting.best_rate_law import BEND_LEVEL, fit_best_rates
 from validation.fitting.brackets import pair, rows
-from validation.fitting.powerlaw import fit
+from validation.fitting.powerlaw import FitOutcome, describe_bend, fit
 from validation.fitting.result import PowerLawFit, build_undecided_fit, name_points
 from validation.judging.claims_on_runs import JUDGED, Claim, read_claim
 from validation.judging.verdict import LEAST_GAMMAS, Verdict, VerdictOutcome, judge
@@ -57,7 +58,7 @@ class JudgedRuns:
 
 def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *, trained_below: float | None = None,
                accuracy_above: float | None = None, tolerance: float | None = None, rivals: Iterable[Any] | None = None,
-               window: tuple[float, float] | None = None, shared: bool = True) -> list[JudgedRuns]:
+               window: tuple[float, float] | None = None, shared: bool | None = None) -> list[JudgedRuns]:
     """Judge the exponent of the best rate over x, and with a threshold that of the highest rate that trains, in each group of runs.
 
     Parameters
@@ -72,8 +73,9 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
     rivals : exponents from which the claim has to be separated. None: of gamma those of other depths, otherwise 0 and the multiples of 1/2
         next to the claim.
     window : (low, high) in x; None: all.
-    shared : of `validation.fit`: whether runs at several x share something random, such as batches. False (an own seed at every x): their
-        errors are independent, and intervals are narrower.
+    shared : of `validation.fit`: whether runs at several x share something random, as one network's weights at several gamma, so that their
+        errors may be correlated. None: over gamma alone. If not, intervals are narrower, and those of the best rate are of
+        `validation.fitting.best_rate_law`.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
         raise Misuse(f"{axis} must have at most {MOST_SIZES} different values, of which it has {count}; round it to a few")
     read = read_claim(claim, theory, rivals, axis)
     window = None if window is None else pair("window", window)
-    choose("shared", shared, (False, True))
+    shared = axis == "gamma" if shared is None else bool(choose("shared", shared, (False, True)))
     groups = sorted(set(runs["group"].values.tolist())) if "group" in runs else [None]
     if len(groups) > MOST_GROUPS:
         raise Misuse(f"groups must be at most {MOST_GROUPS}, not {len(groups)}: {groups[0]}, {groups[1]}, ...")
@@ -138,8 +140,7 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
 def _judge_group(group: str | None, runs: xr.Dataset, best: xr.Dataset, edges: xr.Dataset | None, claim: Claim | None,
                  tolerance: float | None, window: tuple[float, float] | None, shared: bool, trained: np.ndarray | None) -> JudgedRuns:
     by_edge = {"eta_opt": best} | ({} if edges is None else {name: edges for name in ("eta_max", "eta_min")})
-    sharp = by_edge | {"eta_opt": best.assign(eta=best["interpolated"])}
-    fits = {name: _fit(dataset, name, window, shared) for name, dataset in sharp.items()}
+    fits = {name: _fit(dataset, name, window, shared) for name, dataset in by_edge.items()}
     verdicts = {} if claim is None else {
         name: judge(fits[name], claim.exponent, tolerance, claim.rivals) for name in JUDGED if name in fits}
     # the rates to add stand in what to run next
@@ -151,11 +152,17 @@ def _judge_group(group: str | None, runs: xr.Dataset, best: xr.Dataset, edges: x
 
 def _fit(edges: xr.Dataset, name: str, window: tuple[float, float] | None, shared: bool) -> PowerLawFit:
     """Return the fit of an edge, without an exponent where every bracket is open on one side: that is data, not misuse."""
+    if name == "eta_opt":
+        if not shared and (law := fit_best_rates(edges, window)) is not None:
+            return law
+        edges = edges.assign(eta=edges["interpolated"])
     data = rows(edges, name)
     if window is not None:
         data = data.between(window)
     if data.x.size and not data.censored.all():
-        return fit(edges, name, window, shared=shared)
+        law = fit(edges, name, window, shared=shared)
+        bends = "" if shared or law.outcome is not FitOutcome.FITTED else describe_bend(law, data.gamma[~data.censored], BEND_LEVEL)
+        return law if not bends else replace(law, outcome=FitOutcome.UNDECIDED, reason=bends)
     several = name_points(data.axis)
     reason = f"the rates end before {name} at all {several}" if data.x.size else f"{name} is bracketed at none of the {several}"
     ends = (float(data.offered[0]), float(data.offered[-1]))

@@ -10,7 +10,7 @@ import xarray as xr
 
 from validation.arguments import Misuse
 from validation.edges import edges_from_brackets
-from validation.fitting.best_rate import find_best_rate
+from validation.fitting.best_rate import find_best_rate, measure_noise
 from validation.fitting.vertex import Vertex, find_shape_error
 from validation.runs.run_status import DIVERGED, FINISHED, STATUSES, UNKNOWN
 
@@ -112,9 +112,10 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool
     -------
     Dataset : `eta` (edge, gamma, bound) as of `validation.locate`, whose coordinate gamma holds x, with an end NaN where the rates end
         first: the best rate is never extrapolated; `best` (gamma), the rate inside a bracket of two ends;
-        `interpolated` (as eta), narrower brackets by a parabola (`validation.fitting.vertex`), which an exponent is
-        fitted to with ``fit(best.assign(eta=best["interpolated"]), "eta_opt")``. Attributes: `axis`; `notes`, a
-        list of sentences, with the rate to add where the best one is the lowest or the highest; `runs_to_add`, (x, rate) of these.
+        `interpolated` (as eta), narrower brackets by a parabola (`validation.fitting.vertex`); `vertex` (gamma), where the parabola has
+        its minimum, NaN where the bracket is all that is certain, with `error`, `shape_error`, `step` and `phase` (gamma), which
+        `validation.fitting.best_rate_law.fit_best_rates` fits an exponent to. Attributes: `axis`; `notes`, a list of sentences, with the
+        rate to add where the best one is the lowest or the highest; `runs_to_add`, (x, rate) of these.
 
     Raises
     ------
@@ -131,9 +132,10 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool
     axis, what = runs.attrs.get("axis", "x"), runs.attrs.get("eta_name", "eta")
     keys, found, best, notes, more = [], [], [], [], []
     vertices: list[Vertex | None] = []
-    for x, _, part in _split(_convert_accuracy(runs) if accuracy else runs, group):
+    tables = [(x, part, *_tabulate(part)) for x, _, part in _split(_convert_accuracy(runs) if accuracy else runs, group)]
+    noise = measure_noise(np.where(losses > 0, losses, np.nan) for *_, losses in tables)
+    for x, part, rates, losses in tables:
         at = f"at {axis} = {x:g}"
-        rates, losses = _tabulate(part)
         if (losses <= 0).any():
             raise Misuse(f"runs must have losses above zero, but {part['loss'].attrs.get('long_name', 'the loss')} is "
                          f"{losses[losses <= 0][0]:g} {at}")
@@ -145,7 +147,7 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool
             notes.append(f"{at} no run finished")
             continue
         try:
-            eta, (low, high), vertices[-1] = find_best_rate(rates, losses)
+            eta, (low, high), vertices[-1] = find_best_rate(rates, losses, noise=noise)
         except Misuse as error:
             notes.append(f"{at} the runs have no best rate: {error}")
             continue
@@ -164,20 +166,31 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool
                      f"{missing}")
     edges = _assemble(runs, keys, np.array(found, dtype=np.float64), ("eta_opt",), notes)
     edges.attrs["runs_to_add"] = more
+    shape = find_shape_error(vertex for vertex in vertices if vertex is not None)
     return edges.drop_vars("overlap").assign(
         best=("gamma", np.array(best), {"long_name": f"best {what}"}),
-        interpolated=(("edge", "gamma", "bound"), _narrow(edges["eta"].values[0], vertices)[None],
-                      {"long_name": f"best {what}, interpolated"}))
+        interpolated=(("edge", "gamma", "bound"), _narrow(edges["eta"].values[0], vertices, shape)[None],
+                      {"long_name": f"best {what}, interpolated"}),
+        **_describe_vertices(vertices, shape, noise.free > 0, what))
 
 
-def _narrow(brackets: np.ndarray, vertices: list[Vertex | None]) -> np.ndarray:
+def _narrow(brackets: np.ndarray, vertices: list[Vertex | None], shape: float) -> np.ndarray:
     """Return brackets (gamma, bound) with those of their vertices in their places, where these are narrower."""
-    shape = find_shape_error(vertex for vertex in vertices if vertex is not None)
     narrowed = brackets.copy()
     for i, vertex in enumerate(vertices):
         if vertex is not None and (ends := 10.0 ** np.array(vertex.bracket(shape)))[1] / ends[0] < brackets[i, 1] / brackets[i, 0]:
             narrowed[i] = ends
     return narrowed
+
+
+def _describe_vertices(vertices: list[Vertex | None], shape: float, replicated: bool, what: str) -> dict[str, Any]:
+    """Return the variables of vertices, in decades; without replicates their error by noise is unknown, and left out."""
+    table = np.array([(np.nan,) * 5 if v is None else (10**v.place, v.error if replicated else 0.0, shape * v.step, v.step, v.phase)
+                      for v in vertices])
+    names = {"vertex": f"minimum of the parabola in {what}", "error": "its standard error by noise, decades",
+             "shape_error": "its standard deviation by the curve's shape, decades", "step": "distance of the rates, decades",
+             "phase": "its distance from the nearest rate, steps"}
+    return {name: ("gamma", column, {"long_name": long_name}) for (name, long_name), column in zip(names.items(), table.T, strict=True)}
 
 
 def find_runs_at(runs: xr.Dataset, x: float) -> np.ndarray:

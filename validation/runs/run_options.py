@@ -55,8 +55,9 @@ class RunOptions:
         and the multiples of 1/2 next to the claim.
     window
         First and last x to fit; if not given, all.
-    independent
-        Runs at different x share nothing random, neither seeds nor batches: their errors are independent.
+    shared
+        Runs at different x share something random, as one network's weights at several gamma: their errors may be correlated. If not given,
+        over gamma alone.
     word
         What a word of the status column means, such as meltdown=diverged; may be repeated.
     decimal
@@ -83,7 +84,7 @@ class RunOptions:
     theory: str | None = None
     rival: Texts = ()
     window: tuple[float, float] | None = None
-    independent: bool = False
+    shared: bool | None = None
     word: tuple[str, ...] = ()
     decimal: str | None = None
     delimiter: str | None = None
