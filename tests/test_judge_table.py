@@ -205,7 +205,7 @@ def test_the_page_shows_what_the_command_prints(monkeypatch, capsys):
     page = (root / "docs" / "judge_a_sweep.md").read_text()
     command = re.search(r"```bash\nlazyrich (judge .*?)\n```", page, re.DOTALL)[1].replace("\\\n", " ").split()
     monkeypatch.chdir(root)
-    assert run(*command) == 0
+    assert run(*command) == 1                                            # the claim is CONTRADICTED of one group
     assert f"```text\n{capsys.readouterr().out}```" in page
 
 
