@@ -20,13 +20,25 @@ def refuse_other_modules() -> None:
             print(f"lazyrich: Python finds {place} for lazyrich's package {name!r}: rename that, start from another folder, or install "
                   "lazyrich in an environment of its own", file=sys.stderr)
             sys.exit(2)
+        if "attach(__name__, __file__)" not in Path(place).read_text(encoding="utf-8"):
+            print(f"lazyrich: another distribution{_name_distributions(name)} has overwritten lazyrich's package {name!r} in "
+                  f"{Path(place).parent}: install lazyrich in an environment of its own", file=sys.stderr)
+            sys.exit(2)
+
+
+def _name_distributions(package: str) -> str:
+    """Return the names of the other distributions that install a package of this name."""
+    from importlib.metadata import packages_distributions
+
+    names = sorted(set(packages_distributions().get(package, ())) - {"lazyrich"})
+    return f" ({', '.join(names)})" if names else ""
 
 
 try:
     from validation.interrupts import handle_interrupts
 except KeyboardInterrupt:
     sys.exit(130)
-except ModuleNotFoundError:
+except ImportError:
     refuse_other_modules()
     raise
 
@@ -398,17 +410,12 @@ def figure(name: str | None = None, *, scale: Literal["small", "measured", "pape
     out
         The folder to write to; if not given, lazyrich-figures.
     """
-    from importlib import import_module
-
     from validation.plotting.figures import image
     from validation.printable import print_text
     from validation.reporting.folder import publish_picture, refuse_picture
     from validation.storage.files import check_writable
 
-    place = next(p for p in (Path(__file__).parent / "docs", Path(__file__).parent / "lazyrich_gallery") if (p / "gallery").is_dir())
-    if str(place) not in sys.path:
-        sys.path.insert(0, str(place))
-    pages = import_module("gallery.pages")
+    pages = _import_gallery("pages")
     if name is None:
         for path in dict.fromkeys(pages.names().values()):
             print(f"{', '.join(n for n, p in pages.names().items() if p == path):>24}  {pages.title(path)}")
@@ -424,6 +431,46 @@ def figure(name: str | None = None, *, scale: Literal["small", "measured", "pape
     if page.broken:
         print(f"lazyrich: {page.broken}", file=sys.stderr)
     return CONTRADICTED if page.broken else DONE
+
+
+def _import_gallery(module: str) -> Any:
+    """Return a module of the gallery: of a clone, or of what is installed with the packages."""
+    from importlib import import_module
+
+    place = next(p for p in (Path(__file__).parent / "docs", Path(__file__).parent / "lazyrich_gallery") if (p / "gallery").is_dir())
+    if str(place) not in sys.path:
+        sys.path.insert(0, str(place))
+    return import_module(f"gallery.{module}")
+
+
+@app.command
+def findings(*words: str, verdict: Literal["SUPPORTED", "CONTRADICTED", "UNDECIDED", "IDENTITY"] | None = None, json: bool = False) -> int:
+    """Print what was found: each claim of the gallery's pages with the predicted and the measured number, its interval and the verdict.
+
+    Example: lazyrich findings eta_max rich --verdict UNDECIDED
+
+    Parameters
+    ----------
+    words
+        Print only claims in whose page, figure or name each of these words stands.
+    verdict
+        Print only claims with this verdict.
+    json
+        Print JSON for a program, with the code and the stored data of each page; docs/findings.schema.json describes it.
+    """
+    import json as encoder
+
+    from validation.printable import print_text
+
+    claims = _import_gallery("claims")
+    accepted = claims.read_claims()
+    chosen = claims.choose_claims(accepted["claims"], accepted["pages"], words, verdict)
+    if json:
+        pages = {name: page for name, page in accepted["pages"].items() if any(claim["page"] == name for claim in chosen)}
+        print(encoder.dumps(accepted | {"pages": pages, "claims": chosen}, indent=1))
+    else:
+        print_text(claims.format_claims(chosen, accepted["pages"]))
+    return DONE
 
 
 @app.command

@@ -9,6 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / "data")]
 
+from ext.publication import find_repository
 from gallery.disk_cache import digest_sources
 from validation.storage.cache import hash_sources
 
@@ -18,8 +19,8 @@ version = release = installed("lazyrich")
 
 notebooks = find_spec("myst_nb") is not None       # without it, the notebooks are left out
 extensions = ["myst_nb" if notebooks else "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon",
-              "sphinx.ext.mathjax", "sphinx_gallery.gen_gallery", "matplotlib.sphinxext.plot_directive", "ext.computed", "ext.explorer",
-              "ext.notebooks"]
+              "sphinx.ext.mathjax", "sphinx_gallery.gen_gallery", "matplotlib.sphinxext.plot_directive", "ext.accepted_claims",
+              "ext.computed", "ext.explorer", "ext.notebooks"]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "jupyter_execute", "tables", "gallery/scripts", "gallery/generated/*.ipynb", "gallery/generated/*.py",
                     "sg_execution_times.rst", *([] if notebooks else ["notebooks"])]
@@ -71,6 +72,7 @@ mathjax_path = "mathjax/tex-svg.js"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "lazyrich"
+html_extra_path = ["findings.json", "findings.schema.json"]
 html_static_path = ["_static", "../toymodels/explorer/explorer.html"]
 html_css_files = ["site.css"]
 html_sidebars = {name: [] for name in ("index", "start", "theory", "figures", "campaign")}      # no pages beneath, or wide tables
@@ -78,6 +80,11 @@ html_sidebars["**"] = ["sidebar-nav-bs"]
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": False, "show_prev_next": False, "navbar_align": "left",
                       "secondary_sidebar_items": ["page-toc"], "footer_start": ["copyright"], "footer_end": []}
+if (repository := find_repository()) is not None:      # links and versions, where the site is published
+    html_baseurl = f"{repository.site}{repository.ref}/"
+    html_theme_options |= {"github_url": repository.address, "check_switcher": False,
+                           "switcher": {"json_url": f"{repository.site}versions.json", "version_match": repository.ref},
+                           "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"]}
 
 
 def adapt_docstring(app, what, name, obj, options, lines):

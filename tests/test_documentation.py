@@ -69,7 +69,8 @@ def test_there_are_python_blocks():
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_link_inside_the_repository_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
-        if not re.match(r"[a-z]+:", target) and not target.startswith("gallery/generated/"):      # those are made with the site
+        # pages of the gallery are made with the site, and the workflow's are GitHub's
+        if not re.match(r"[a-z]+:", target) and not target.startswith(("gallery/generated/", "../../actions/")):
             assert (page.parent / target).exists(), target
 
 
@@ -144,6 +145,8 @@ def test_every_picture_says_what_it_shows():
 def test_one_version_everywhere():
     version = project()["version"]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"version = {{{version}}}" in README
+    assert re.findall(r"^## \[(\d.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[:1] in ([version], [])
 
 
 def test_the_readme_names_the_commands_there_are():

@@ -24,6 +24,7 @@ class Finding:
 
     `seeds` is the number of values whose mean was compared, 0 where the interval has another source or there is none. `asserted` is what
     the assertions of the page demand of the row: "its verdict", "not CONTRADICTED" or "nothing" (`gallery.assertions`).
+    `claimed` is the claim as a range of numbers.
     """
 
     figure: str
@@ -35,6 +36,7 @@ class Finding:
     more: str = ""
     seeds: int = 0
     asserted: str = "nothing"
+    claimed: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def sentence(self) -> str:
@@ -90,7 +92,8 @@ class Findings:
         """Add an exponent or a curve with the verdict of `validation.judge` or `validation.judge_curve`."""
         more = verdict.sentence.partition(f": {verdict.outcome}")[2]
         return self.add(Finding(figure, what, f"{verdict.claimed:.4g} +- {verdict.tolerance:.3g}", verdict.measured, verdict.interval,
-                                verdict.outcome.value, more))
+                                verdict.outcome.value, more,
+                                claimed=(verdict.claimed - verdict.tolerance, verdict.claimed + verdict.tolerance)))
 
     def check(self, figure: str, what: str, measured: ArrayLike, low: float = -math.inf, high: float = math.inf) -> Finding:
         """Compare a number with the claimed range from `low` to `high`, ends included.
@@ -116,7 +119,8 @@ class Findings:
             f"at least {low:.4g}" if math.isfinite(low) else f"at most {high:.4g}")
         verdict = "SUPPORTED" if inside else "CONTRADICTED" if outside else "UNDECIDED"
         more = f"; {count_seeds(float(measured), right - float(measured), seeds, low, high)}" if seeds and verdict == "UNDECIDED" else ""
-        return self.add(Finding(figure, what, f"{low:.4g}" if low == high else claim, float(measured), (left, right), verdict, more, seeds))
+        return self.add(Finding(figure, what, f"{low:.4g}" if low == high else claim, float(measured), (left, right), verdict, more, seeds,
+                                claimed=(low, high)))
 
     def add(self, finding: Finding) -> Finding:
         """Add a finding that is already judged."""

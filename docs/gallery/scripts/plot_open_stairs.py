@@ -99,9 +99,9 @@ right.legend(frameon=False, fontsize="small")
 for k, s in enumerate(strengths):
     found.check("stairs", f"time of the stair of s = {s:g} over the predicted one, Modes", time_stairs(toy.total.values)[k] / expected[k],
                 0.98, 1.02)
-    found.check("stairs", "the same, network with orthonormal columns over Modes, N = 128",
+    found.check("stairs", f"the same of s = {s:g}, network with orthonormal columns over Modes, N = 128",
                 time_stairs(aligned)[k] / time_stairs(toy.total.values)[k], 0.99, 1.01)
-    found.check("stairs", f"the same, Gaussian networks over the predicted one, N = 128, mean of {seeds} seeds",
+    found.check("stairs", f"the same of s = {s:g}, Gaussian networks over the predicted one, N = 128, mean of {seeds} seeds",
                 ratios[128][:, k], 0.95, 1.05)
 scatter = {n: float(np.sqrt(r.var(axis=0, ddof=1).mean())) for n, r in ratios.items()}
 slope = np.polyfit(np.log(widths), np.log(list(scatter.values())), 1)[0]

@@ -1,0 +1,195 @@
+"""The findings of all pages as data: gather them, compare them with those that were accepted, accept them, print them.
+
+`docs/findings.json` holds the accepted ones, in the form that `docs/findings.schema.json` describes. A build of the site compares its own
+with them, and fails if a claim has appeared, vanished or moved, or its verdict has changed. Run ``python -m gallery.claims`` in docs/ after
+such a build to accept what it found: it prints what changed, and writes the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from gallery.findings import format_interval
+from gallery.pages import names, page_name, title
+
+FOLDER = Path(__file__).resolve().parent.parent       # docs, or what stands for it where lazyrich is installed without a clone
+FILE = FOLDER / "findings.json"
+GENERATED = FOLDER / "gallery" / "generated"
+VERDICTS = ("SUPPORTED", "CONTRADICTED", "UNDECIDED", "IDENTITY")
+SAME = 1e-6         # relative; numbers that differ by less are the same
+Claim = dict[str, Any]
+
+
+def gather_claims(generated: Path = GENERATED) -> dict[str, Any]:
+    """Return the findings of the pages that a build has run, as `docs/findings.json` holds them.
+
+    Parameters
+    ----------
+    generated : the folder with one ``.findings.json`` a page.
+    """
+    from validation.provenance import collect_provenance
+
+    pages, claims = {}, []
+    for path in dict.fromkeys(names().values()):
+        file = generated / f"{path.stem}.findings.json"
+        rows = json.loads(file.read_text()) if file.exists() else []
+        if rows:
+            pages[page_name(path)] = {"title": title(path), "address": f"gallery/generated/{path.stem}.html",
+                                      "code": f"docs/gallery/scripts/{path.name}", "data": list_data(path)}
+        claims += [describe_claim(page_name(path), row) for row in rows]
+    return {"version": version("lazyrich"), "revision": collect_provenance().get("git_revision", "unknown"), "pages": pages,
+            "claims": claims}
+
+
+def describe_claim(page: str, row: Mapping[str, Any]) -> Claim:
+    """Return one finding: numbers that are not finite are None."""
+    low, high = row["interval"]
+    return {"page": page, "figure": row["figure"], "name": row["what"], "predicted": row["claim"],
+            "range": [_finite(end) for end in row["claimed"]], "measured": _finite(row["measured"]),
+            "interval": None if low == high else [_finite(low), _finite(high)], "verdict": row["verdict"]}
+
+
+def _finite(number: float) -> float | None:
+    return float(f"{number:.8g}") if math.isfinite(number) else None
+
+
+def list_data(script: Path) -> list[dict[str, str]]:
+    """Return the stored files that a page reads, with digests and revisions; a page without any trains all it needs."""
+    import xarray as xr
+
+    text, page = script.read_text(), script.stem.removeprefix("plot_")
+    files = sorted((FOLDER / "data" / "kept").glob(f"{page}-*.nc"))
+    files += [FOLDER / "data" / "network_exponents.nc"] if "gallery.network_exponents" in text else []
+    found = []
+    for file in files:
+        with xr.open_dataset(file, engine="scipy") as data:
+            found.append({"file": f"docs/{file.relative_to(FOLDER).as_posix()}", "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+                          "revision": data.attrs.get("git_revision", "unknown"), "created": data.attrs.get("created", "unknown")})
+    return found
+
+
+def read_claims(path: Path = FILE) -> dict[str, Any]:
+    """Return the accepted findings; none where there is no file yet."""
+    if not path.exists():
+        return {"version": version("lazyrich"), "revision": "unknown", "pages": {}, "claims": []}
+    return json.loads(path.read_text(encoding="utf-8"))      # type: ignore[no-any-return]
+
+
+def compare_claims(accepted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each claim that has appeared, vanished or moved, or whose verdict has changed.
+
+    Processors round differently, so that what is trained while the site is built differs in its last digits, and chaotic runs differ more.
+    A number may therefore move within its interval; one without an interval must stay, and so must every verdict.
+    """
+    former = {_key(claim): claim for claim in accepted["claims"]}
+    now = {_key(claim): claim for claim in found["claims"]}
+    repeated = [key for key, count in Counter(map(_key, found["claims"])).items() if count > 1]
+    sentences = [f"{_name(key)}: two claims have this name" for key in repeated]
+    sentences += [f"{_name(key)}: it is new, and {now[key]['verdict']}" for key in now if key not in former]
+    sentences += [f"{_name(key)}: it was {former[key]['verdict']}, and there is no such claim" for key in former if key not in now]
+    for key in (key for key in now if key in former):
+        sentences += [f"{_name(key)}: {change}" for change in _compare_one(former[key], now[key])]
+    return sentences
+
+
+def _compare_one(former: Claim, now: Claim) -> Iterator[str]:
+    if former["verdict"] != now["verdict"]:
+        yield f"it was {former['verdict']} ({_number(former)}), and is {now['verdict']} ({_number(now)})"
+    elif not _within(former, now):
+        yield f"it was {_number(former)}, and is {_number(now)}"
+    if not all(_close(a, b, 1e-3) for a, b in zip(former["range"], now["range"], strict=True)):
+        yield f"the prediction was {former['predicted']}, and is {now['predicted']}"
+
+
+def _within(former: Claim, now: Claim) -> bool:
+    """Return whether a measured number lies in the interval that it had, or, of a number without one, is nearly the same."""
+    if former["measured"] is None or now["measured"] is None:
+        return former["measured"] == now["measured"]
+    if former["interval"] is None:
+        return _close(former["measured"], now["measured"], SAME)
+    low, high = (other if end is None else end for end, other in zip(former["interval"], (-math.inf, math.inf), strict=True))
+    return bool(low <= now["measured"] <= high)
+
+
+def _close(a: float | None, b: float | None, tolerance: float) -> bool:
+    return a == b or (a is not None and b is not None and math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance))
+
+
+def _key(claim: Claim) -> tuple[str, str, str]:
+    return claim["page"], claim["figure"], claim["name"]
+
+
+def _name(key: Sequence[str]) -> str:
+    return f"page {key[0]}, {key[1]}: {key[2]}"
+
+
+def _number(claim: Claim) -> str:
+    measured = math.nan if claim["measured"] is None else claim["measured"]
+    number, ends = format_interval(measured, read_interval(claim))
+    return f"{number} ({ends})" if ends else number
+
+
+def read_interval(claim: Claim) -> tuple[float, float]:
+    """Return the ends of a claim's interval; those of an exact number are the number."""
+    measured = math.nan if claim["measured"] is None else claim["measured"]
+    low, high = claim["interval"] or (measured, measured)
+    return -math.inf if low is None else low, math.inf if high is None else high
+
+
+def choose_claims(claims: Sequence[Claim], pages: Mapping[str, Any], words: Sequence[str] = (), verdict: str | None = None) -> list[Claim]:
+    """Return the claims in whose page, title, figure or name each of the words stands, and that have a verdict, if one is given."""
+    def text(claim: Claim) -> str:
+        return " ".join((claim["page"], pages[claim["page"]]["title"], claim["figure"], claim["name"])).lower()
+
+    return [claim for claim in claims if all(word.lower() in text(claim) for word in words) and verdict in (None, claim["verdict"])]
+
+
+def format_claims(claims: Sequence[Claim], pages: Mapping[str, Any]) -> str:
+    """Return claims as text: a line each below the title of their page, and how many have which verdict."""
+    lines = []
+    for page in dict.fromkeys(claim["page"] for claim in claims):
+        lines.append(f"{pages[page]['title']} ({page})")
+        for claim in (claim for claim in claims if claim["page"] == page):
+            lines.append(f"  {claim['verdict']:<12} {claim['figure']}: {claim['name']}: predicted {claim['predicted']}, "
+                         f"measured {_number(claim)}")
+    counted = Counter(claim["verdict"] for claim in claims)
+    shares = ", ".join(f"{counted[verdict]} {verdict}" for verdict in VERDICTS if counted[verdict])
+    return "\n".join([*lines, f"{len(claims)} claim{'s' * (len(claims) != 1)}" + (f": {shares}" if shares else "")])
+
+
+def write_claims(found: Mapping[str, Any], path: Path = FILE) -> None:
+    """Write the findings as accepted, a claim a line, so that a change can be read as a difference of text."""
+    from validation.storage.atomic import publish
+
+    def block(items: Sequence[str]) -> str:
+        return ",\n  ".join(items)
+
+    pages = block([f"{json.dumps(name)}: {json.dumps(page, ensure_ascii=False)}" for name, page in found["pages"].items()])
+    claims = block([json.dumps(claim, ensure_ascii=False) for claim in found["claims"]])
+    head = f' "version": {json.dumps(found["version"])},\n "revision": {json.dumps(found["revision"])},\n'
+    publish(path, f'{{\n{head} "pages": {{\n  {pages}\n }},\n "claims": [\n  {claims}\n ]\n}}\n'.encode())
+
+
+def main() -> int:
+    """Accept the findings of the last build: print what changed, and write the file."""
+    found = gather_claims()
+    if not found["claims"]:
+        print(f"no page was run: there are no findings in {GENERATED}", file=sys.stderr)
+        return 2
+    for sentence in compare_claims(read_claims(), found):
+        print(sentence)
+    write_claims(found)
+    print(f"{len(found['claims'])} claims written to {FILE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
