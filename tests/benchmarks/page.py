@@ -198,7 +198,9 @@ Kilobytes a run, at the peak, as `deepnets.memory` estimates them for {PLANE_STE
 
 CPU nanoseconds a pixel-step, of planes of 512 × 512 and 1000 steps, all threads together. The C program, compiled by
 `cc -O3 -march=native -ffast-math`, keeps the last output alone; lazyrich keeps peaks, tails and the step of divergence, and stops runs that
-have diverged or repeat themselves: it may be below the floor, which is the time of the fused multiply-adds of every step.
+have diverged or repeat themselves: it may be below the floor, which is the time of the fused multiply-adds of every step. Signs,
+comparisons and extremes are not in the floor, but take as long as multiply-adds: MSE, which has few of those, stays above it, and
+SignSGD most.
 
 {toys}
 
