@@ -197,7 +197,7 @@ def _judge_table(path: Path, table: RunOptions, figures: FigureOptions, rho: flo
     path = expand_home("path", path)
     runs = table.read(path)
     judged = judge_runs(runs, table.claim, table.theory, trained_below=table.trained_below, accuracy_above=table.accuracy_above,
-                        tolerance=tolerance, rivals=table.rival or None, window=table.window, shared=table.shared)
+                        tolerance=tolerance, rivals=table.rival or None, window=table.window, shared=table.shared, bins=table.bins)
     stem = f"{path.stem}-judged"
     if out is not None:
         out = expand_home("out", out)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import lazyrich
+from tests.benchmarks.planted_searches import draw_search
 from toymodels import OneParameter, ToyExperiment
 from validation import Plane, save_portrait, sweep
 
@@ -198,6 +199,20 @@ def test_an_optuna_study_whose_objective_was_nan(tmp_path, capsys):
     out = " ".join(capsys.readouterr().out.split())
     assert "8 runs, width 64 to 256, lr 0.001 to 0.128; 2 finished, 3 diverged, 3 unknown" in out
     assert "trial 8: no width" in out
+
+
+def test_a_random_search_is_judged_and_drawn_in_bins(tmp_path, capsys):
+    _, runs = draw_search(np.random.default_rng(5), 300, 0.003)
+    path = tmp_path / "search.csv"
+    lines = [f"{x},{eta},{loss}" for x, eta, loss in zip(*(runs[name].values for name in ("x", "eta", "loss")), strict=True)]
+    path.write_text("\n".join(["width,lr,val_loss", *lines]))
+    assert run("judge", path, *COLUMNS, "--bins", "6", "--out", tmp_path / "out") == 0
+    out = capsys.readouterr().out
+    assert "width (bin)  runs" in out
+    assert "the best lr is read in 6 bins of width" in out
+    assert (tmp_path / "out" / "search-judged.png").exists()
+    assert run("judge", path, *COLUMNS, "--bins", "2") == 2
+    assert "bins must be a whole number from 3, not 2" in capsys.readouterr().err
 
 
 def test_the_page_shows_what_the_command_prints(monkeypatch, capsys):

@@ -38,6 +38,8 @@ def suggest_data(fit: PowerLawFit, needed: float) -> tuple[dict[str, Any], str]:
     Behind wide brackets a denser grid decides. Where scatter dominates and neighbours may scatter together, seeds do: gammas that
     share weights and batches hardly add to each other.
     """
+    if fit.point and fit.edge == "eta_opt":
+        return {}, f"more runs near the best rates, or a wider range of {fit.axis}, may decide it"
     if fit.point:
         return {}, "a longer window, or the slopes of more seeds, may decide it"
     with np.errstate(invalid="ignore"):

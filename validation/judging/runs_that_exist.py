@@ -16,6 +16,7 @@ from validation.fitting.powerlaw import FitOutcome, describe_bend, fit
 from validation.fitting.result import PowerLawFit, build_undecided_fit, name_points
 from validation.judging.claims_on_runs import JUDGED, Claim, read_claim
 from validation.judging.verdict import LEAST_GAMMAS, Verdict, VerdictOutcome, judge
+from validation.runs.binned_runs import choose_bins, optimum_in_bins
 from validation.runs.brackets_of_runs import SAME, edges_from_runs, find_runs_at, optimum_from_runs, write_rate
 from validation.runs.run_status import UNKNOWN
 
@@ -39,6 +40,7 @@ class JudgedRuns:
     notes : sentences on runs that were dropped, on overlaps, on rates that end first.
     next_runs : what to run next, the most useful first.
     trained : which runs count as trained, (run,); None where no threshold was given.
+    binned : the runs moved to the centres of bins of x, to which the edges belong; None where x has few values.
     """
 
     group: str | None
@@ -49,6 +51,7 @@ class JudgedRuns:
     notes: tuple[str, ...]
     next_runs: tuple[str, ...]
     trained: np.ndarray | None = None
+    binned: xr.Dataset | None = None
 
     @property
     def contradicted(self) -> bool:
@@ -58,7 +61,8 @@ class JudgedRuns:
 
 def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *, trained_below: float | None = None,
                accuracy_above: float | None = None, tolerance: float | None = None, rivals: Iterable[Any] | None = None,
-               window: tuple[float, float] | None = None, shared: bool | None = None) -> list[JudgedRuns]:
+               window: tuple[float, float] | None = None, shared: bool | None = None,
+               bins: int | None = None) -> list[JudgedRuns]:
     """Judge the exponent of the best rate over x, and with a threshold that of the highest rate that trains, in each group of runs.
 
     Parameters
@@ -76,6 +80,8 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
     shared : of `validation.fit`: whether runs at several x share something random, as one network's weights at several gamma, so that their
         errors may be correlated. None: over gamma alone. If not, intervals are narrower, and those of the best rate are of
         `validation.fitting.best_rate_law`.
+    bins : in how many bins of x, with equal counts, the best rate is read (`validation.fitting.scattered_rates`), where x lies on a
+        continuous scale; the edges of the rates that train are then not bracketed. None: as `validation.runs.binned_runs.choose_bins`.
 
     Returns
     -------
@@ -107,8 +113,6 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
         values = runs[name].values
         if (odd := values[~((values >= 1 / LARGEST) & (values <= LARGEST))]).size:
             raise Misuse(f"{what} must lie between {1 / LARGEST:g} and {LARGEST:g} to be judged, not at {odd[0]:g}")
-    if (count := np.unique(runs["x"].values).size) > MOST_SIZES:
-        raise Misuse(f"{axis} must have at most {MOST_SIZES} different values, of which it has {count}; round it to a few")
     read = read_claim(claim, theory, rivals, axis)
     window = None if window is None else pair("window", window)
     shared = axis == "gamma" if shared is None else bool(choose("shared", shared, (False, True)))
@@ -118,19 +122,26 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
     found, refused = [], []
     for group in groups:
         part = runs if group is None else runs.isel(run=np.flatnonzero(runs["group"].values == group))
+        binned = edges = None
         try:
-            best = optimum_from_runs(part, accuracy=accuracy_above is not None)
-            edges = None if trained_below is None and accuracy_above is None else edges_from_runs(part, trained_below, accuracy_above)
+            number = choose_bins(part, bins)
+            if number is not None:
+                best, binned = optimum_in_bins(part, number, accuracy_above is not None)
+            elif (count := np.unique(part["x"].values).size) > MOST_SIZES:
+                raise Misuse(f"{axis} must have at most {MOST_SIZES} different values, of which it has {count}; give a number of bins")
+            else:
+                best = optimum_from_runs(part, accuracy=accuracy_above is not None)
+                edges = None if trained_below is None and accuracy_above is None else edges_from_runs(part, trained_below, accuracy_above)
         except Misuse as error:
             if group is None:
                 raise
             refused.append(f"{group}: {error}")
             continue
         trained = None
-        if edges is not None:
+        if trained_below is not None or accuracy_above is not None:
             loss = part["loss"].values
             trained = np.isfinite(loss) & (loss <= trained_below if accuracy_above is None else loss >= accuracy_above)
-        found.append(_judge_group(group, part, best, edges, read, tolerance, window, shared, trained))
+        found.append(_judge_group(group, part, best, edges, read, tolerance, window, shared, trained, binned))
     if not found:
         raise Misuse(refused[0])
     left_out = tuple(f"{sentence}; this group is left out" for sentence in refused)
@@ -138,16 +149,22 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
 
 
 def _judge_group(group: str | None, runs: xr.Dataset, best: xr.Dataset, edges: xr.Dataset | None, claim: Claim | None,
-                 tolerance: float | None, window: tuple[float, float] | None, shared: bool, trained: np.ndarray | None) -> JudgedRuns:
+                 tolerance: float | None, window: tuple[float, float] | None, shared: bool, trained: np.ndarray | None,
+                 binned: xr.Dataset | None) -> JudgedRuns:
     by_edge = {"eta_opt": best} | ({} if edges is None else {name: edges for name in ("eta_max", "eta_min")})
-    fits = {name: _fit(dataset, name, window, shared) for name, dataset in by_edge.items()}
+    fits = {name: _fit(dataset, name, window, shared and binned is None) for name, dataset in by_edge.items()}
+    if binned is not None:
+        fits = {name: replace(law, point="bin") for name, law in fits.items()}
     verdicts = {} if claim is None else {
         name: judge(fits[name], claim.exponent, tolerance, claim.rivals) for name in JUDGED if name in fits}
     # the rates to add stand in what to run next
     notes = [*runs.attrs.get("dropped", ()), *(note for note in best.attrs["notes"] if "; add " not in note),
              *(() if edges is None else edges.attrs["notes"])]
+    if binned is not None and trained is not None:
+        notes.append("in bins the best rate alone is judged, not the highest that trains")
     return JudgedRuns(group, runs, by_edge, fits, verdicts, tuple(dict.fromkeys(notes)),
-                      tuple(_suggest_runs(runs, best, verdicts.get("eta_opt")))[:MOST_SUGGESTED], trained)
+                      () if binned is not None else tuple(_suggest_runs(runs, best, verdicts.get("eta_opt")))[:MOST_SUGGESTED],
+                      trained, binned)
 
 
 def _fit(edges: xr.Dataset, name: str, window: tuple[float, float] | None, shared: bool) -> PowerLawFit:

@@ -49,15 +49,18 @@ def describe_runs(judged: JudgedRuns) -> str:
 
 def list_brackets(judged: JudgedRuns) -> list[list[str]]:
     """Return the rows of a table, its head first: at each x the runs, the best rate and the brackets of all edges."""
-    runs = judged.runs
-    head = [str(runs.attrs.get("axis", "x")), "runs", DIVERGED, UNKNOWN, "best", *judged.edges]
+    runs = judged.runs if judged.binned is None else judged.binned
+    name, form = str(runs.attrs.get("axis", "x")), "g"
+    if judged.binned is not None:
+        name, form = f"{name} (bin)", ".3g"
+    head = [name, "runs", DIVERGED, UNKNOWN, "best", *judged.edges]
     best = judged.edges["eta_opt"]["best"]
     brackets = {name: {x: (low, high) for x, low, high in zip(data.gamma, data.lower, data.upper, strict=True)}
                 for name, data in ((name, rows(edges, name)) for name, edges in judged.edges.items())}
     lines = [head]
     for x, rate in zip(best["gamma"].values, best.values, strict=True):
         status = runs["status"].values[find_runs_at(runs, x)]
-        lines.append([f"{x:g}", str(status.size), str((status == DIVERGED).sum()), str((status == UNKNOWN).sum()),
+        lines.append([format(x, form), str(status.size), str((status == DIVERGED).sum()), str((status == UNKNOWN).sum()),
                       "-" if np.isnan(rate) else f"{rate:.3g}", *(_write_bracket(found.get(x)) for found in brackets.values())])
     return lines
 

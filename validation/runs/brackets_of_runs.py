@@ -132,7 +132,7 @@ def optimum_from_runs(runs: xr.Dataset, group: str | None = None, accuracy: bool
     axis, what = runs.attrs.get("axis", "x"), runs.attrs.get("eta_name", "eta")
     keys, found, best, notes, more = [], [], [], [], []
     vertices: list[Vertex | None] = []
-    tables = [(x, part, *_tabulate(part)) for x, _, part in _split(_convert_accuracy(runs) if accuracy else runs, group)]
+    tables = [(x, part, *_tabulate(part)) for x, _, part in _split(convert_accuracy(runs) if accuracy else runs, group)]
     noise = measure_noise(np.where(losses > 0, losses, np.nan) for *_, losses in tables)
     for x, part, rates, losses in tables:
         at = f"at {axis} = {x:g}"
@@ -204,7 +204,7 @@ def write_rate(rate: float) -> str:
     return f"2^{power}" if power < 0 and abs(rate / 2.0**power - 1) < SAME else f"{rate:.3g}"
 
 
-def _convert_accuracy(runs: xr.Dataset) -> xr.Dataset:
+def convert_accuracy(runs: xr.Dataset) -> xr.Dataset:
     """Return runs whose loss is an accuracy with their error in its place."""
     accuracy = runs["loss"].values
     seen = accuracy[np.isfinite(accuracy)]

@@ -58,6 +58,9 @@ class RunOptions:
     shared
         Runs at different x share something random, as one network's weights at several gamma: their errors may be correlated. If not given,
         over gamma alone.
+    bins
+        In how many bins of x, with equal counts, the best rate is read; if not given, in 4 to 8 where x has many values with fewer than
+        three rates each.
     word
         What a word of the status column means, such as meltdown=diverged; may be repeated.
     decimal
@@ -85,6 +88,7 @@ class RunOptions:
     rival: Texts = ()
     window: tuple[float, float] | None = None
     shared: bool | None = None
+    bins: int | None = None
     word: tuple[str, ...] = ()
     decimal: str | None = None
     delimiter: str | None = None

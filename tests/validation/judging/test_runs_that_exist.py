@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.planted_runs import simulate
+from tests.benchmarks.planted_searches import draw_search
 from validation import Misuse, judge_runs, read_runs
 from validation.judging.claims_on_runs import read_claim, read_exponent
+from validation.runs.binned_runs import choose_bins
 
 WIDTHS = 64 * 2.0 ** np.arange(6)
 
@@ -173,14 +175,48 @@ def test_misuse_is_refused():
     with pytest.raises(Misuse, match="Dataset as from"):
         judge_runs([1, 2])
     many = {"width": np.arange(1.0, 302), "lr": np.ones(301), "loss": np.ones(301), "name": [str(i) for i in range(301)]}
-    with pytest.raises(Misuse, match="width must have at most 300 different values, of which it has 301"):
-        judge_runs(read_runs(many, "width", "lr", "loss"))
+    thrice = {name: np.tile(values, 3) for name, values in many.items()} | {"lr": np.repeat([1.0, 2, 4], 301)}
+    with pytest.raises(Misuse, match="width must have at most 300 different values, of which it has 301; give a number of bins"):
+        judge_runs(read_runs(thrice, "width", "lr", "loss"))
     with pytest.raises(Misuse, match=r"groups must be at most 50, not 299: name=0, name=1, \.\.\."):
         judge_runs(read_runs({name: values[:299] for name, values in many.items()}, "width", "lr", "loss", group="name"))
     with pytest.raises(Misuse, match=r"lr must lie between 1e-100 and 1e\+100 to be judged, not at 1e\+200"):
         judge_runs(read_runs({"width": [1], "lr": [1e200], "loss": [1]}, "width", "lr", "loss"))
     with pytest.raises(Misuse, match="all 90 are unknown"):
         judge_runs(runs.assign(status=("run", np.full(90, "unknown"))))
+
+
+def test_a_random_search_is_judged_in_bins():
+    exponent, runs = draw_search(np.random.default_rng(5), 300, 0.003)
+    [found] = judge_runs(runs, exponent, tolerance=0.15)
+    law = found.fits["eta_opt"]
+    assert law.interval[0] <= exponent <= law.interval[1]
+    assert found.verdicts["eta_opt"].outcome == "SUPPORTED"
+    assert f"({law.n} bins)" in found.verdicts["eta_opt"].sentence
+    assert found.notes[0].startswith("width has 300 values: the best lr is read in ")
+    assert found.binned.sizes["run"] == 300
+    assert np.unique(found.binned["x"]).size == found.edges["eta_opt"].sizes["gamma"]
+    [contradicted] = judge_runs(runs, exponent + 1)
+    assert contradicted.contradicted
+    [other] = judge_runs(runs, trained_below=5.0, bins=5)
+    assert other.edges["eta_opt"].sizes["gamma"] == 5
+    assert "in bins the best rate alone is judged, not the highest that trains" in other.notes
+
+
+def test_bins_are_chosen_by_the_runs_or_refused():
+    _, runs = draw_search(np.random.default_rng(5), 300, 0.003)
+    assert choose_bins(table()) is None                                  # six widths with fifteen rates each
+    finished = int((runs["status"] == "finished").sum())
+    assert choose_bins(runs) == min(8, finished // 25)
+    assert choose_bins(runs.isel(run=slice(0, 40))) is None              # too few
+    for bins in (2, 2.5, True, "6"):
+        with pytest.raises(Misuse, match="bins must be a whole number from 3"):
+            judge_runs(runs, bins=bins)
+    with pytest.raises(Misuse, match=f"bins must be at most {finished // 8}, not 200"):
+        judge_runs(runs, bins=200)
+    with pytest.raises(Misuse, match="losses above zero"):
+        judge_runs(runs.assign(loss=("run", np.where(np.arange(300) == 7, -1.0, runs["loss"]), runs["loss"].attrs),
+                               status=("run", np.full(300, "finished"))))
 
 
 def test_planted_laws_are_covered_and_no_wrong_claim_is_supported():
