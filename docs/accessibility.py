@@ -1,4 +1,4 @@
-"""Check ten pages of the built site in a browser: at the size of a laptop and of a phone, with the rules of axe.
+"""Check pages of the built site in a browser: at the size of a laptop and of a phone, with the rules of axe.
 
     python docs/accessibility.py SITE [--screenshots FOLDER]
 
@@ -22,8 +22,8 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-PAGES = ("index", "start", "guides", "theory", "networks", "your_network", "judge_a_sweep", "figures", "gallery/generated/plot_figure_06",
-         "_static/explorer")
+PAGES = ("index", "student", "theorist", "engineer", "runs_you_have", "glossary", "guides", "start", "theory", "networks", "your_network",
+         "judge_a_sweep", "figures", "gallery/generated/plot_figure_06", "_static/explorer")
 SIZES = {"laptop": (1280, 860), "phone": (375, 740)}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 GRAVE = ("serious", "critical")

@@ -75,6 +75,7 @@ html_title = "lazyrich"
 html_extra_path = ["findings.json", "findings.schema.json"]
 html_static_path = ["_static", "../toymodels/explorer/explorer.html"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_sidebars = {name: [] for name in ("index", "start", "theory", "figures", "campaign")}      # no pages beneath, or wide tables
 html_sidebars["**"] = ["sidebar-nav-bs"]
 html_show_sourcelink = False

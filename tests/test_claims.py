@@ -28,8 +28,8 @@ def claim(**changes):
             "range": [0.3688, 0.4354], "measured": 0.4021, "interval": [0.40, 0.41], "verdict": "SUPPORTED"} | changes
 
 
-def compare(former, now):
-    return claims.compare_claims({"claims": former}, {"claims": now})
+def compare(former, now, processor="znver4"):
+    return claims.compare_claims({"processor": "znver4", "claims": former}, {"processor": processor, "claims": now})
 
 
 def test_the_accepted_findings_are_as_the_schema_says():
@@ -84,6 +84,16 @@ def test_last_digits_and_numbers_within_their_interval_are_no_change():
     assert compare([exact], [claim(interval=None, measured=3.0 + 1e-7)]) == []
     assert compare([exact], [claim(interval=None, measured=4.0)]) != []
     assert compare([claim(interval=[None, None])], [claim(interval=[None, None], measured=7.0)]) == []
+
+
+@pytest.mark.parametrize(("former", "now", "fails"), [
+    ("SUPPORTED", "UNDECIDED", False), ("UNDECIDED", "CONTRADICTED", False), ("SUPPORTED", "CONTRADICTED", True),
+    ("IDENTITY", "SUPPORTED", True)])
+def test_on_another_processor_a_verdict_may_become_undecided(former, now, fails):
+    changed = [claim(verdict=former)], [claim(verdict=now, measured=0.5)]
+    assert len(compare(*changed)) == 1
+    assert len(compare(*changed, processor="skylake-avx512")) == fails
+    assert len(compare([claim()], [], processor="skylake-avx512")) == 1
 
 
 def test_the_last_build_is_gathered_in_the_order_of_pages(tmp_path, monkeypatch):

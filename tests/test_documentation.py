@@ -128,6 +128,23 @@ def test_the_front_page_has_five_sections_and_four_pictures_that_lead_to_four_pa
     pictures = re.findall(r"\[!\[[^\]]{40,}\]\(gallery/generated/images/thumb/sphx_glr_(plot_\w+)_thumb\.png\)\]\(([^)]+)\)", front)
     assert len({page for _, page in pictures}) == len(pictures) == 4
     assert all((ROOT / "docs" / "gallery" / "scripts" / f"{script}.py").exists() for script, _ in pictures)
+    assert {page for _, page in pictures} == {"student.md", "theorist.md", "engineer.md", "runs_you_have.md"}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
+def test_a_page_begins_with_what_it_is_for(page):
+    """Below the title stands a sentence, and no code, table or list."""
+    title, *others = [line for line in page.read_text().split("\n") if line]
+    if page.name != "changelog.md":
+        assert title.startswith("# ")
+        assert re.match(r"[A-Z*$]|`[^`]", others[0]), others[0]
+
+
+def test_the_glossary_has_the_terms_that_people_search_for():
+    glossary = (ROOT / "docs" / "glossary.md").read_text()
+    terms = {term.lower() for term in re.findall(r"^(\w[^\n]*)$", glossary[glossary.index("{glossary}"):], re.MULTILINE)}
+    assert {"edge of stability", "mup", "ntk", "lazy", "rich", "catapult", "learning-rate transfer", "central flow",
+            "progressive sharpening", "feature learning", "signsgd", "kernel regime", "step size", "phase diagram", "scaling law"} <= terms
 
 
 def test_the_page_of_edges_defines_each_edge_once():
@@ -146,7 +163,7 @@ def test_one_version_everywhere():
     version = project()["version"]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
     assert f"version = {{{version}}}" in README
-    assert re.findall(r"^## \[(\d.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[:1] in ([version], [])
+    assert re.findall(r"^## \[(\d.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == version
 
 
 def test_the_readme_names_the_commands_there_are():

@@ -45,8 +45,16 @@ def gather_claims(generated: Path = GENERATED) -> dict[str, Any]:
             pages[page_name(path)] = {"title": title(path), "address": f"gallery/generated/{path.stem}.html",
                                       "code": f"docs/gallery/scripts/{path.name}", "data": list_data(path)}
         claims += [describe_claim(page_name(path), row) for row in rows]
-    return {"version": version("lazyrich"), "revision": collect_provenance().get("git_revision", "unknown"), "pages": pages,
-            "claims": claims}
+    return {"version": version("lazyrich"), "revision": collect_provenance().get("git_revision", "unknown"), "processor": name_processor(),
+            "pages": pages, "claims": claims}
+
+
+def name_processor() -> str:
+    """Return the kind of processor for which numba compiles."""
+    from llvmlite import binding
+    from numba.core import config
+
+    return str(config.CPU_NAME or binding.get_host_cpu_name())
 
 
 def describe_claim(page: str, row: Mapping[str, Any]) -> Claim:
@@ -79,15 +87,16 @@ def list_data(script: Path) -> list[dict[str, str]]:
 def read_claims(path: Path = FILE) -> dict[str, Any]:
     """Return the accepted findings; none where there is no file yet."""
     if not path.exists():
-        return {"version": version("lazyrich"), "revision": "unknown", "pages": {}, "claims": []}
+        return {"version": version("lazyrich"), "revision": "unknown", "processor": "unknown", "pages": {}, "claims": []}
     return json.loads(path.read_text(encoding="utf-8"))      # type: ignore[no-any-return]
 
 
 def compare_claims(accepted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each claim that has appeared, vanished or moved, or whose verdict has changed.
 
-    Processors round differently, so that what is trained while the site is built differs in its last digits, and chaotic runs differ more.
-    A number may therefore move within its interval; one without an interval must stay, and so must every verdict.
+    Every verdict must stay; a number may move within its interval, and one without an interval must stay. Another kind of processor rounds
+    differently, and trains other runs where they are chaotic: of 180 claims two that are near the border of their range became UNDECIDED.
+    There a verdict may come from or change to UNDECIDED, numbers may move, and all else fails as before.
     """
     former = {_key(claim): claim for claim in accepted["claims"]}
     now = {_key(claim): claim for claim in found["claims"]}
@@ -95,15 +104,17 @@ def compare_claims(accepted: Mapping[str, Any], found: Mapping[str, Any]) -> lis
     sentences = [f"{_name(key)}: two claims have this name" for key in repeated]
     sentences += [f"{_name(key)}: it is new, and {now[key]['verdict']}" for key in now if key not in former]
     sentences += [f"{_name(key)}: it was {former[key]['verdict']}, and there is no such claim" for key in former if key not in now]
+    alike = accepted["processor"] == found["processor"]
     for key in (key for key in now if key in former):
-        sentences += [f"{_name(key)}: {change}" for change in _compare_one(former[key], now[key])]
+        sentences += [f"{_name(key)}: {change}" for change in _compare_one(former[key], now[key], alike)]
     return sentences
 
 
-def _compare_one(former: Claim, now: Claim) -> Iterator[str]:
+def _compare_one(former: Claim, now: Claim, alike: bool) -> Iterator[str]:
     if former["verdict"] != now["verdict"]:
-        yield f"it was {former['verdict']} ({_number(former)}), and is {now['verdict']} ({_number(now)})"
-    elif not _within(former, now):
+        if alike or "UNDECIDED" not in (former["verdict"], now["verdict"]):
+            yield f"it was {former['verdict']} ({_number(former)}), and is {now['verdict']} ({_number(now)})"
+    elif alike and not _within(former, now):
         yield f"it was {_number(former)}, and is {_number(now)}"
     if not all(_close(a, b, 1e-3) for a, b in zip(former["range"], now["range"], strict=True)):
         yield f"the prediction was {former['predicted']}, and is {now['predicted']}"
@@ -174,7 +185,7 @@ def write_claims(found: Mapping[str, Any], path: Path = FILE) -> None:
 
     pages = block([f"{json.dumps(name)}: {json.dumps(page, ensure_ascii=False)}" for name, page in found["pages"].items()])
     claims = block([json.dumps(claim, ensure_ascii=False) for claim in found["claims"]])
-    head = f' "version": {json.dumps(found["version"])},\n "revision": {json.dumps(found["revision"])},\n'
+    head = "".join(f" {json.dumps(name)}: {json.dumps(found[name])},\n" for name in ("version", "revision", "processor"))
     publish(path, f'{{\n{head} "pages": {{\n  {pages}\n }},\n "claims": [\n  {claims}\n ]\n}}\n'.encode())
 
 
