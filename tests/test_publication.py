@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,30 @@ def test_the_matrix_has_the_versions_of_python_that_the_project_names():
     classified = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
     [matrix] = re.findall(r"python: (\[.+\])", (ROOT / ".github" / "workflows" / "ci.yml").read_text())
     assert json.loads(matrix) == classified == ["3.11", "3.12", "3.13", "3.14"]
+
+
+def test_the_workflow_adds_each_version_to_one_branch(tmp_path):
+    """The shell of the workflow, in clones of a small repository: the first time, a release, and again without a change."""
+    [shell] = re.findall(r"- run: \|\n(.*?)\n      - uses", (ROOT / ".github" / "workflows" / "ci.yml").read_text(), re.DOTALL)
+
+    def git(*words, folder):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        return subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+    (tmp_path / "source" / ".ci").mkdir(parents=True)
+    (tmp_path / "source" / ".ci" / "publish_site.py").write_text((ROOT / ".ci" / "publish_site.py").read_text())
+    git("init", "-q", "-b", "main", folder=tmp_path / "source")
+    git("add", "--all", folder=tmp_path / "source")
+    git("commit", "-qm", "source", folder=tmp_path / "source")
+    git("clone", "-q", "--bare", "source", "remote.git", folder=tmp_path)
+    for number, ref in enumerate(("main", "v0.2.0", "v0.2.0")):
+        work = tmp_path / f"work{number}"
+        git("clone", "-q", "remote.git", work.name, folder=tmp_path)
+        (work / "built").mkdir()
+        (work / "built" / "index.html").write_text(ref)
+        environment = os.environ | {"GITHUB_REPOSITORY_OWNER": "Some", "GITHUB_REPOSITORY": "Some/rich", "GITHUB_REF_NAME": ref}
+        subprocess.run(["bash", "-e", "-c", textwrap.dedent(shell)], cwd=work, env=environment, check=True, capture_output=True)
+    files = git("ls-tree", "-r", "--name-only", "gh-pages", folder=tmp_path / "remote.git").split()
+    assert files == [".nojekyll", "index.html", "main/index.html", "v0.2.0/index.html", "versions.json"]
+    assert len(git("log", "--format=%h", "gh-pages", folder=tmp_path / "remote.git").split()) == 2
+    assert '"url": "https://some.github.io/rich/v0.2.0/"' in git("show", "gh-pages:versions.json", folder=tmp_path / "remote.git")
