@@ -147,6 +147,8 @@ best rate is bracketed at each x, with a threshold the highest rate that trains 
 
     Example: lazyrich judge runs.csv --x width --eta lr --loss val_loss --claim -1 --out judged
 
+    Example: lazyrich judge runs.csv --x params --x2 tokens --eta lr --loss val_loss --claim -1/2 --claim2 1/4
+
     Parameters
     ----------
     path
@@ -183,10 +185,9 @@ def _judge_table(path: Path, table: RunOptions, figures: FigureOptions, rho: flo
                  out: Path | None) -> int:
     """Judge a table of runs, and return the exit code."""
     from validation.arguments import Misuse
-    from validation.judging.runs_that_exist import judge_runs
     from validation.printable import print_text
     from validation.reporting.folder import refuse_foreign, refuse_namesake
-    from validation.reporting.runs_summary import identify_runs, list_pictures, print_judged_runs, write_runs
+    from validation.reporting.runs_summary import identify_runs, list_pictures
     from validation.storage.atomic import expand_home
     from validation.storage.files import check_writable, refuse_inside_store
 
@@ -195,9 +196,9 @@ def _judge_table(path: Path, table: RunOptions, figures: FigureOptions, rho: flo
             raise Misuse(f"{name} belongs to a portrait, not to the runs of {path}")
     figures.check(())
     path = expand_home("path", path)
+    table.check_scales()
     runs = table.read(path)
-    judged = judge_runs(runs, table.claim, table.theory, trained_below=table.trained_below, accuracy_above=table.accuracy_above,
-                        tolerance=tolerance, rivals=table.rival or None, window=table.window, shared=table.shared, bins=table.bins)
+    judged, show, write = _judge_two_scales(runs, table, tolerance) if table.x2 is not None else _judge_one_scale(runs, table, tolerance)
     stem = f"{path.stem}-judged"
     if out is not None:
         out = expand_home("out", out)
@@ -207,11 +208,31 @@ def _judge_table(path: Path, table: RunOptions, figures: FigureOptions, rho: flo
         for name in names:
             refuse_namesake(out, name, identify_runs(path, runs))
         check_writable(out)
-    print_judged_runs(judged)
+    show(judged)
     if out is not None:
-        write_runs(out / stem, path, runs, judged, figures.format, figures.width)
+        write(out / stem, path, runs, judged, figures.format, figures.width)
         print_text(f"Written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
     return CONTRADICTED if any(one.contradicted for one in judged) else DONE
+
+
+def _judge_one_scale(runs: Any, table: RunOptions, tolerance: float | None) -> tuple[Any, Any, Any]:
+    """Return runs judged over x, and the functions that print and write them."""
+    from validation.judging.runs_that_exist import judge_runs
+    from validation.reporting.runs_summary import print_judged_runs, write_runs
+
+    judged = judge_runs(runs, table.claim, table.theory, trained_below=table.trained_below, accuracy_above=table.accuracy_above,
+                        tolerance=tolerance, rivals=table.rival or None, window=table.window, shared=table.shared, bins=table.bins)
+    return judged, print_judged_runs, write_runs
+
+
+def _judge_two_scales(runs: Any, table: RunOptions, tolerance: float | None) -> tuple[Any, Any, Any]:
+    """Return runs judged over x and x2, and the functions that print and write them."""
+    from validation.judging.runs_over_two_scales import judge_two_scales
+    from validation.reporting.two_scales_summary import print_judged_planes, write_planes
+
+    judged = judge_two_scales(runs, table.claim, table.claim2, accuracy=table.accuracy_above is not None, tolerance=tolerance,
+                              rivals=table.rival or None)
+    return judged, print_judged_planes, write_planes
 
 
 def _judge_portrait(path: Path, table: RunOptions, figures: FigureOptions, rho: float | None, tolerance: float | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from validation.runs.run_status import DIVERGED, FINISHED, UNKNOWN
 if TYPE_CHECKING:
     import xarray as xr
 
+    from validation.judging.runs_over_two_scales import JudgedPlane
     from validation.judging.runs_that_exist import JudgedRuns
 
 Axes = Any   # matplotlib's; only validation.plotting.figures may name it
@@ -60,6 +62,48 @@ def draw_runs_and_laws(ax: Axes, judged: JudgedRuns) -> None:
            ylabel=escape_math(shorten(str(attrs.get("eta_name", "eta")), LONGEST)))
     label_decades(ax, "x", "y")
     _label_values(ax, np.unique(judged.runs["x"].values))
+
+
+def draw_two_scales(judged: JudgedPlane, title: str = "", width: float = 7.6) -> Any:
+    """Return a figure, free of pyplot, of the best rate over each of two scales, moved along the fitted law to the middle of the other.
+
+    Parameters
+    ----------
+    judged : as from `validation.judging.runs_over_two_scales.judge_two_scales`.
+    title, width : as of `draw_judged_runs`; up to 5 inches the panels are one above the other.
+    """
+    small = width <= NARROW
+    with set_font(7 if small else 10):
+        figure = blank(width, (1.7 if small else 0.6) * width)
+        axes = figure.subplots(*((2, 1) if small else (1, 2)))
+        names = list(judged.law.fits)
+        for ax, name, other in zip(axes, names, names[::-1], strict=True):
+            law = judged.law.fits[name]
+            if np.isfinite(law.exponent):
+                with np.errstate(divide="ignore"):
+                    low, high = (np.log10(np.where(np.isnan(end), fill, end)) for end, fill in ((law.lower, 0.0), (law.upper, np.inf)))
+                _draw_brackets(ax, _Bars(np.log10(law.gamma), low, high), "eta_opt", 0.0)
+                _draw_fit(ax, law, "eta_opt", DASHES[0])
+            ax.set(xscale="log", yscale="log", xlabel=escape_math(shorten(name, LONGEST)),
+                   ylabel=escape_math(shorten(f"{judged.runs.attrs.get('eta_name', 'eta')} at the middle {other}", LONGEST)))
+            label_decades(ax, "x", "y")
+            if ax.get_legend_handles_labels()[0]:
+                ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.18), frameon=False)
+        figure.suptitle(escape_math(shorten(title, LONGEST)), fontsize="medium")
+    return figure
+
+
+@dataclass(frozen=True)
+class _Bars:
+    """Brackets to draw, (n,) each, in decades."""
+
+    x: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+    @property
+    def censored(self) -> np.ndarray:
+        return ~(np.isfinite(self.lower) & np.isfinite(self.upper))
 
 
 def draw_points(ax: Axes, runs: xr.Dataset, trained: np.ndarray | None = None) -> None:

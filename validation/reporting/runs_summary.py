@@ -39,12 +39,18 @@ def print_judged_runs(judged: Iterable[JudgedRuns]) -> None:
 
 def describe_runs(judged: JudgedRuns) -> str:
     """Return in one line how many runs there are, over what, and how they ended."""
-    runs = judged.runs
+    return describe_counts(judged.runs, judged.group)
+
+
+def describe_counts(runs: xr.Dataset, group: str | None) -> str:
+    """Return in one line how many runs there are, over what, and how they ended."""
     x, eta, status = (runs[name].values for name in ("x", "eta", "status"))
     ends = ", ".join(f"{count} {word}" for word in (FINISHED, DIVERGED, UNKNOWN) if (count := int((status == word).sum())))
-    group = "" if judged.group is None else f", {judged.group}"
-    return (f"{Path(str(runs.attrs.get('source', 'runs'))).name}{group}: {x.size} runs, {runs.attrs.get('axis', 'x')} {x.min():g} to "
-            f"{x.max():g}, {runs.attrs.get('eta_name', 'eta')} {eta.min():.3g} to {eta.max():.3g}; {ends}")
+    scales = f"{runs.attrs.get('axis', 'x')} {x.min():g} to {x.max():g}"
+    if "x2" in runs:
+        scales += f", {runs.attrs['axis2']} {float(runs['x2'].min()):g} to {float(runs['x2'].max()):g}"
+    return (f"{Path(str(runs.attrs.get('source', 'runs'))).name}{'' if group is None else f', {group}'}: {x.size} runs, {scales}, "
+            f"{runs.attrs.get('eta_name', 'eta')} {eta.min():.3g} to {eta.max():.3g}; {ends}")
 
 
 def list_brackets(judged: JudgedRuns) -> list[list[str]]:
@@ -67,7 +73,11 @@ def list_brackets(judged: JudgedRuns) -> list[list[str]]:
 
 def tabulate_brackets(judged: JudgedRuns) -> str:
     """Return `list_brackets` in plain text."""
-    lines = list_brackets(judged)
+    return align_columns(list_brackets(judged))
+
+
+def align_columns(lines: list[list[str]]) -> str:
+    """Return the rows of a table in plain text, columns aligned on the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
 
@@ -76,7 +86,14 @@ def _write_bracket(ends: tuple[float, float] | None) -> str:
     """Return a bracket, ends in decades, as text; "-" for none."""
     if ends is None:
         return "-"
-    low, high = (write_rate(10**end) if np.isfinite(end) else "" for end in ends)
+    return write_ends(*(10**end if np.isfinite(end) else np.nan for end in ends))
+
+
+def write_ends(lower: float, upper: float) -> str:
+    """Return a bracket, in units of eta and NaN where open, as text; "-" for none."""
+    if np.isnan([lower, upper]).all():
+        return "-"
+    low, high = ("" if np.isnan(end) else write_rate(end) for end in (lower, upper))
     return f"{low} to {high}" if low and high else f"> {low}" if low else f"< {high}"
 
 
@@ -89,7 +106,7 @@ def describe_laws(judged: JudgedRuns) -> list[str]:
     return lines
 
 
-def list_pictures(stem: str, judged: Sequence[JudgedRuns]) -> list[str]:
+def list_pictures(stem: str, judged: Sequence[object]) -> list[str]:
     """Return the names of the pictures, without an ending: the stem itself where there is one group."""
     return [stem] if len(judged) == 1 else [f"{stem}-{i}" for i in range(1, len(judged) + 1)]
 

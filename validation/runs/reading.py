@@ -27,7 +27,7 @@ BINARY = {b"PK\x03\x04": "a spreadsheet or zip archive", b"\x1f\x8b": "a gzip ar
 def read_runs(source: Any, x: str, eta: str, loss: str, status: str | None = None, seed: str | None = None,
               group: str | Sequence[str] | None = None, *, words: Mapping[str, str] | None = None, decimal: str | None = None,
               delimiter: str | None = None, encoding: str | None = None, study: str | None = None,
-              pattern: str | None = None) -> xr.Dataset:
+              pattern: str | None = None, x2: str | None = None) -> xr.Dataset:
     r"""Return the runs of a sweep that exists, one entry a run.
 
     A run is ``finished``, ``diverged`` or ``unknown``. Unknown is not diverged: a run that crashed, was killed or pruned, or has no loss
@@ -53,12 +53,13 @@ def read_runs(source: Any, x: str, eta: str, loss: str, status: str | None = Non
     study : the name of the Optuna study or the MLflow experiment, where a database has several.
     pattern : of TensorBoard, a regular expression whose named groups are columns, searched in each run's folder:
         ``r"width(?P<width>\d+)_lr(?P<lr>[\d.e-]+)"``.
+    x2 : the column of a second scale that varies with x, such as tokens with parameters; above zero.
 
     Returns
     -------
     Dataset : over `run`, whose coordinate says where each one stands: `x` and `eta`; `loss`, infinite where diverged, NaN where unknown;
-        `status`; `tracker_status`, the tracker's own word; `seed` and `group`, if given, as text. Attributes: `axis`, `eta_name`,
-        `loss_name`: the columns' names; `source`; `dropped`: a sentence for each run without x or eta.
+        `status`; `tracker_status`, the tracker's own word; `seed` and `group`, if given, as text; `x2`, if given. Attributes: `axis`,
+        `axis2`, `eta_name`, `loss_name`: the columns' names; `source`; `dropped`: a sentence for each run without x or eta.
 
     Raises
     ------
@@ -77,18 +78,21 @@ def read_runs(source: Any, x: str, eta: str, loss: str, status: str | None = Non
     if not isinstance(group, str | Sequence | None):
         raise Misuse(f"group must be the name of a column, or several, not {group!r}")
     groups = [] if group is None else [group] if isinstance(group, str) else list(group)
-    needed = [name for name in (x, eta, loss, status, seed, *groups) if name is not None]
+    needed = [name for name in (x, x2, eta, loss, status, seed, *groups) if name is not None]
     table = _read_table(source, needed, delimiter=delimiter, encoding=encoding, study=study, pattern=pattern)
-    for argument, name in (("x", x), ("eta", eta), ("loss", loss), ("status", status), ("seed", seed), *(("group", g) for g in groups)):
+    for argument, name in (("x", x), ("x2", x2), ("eta", eta), ("loss", loss), ("status", status), ("seed", seed),
+                           *(("group", g) for g in groups)):
         if name is not None:
             table.column(argument, name)
-    texts = (cell for argument, name in (("x", x), ("eta", eta), ("loss", loss)) for cell in table.column(argument, name))
+    texts = (cell for argument, name in (("x", x), ("x2", x2), ("eta", eta), ("loss", loss)) if name is not None
+             for cell in table.column(argument, name))
     comma = decimal == "," or (decimal is None and find_decimal_commas(texts))
     xs, etas = (_read_scale(table, argument, name, comma) for argument, name in (("x", x), ("eta", eta)))
     losses, present = table.numbers("loss", loss, comma)
     ended = _read_status(table, status, statuses)
     states = np.array([judge_run(*run, table.logged) for run in zip(losses, present, ended, strict=True)], dtype="<U8")
-    placed = np.isfinite(xs) & np.isfinite(etas)
+    second = None if x2 is None else _read_scale(table, "x2", x2, comma)
+    placed = np.isfinite(xs) & np.isfinite(etas) & (True if second is None else np.isfinite(second))
     _find_short_runs(table, status, states, xs)
     if not placed.any():
         raise Misuse(f"{table.source} has no run with both {x!r} and {eta!r}")
@@ -97,15 +101,19 @@ def read_runs(source: Any, x: str, eta: str, loss: str, status: str | None = Non
     variables: dict[str, Any] = {
         "x": ("run", xs, {"long_name": x}), "eta": ("run", etas, {"long_name": eta}), "loss": ("run", values, {"long_name": loss}),
         "status": ("run", states), "tracker_status": ("run", np.array(tracker, dtype=str))}
+    if second is not None:
+        variables["x2"] = "run", second, {"long_name": x2}
     if seed is not None:
         variables["seed"] = "run", np.array(table.names("seed", seed), dtype=str)
     if groups:
         named = [(name, table.names("group", name)) for name in groups]
         variables["group"] = "run", np.array([", ".join(f"{name}={cell}" for name, cell in zip([n for n, _ in named], row, strict=True))
                                               for row in zip(*(cells for _, cells in named), strict=True)], dtype=str)
-    dropped = [f"{place}: no {x if np.isnan(a) else eta}" for place, a, keep in zip(table.places, xs, placed, strict=True) if not keep]
+    dropped = [f"{place}: no {x if np.isnan(a) else eta if np.isnan(b) else x2}"
+               for place, a, b, keep in zip(table.places, xs, etas, placed, strict=True) if not keep]
     runs = xr.Dataset(variables, {"run": list(table.places)}, {
-        "axis": x, "eta_name": eta, "loss_name": loss, "source": table.source, "dropped": dropped})
+        "axis": x, "eta_name": eta, "loss_name": loss, "source": table.source, "dropped": dropped}
+        | ({} if x2 is None else {"axis2": x2}))
     return runs.isel(run=np.flatnonzero(placed))
 
 

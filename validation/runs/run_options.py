@@ -21,7 +21,7 @@ try:
 except ImportError:
     Text, Texts = str, tuple[str, ...]      # type: ignore[misc]
 
-READING = ("status", "seed", "group", "decimal", "delimiter", "encoding", "study", "pattern")      # arguments of `read_runs`
+READING = ("x2", "status", "seed", "group", "decimal", "delimiter", "encoding", "study", "pattern")      # arguments of `read_runs`
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class RunOptions:
     ----------
     x
         The column of the scale over which exponents are judged: gamma, width, depth, batch size, tokens, ...
+    x2
+        The column of a second scale that varies with x, such as tokens with parameters: both exponents of eta ~ x^a x2^b are judged.
     eta
         The column of the learning rate.
     loss
@@ -48,6 +50,8 @@ class RunOptions:
         The loss is an accuracy, and a run is trained if it is at least this.
     claim
         The exponent to compare with, a number or a fraction: eta ~ x^-1 is -1, eta that does not depend on x is 0.
+    claim2
+        With x2, the exponent of x2 to compare with.
     theory
         In place of a claim: mup (0) or sp (-1) over a width, gamma-lazy (2) or gamma-rich:L (2/L, L matrices) over gamma, of SGD.
     rival
@@ -76,6 +80,7 @@ class RunOptions:
     """
 
     x: str | None = None
+    x2: str | None = None
     eta: str | None = None
     loss: str | None = None
     status: str | None = None
@@ -84,6 +89,7 @@ class RunOptions:
     trained_below: float | None = None
     accuracy_above: float | None = None
     claim: Text | None = None
+    claim2: Text | None = None
     theory: str | None = None
     rival: Texts = ()
     window: tuple[float, float] | None = None
@@ -95,6 +101,21 @@ class RunOptions:
     encoding: str | None = None
     study: str | None = None
     pattern: str | None = None
+
+    def check_scales(self) -> None:
+        """Refuse what one scale or two scales do not take.
+
+        Raises
+        ------
+        Misuse : an option of the other kind.
+        """
+        from validation.arguments import Misuse
+
+        if self.x2 is None and self.claim2 is not None:
+            raise Misuse("--claim2 is the exponent of --x2, which must be given")
+        for name in ("theory", "trained_below", "window", "shared", "bins"):
+            if self.x2 is not None and getattr(self, name) is not None:
+                raise Misuse(f"--{name.replace('_', '-')} belongs to runs over one scale, not to --x2")
 
     @property
     def given(self) -> list[str]:
