@@ -20,6 +20,7 @@ from validation.runs.brackets_of_runs import find_runs_at, write_rate
 from validation.runs.run_status import DIVERGED, FINISHED, UNKNOWN
 
 MOST_NOTES = 12          # sentences on the terminal; a report has all
+MOST_ROWS = 40           # of a table there
 NAMES = {"eta_opt": "the best rate", "eta_max": "the highest rate that trains", "eta_min": "the lowest rate that trains"}
 
 
@@ -58,7 +59,7 @@ def list_brackets(judged: JudgedRuns) -> list[list[str]]:
     runs = judged.runs if judged.binned is None else judged.binned
     name, form = str(runs.attrs.get("axis", "x")), "g"
     if judged.binned is not None:
-        name, form = f"{name} (bin)", ".3g"
+        name, form = f"{name} (bin)", ".4g"
     head = [name, "runs", DIVERGED, UNKNOWN, "best", *judged.edges]
     best = judged.edges["eta_opt"]["best"]
     brackets = {name: {x: (low, high) for x, low, high in zip(data.gamma, data.lower, data.upper, strict=True)}
@@ -72,8 +73,10 @@ def list_brackets(judged: JudgedRuns) -> list[list[str]]:
 
 
 def tabulate_brackets(judged: JudgedRuns) -> str:
-    """Return `list_brackets` in plain text."""
-    return align_columns(list_brackets(judged))
+    """Return the first rows of `list_brackets` in plain text."""
+    lines = list_brackets(judged)
+    more = len(lines) - 1 - MOST_ROWS
+    return align_columns(lines[:MOST_ROWS + 1]) + (f"\n{more} more of these; --out writes them all" if more > 0 else "")
 
 
 def align_columns(lines: list[list[str]]) -> str:

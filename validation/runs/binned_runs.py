@@ -34,9 +34,7 @@ def choose_bins(runs: xr.Dataset, bins: int | None = None) -> int | None:
     """
     finished = int((runs["status"].values == FINISHED).sum())
     if bins is None:
-        _, of = np.unique(runs["x"].values, return_inverse=True)
-        rates = np.array([np.unique(runs["eta"].values[of == i]).size for i in range(int(of.max()) + 1)])
-        if rates.size < SCATTERED or np.median(rates) >= LEAST_RATES or finished < BINS[0] * LEAST_PER_BIN:
+        if not is_scattered(runs) or finished < BINS[0] * LEAST_PER_BIN:
             return None
         return int(np.clip(finished // PER_BIN, *BINS))
     if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or bins < 3:
@@ -45,6 +43,13 @@ def choose_bins(runs: xr.Dataset, bins: int | None = None) -> int | None:
         raise Misuse(f"bins must be at most {finished // LEAST_PER_BIN}, not {bins}: a bin takes {LEAST_PER_BIN} finished runs, and "
                      f"there are {finished}")
     return int(bins)
+
+
+def is_scattered(runs: xr.Dataset) -> bool:
+    """Return whether x has twelve values or more, half of which have fewer than three rates."""
+    _, of = np.unique(runs["x"].values, return_inverse=True)
+    rates = np.array([np.unique(runs["eta"].values[of == i]).size for i in range(int(of.max()) + 1)])
+    return bool(rates.size >= SCATTERED and np.median(rates) < LEAST_RATES)
 
 
 def optimum_in_bins(runs: xr.Dataset, bins: int, accuracy: bool = False) -> tuple[xr.Dataset, xr.Dataset]:

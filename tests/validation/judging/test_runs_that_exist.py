@@ -11,6 +11,7 @@ from tests.benchmarks.planted_runs import simulate
 from tests.benchmarks.planted_searches import draw_search
 from validation import Misuse, judge_runs, read_runs
 from validation.judging.claims_on_runs import read_claim, read_exponent
+from validation.reporting.runs_summary import tabulate_brackets
 from validation.runs.binned_runs import choose_bins
 
 WIDTHS = 64 * 2.0 ** np.arange(6)
@@ -217,6 +218,16 @@ def test_bins_are_chosen_by_the_runs_or_refused():
     with pytest.raises(Misuse, match="losses above zero"):
         judge_runs(runs.assign(loss=("run", np.where(np.arange(300) == 7, -1.0, runs["loss"]), runs["loss"].attrs),
                                status=("run", np.full(300, "finished"))))
+
+
+def test_a_search_of_too_few_runs_says_so():
+    _, runs = draw_search(np.random.default_rng(5), 30, 0.003)
+    [found] = judge_runs(runs, 0)
+    assert found.binned is None
+    assert [note for note in found.notes if "too few finished runs for bins: 4 bins take 32" in note] == list(found.notes)
+    assert not any("add" in sentence and "eta" in sentence for sentence in found.next_runs)
+    assert len(tabulate_brackets(judge_runs(draw_search(np.random.default_rng(5), 60, 3.0)[1].assign(
+        status=("run", ["finished"] * 20 + ["unknown"] * 40)))[0]).splitlines()) == 42
 
 
 def test_planted_laws_are_covered_and_no_wrong_claim_is_supported():
