@@ -156,7 +156,7 @@ def summarize_laws(rows: list[Row]) -> str:
         for group, belongs in GROUPS.items():
             some = [row for row in rows if row.edge == edge and belongs(row)]
             fitted = [row for row in some if np.isfinite(row.exponent)]
-            if not fitted or (edge == "eta_max" and group in ("brackets", "one seed", "2 or 3 seeds")):
+            if not fitted or (edge == "eta_max" and group != "all"):
                 continue
             truth = np.array([float(row.table.exponent) for row in fitted])
             ends = np.array([row.interval for row in fitted])

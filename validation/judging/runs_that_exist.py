@@ -16,7 +16,7 @@ from validation.fitting.powerlaw import FitOutcome, describe_bend, fit
 from validation.fitting.result import PowerLawFit, build_undecided_fit, name_points
 from validation.judging.claims_on_runs import JUDGED, Claim, read_claim
 from validation.judging.verdict import LEAST_GAMMAS, Verdict, VerdictOutcome, judge
-from validation.runs.binned_runs import BINS, LEAST_PER_BIN, choose_bins, is_scattered, optimum_in_bins
+from validation.runs.binned_runs import BINS, LEAST_PER_BIN, choose_bins, detect_scattered_x, optimum_in_bins
 from validation.runs.brackets_of_runs import SAME, edges_from_runs, find_runs_at, optimum_from_runs, write_rate
 from validation.runs.run_status import UNKNOWN
 
@@ -131,7 +131,7 @@ def judge_runs(runs: xr.Dataset, claim: Any = None, theory: str | None = None, *
                 raise Misuse(f"{axis} must have at most {MOST_SIZES} different values, of which it has {count}; give a number of bins")
             else:
                 best = optimum_from_runs(part, accuracy=accuracy_above is not None)
-                if is_scattered(part):                                   # of a few runs, each with its own x, nothing else is of use
+                if detect_scattered_x(part):                                   # of a few runs, each with its own x, nothing else is of use
                     best.attrs.update(runs_to_add=[], notes=[
                         f"{axis} has {np.unique(part['x'].values).size} values with one or two rates each, and too few finished runs for "
                         f"bins: {BINS[0]} bins take {BINS[0] * LEAST_PER_BIN}"])

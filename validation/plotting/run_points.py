@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ NARROW = 5.0            # inches
 BAR = 0.08              # of the distance of neighbouring x, in decades, by which the bars of two edges stand apart
 DRAWN = ("eta_opt", "eta_max")      # edges; eta_min is measured only
 LONGEST = 120
+LETTERS, LETTERS_SMALL = 9, 13       # of a title, in an inch
 COLOUR = {"eta_opt": "#1a5fa3", "eta_max": "#9c3d0f"}      # dark enough on white, and of different lightness
 FINE = 65
 
@@ -42,7 +44,7 @@ def draw_judged_runs(judged: JudgedRuns, title: str = "", width: float = 7.6) ->
         figure = blank(width, (1.0 if width <= NARROW else 0.7) * width)
         ax = figure.add_subplot()
         draw_runs_and_laws(ax, judged)
-        ax.set_title(escape_math(shorten(title, LONGEST)), fontsize="medium")
+        ax.set_title(_fill_title(title, width), fontsize="medium")
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize="small")
     return figure
 
@@ -89,8 +91,14 @@ def draw_two_scales(judged: JudgedPlane, title: str = "", width: float = 7.6) ->
             label_decades(ax, "x", "y")
             if ax.get_legend_handles_labels()[0]:
                 ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.18), frameon=False)
-        figure.suptitle(escape_math(shorten(title, LONGEST)), fontsize="medium")
+        figure.suptitle(_fill_title(title, width), fontsize="medium")
     return figure
+
+
+def _fill_title(title: str, width: float) -> str:
+    """Return a title in as many lines as it takes in a figure of a width in inches."""
+    letters = int(width * (LETTERS_SMALL if width <= NARROW else LETTERS))
+    return "\n".join(escape_math(line) for line in wrap(shorten(title, LONGEST), letters))
 
 
 @dataclass(frozen=True)

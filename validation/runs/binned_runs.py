@@ -34,7 +34,7 @@ def choose_bins(runs: xr.Dataset, bins: int | None = None) -> int | None:
     """
     finished = int((runs["status"].values == FINISHED).sum())
     if bins is None:
-        if not is_scattered(runs) or finished < BINS[0] * LEAST_PER_BIN:
+        if not detect_scattered_x(runs) or finished < BINS[0] * LEAST_PER_BIN:
             return None
         return int(np.clip(finished // PER_BIN, *BINS))
     if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or bins < 3:
@@ -45,7 +45,7 @@ def choose_bins(runs: xr.Dataset, bins: int | None = None) -> int | None:
     return int(bins)
 
 
-def is_scattered(runs: xr.Dataset) -> bool:
+def detect_scattered_x(runs: xr.Dataset) -> bool:
     """Return whether x has twelve values or more, half of which have fewer than three rates."""
     _, of = np.unique(runs["x"].values, return_inverse=True)
     rates = np.array([np.unique(runs["eta"].values[of == i]).size for i in range(int(of.max()) + 1)])
