@@ -43,9 +43,10 @@ def test_the_accepted_findings_are_as_the_schema_says():
 
 def test_each_page_that_has_findings_is_there_with_its_code_and_data():
     assert {c["page"] for c in ACCEPTED["claims"]} == set(ACCEPTED["pages"])
-    for path in dict.fromkeys(pages.names().values()):
+    for path, name in {path: name for name, path in pages.names().items()}.items():
         page = ACCEPTED["pages"].get(pages.page_name(path))
         if "Findings()" in path.read_text():
+            assert page is not None, f"its findings are not accepted: run `python -m gallery.claims {name}` in docs"
             assert page["title"] == pages.title(path)
             assert page["data"] == claims.list_data(path), "its data have changed: build the site, and accept what it finds"
 
@@ -115,6 +116,24 @@ def test_the_last_build_is_gathered_in_the_order_of_pages(tmp_path, monkeypatch)
     assert claims.read_claims(tmp_path / "findings.json") == gathered
     assert claims.compare_claims(gathered, gathered) == []
     monkeypatch.setattr(claims, "GENERATED", tmp_path / "nowhere")
+
+
+def test_one_page_is_run_and_accepted_and_the_others_stay(tmp_path, monkeypatch, capsys):
+    script = tmp_path / "plot_figure_06.py"
+    script.write_text('"""\nFigure 6: a page\n================\n"""\nfrom gallery import Findings\n\nfound = Findings()\n'
+                      'found.check("6a", "a number", 3, 0, 4)\nassert found.rows[0].measured == 3\n')
+    other = tmp_path / "plot_table_1.py"
+    other.write_text('"""\nTable 1\n=======\n"""\n')
+    monkeypatch.setattr(pages, "SCRIPTS", tmp_path)
+    former = {"version": "0.1.0", "revision": "unknown", "processor": "znver4", "pages": {"table-1": claims.describe_page(other)},
+              "claims": [claim(page="table-1")]}
+    found = claims.replace_pages(former, ["6"])
+    assert list(found["pages"]) == ["figure-06", "table-1"]
+    assert [(c["page"], c["name"]) for c in found["claims"]] == [("figure-06", "a number"), ("table-1", "exponent of eta_max, rich")]
+    jsonschema.validate(found, SCHEMA)
+    script.write_text(script.read_text().replace("== 3", "== 4"))
+    assert claims.main(["6"]) == claims.main(["no-page"]) == 2
+    assert "does not hold" in capsys.readouterr().err
 
 
 def test_the_command_prints_what_is_requested(capsys):

@@ -2,7 +2,8 @@
 
 `docs/findings.json` holds the accepted ones, in the form that `docs/findings.schema.json` describes. A build of the site compares its own
 with them, and fails if a claim has appeared, vanished or moved, or its verdict has changed. Run ``python -m gallery.claims`` in docs/ after
-such a build to accept what it found: it prints what changed, and writes the file.
+such a build to accept what it found: it prints what changed, and writes the file. With names of pages, as `lazyrich figure` takes them, it
+runs these pages and accepts what they find.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import hashlib
 import json
 import math
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gallery.findings import format_interval
-from gallery.pages import names, page_name, title
+from gallery.pages import names, page_name, run_page, script, title
+from validation.arguments import Misuse
 
 FOLDER = Path(__file__).resolve().parent.parent       # docs, or what stands for it where lazyrich is installed without a clone
 FILE = FOLDER / "findings.json"
@@ -35,18 +38,28 @@ def gather_claims(generated: Path = GENERATED) -> dict[str, Any]:
     ----------
     generated : the folder with one ``.findings.json`` a page.
     """
-    from validation.provenance import collect_provenance
-
     pages, claims = {}, []
     for path in dict.fromkeys(names().values()):
         file = generated / f"{path.stem}.findings.json"
         rows = json.loads(file.read_text()) if file.exists() else []
         if rows:
-            pages[page_name(path)] = {"title": title(path), "address": f"gallery/generated/{path.stem}.html",
-                                      "code": f"docs/gallery/scripts/{path.name}", "data": list_data(path)}
+            pages[page_name(path)] = describe_page(path)
         claims += [describe_claim(page_name(path), row) for row in rows]
-    return {"version": version("lazyrich"), "revision": collect_provenance().get("git_revision", "unknown"), "processor": name_processor(),
-            "pages": pages, "claims": claims}
+    return describe_origin() | {"pages": pages, "claims": claims}
+
+
+def describe_page(path: Path) -> dict[str, Any]:
+    """Return a page's title, address, code and data."""
+    return {"title": title(path), "address": f"gallery/generated/{path.stem}.html", "code": f"docs/gallery/scripts/{path.name}",
+            "data": list_data(path)}
+
+
+def describe_origin() -> dict[str, str]:
+    """Return the version, the commit and the kind of processor with which findings are accepted."""
+    from validation.provenance import collect_provenance
+
+    project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]      # what is installed may be older
+    return {"version": project["version"], "revision": collect_provenance().get("git_revision", "unknown"), "processor": name_processor()}
 
 
 def name_processor() -> str:
@@ -87,7 +100,7 @@ def list_data(script: Path) -> list[dict[str, str]]:
 def read_claims(path: Path = FILE) -> dict[str, Any]:
     """Return the accepted findings; none where there is no file yet."""
     if not path.exists():
-        return {"version": version("lazyrich"), "revision": "unknown", "processor": "unknown", "pages": {}, "claims": []}
+        return {"version": "unknown", "revision": "unknown", "processor": "unknown", "pages": {}, "claims": []}
     return json.loads(path.read_text(encoding="utf-8"))      # type: ignore[no-any-return]
 
 
@@ -189,9 +202,27 @@ def write_claims(found: Mapping[str, Any], path: Path = FILE) -> None:
     publish(path, f'{{\n{head} "pages": {{\n  {pages}\n }},\n "claims": [\n  {claims}\n ]\n}}\n'.encode())
 
 
-def main() -> int:
-    """Accept the findings of the last build: print what changed, and write the file."""
-    found = gather_claims()
+def replace_pages(accepted: Mapping[str, Any], scripts: Sequence[str]) -> dict[str, Any]:
+    """Run pages, named as `lazyrich figure` takes them, and return the accepted findings with theirs in place of the former ones."""
+    now = {page_name(script(name)): (script(name), run_page(name)) for name in scripts}
+    if broken := [page.broken for _, page in now.values() if page.broken]:
+        raise Misuse("; ".join(broken))
+    pages = dict(accepted["pages"]) | {name: describe_page(path) for name, (path, page) in now.items() if page.findings}
+    claims: list[Claim] = []
+    for name in [page_name(path) for path in dict.fromkeys(names().values())]:
+        claims += ([describe_claim(name, asdict(row)) for row in now[name][1].findings] if name in now else
+                   [claim for claim in accepted["claims"] if claim["page"] == name])
+    order = dict.fromkeys(claim["page"] for claim in claims)
+    return {**accepted, **describe_origin(), "pages": {name: pages[name] for name in order}, "claims": claims}
+
+
+def main(scripts: Sequence[str] = ()) -> int:
+    """Accept the findings of the last build, or of pages that are run now: print what changed, and write the file."""
+    try:
+        found = replace_pages(read_claims(), scripts) if scripts else gather_claims()
+    except Misuse as error:
+        print(error, file=sys.stderr)
+        return 2
     if not found["claims"]:
         print(f"no page was run: there are no findings in {GENERATED}", file=sys.stderr)
         return 2
@@ -203,4 +234,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
