@@ -75,7 +75,8 @@ def judge_two_scales(runs: xr.Dataset, claim: Any = None, claim2: Any = None, *,
 
     Raises
     ------
-    Misuse : runs without x2; more than 1000 pairs; those of `validation.optimum_from_runs` and `validation.judge`.
+    Misuse : runs without x2; more than 1000 pairs; those of `validation.optimum_from_runs` and `validation.judge`. A group that cannot be
+        judged is left out with a note, where others can.
     """
     if not isinstance(runs, xr.Dataset) or "x2" not in runs:
         raise Misuse("runs must be a Dataset as from validation.read_runs with x2, the column of a second scale")
@@ -85,8 +86,19 @@ def judge_two_scales(runs: xr.Dataset, claim: Any = None, claim2: Any = None, *,
     claims = {name: read_claim(given, None, None if given is None else rivals, name)
               for name, given in zip(names, (claim, claim2), strict=True)}
     groups = sorted(set(runs["group"].values.tolist())) if "group" in runs else [None]
-    return [_judge_group(group, runs if group is None else runs.isel(run=np.flatnonzero(runs["group"].values == group)), names, claims,
-                         accuracy, tolerance) for group in groups]
+    found, refused = [], []
+    for group in groups:
+        part = runs if group is None else runs.isel(run=np.flatnonzero(runs["group"].values == group))
+        try:
+            found.append(_judge_group(group, part, names, claims, accuracy, tolerance))
+        except Misuse as error:
+            if group is None:
+                raise
+            refused.append(f"{group}: {error}")
+    if not found:
+        raise Misuse(refused[0])
+    left_out = tuple(f"{sentence}; this group is left out" for sentence in refused)
+    return [replace(found[0], notes=found[0].notes + left_out), *found[1:]]
 
 
 def _judge_group(group: str | None, runs: xr.Dataset, names: tuple[str, str], claims: dict[str, Any], accuracy: bool,
@@ -114,7 +126,7 @@ def _judge_group(group: str | None, runs: xr.Dataset, names: tuple[str, str], cl
                               (float(wide[0]), float(wide[1]))))
     x, x2s, low, high = (np.array([getattr(pair, name) for pair in pairs]) for name in ("x", "x2", "lower", "upper"))
     if not pairs:
-        raise Misuse(f"runs have a best rate at no pair of {names[0]} and {names[1]}" + (f" in {group}" if group else ""))
+        raise Misuse(f"runs have a best rate at no pair of {names[0]} and {names[1]}")
     found = fit_two_scales({names[0]: x, names[1]: x2s}, low, high)
     law = replace(found, fits={name: replace(one, edge="eta_opt", point="pair") for name, one in found.fits.items()})
     verdicts = {name: judge(law.fits[name], claim.exponent, tolerance, claim.rivals) for name, claim in claims.items() if claim is not None}

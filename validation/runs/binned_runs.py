@@ -39,6 +39,8 @@ def choose_bins(runs: xr.Dataset, bins: int | None = None) -> int | None:
         return int(np.clip(finished // PER_BIN, *BINS))
     if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or bins < 3:
         raise Misuse(f"bins must be a whole number from 3, not {bins!r}")
+    if finished < 3 * LEAST_PER_BIN:
+        raise Misuse(f"bins must be None for {finished} finished runs: three bins take {3 * LEAST_PER_BIN}")
     if finished < bins * LEAST_PER_BIN:
         raise Misuse(f"bins must be at most {finished // LEAST_PER_BIN}, not {bins}: a bin takes {LEAST_PER_BIN} finished runs, and "
                      f"there are {finished}")

@@ -73,6 +73,8 @@ def read_runs(source: Any, x: str, eta: str, loss: str, status: str | None = Non
     ['finished', 'diverged', 'unknown']
     """
     statuses = read_words(words)
+    if x2 is not None and x2 == x:
+        raise Misuse(f"x2 must be another column than x, {x!r}")
     if decimal is not None:
         choose("decimal", decimal, (".", ","))
     if not isinstance(group, str | Sequence | None):

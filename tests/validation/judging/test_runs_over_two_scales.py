@@ -68,12 +68,17 @@ def test_groups_and_misuse():
     table = columns(sizes=4)
     both = {name: values * 2 for name, values in table.items()} | {"optimizer": ["adam"] * len(table["lr"]) + ["sgd"] * len(table["lr"])}
     assert [one.group for one in judge_two_scales(read(both, group="optimizer"))] == ["optimizer=adam", "optimizer=sgd"]
+    lost = both | {"loss": table["loss"] + [np.inf] * len(table["lr"])}
+    [found] = judge_two_scales(read(lost, group="optimizer"))
+    assert found.notes[-1] == "optimizer=sgd: runs have a best rate at no pair of params and tokens; this group is left out"
     with pytest.raises(Misuse, match="with x2, the column of a second scale"):
         judge_two_scales(read_runs(table, "params", "lr", "loss"))
     with pytest.raises(Misuse, match="rivals must be None where nothing is claimed"):
         judge_two_scales(read(table), rivals=[1])
     with pytest.raises(Misuse, match="x2 must be a column of the dict, which has no 'data'"):
         read_runs(table, "params", "lr", "loss", x2="data")
+    with pytest.raises(Misuse, match="x2 must be another column than x, 'params'"):
+        read_runs(table, "params", "lr", "loss", x2="params")
     with pytest.raises(Misuse, match=r"column 'tokens': -1\.0 is not above zero"):
         read(table | {"tokens": [-1.0, *table["tokens"][1:]]})
     runs = read(table | {"tokens": [None, *table["tokens"][1:]]})

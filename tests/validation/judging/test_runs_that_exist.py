@@ -213,6 +213,8 @@ def test_bins_are_chosen_by_the_runs_or_refused():
     for bins in (2, 2.5, True, "6"):
         with pytest.raises(Misuse, match="bins must be a whole number from 3"):
             judge_runs(runs, bins=bins)
+    with pytest.raises(Misuse, match="bins must be None for 9 finished runs: three bins take 24"):
+        choose_bins(runs.isel(run=np.flatnonzero(runs["status"] == "finished")[:9]), 4)
     with pytest.raises(Misuse, match=f"bins must be at most {finished // 8}, not 200"):
         judge_runs(runs, bins=200)
     with pytest.raises(Misuse, match="losses above zero"):
