@@ -2,7 +2,7 @@
 
 The vertex has a bias, which is the same at all sizes if the curve is, and moves no exponent; an error by noise; and an error that depends
 on where the minimum lies between two points, the same at every size. For a sharp corner with sides of slopes 1 and 3, a quartic, and
-exponentials, this one has a standard deviation of less than a tenth of a step: that much is allowed for it. A table of several sizes shows
+exponentials, this one has a standard deviation of a tenth of a step or less: that much is allowed for it. A table of several sizes shows
 how large it is: every second point is another grid, of twice the step, and the others are a third one. The root mean square of what their
 vertices differ by is four times the deviation for curves without a scale of their own, such as a corner or a quartic, and more for smooth
 ones.
