@@ -10,11 +10,14 @@ import numpy as np
 from deepnets.experiment import DeepExperiment
 from deepnets.place.crossing import find_crossing
 from deepnets.place.rate_ramp import FIRST_DECADES, RateRuns, find_rise
+from deepnets.theory import plain_depth
 
 SAMPLES, ROWS, NEAR = 48, 48, 0.3      # of the search for the crossing: a start needs no more
 RAMP = 80                              # steps of a ramp, at most
 SHARE = 0.1                            # of the steps of a run, that a ramp takes at most
 LEAST_RAMP = 20                        # steps
+NEAREST = 0.3                          # decades below the crossing: an edge farther below it is one of the lazy side
+DEPTH = 3                              # of a network that has no plain depth
 OFFSETS = (0.0, 0.7, -0.7)             # decades of gamma from the crossing at which the rate is ramped, the first alone if the others fail
 
 
@@ -27,6 +30,7 @@ class Start:
     gamma : of the crossing between lazy and rich; 1 where it is not found.
     edges : (gamma, eta) at which the loss rose during a ramp, by increasing gamma.
     power : of gamma, with which the edge rises in the lazy regime.
+    rich : power of gamma, with which it rises in the rich regime: 2/L for SGD, 1/L for Adam, with L = 3 where a network has no plain depth.
     cost : gradients of single samples that were computed.
     notes : sentences on what was not found.
     crossed : whether the crossing was found.
@@ -35,20 +39,27 @@ class Start:
     gamma: float
     edges: tuple[tuple[float, float], ...]
     power: int
+    rich: float
     cost: int
     notes: tuple[str, ...] = ()
     crossed: bool = True
 
     def edge(self, gamma: float) -> float:
-        """Return the edge at a gamma, interpolated in logarithms; the slope is the lazy one below, and that of the last two above."""
+        """Return the edge at a gamma.
+
+        Beyond the crossing it is the rich power of gamma, at the mean level of the edges there; below, a line in logarithms to the edge
+        that was measured below, with a slope between the rich and the lazy one.
+        """
         at, values = np.log10(np.array(self.edges)).T
-        slope = float(np.clip((values[-1] - values[-2]) / (at[-1] - at[-2]), 0, self.power)) if len(at) > 1 else self.power / 2
-        x = float(np.log10(gamma))
-        if x < at[0]:
-            return float(10.0 ** (values[0] + self.power * (x - at[0])))
-        if x > at[-1]:
-            return float(10.0 ** (values[-1] + slope * (x - at[-1])))
-        return float(10.0 ** np.interp(x, at, values))
+        at, x = at - np.log10(self.gamma), float(np.log10(gamma / self.gamma))
+        beyond = at > -NEAREST
+        level = float(np.mean(values[beyond] - self.rich * at[beyond])) if beyond.any() else float(values[-1] - self.power * at[-1])
+        slope = self.rich
+        if x < 0:
+            slope = (self.power + self.rich) / 2
+            if not beyond.all():
+                slope = float(np.clip((level - values[0]) / -at[0], self.rich, self.power))
+        return float(10.0 ** (level + slope * x))
 
     def describe(self) -> dict[str, Any]:
         """Return the start as JSON."""
@@ -90,4 +101,11 @@ def measure_start(experiment: DeepExperiment, most_cost: float = np.inf) -> Star
         if found is None:
             notes.append(f"the loss did not rise at any rate of a ramp at gamma = {gamma * 10.0**offset:.3g}")
         edges.append((gamma * 10.0**offset, float(rates[-1]) if found is None else found))
-    return Start(gamma, tuple(sorted(edges)), experiment.optimizer.power, cost, tuple(notes), crossing.gamma is not None)
+    return Start(gamma, tuple(sorted(edges)), experiment.optimizer.power, find_rich_power(experiment), cost, tuple(notes),
+                 crossing.gamma is not None)
+
+
+def find_rich_power(experiment: DeepExperiment) -> float:
+    """Return the power of gamma with which the edge rises in the rich regime, 2/L for SGD and 1/L for Adam (the paper's Table 1)."""
+    describe = getattr(experiment.network, "describe", None)
+    return experiment.optimizer.power / ((plain_depth(describe()) if describe else None) or DEPTH)

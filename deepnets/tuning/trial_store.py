@@ -16,7 +16,7 @@ from validation.experiment import FINGERPRINT, are_of_one_experiment, name_exper
 from validation.storage.atomic import publish, resolve_target
 from validation.storage.files import check_writable
 
-KIND, VERSION = "lazyrich tune", 1
+KIND, VERSION = "lazyrich tune", 2
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Trial:
     gamma, eta : the point.
     steps : that were taken.
     losses : held out, of each seed; infinite where it diverged.
+    early : held out, after the steps of a short run, the mean over the seeds.
     """
 
     gamma: float
     eta: float
     steps: int
     losses: tuple[float, ...]
+    early: float
 
     @property
     def loss(self) -> float:
@@ -80,16 +82,19 @@ class TrialStore:
             return
         content = {"kind": KIND, "version": VERSION, **self.named, "start": self.start,
                    "trials": [{"gamma": t.gamma, "eta": t.eta, "steps": t.steps,
-                               "losses": [x if np.isfinite(x) else None for x in t.losses]} for t in self.trials]}
+                               "losses": [x if np.isfinite(x) else None for x in t.losses],
+                               "early": t.early if np.isfinite(t.early) else None} for t in self.trials]}
         publish(self.path, json.dumps(content, allow_nan=False, indent=1).encode())
 
     def _read(self, path: Path) -> None:
         try:
             content = json.loads(path.read_bytes())
-            if content["kind"] != KIND or content["version"] != VERSION:
+            if content["kind"] != KIND:
                 raise ValueError("of another kind")
-            trials = [Trial(float(t["gamma"]), float(t["eta"]), int(t["steps"]),
-                            tuple(np.inf if x is None else float(x) for x in t["losses"])) for t in content["trials"]]
+            if content["version"] != VERSION:
+                raise ValueError(f"of version {content['version']} of the search, and this one is {VERSION}")
+            trials = [Trial(float(t["gamma"]), float(t["eta"]), int(t["steps"]), tuple(map(_as_loss, t["losses"])), _as_loss(t["early"]))
+                      for t in content["trials"]]
             start = None if content["start"] is None else dict(content["start"])
             seeds = list(content["seeds"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -100,6 +105,11 @@ class TrialStore:
         if seeds != self.named["seeds"]:
             raise Misuse(f"store {path} belongs to the seeds {seeds}, not {self.named['seeds']}; choose another store")
         self.trials, self.start = trials, start
+
+
+def _as_loss(stored: float | None) -> float:
+    """Return a loss that was stored; JSON has no infinity."""
+    return np.inf if stored is None else float(stored)
 
 
 def _find_differences(given: dict[str, Any], stored: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from deepnets.optimizers import Optimizer
 from deepnets.tasks import Task
 from deepnets.tuning.ridge import Start, measure_start
 from deepnets.tuning.trial_store import Trial, TrialStore
-from deepnets.tuning.walk import Point, walk
+from deepnets.tuning.walk import SHORT, Point, walk
 from validation.arguments import between, whole
 from validation.progress import Progress, bar
 
@@ -24,6 +24,7 @@ NEAR = 0.05             # of the best loss: what else is that good is listed
 WORSE = 1.5             # times the best loss: from there on a rate is outside of the margin
 ALIKE = 0.1             # decades of gamma within which rates are compared with the best
 SHARE_OF_START = 0.25   # of the runs, that the search for the crossing may take
+CURVE = 8               # points of the held-out loss over the steps, between which its value at those of a short run is interpolated
 LEAST_RUNS, LEAST_STEPS = 4, 50
 
 
@@ -102,8 +103,8 @@ def tune(network: Any, task: Task, loss: str | Loss | Callable[..., Any] = "mse"
     """Search for the richness gamma and the rate eta of the least held-out loss, with a given number of runs.
 
     The search starts where the network crosses from lazy to rich, at the rate at which the loss rises during a ramp. Short runs of a
-    sixth of the steps over eta, then over gamma, choose the first full run; a pattern search in full runs follows. Its own measurements
-    are counted.
+    sixth of the steps over eta, then over gamma, choose the first full run, which three beside it follow. Then a Gaussian process of all
+    losses, those that full runs had after a sixth of their steps among them, proposes each run. Its own measurements are counted.
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ def tune(network: Any, task: Task, loss: str | Loss | Callable[..., Any] = "mse"
     between("runs", runs, LEAST_RUNS - 1e-9, np.inf)
     whole("steps", steps, LEAST_STEPS)
     experiment = DeepExperiment(as_network(network), task, loss=loss, optimizer=optimizer, steps=steps, batch_size=batch_size, seeds=seeds,
-                                device=device, curves=1)
+                                device=device, curves=CURVE)
     experiment.check()
     record = TrialStore(store, experiment.describe())
     with bar(round(runs * steps), "tuning", "steps", progress) as advance:
@@ -158,32 +159,42 @@ class _Training:
         self.made: list[Trial] = []
 
     def train(self, points: Sequence[Point], share: int) -> np.ndarray:
-        """Train runs of 1/share of the steps together, and return their losses."""
+        """Train runs of 1/share of the steps together, and return their losses, (points, 2), at the end and after those of a short run."""
         full = self.experiment.horizons[-1]
         steps = max(1, full // share)
         missing = [p for p in points if self.record.find(*p, steps) is None]
         if missing:
-            self.record.add(_train_points(replace(self.experiment, steps=steps), missing))
+            self.record.add(_train_points(replace(self.experiment, steps=steps), missing, max(1, full // SHORT)))
         found = [trial for p in points if (trial := self.record.find(*p, steps)) is not None]
         self.made += found
         self.remaining -= len(points) * steps / full
         self.advance(len(points) * steps)
-        return np.array([t.loss for t in found])
+        return np.array([(t.loss, t.early) for t in found])
 
 
-def _train_points(experiment: DeepExperiment, points: Sequence[Point]) -> list[Trial]:
-    """Train runs at points together: those of one gamma, and those of distinct gammas, are one stack."""
+def _train_points(experiment: DeepExperiment, points: Sequence[Point], short: int) -> list[Trial]:
+    """Train runs at points together, those of one gamma, and those of distinct gammas, as one stack; `short`: the steps of a short run."""
     gammas = sorted({g for g, _ in points})
     rates = {g: sorted({e for h, e in points if h == g}) for g in gammas}
     groups = [gammas] if len({len(r) for r in rates.values()}) == 1 else [[g] for g in gammas]
-    found: dict[Point, tuple[float, ...]] = {}
+    found: dict[Point, tuple[np.ndarray, float]] = {}
     for group in groups:
         portrait = experiment.measure(np.array(group), np.array([rates[g] for g in group]))
-        losses = portrait["held_out_loss"].isel(step=-1).transpose("gamma", "eta", "seed").values.astype(float)
+        losses = portrait["held_out_loss"].transpose("gamma", "eta", "seed", "step").values.astype(float)
+        losses = np.where(np.isfinite(losses), losses, np.inf)
         for i, g in enumerate(group):
             for j, e in enumerate(rates[g]):
-                found[g, e] = tuple(np.where(np.isfinite(losses[i, j]), losses[i, j], np.inf).tolist())
-    return [Trial(g, e, experiment.horizons[-1], found[g, e]) for g, e in points]
+                found[g, e] = losses[i, j, :, -1], interpolate_curve(portrait["step"].values, losses[i, j].mean(0), short)
+    return [Trial(g, e, experiment.horizons[-1], tuple(found[g, e][0].tolist()), found[g, e][1]) for g, e in points]
+
+
+def interpolate_curve(steps: np.ndarray, losses: np.ndarray, step: int) -> float:
+    """Return the loss at a step, interpolated in logarithms between those beside it; infinite if one of these is."""
+    after = min(int(np.searchsorted(steps, step)), len(steps) - 1)
+    before = after if steps[after] <= step else max(after - 1, 0)
+    if before == after or not np.isfinite(losses[[before, after]]).all() or losses[[before, after]].min() <= 0:
+        return float(losses[after])
+    return float(np.exp(np.interp(np.log(step), np.log(steps[[before, after]]), np.log(losses[[before, after]]))))
 
 
 def _summarize(experiment: DeepExperiment, start: Start, trials: Sequence[Trial], start_cost: float, runs: float) -> Tuned:

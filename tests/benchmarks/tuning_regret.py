@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,24 +39,37 @@ WORST = 3.0            # times the zero output's loss: what a diverged run count
 RANGE_STEPS = 100      # of the rate range test
 
 
-def breast_cancer() -> tasks.Task:
-    """Return scikit-learn's table of 569 tumours, every fifth held out."""
-    from sklearn.datasets import load_breast_cancer
-
-    x, y = load_breast_cancer(return_X_y=True)
+def as_tabular(x: np.ndarray, y: np.ndarray) -> tasks.Task:
+    """Return a task of standardized inputs (n, d), every fifth sample held out; y are classes, or targets that are standardized too."""
     x = ((x - x.mean(0)) / x.std(0)).astype("f4")
+    if y.dtype.kind == "f":
+        y = ((y - y.mean(0)) / y.std(0)).astype("f4").reshape(len(y), -1)
     apart = np.arange(len(x)) % 5 == 4
     return tasks.as_task(tasks.from_loader([(x[~apart], y[~apart])], [(x[apart], y[apart])]))
 
 
-def plain(inputs: int, width: int, depth: int, outputs: int, parametrization: str = "standard") -> MLP:
-    """Return a ReLU network, by default as torch scales it."""
-    return MLP(inputs, width, depth, outputs, parametrization=parametrization)
+def load_table(name: str) -> tasks.Task:
+    """Return one of scikit-learn's tables: breast_cancer (569 tumours), wine, diabetes."""
+    from sklearn import datasets
+
+    return as_tabular(*getattr(datasets, f"load_{name}")(return_X_y=True))
+
+
+def make_table(name: str, samples: int, **options: float) -> tasks.Task:
+    """Return samples of one of scikit-learn's generators, such as friedman2, moons or swiss_roll, in an order that they drew."""
+    from sklearn import datasets
+
+    return as_tabular(*getattr(datasets, f"make_{name}")(samples, random_state=0, **options))
+
+
+def plain(inputs: int, width: int, depth: int, outputs: int, parametrization: str = "standard", units: str = "relu") -> MLP:
+    """Return a network, by default of ReLU units as torch scales it."""
+    return MLP(inputs, width, depth, outputs, parametrization=parametrization, nonlinearity=units)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network, its task, loss and optimizer, and log10 of the first and last rate."""
+    """A network, its task, loss and optimizer, log10 of the first and last rate, and the batch size."""
 
     what: str
     network: MLP
@@ -64,14 +77,15 @@ class Case:
     loss: str
     optimizer: str
     rates: tuple[int, int]
+    batch: int = BATCH
 
     def experiment(self, seeds: Sequence[int] = SEEDS) -> DeepExperiment:
         """Return the experiment of these seeds."""
-        return DeepExperiment(self.network, self.task(), loss=self.loss, optimizer=self.optimizer, steps=T, batch_size=BATCH, seeds=seeds,
-                              curves=25, device="cpu")
+        return DeepExperiment(self.network, self.task(), loss=self.loss, optimizer=self.optimizer, steps=T, batch_size=self.batch,
+                              seeds=seeds, curves=25, device="cpu")
 
 
-CASES = {
+FIRST_CASES = {
     "digits-sgd": Case("digits, cross-entropy, L = 3, N = 96, SGD", plain(64, 96, 3, 10), tasks.digits, "cross_entropy", "sgd", (-6, 3)),
     "digits-adam": Case("digits, MSE, L = 4, N = 64, Adam", plain(64, 64, 4, 10), tasks.digits, "mse", "adam", (-6, 2)),
     "digits-adamw": Case("digits, cross-entropy, L = 2, N = 128, AdamW", plain(64, 128, 2, 10), tasks.digits, "cross_entropy", "adamw",
@@ -86,8 +100,32 @@ CASES = {
                             "mse", "sgd", (-7, 2)),
     "linear-sgd": Case("linear, 16 inputs, L = 3, N = 64, SGD", plain(16, 64, 3, 16), lambda: tasks.linear(dim=16, out_features=16),
                        "mse", "sgd", (-6, 3)),
-    "tumours-sgd": Case("tumours, cross-entropy, L = 3, N = 32, SGD", plain(30, 32, 3, 2), breast_cancer, "cross_entropy", "sgd", (-6, 3)),
+    "tumours-sgd": Case("tumours, cross-entropy, L = 3, N = 32, SGD", plain(30, 32, 3, 2), lambda: load_table("breast_cancer"),
+                        "cross_entropy", "sgd", (-6, 3)),
 }
+LATER_CASES = {
+    "wine-sgd": Case("wine, cross-entropy, L = 3, N = 48, SGD, batch 16", plain(13, 48, 3, 3), lambda: load_table("wine"), "cross_entropy",
+                     "sgd", (-6, 4), 16),
+    "diabetes-adam": Case("diabetes, MSE, L = 2, N = 64, Adam", plain(10, 64, 2, 1), lambda: load_table("diabetes"), "mse", "adam",
+                          (-6, 2)),
+    "friedman-sgd": Case("Friedman's second function, MSE, L = 3, N = 64, SGD, batch 64", plain(4, 64, 3, 1),
+                         lambda: make_table("friedman2", 1000), "mse", "sgd", (-6, 4), 64),
+    "moons-momentum": Case("moons, cross-entropy, L = 4, N = 48, momentum", plain(2, 48, 4, 2), lambda: make_table("moons", 800, noise=0.1),
+                           "cross_entropy", "momentum", (-7, 3)),
+    "tumours-momentum": Case("tumours, MSE, L = 2, N = 64, momentum", plain(30, 64, 2, 2), lambda: load_table("breast_cancer"), "mse",
+                             "momentum", (-7, 3)),
+    "digits-tanh": Case("digits, cross-entropy, L = 5, N = 48, tanh, Adam", plain(64, 48, 5, 10, units="tanh"), tasks.digits,
+                        "cross_entropy", "adam", (-6, 2)),
+    "multi-index-ntk": Case("multi-index, 24 inputs, L = 4, N = 80, NTK, Adam", plain(24, 80, 4, 1, "ntk"), lambda: tasks.multi_index(24),
+                            "mse", "adam", (-6, 2)),
+    "swiss-roll-gelu": Case("swiss roll, MSE, L = 4, N = 48, GELU, SGD", plain(3, 48, 4, 1, units="gelu"),
+                            lambda: make_table("swiss_roll", 1000), "mse", "sgd", (-6, 4)),
+    "digits-mup": Case("digits, MSE, L = 3, N = 96, muP, SGD, batch 64", plain(64, 96, 3, 10, "mup"), tasks.digits, "mse", "sgd", (-6, 4),
+                       64),
+    "teacher-adamw": Case("teacher, 24 inputs, L = 5, N = 48, AdamW", plain(24, 48, 5, 1), lambda: tasks.teacher(24), "mse", "adamw",
+                          (-6, 2)),
+}
+CASES = FIRST_CASES | LATER_CASES
 
 
 def measure(name: str) -> xr.Dataset:
@@ -107,7 +145,7 @@ def measure(name: str) -> xr.Dataset:
         edges[r, :len(start.edges)] = start.edges
     ranges = [find_steepest(case.experiment((100 + r,)), 10.0**low, 10.0**high) for r in range(REPETITIONS)]
     data = data.assign(start_gamma=("repetition", [s.gamma for s in starts]),
-                       start_cost=("repetition", [s.cost / (T * BATCH) for s in starts]),
+                       start_cost=("repetition", [s.cost / (T * case.batch) for s in starts]),
                        start_edges=(("repetition", "edge", "part"), edges), range_eta=("repetition", ranges))
     attrs = {"what": case.what, "power": experiment.optimizer.power, "zero_loss": zero, "seconds": round(time.perf_counter() - begin, 1),
              "notes": json.dumps([s.notes for s in starts])}
@@ -125,8 +163,8 @@ def find_steepest(experiment: DeepExperiment, low: float, high: float) -> float:
 class Plane:
     """The losses of a measured case, interpolated."""
 
-    def __init__(self, data: xr.Dataset) -> None:
-        self.data = data
+    def __init__(self, data: xr.Dataset, depth: int) -> None:
+        self.data, self.rich = data, int(data.attrs["power"]) / depth
         zero = float(data.attrs["zero_loss"])
         losses = data["held_out_loss"].transpose("step", "gamma", "eta").values.astype(float)
         clipped = np.log10(np.clip(np.where(np.isfinite(losses), losses, np.inf), 1e-9, WORST * zero))
@@ -144,7 +182,7 @@ class Plane:
         edges = self.data["start_edges"].values[repetition]
         edges = edges[np.isfinite(edges[:, 0])]
         return Start(float(self.data["start_gamma"][repetition]), tuple(map(tuple, edges)), int(self.data.attrs["power"]),
-                     float(self.data["start_cost"][repetition]))
+                     self.rich, float(self.data["start_cost"][repetition]))
 
 
 class Search:
@@ -154,13 +192,13 @@ class Search:
         self.plane, self.remaining, self.path = plane, BUDGETS[-1] - cost, list[tuple[float, float]]()
 
     def train(self, points: Sequence[Point], share: int) -> np.ndarray:
-        """Return losses of runs, and count them."""
+        """Return losses of runs, (points, 2), at the end and after 1/SHORT of the steps, and count them."""
         found = [self.plane.read(*p, share) for p in points]
         for loss in found:
             self.remaining -= (T // share) / T
             if share == 1:
                 self.path.append((BUDGETS[-1] - self.remaining, loss))
-        return np.array(found)
+        return np.array([(loss, self.plane.read(*p, SHORT)) for loss, p in zip(found, points, strict=True)])
 
     def loss(self, budget: float) -> float:
         """Return the best loss of full runs that were finished within a budget; before the first, that of the zero output."""
@@ -194,7 +232,7 @@ def search_by_tpe(plane: Plane, repetition: int) -> Search:
     def train(trial: optuna.Trial) -> float:
         gamma, eta = (trial.suggest_float(n, *map(float, 10 ** axis[[0, -1]]), log=True) for n, axis in
                       (("gamma", plane.gamma), ("eta", plane.eta)))
-        return float(np.log10(search.train([(gamma, eta)], 1)[0]))
+        return float(np.log10(search.train([(gamma, eta)], 1)[0, 0]))
 
     study.optimize(train, n_trials=BUDGETS[-1])
     return search
@@ -224,7 +262,7 @@ def _refine(search: Search, rates: np.ndarray, steps: Sequence[float]) -> None:
     def run(rate: float) -> None:
         nonlocal best
         if search.remaining >= 1:
-            best = min(best, (float(search.train([(1.0, 10**rate)], 1)[0]), rate))
+            best = min(best, (float(search.train([(1.0, 10**rate)], 1)[0, 0]), rate))
 
     for rate in rates:
         run(float(rate))
@@ -238,9 +276,10 @@ METHODS = {"random": search_at_random, "TPE": search_by_tpe, "usual practice: ga
            "rate range test, then eta swept": sweep_about_range_test, "`deepnets.tune`": search_by_walk}
 
 
-def read_planes() -> dict[str, Plane]:
+def read_planes(cases: Iterable[str] = CASES) -> dict[str, Plane]:
     """Return the measured planes, those that there are."""
-    return {name: Plane(read_netcdf(KEPT / f"tuning-{name}.nc")) for name in CASES if (KEPT / f"tuning-{name}.nc").exists()}
+    stored = {name: KEPT / f"tuning-{name}.nc" for name in cases}
+    return {name: Plane(read_netcdf(path), CASES[name].network.depth) for name, path in stored.items() if path.exists()}
 
 
 def compute_losses(plane: Plane, method: str) -> np.ndarray:

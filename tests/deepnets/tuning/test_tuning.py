@@ -17,13 +17,13 @@ import lazyrich
 from deepnets import DeepExperiment, tasks
 from deepnets.place.crossing import find_crossing
 from deepnets.tuning import tuner
-from deepnets.tuning.ridge import Start, measure_start
+from deepnets.tuning.ridge import Start, find_rich_power, measure_start
 from deepnets.tuning.walk import walk
 from validation import Misuse
 
 TEACHER = tasks.teacher(8)
 NETWORK = deepnets.MLP(8, 12, 2, 1, parametrization="standard")
-START = Start(2.0, ((0.5, 0.02), (2.0, 0.3), (8.0, 1.0)), 2, 0)
+START = Start(2.0, ((0.5, 0.02), (2.0, 0.3), (8.0, 1.0)), 2, 2 / 3, 0)
 
 
 class Surface:
@@ -38,9 +38,9 @@ class Surface:
         self.remaining -= len(points) / share
         assert self.remaining > -1e-9
         d, k = (np.log10(points) - self.centre).T
-        loss = np.where(k > 0.6, np.inf, 1 + 2 * (k + 0.2 * (share > 1))**2 + 0.5 * (d - k)**2)
+        loss, early = (np.where(k > 0.6, np.inf, 1 + 2 * (k + 0.2 * short)**2 + 0.5 * (d - k)**2) for short in (share > 1, True))
         self.seen += [(g, e, share, value) for (g, e), value in zip(points, loss, strict=True)]
-        return loss
+        return np.stack([loss, early], 1)
 
 
 def best(surface):
@@ -64,17 +64,28 @@ def test_the_search_finds_a_planted_valley_and_spends_no_more_than_it_may(at):
 def test_a_surface_that_never_trains_ends_the_search():
     surface = Surface(9.0)
     surface.train = lambda points, share: (setattr(surface, "remaining", surface.remaining - len(points) / share),
-                                           np.full(len(points), np.inf))[1]
+                                           np.full((len(points), 2), np.inf))[1]
     walk(START, surface)
     assert surface.remaining >= -1e-9
 
 
-def test_the_ridge_is_interpolated_in_logarithms_and_lazy_below():
-    assert START.edge(0.5) == pytest.approx(0.02)
-    assert START.edge(4.0) == pytest.approx(np.sqrt(0.3 * 1.0))
-    assert START.edge(0.05) == pytest.approx(0.02 * 0.01)              # gamma squared
-    assert START.edge(80.0) == pytest.approx(10 ** (np.log10(1 / 0.3) / np.log10(4)))      # with the slope of the last two
+def test_the_ridge_is_the_rich_power_beyond_the_crossing_and_a_line_to_the_edge_below_it():
+    level = np.exp(np.mean(np.log([0.3, 1.0 / 4 ** (2 / 3)])))      # of the edges at the crossing and beyond
+    for gamma in (2.0, 9.0, 800.0):
+        assert START.edge(gamma) == pytest.approx(level * (gamma / 2) ** (2 / 3))
+    gentle = Start(2.0, ((0.5, 0.05), *START.edges[1:]), 2, 2 / 3, 0)
+    for gamma in (0.5, 1.0, 1e-3):
+        assert gentle.edge(gamma) == pytest.approx(level * (gamma / 2) ** (np.log(level / 0.05) / np.log(4)))
+    steeper = Start(2.0, ((0.5, 1e-4), (2.0, 0.3)), 2, 2 / 3, 0)
+    assert steeper.edge(0.5) == pytest.approx(0.3 / 16)                    # no steeper than gamma squared
+    assert Start(2.0, ((0.5, 0.02),), 2, 1.0, 0).edge(4.0) == pytest.approx(0.02 * 4**2 * 2)      # nothing measured beyond
     assert Start.read(json.loads(json.dumps(START.describe()))) == START
+
+
+@pytest.mark.parametrize(("network", "optimizer", "power"), [
+    (deepnets.MLP(8, 4, 4, 1), "sgd", 1 / 2), (deepnets.MLP(8, 4, 2, 1), "adam", 1 / 2), (lambda seed: nn.Linear(8, 1), "sgd", 2 / 3)])
+def test_the_rich_power_is_that_of_the_theory_and_of_three_matrices_where_the_depth_is_unknown(network, optimizer, power):
+    assert find_rich_power(DeepExperiment(network, TEACHER, optimizer=optimizer, device="cpu")) == pytest.approx(power)
 
 
 def test_the_start_is_the_crossing_and_an_edge_of_a_linear_network():
@@ -185,7 +196,7 @@ def test_a_killed_search_goes_on_where_it_was(tmp_path, monkeypatch):
     trained = []
     with pytest.MonkeyPatch.context() as patch:
         train = tuner._train_points
-        patch.setattr(tuner, "_train_points", lambda e, points: trained.extend(points) or train(e, points))
+        patch.setattr(tuner, "_train_points", lambda e, points, short: trained.extend(points) or train(e, points, short))
         assert search(path) == whole
     assert len(trained) == len(whole.trials) - len(between)      # what is stored is not trained again
 

@@ -1,0 +1,91 @@
+"""A Gaussian process of the loss over richness and rate, with short and full runs as two fidelities, and where it expects improvement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.stats import norm
+
+COMMON = (0.7, 0.8, 0.35)      # of what short and full runs share: standard deviation of log loss, decades of gamma and of eta
+APART = (0.5, 1.5, 0.6)        # of the difference between full and short runs, likewise
+NOISE = 0.06                   # standard deviation of one run's log loss
+SATURATION = 1.5               # of log loss over the least, at which excesses saturate, so that a cliff does not hide the valley beside it
+FAR = 1.0                      # saturated excess where nothing is known
+JITTER = 1e-9
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A loss at a point of the plane.
+
+    Attributes
+    ----------
+    at : (x, y), decades of gamma from the crossing, and of eta over the ridge.
+    full : whether it is that of a full run, or that after the steps of a short one.
+    loss : infinite for a diverged run.
+    """
+
+    at: tuple[float, float]
+    full: bool
+    loss: float
+
+
+class Surrogate:
+    """A Gaussian process of the saturated excess of log loss, of short runs and, with a further term, of full runs.
+
+    The kernels are Matern's with nu = 5/2; the sum of a common term and a difference is that of Kennedy and O'Hagan (Biometrika 87, 2000).
+
+    Parameters
+    ----------
+    observations : at least one.
+    """
+
+    def __init__(self, observations: Sequence[Observation]) -> None:
+        self.points = np.array([o.at for o in observations])      # (n, 2)
+        self.full = np.array([o.full for o in observations])
+        losses = np.array([o.loss for o in observations])
+        self.values = np.full(len(losses), SATURATION)
+        for fidelity in (False, True):
+            part = self.full == fidelity
+            if np.isfinite(losses[part]).any():
+                self.values[part] = saturate(losses[part])
+        covariance = self._cover(self.points, self.full) + (NOISE**2 + JITTER) * np.eye(len(losses))
+        self._factor = cho_factor(covariance)
+        self._weights = cho_solve(self._factor, self.values - FAR)
+
+    def _cover(self, points: np.ndarray, full: np.ndarray) -> np.ndarray:
+        """Return the covariance between points and the observations, (points, n)."""
+        return matern(points, self.points, *COMMON) + np.outer(full, self.full) * matern(points, self.points, *APART)
+
+    def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of full runs' saturated excess at points (m, 2)."""
+        cover = self._cover(points, np.ones(len(points)))
+        mean = FAR + cover @ self._weights
+        variance = COMMON[0]**2 + APART[0]**2 - np.einsum("ij,ji->i", cover, cho_solve(self._factor, cover.T))
+        return mean, np.sqrt(np.maximum(variance, 1e-10))
+
+    def expect_improvement(self, points: np.ndarray) -> np.ndarray:
+        """Return by how much the best full run is expected to improve at points (m, 2), in saturated log loss."""
+        mean, deviation = self.predict(points)
+        least = self.values[self.full].min() if self.full.any() else 0.0
+        z = (least - mean) / deviation
+        improvement: np.ndarray = deviation * (z * norm.cdf(z) + norm.pdf(z))
+        return improvement
+
+
+def saturate(losses: np.ndarray) -> np.ndarray:
+    """Return the excesses of log losses over the least, which approach `SATURATION`; some loss must be finite and above zero."""
+    logs = np.log(np.maximum(losses, np.finfo(float).tiny))
+    saturated: np.ndarray = SATURATION * -np.expm1(-(logs - logs.min()) / SATURATION)
+    return saturated
+
+
+def matern(points: np.ndarray, others: np.ndarray, deviation: float, along: float, across: float) -> np.ndarray:
+    """Return Matern's covariance with nu = 5/2 between points (m, 2) and others (n, 2), with a length for each coordinate."""
+    apart = (points[:, None, :] - others[None, :, :]) / np.array([along, across])
+    r = np.sqrt(5 * np.sum(apart**2, axis=-1))
+    covariance: np.ndarray = deviation**2 * (1 + r + r**2 / 3) * np.exp(-r)
+    return covariance
