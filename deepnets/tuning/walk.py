@@ -88,7 +88,7 @@ class _Search:
         """Train the best short run's point in full, then beside the best, with steps that are halved where none helps."""
         best = self.find_best(full=False).at
         self.run([best], 1)
-        seen, made, step = {best}, 1, np.array(STEPS)
+        seen, count, step = {best}, 1, np.array(STEPS)
         order = [(0, 1), (0, -1), (1, 0), (-1, 0)]
         while True:
             moved = False
@@ -96,11 +96,11 @@ class _Search:
                 at = (round(best[0] + step[0] * direction[0], 6), round(best[1] + step[1] * direction[1], 6))
                 if at in seen:
                     continue
-                if made >= PATTERN or self.trials.remaining < 1 - 1e-9:
+                if count >= PATTERN or self.trials.remaining < 1 - 1e-9:
                     return
                 seen.add(at)
                 self.run([at], 1)
-                made += 1
+                count += 1
                 if self.find_best(full=True).at == at:
                     best, moved = at, True
                     order.remove(direction)
@@ -117,8 +117,8 @@ class _Search:
         while self.trials.remaining >= 1 - 1e-9:
             best = self.find_best(full=True)
             points = np.round(np.array(best.at) + region * lattice, 6)
-            made = np.array([o.at for o in self.observations if o.full])
-            near = (np.linalg.norm((points[:, None] - made[None]) / region, axis=-1) < APART).any(1)
+            ran = np.array([o.at for o in self.observations if o.full])
+            near = (np.linalg.norm((points[:, None] - ran[None]) / region, axis=-1) < APART).any(1)
             if near.all():
                 return
             expected = Surrogate(self.observations).expect_improvement(points)

@@ -60,11 +60,3 @@ def read_wrong_claims() -> str:
     """Return the largest share of draws, in per cent, in which a neighbouring depth's exponent was SUPPORTED."""
     shares = re.findall(r"at most ([\d.]+) \|$", (TABLES / "judge_coverage.md").read_text(), re.MULTILINE)
     return f"{100 * max(map(float, shares)):.1f}"
-
-
-def read_regret(search: str, runs: str, which: str) -> str:
-    """Return a regret in per cent from the stored table: of a search whose name starts so, after so many runs, mean, median or largest."""
-    head, _, *lines = (TABLES / "tuning_regret.md").read_text().splitlines()
-    column = [cell.strip() for cell in head.split("|")].index(runs)
-    [line] = [one for one in lines if one.split("|")[1].strip().strip("`").startswith(search)]
-    return line.split("|")[column].split("/")[("mean", "median", "largest").index(which)].strip()
