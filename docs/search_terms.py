@@ -1,6 +1,6 @@
 """Type the field's terms into the search of the built site, in a browser, and check which pages it finds first.
 
-    python docs/search_terms.py SITE
+    python docs/search_terms.py SITE       (of a site built anew: an incremental build may leave terms of the glossary out of its index)
 
 Prints each term whose page is not among the first results; the exit code is then 1. Without a browser nothing is checked, and a
 sentence says so.

@@ -1,4 +1,4 @@
-"""The check of the site's search names each term that does not lead to its page; `.ci/run` applies it to the site itself."""
+"""The check of the search of the built site names each term that does not lead to its page."""
 
 import sys
 from pathlib import Path
