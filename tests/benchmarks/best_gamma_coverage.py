@@ -1,6 +1,6 @@
 """Plant curves of the loss over gamma, and count how often the best gamma is covered, and how many gammas are left.
 
-Run ``python -m tests.benchmarks.best_gamma_coverage [draws]`` to print the table that docs/tables stores (2000 draws take half a minute).
+Run ``python -m tests.benchmarks.best_gamma_coverage [draws]`` to print the table that docs/tables stores (1000 draws take half a minute).
 
 Ten seeds, nine gammas over six decades. A curve is a line, flat, a parabola in log gamma, or flat up to a knee; seeds scatter in common,
 along gamma (correlation 0.8 of neighbours), independently, or with heavy tails (Student's t of 3 degrees of freedom). Compared are
@@ -73,4 +73,4 @@ def tabulate(draws: int) -> str:
 
 
 if __name__ == "__main__":
-    print(tabulate(int(sys.argv[1]) if len(sys.argv) > 1 else 2000))
+    print(tabulate(int(sys.argv[1]) if len(sys.argv) > 1 else 1000))
