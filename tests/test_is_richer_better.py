@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 from scipy.stats import ttest_rel
 
 from deepnets import DeepExperiment, tasks
-from tests.benchmarks.best_gamma_coverage import CURVES, DECADES, draw_scatter, measure
+from tests.benchmarks.best_gamma_coverage import CURVES, DECADES, KINDS, draw_scatter, measure
 from validation.arguments import Misuse
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "docs"))
@@ -28,7 +28,7 @@ LEAST = 0.95 - 3 * np.sqrt(0.95 * 0.05 / 600)      # a coverage of 0.95 is seen 
 
 # Which gammas may be best
 
-@pytest.mark.parametrize("kind", ["independent", "in common", "along gamma", "heavy tails"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("curve", ["weak line", "flat up to a knee"])
 def test_the_best_gamma_of_a_planted_curve_is_covered(curve, kind):
     assert measure(lambda x: find_best(x, 0.0), CURVES[curve], kind, 600)[0] >= LEAST
@@ -185,3 +185,13 @@ def test_targets_of_sparse_means_are_the_means_with_noise():
     assert error.std() == pytest.approx(0.6, rel=0.02)
     x, y = task.draw(1, 2, 3, noisy=False)
     assert np.allclose(y.numpy(), x.numpy() * s, atol=1e-6)
+
+
+def test_the_stored_table_has_every_curve_and_scatter():
+    lines = (Path(__file__).parent.parent / "docs" / "tables" / "best_gamma_coverage.md").read_text().splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[:2] for row in cells] == [[curve, kind] for curve in CURVES for kind in KINDS]
+    assert min(float(row[2].split(",")[0]) for row in cells) >= 0.95
+    assert min(float(row[3].split(",")[0]) for row in cells) < 0.9
+    coverage, size = measure(lambda x: find_best(x, 0.0), CURVES["weak line"], "in common", 1000)
+    assert cells[5][2] == f"{coverage:.3f}, {size:.1f}"

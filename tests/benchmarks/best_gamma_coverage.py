@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
 from gallery.best_richness import find_best
 from gallery.findings import format_table
 
+KINDS = ("independent", "in common", "along gamma", "heavy tails")
 SEEDS, SCATTER, RESAMPLES = 10, 0.05, 200       # scatter in decades of the loss
 DECADES = np.linspace(-3, 3, 9)
 CURVES = {"line": -0.02 * DECADES, "weak line": -0.004 * DECADES, "flat but for the middle": -0.01 * (abs(DECADES) < 0.1),
@@ -65,7 +66,7 @@ def tabulate(draws: int) -> str:
     """Return the table: coverage and number of gammas, by curve and scatter."""
     source, rows = np.random.default_rng(1), []
     for name, curve in CURVES.items():
-        for kind in ("independent", "in common", "along gamma", "heavy tails"):
+        for kind in KINDS:
             one = measure(lambda x: find_best(x, 0.0), curve, kind, draws)
             other = measure(lambda x: bootstrap(x, source), curve, kind, max(draws // 10, 2))
             rows.append((name, kind, *(f"{coverage:.3f}, {count:.1f}" for coverage, count in (one, other))))

@@ -13,7 +13,7 @@ Not everybody answers alike:
 - **The best lies between.** Where the kernel's bias and the rich one both err, a finite richness is best (diagonal networks: Woodworth et
   al., arXiv 2002.09277).
 
-This page compares them in one experiment: six tasks, endless and repeated data, ten seeds, the rate and the stopping time tuned at each
+This page compares them in one experiment: six tasks, online and on repeated data, ten seeds, the rate and the stopping time tuned at each
 :math:`\gamma` on validation data, and a test on data that no choice has used.
 """
 
@@ -39,13 +39,13 @@ found = Findings()
 #   that is not used again stays bounded. Thirteen stopping times from 1 to T. The best of the 130 on validation data is tested.
 # - An MLP of ReLUs, muP, L = 3, N = 128, B = 32, T = 1000, mean squared error (sparse means: the network below, L = 2, B = 8). Of images
 #   of 28 x 28, N = 64: at 128 they would take longer than all other tasks together.
-# - Repeated data are 512 samples (sparse means: 8). Endless data are T B samples, each used once. Of digits and MNIST there are too few
+# - Repeated data are 512 samples (sparse means: 8). Online, T B samples are used once each. Of digits and MNIST there are too few
 #   images (900 and 3500): there every sample is an image newly warped.
 # - A seed stands for the initialization and for all samples: training, validation and test.
 # - Losses count as equal within 5%, TOLERANCE in decades. The papers on images speak of errors: there accuracies are judged too, and count
 #   as equal within one point, about the standard error of a test. (This was added when digits had been measured, and the others had not.)
 # - At very large :math:`\gamma` a network may not have begun to learn after T steps, and no one claims that it is good then. A
-#   :math:`\gamma` counts as trained if its best run on endless data, of the seed of the edges, has gained at least half of what the best
+#   :math:`\gamma` counts as trained if its best run online, with the seed of the edges, has gained at least half of what the best
 #   :math:`\gamma` gains. The claims are judged up to the largest one that is trained, **the richest**.
 
 TOLERANCE, POINT = float(np.log10(1.05)), 0.01
@@ -93,7 +93,7 @@ print(f"{len(cases) * seeds * len(gamma) * (len(powers) + 1)} runs, {spent / 60:
 
 def title(name, endless):
     """Return a case in words."""
-    return f"{name}, {'endless' if endless else 'repeated'}"
+    return f"{name}, {'online' if endless else 'repeated'}"
 
 
 def find_richest(run):
@@ -139,10 +139,11 @@ print(f"{'':34}" + "".join(f"{claim:22}" for claim in CLAIMS))
 for (*case, by), words in verdicts.items():
     print(f"{f'{title(*case)}, {by}':34}" + "".join(f"{word:22}" for word in words))
 
+theory = np.array([SPARSE.find_least_risk(g) for g in gamma])
 figure = figures.blank(9, 6.2)
-figure.set_label("Test loss over richness for six tasks, on endless and on repeated data, with bands over ten seeds; large marks are the "
+figure.set_label("Test loss over richness for six tasks, online and on repeated data, with bands over ten seeds; large marks are the "
                  "gammas that may be within 5% of the best")
-dark, light = shades(2)
+dark, light = shades(3)[:2]
 for ax, name in zip(figure.subplots(2, 3, sharex=True).flat, NAMES, strict=True):
     for endless, colour, mark, style in ((True, dark, "o", "-"), (False, light, "s", "--")):
         run = runs[name, endless]
@@ -151,13 +152,14 @@ for ax, name in zip(figure.subplots(2, 3, sharex=True).flat, NAMES, strict=True)
         ax.fill_between(gamma, 10 ** (mean - spread), 10 ** (mean + spread), color=colour, alpha=0.2, lw=0)
         ax.loglog(gamma, 10**mean, style, color=colour, marker=mark, ms=3, mfc="white", lw=1.2)
         best = np.flatnonzero(find_best(take_losses(run), TOLERANCE))
-        ax.plot(np.array(gamma)[best], 10 ** mean[best], mark, color=colour, ms=7, label="endless" if endless else "repeated")
+        ax.plot(np.array(gamma)[best], 10 ** mean[best], mark, color=colour, ms=7, label="online" if endless else "repeated")
         if name == "sparse means" and not endless:
-            ax.loglog(gamma, [SPARSE.find_least_risk(g) for g in gamma], ":", color="0.2", lw=1.4, label="theory")
+            ax.loglog(gamma, theory, ":", color="0.2", lw=1.4, label="theory")
     ax.set(title=name)
     label_decades(ax, "x")
     ax.yaxis.set_major_formatter("{x:.3g}")
     ax.yaxis.set_minor_formatter("{x:.3g}")
+    ax.yaxis.get_minor_locator().set_params(subs=(1, 1.5, 2, 3, 4, 6))
 for ax in figure.axes[3:]:
     ax.set_xlabel(r"richness $\gamma$")
 for ax in figure.axes[::3]:
@@ -188,7 +190,7 @@ total = len(cases) * seeds * len(gamma)
 print(f"chosen rates at the lowest of the ten: {at_end['lowest']} of {total}; at the highest: {at_end['highest']}")
 
 bars = figures.blank(7, 4.2)
-bars.set_label("For each task, on endless and repeated data, a bar over the gammas that may be within 5% of the best, and a mark at the "
+bars.set_label("For each task, online and on repeated data, a bar over the gammas that may be within 5% of the best, and a mark at the "
                "least mean loss")
 ax = bars.add_subplot()
 for row, (case, run) in enumerate(reversed(runs.items())):
@@ -210,9 +212,8 @@ label_decades(ax, "x")
 # moves :math:`f` towards the mean :math:`m` of the observations by :math:`\dot f = 2\sqrt{1 + \gamma^2 f^2}\,(m - f)`, whose solution is
 # closed (`gallery.sparse_means`). A lazy network shrinks every :math:`m` by one factor; a rich one removes the small :math:`m`, and leaves
 # the noise of the large ones. The posterior mean, which no estimate beats, is in between. The risk at the best stopping time is least at
-# the :math:`\gamma` printed here. Endless data average the noise away, and so does their task.
+# the :math:`\gamma` printed here. Online, the noise averages out, and the theory does not apply.
 
-theory = np.array([SPARSE.find_least_risk(g) for g in gamma])
 run = runs["sparse means", False]
 losses = np.log10(run.loss.transpose("seed", "gamma").values)
 print(f"best gamma of the theory on this grid: {gamma[int(theory.argmin())]:.3g}")
