@@ -176,7 +176,10 @@ for ax, name in zip(figure.subplots(2, 3, sharex=True).flat, NAMES, strict=True)
     label_decades(ax, "x")
     ax.yaxis.set_major_formatter("{x:.3g}")
     ax.yaxis.set_minor_formatter("{x:.3g}")
-    ax.yaxis.get_minor_locator().set_params(subs=(1, 1.5, 2, 3, 4, 6))
+    if np.divide(*ax.get_ylim()[::-1]) < 20:
+        ax.yaxis.get_minor_locator().set_params(subs=(1, 1.5, 2, 3, 4, 6))
+    else:
+        ax.yaxis.get_minor_locator().set_params(subs=(2, 4))
 for ax in figure.axes[3:]:
     ax.set_xlabel(r"richness $\gamma$")
 for ax in figure.axes[::3]:
@@ -240,9 +243,9 @@ for rates, run in both.items():
     for i in at:
         found.check("richer", f"sparse means, repeated, {rates}: loss over the theory's, decades, gamma = {gamma[i]:.3g}",
                     losses[:, i] - np.log10(theory[i]), -0.05, 0.05)
-    lower, upper = bound_regrets(losses)
+    regret, (lower, upper) = losses.mean(0) - losses.mean(0).min(), bound_regrets(losses)
     found.check_interval("richer", f"sparse means, repeated, {rates}: the lesser regret of both ends, decades",
-                         (losses.mean(0) - losses.mean(0).min())[[0, -1]].min(), (lower[[0, -1]].min(), upper[[0, -1]].min()), low=TOLERANCE)
+                         regret[[0, -1]].min(), (lower[[0, -1]].min(), upper[[0, -1]].min()), low=TOLERANCE)
 found.check("richer", "the same: the theory's best gamma is in the set of best ones (1)", int(find_best(losses, TOLERANCE)[at[1]]), 1, 1)
 
 # %%
@@ -254,3 +257,19 @@ live = {seed: run_seed("digits", seed, False, [gamma[i] for i in few], runs["dig
         for seed in range(2)}
 apart = max(float(abs(np.log10(live[seed].loss.values / runs["digits", False].loss.isel(seed=seed).values[few])).max()) for seed in live)
 found.check("richer", "live runs from the stored ones, decades of the loss, at most", apart, high=TOLERANCE)
+
+# %%
+# **What this says.** Where there are features to learn, images and functions of few directions, lazy is worse than the best by more than
+# the tolerance, online and on repeated data. What the literature says of lazy networks on images is not found here, where the rate and the
+# stopping time are tuned at each :math:`\gamma`. Beyond :math:`\gamma \approx 1` more richness changes little on images: on repeated MNIST
+# and Fashion-MNIST the richest is as good as any; elsewhere its regret is about the tolerance, and ten seeds do not decide. On functions of
+# one and of few directions the best lies between, perhaps because the richest begin to learn late and T steps end before they have
+# finished. Sparse means have a finite optimum by theory, and it is where the theory has it, once the rates are small enough for gradient
+# flow. All this is of small networks at one depth, width and T.
+
+assert all(verdicts[name, way, "loss"][1] == "CONTRADICTED" for name in NAMES if name != "sparse means" for way in (True, False))
+assert all(verdicts[name, way, "loss"][2] == "SUPPORTED" for name in ("single index", "multi-index") for way in (True, False))
+assert all(verdicts[name, False, "loss"][0] == "SUPPORTED" for name in ("MNIST", "Fashion-MNIST"))
+assert all(verdicts[name, way, "accuracy"][1] == "CONTRADICTED" for name in ("MNIST", "Fashion-MNIST") for way in (True, False))
+by_theory = [row for row in found.rows if "up to a quarter of the edge" in row.what]
+assert all(row.verdict == "SUPPORTED" for row in by_theory)
