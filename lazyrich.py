@@ -413,7 +413,7 @@ def status(path: Path) -> int:
 
 
 @app.command
-def figure(name: str | None = None, *, scale: Literal["small", "measured", "paper"] = "small", out: Path | None = None) -> int:
+def figure(name: str | None = None, *, scale: Literal["small", "measured", "missing", "paper"] = "small", out: Path | None = None) -> int:
     """Redraw a figure of the paper by the code of its gallery page; without a name, list the figures.
 
     Its runs are cached in ~/.cache/lazyrich, or in the folder that the environment variable LAZYRICH_CACHE names.
@@ -427,7 +427,8 @@ def figure(name: str | None = None, *, scale: Literal["small", "measured", "pape
     name
         The figure's number in the paper, or the page's name in the list.
     scale
-        small: minutes at most on two cores; measured: measure again what is kept in files; paper: the paper's widths, data and steps.
+        small: minutes at most on two cores; measured: measure again what is kept in files; missing: measure what is not kept yet, to resume
+        after an interruption; paper: the paper's widths, data and steps.
     out
         The folder to write to; if not given, lazyrich-figures.
     """

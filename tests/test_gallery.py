@@ -138,7 +138,7 @@ def test_without_a_name_the_pages_are_listed(capsys):
 
 
 def test_an_unknown_scale_is_refused():
-    with pytest.raises(Misuse, match="scale must be one of small, measured, paper, not 'large'"):
+    with pytest.raises(Misuse, match="scale must be one of small, measured, missing, paper, not 'large'"):
         pages.run_page("6", "large")
 
 
@@ -174,6 +174,7 @@ def test_what_is_kept_is_measured_on_demand_alone(scripts, tmp_path, monkeypatch
     assert run(3) == 2
     assert re.search(r"figure_99-measure-\w+.nc is not measured: lazyrich figure 99 --scale measured", capsys.readouterr().err)
     assert run(3, "--scale", "measured") == run(3) == 0
+    assert run(3, "--scale", "missing") == 0
     assert run(4) == 2
     assert counted.read_text() == "!"
     [path] = (tmp_path / "kept").iterdir()
@@ -181,6 +182,8 @@ def test_what_is_kept_is_measured_on_demand_alone(scripts, tmp_path, monkeypatch
     assert json.loads(stored.arguments) == {"x": "3"}
     assert stored.seconds >= 0
     assert stored.created
+    assert run(4, "--scale", "missing") == run(4) == 0
+    assert counted.read_text() == "!!"
 
 
 SLOW = '''"""

@@ -29,7 +29,8 @@ def keep(measure: Callable[P, xr.Dataset]) -> Callable[P, xr.Dataset]:
     """Return a page's function whose results are read from docs/data/kept, one file for each list of arguments.
 
     At the scale "measured" (``lazyrich figure NAME --scale measured``) they are measured and the files written, with the seconds that this
-    took and their provenance in the attributes; at the scale "paper" they are measured, and cached on disk. The arguments are part of the
+    took and their provenance in the attributes; at the scale "missing" only those that have no file yet, so that an interrupted
+    measurement is resumed; at the scale "paper" they are measured, and cached on disk. The arguments are part of the
     file's name as text, so a page that asks for another measurement than the one that is kept is stopped.
 
     Raises
@@ -45,7 +46,7 @@ def keep(measure: Callable[P, xr.Dataset]) -> Callable[P, xr.Dataset]:
         given = inspect.signature(measure).bind(*args, **kwargs).arguments
         key = json.dumps({name: _name(value) for name, value in given.items()})
         path = FOLDER / f"{page}-{measure.__name__}-{hashlib.sha256(key.encode()).hexdigest()[:10]}.nc"
-        if _scale.get() == "measured":
+        if _scale.get() == "measured" or (_scale.get() == "missing" and not path.exists()):
             _write(path, measure, args, kwargs, key)
         elif not path.exists():
             name = page.split("_")[1].lstrip("0") if page.startswith("figure_") else page.replace("_", "-")

@@ -14,7 +14,7 @@ from gallery.kept_data import set_scale
 from validation.arguments import Misuse
 
 SCRIPTS = Path(__file__).parent / "scripts"
-SCALES = ("small", "measured", "paper")
+SCALES = ("small", "measured", "missing", "paper")
 LONGEST = ("plot_super_consistency.py", "plot_figure_14_15.py")       # minutes each: one of them must not be left alone at the end
 
 
@@ -69,14 +69,15 @@ def script(name: str) -> Path:
 def run_page(name: str, scale: str = "small") -> Page:
     """Run a page block by block, as sphinx-gallery does, at a scale that its script reads as `scale`.
 
-    "measured" is the small scale, where what is kept in the repository is measured again (`gallery.kept_data`).
+    "measured" is the small scale, where what is kept in the repository is measured again, and "missing" that where it is measured if its
+    file is missing (`gallery.kept_data`).
     A failed assertion ends the page and stands in `broken`; the figures made until then are returned.
     """
     path = script(name)
     if scale not in SCALES:
         raise Misuse(f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
     with set_scale(scale):
-        return _run(path, "small" if scale == "measured" else scale)
+        return _run(path, "small" if scale in ("measured", "missing") else scale)
 
 
 def _run(path: Path, scale: str) -> Page:

@@ -16,7 +16,7 @@ import xarray as xr
 import deepnets
 import validation
 from deepnets import phenomena
-from gallery import Findings, keep_slow, shades
+from gallery import Findings, keep, keep_slow, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -83,16 +83,39 @@ assert found.rows[2].measured < 0
 
 # %%
 # Accuracies on held-out digits, which are not warped, with the standard deviation over seeds. The final accuracy at :math:`\gamma = 100`
-# exceeds that of a lazy network. Whether it equals that at :math:`\gamma = 1` within 0.03 is not decided by so few steps and seeds. At
-# :math:`\gamma = 1000` the accuracy is far behind at first.
+# exceeds that of a lazy network. At :math:`\gamma = 1000` the accuracy is far behind at first.
 
 tall = run.accuracy.transpose("seed", "step", "run").values
-found.check("2b", "last accuracy at gamma = 100 less that at 1", tall[:, -1, 5] - tall[:, -1, 3], low=-0.03)
 found.check("2b", "last accuracy at gamma = 100 less that at 1e-3", tall[:, -1, 5] - tall[:, -1, 0], low=0)
 found.check("2b", f"accuracy at gamma = 1000 less that at 1, after {steps // 10} steps", tall[:, 0, 6] - tall[:, 0, 3], high=-0.05)
-assert all(row.verdict != "CONTRADICTED" for row in found.rows[3:])
-assert found.rows[4].measured > 0
-assert found.rows[-1].verdict == "SUPPORTED"
+assert found.rows[3].measured > 0
+assert found.rows[4].verdict == "SUPPORTED"
+
+# %%
+# Given time: the same networks after five times as many steps, ten seeds, measured once (``lazyrich figure 2 --scale measured``). Networks
+# of one seed share their initial weights and their batches, so that differences are paired. **Limits, set before the run:** as well or
+# better is a loss of accuracy of at most 0.01, three of 297 digits; diminishing returns are a gain from 1 to 10 that is no smaller than
+# that from 10 to 1000.
+
+
+@keep
+def measure_longer(network, steps, batch_size, gamma, rich, seeds):
+    """Return the final accuracies on held-out digits, (seed, gamma)."""
+    experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(elastic=True), steps=steps, batch_size=batch_size,
+                                         seeds=tuple(range(seeds)), device="cpu")
+    gamma = np.asarray(gamma)
+    portrait = experiment.measure(gamma, rich * gamma[:, None] ** (2 / network.depth))
+    return xr.Dataset({name: (("seed", "gamma"), portrait[name].values[..., 0]) for name in ("final_accuracy", "final_excess")},
+                      {"gamma": gamma})
+
+
+longer = measure_longer(cnn, 5 * steps, batch_size, [1.0, 10.0, 100.0, 1000.0], rich, 10)
+for g in (10.0, 100.0, 1000.0):
+    gain = (longer.final_accuracy.sel(gamma=g) - longer.final_accuracy.sel(gamma=1.0)).values
+    found.check("2b", f"given time: last accuracy at gamma = {g:g} less that at 1", gain, low=-0.01)
+first, then = (longer.final_accuracy.sel(gamma=g).values for g in (1.0, 1000.0))
+middle = longer.final_accuracy.sel(gamma=10.0).values
+found.check("2b", "given time: gain of accuracy from gamma = 1 to 10 less that from 10 to 1000", 2 * middle - first - then, low=0)
 
 bins = np.unique(np.geomspace(1, steps + 1, 45).astype(int))
 centres = np.sqrt(bins[:-1] * (bins[1:] - 1))

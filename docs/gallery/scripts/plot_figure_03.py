@@ -9,6 +9,7 @@ scikit-learn's digits, whose pixels keep their mean: without it the outliers are
 """
 
 import numpy as np
+import xarray as xr
 
 import deepnets
 import validation
@@ -101,6 +102,47 @@ for depth in (3, 4):
     row = found.add_verdict("3a", f"sharpness at the end, rich, L = {depth}, half the best rates", verdict)
     assert row.interval[0] > -2 / depth
     assert row.verdict == "UNDECIDED"
+
+# %%
+# Away from the edge: full batches of 128 digits at a tenth of the best rates, ten times as many steps, measured once (``lazyrich figure 3
+# --scale measured``). There the exponent is a property of the landscape, if it is one. **Limits, set before the run:** seven gammas from 10
+# to :math:`10^3`, five seeds, the sharpness on the training samples after the last step; a row is judged like those above; it is away from
+# the edge if :math:`N \eta \lambda_1/2` is below 0.8 at every gamma; and the run has arrived if less than a tenth of the loss is left at
+# every gamma.
+
+
+@keep
+def measure_far_below(depth, width, steps, samples, seeds, gamma, rate):
+    """Return the largest eigenvalue in theta-units and the loss over the zero output's at the end, (seed, run)."""
+    task = tasks.full_batch(tasks.digits(raw=True))
+    experiment = deepnets.DeepExperiment(deepnets.MLP(64, width, depth, 10), task, steps=steps, batch_size=samples)
+    gamma = np.asarray(gamma)
+
+    def largest(snapshot):
+        spectrum = deepnets.spectra(snapshot.module, snapshot.u, snapshot.gamma, (snapshot.x, snapshot.y), "mse", 1, precision="float64",
+                                    tolerance=1e-2)
+        return spectrum.eigenvalues.values[:, 0] / snapshot.gamma**2
+
+    runs = []
+    for seed in range(seeds):
+        run = phenomena.watch(experiment, gamma, rate * gamma ** (2 / depth), (steps,), {"largest": largest}, seed,
+                              samples=task.batch(0, 0, samples))
+        size = run.largest.values[0]
+        runs.append(xr.Dataset({"largest": ("run", size), "edge": ("run", size * run.eta.values * width / 2),
+                                "excess": ("run", (run.loss / run.zero_output_loss).values[-1])}, {"gamma": ("run", gamma)}))
+    return xr.concat(runs, "seed")
+
+
+for depth in (2, 3, 4):
+    far = measure_far_below(depth, width, 10 * steps, 128, 5, np.geomspace(10, 1e3, 7).tolist(), 2.4)
+    size = far.largest.values
+    points = validation.edges_from_brackets(np.tile(far.gamma.values, 5), size.ravel() * 0.99, size.ravel() * 1.01, "sharpness",
+                                            np.repeat(np.arange(5), size.shape[1]))
+    verdict = validation.judge(validation.fit(points, "sharpness", window=(10, 1e3)), -2 / depth)
+    what = f"rich, L = {depth}, full batch, a tenth of the best rates"
+    found.add_verdict("3a", f"sharpness, {what}", verdict)
+    found.check("3a", f"N eta lambda/2, {what}, at most", far.edge.max("run").values, high=0.8)
+    found.check("3a", f"loss left, {what}, at most", far.excess.max("run").values, high=0.1)
 
 # %%
 # The largest eigenvalues at the end (the powers :math:`\gamma^2` and :math:`\gamma^{2/3}` beside them), and the largest in time.

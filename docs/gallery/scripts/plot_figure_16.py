@@ -12,7 +12,7 @@ import xarray as xr
 
 import deepnets
 from deepnets import phenomena
-from gallery import Findings, keep_slow, shades
+from gallery import keep_slow, shades
 from validation.plotting import figures
 from validation.plotting.style import label_decades
 
@@ -22,7 +22,6 @@ if scale == "paper":
 else:
     task, shape, patch, width, steps, batch = deepnets.tasks.digits(), (1, 8, 8), 4, 16, 1500, 16
 network = deepnets.ViT(shape, width, task.out_features, patch=patch)
-found = Findings()
 
 
 @keep_slow
@@ -52,16 +51,14 @@ label_decades(ax, "x")
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1))
 
 # %%
-# After some hundred steps the loss leaves its first plateau. The lower ones are at 0.9 and near 0.82: for each we count the windows of
-# fifty steps in which the loss is within 0.02 of it. The first height is that of a transformer that has learnt the mean of the
-# targets and nothing of the images: with ten classes the mean explains a tenth. These numbers describe and do not test: gamma, rates and
-# loss were selected among some forty combinations (with cross-entropy, and with gamma up to 300, there were no such steps), and the heights
-# and the count were chosen on these very curves. There is one seed and no interval; with another seed the plateau at 0.9 outlasted these
-# steps.
+# **Not reproduced as a claim.** After some hundred steps the loss leaves its first plateau; on these curves it stays for a while at 0.9 and
+# near 0.82. The first height is that of a transformer that has learnt the mean of the targets and nothing of the images: with ten classes
+# the mean explains a tenth. The second describes two runs: gamma, rates and loss were selected among some forty combinations (with
+# cross-entropy, and with gamma up to 300, there were no such steps), the heights were chosen on these very curves, and with another seed
+# the plateau at 0.9 outlasted these steps. No row of this page is therefore a finding. What would test it is a transformer on a task whose
+# modes are known beforehand, with seeds; :doc:`the page on stairs </gallery/generated/plot_open_stairs>` does that for networks without
+# attention.
 
 for rate, curve in zip(eta[1:], run.share.values.T[1:], strict=True):
     for level in (0.9, 0.82):
-        count = int((abs(curve - level) < 0.02).sum())
-        found.check("16", f"eta = {rate:g}: windows of fifty steps on a plateau at {level:g}", count, low=3)
-assert all(row.verdict == "SUPPORTED" for row in found.rows[::2])
-assert any(row.verdict == "SUPPORTED" for row in found.rows[1::2])
+        print(f"eta = {rate:g}: {int((abs(curve - level) < 0.02).sum())} windows of fifty steps within 0.02 of {level:g}")

@@ -122,14 +122,25 @@ for ax in axes[0, 1:]:
     ax.legend(frameon=False, loc="lower left", title=r"$\gamma$", fontsize="small", ncols=2)
 
 # %%
-# Late: the final losses at :math:`\gamma = 10^2` relative to those at :math:`\gamma = 1`, and the final accuracies. The MLPs' losses agree
-# within 50%; the CNN's differ by more than that between seeds. Networks of larger :math:`\gamma` need more steps; those still near their
-# plateau are not competitive, although the largest of their ten tiny outputs is often already the right one.
+# Late: the final losses relative to those at :math:`\gamma = 1`, and the final accuracies. **Limits:** every :math:`\gamma \geq 10` counts
+# whose mean loss over seeds has fallen to a half in the first three tenths of the steps, which leaves it time to catch up; the last loss is
+# that of the last hundred steps; the same loss is one within a factor 1.5, at the worst of these gammas. Networks of larger :math:`\gamma`
+# need more steps; those still near their plateau are not competitive, although the largest of their ten tiny outputs is often already the
+# right one.
+
+
+def ratios(loss, gamma, time):
+    """Return the gammas from 10 on that have dropped by `time`, and their last loss over that at gamma = 1, (seed, gamma)."""
+    some = np.flatnonzero((gamma >= 9.9) & (loss[..., :time].mean(0).min(-1) < 0.5))
+    last = loss[..., -100:].mean(-1)
+    return gamma[some], last[:, some] / last[:, [int(np.argmin(abs(gamma - 1)))]]
+
 
 for name in networks:
-    last = losses[name][..., -100:].mean(-1)
-    one, rich = (int(np.argmin(abs(gamma[name] - g))) for g in (1, 1e2))
-    found.check("31", f"{name}: last loss at gamma = 100 over that at 1", last[:, rich] / last[:, one], 0.5, 1.5)
+    dropped, of_one = ratios(losses[name], gamma[name], horizons[1])
+    worst = abs(np.log(of_one)).mean(0).argmax()
+    what = f"last loss over that at gamma = 1, the worst of {len(dropped)} gammas that have dropped, {dropped[worst]:.3g}"
+    found.check("31", f"{name}: {what}", of_one[:, worst], 1 / 1.5, 1.5)
 for name in networks:
     accuracies = runs[name].accuracy.transpose("seed", "step", "run").values
     last = accuracies[:, -1]
