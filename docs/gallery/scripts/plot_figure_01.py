@@ -150,7 +150,7 @@ for panel, loss in (("1c", "mse"), ("1d", "cross_entropy")):
 for edge in ("eta_crit", "eta_max"):
     near = train(1, plane_around(lines[names[1]][edge], WINDOWS["lazy"]))
     found.add_verdict("1d", f"{edge}, lazy, CNN, L = 3, digits", judge_slope(near, claims[1], edge, "lazy"))
-assert all(row.verdict == ("IDENTITY" if "lazy, MLP" in row.what else "SUPPORTED") for row in found.rows if "CNN" not in row.what)
+assert all(row.verdict == ("IDENTITY" if "lazy, MLP, L" in row.what else "SUPPORTED") for row in found.rows if "CNN" not in row.what)
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
 
 # %%

@@ -56,7 +56,7 @@ ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1))
 # the mean explains a tenth. The second describes two runs: gamma, rates and loss were selected among some forty combinations (with
 # cross-entropy, and with gamma up to 300, there were no such steps), the heights were chosen on these very curves, and with another seed
 # the plateau at 0.9 outlasted these steps. No row of this page is therefore a finding. What would test it is a transformer on a task whose
-# modes are known beforehand, with seeds; :doc:`the page on stairs </gallery/generated/plot_open_stairs>` does that for networks without
+# modes are known from theory, with seeds; :doc:`the page on stairs </gallery/generated/plot_open_stairs>` does that for networks without
 # attention.
 
 for rate, curve in zip(eta[1:], run.share.values.T[1:], strict=True):
