@@ -159,8 +159,13 @@ for depth in (2, 3, 4):
                 (row, np.isfinite(row)) for row in pictures[depth].sel(norm=norm, layer=layer).transpose("seed", "run").values)]
             found.check("45", f"MNIST, L = {depth}: exponent of W_{layer}, {norm} norm, rich", slope, 1 / depth - tolerance(depth),
                         1 / depth + tolerance(depth))
+contradicted = [row.what for row in found.rows if row.verdict == "CONTRADICTED" and "MNIST" in row.what]
+assert len(contradicted) == 4
+assert all("L = 4" in what for what in contradicted)
 
 # %%
+# On MNIST the exponents of two and three layers are as predicted. Four of the six at :math:`L = 4` are contradicted: 0.20 for the first two
+# matrices, 0.14 for the nuclear norm, 0.28 for the last matrix. The claim that neither the norm nor the layer matters does not hold there.
 
 figure = figures.blank(13, 4.2)
 figure.set_label("Weight movement over richness for four networks, in three norms: slope one where lazy, one over the depth where rich")
