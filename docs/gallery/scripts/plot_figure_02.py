@@ -116,6 +116,7 @@ for g in (10.0, 100.0, 1000.0):
 first, then = (longer.final_accuracy.sel(gamma=g).values for g in (1.0, 1000.0))
 middle = longer.final_accuracy.sel(gamma=10.0).values
 found.check("2b", "given time: gain of accuracy from gamma = 1 to 10 less that from 10 to 1000", 2 * middle - first - then, low=0)
+# Ten seeds decide neither: the intervals are as wide as the margin or wider.
 
 bins = np.unique(np.geomspace(1, steps + 1, 45).astype(int))
 centres = np.sqrt(bins[:-1] * (bins[1:] - 1))

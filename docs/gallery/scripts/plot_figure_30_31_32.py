@@ -151,7 +151,8 @@ for name in networks:
                 accuracies[:, 0, -1] - accuracies[:, 0, one], high=-0.05)
 
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows if row.figure in ("31", "32"))
-assert [row.verdict for row in found.rows if row.figure == "31" and "MLP" in row.what and row.verdict != "SUPPORTED"] == ["UNDECIDED"]
+# two layers agree at the worst gamma; with three, seeds differ too much to decide
+assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "31" and "MLP, L = 2" in row.what)
 assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "32" and "1e-3" not in row.what)
 
 second = figures.blank(13, 3.8)
