@@ -48,10 +48,18 @@ def serve(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def find_browser(playwright: Any) -> str | None:
-    """Return the path of a browser on this machine; None if there is none."""
-    own = playwright.chromium.executable_path
-    return next(filter(None, map(shutil.which, BROWSERS)), own if Path(own).exists() else None)
+@contextmanager
+def browse(site: Path) -> Iterator[tuple[Any, str] | None]:
+    """Serve a site and start a browser; yield it and the site's address, or None where no browser is on this machine."""
+    with sync_playwright() as playwright, serve(site) as address:
+        own = playwright.chromium.executable_path
+        path = next(filter(None, map(shutil.which, BROWSERS)), own if Path(own).exists() else None)
+        if path is None:
+            yield None
+            return
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser, address
+        browser.close()
 
 
 def list_faults(page: Any) -> list[str]:
@@ -76,11 +84,10 @@ def check_site(site: Path, screenshots: Path | None = None, pages: tuple[str, ..
         if not (site / f"{name}.html").is_file():
             raise FileNotFoundError(site / f"{name}.html")
     faults = []
-    with sync_playwright() as playwright, serve(site) as address:
-        path = find_browser(playwright)
-        if path is None:
+    with browse(site) as found:
+        if found is None:
             return None
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser, address = found
         for size, (width, height) in SIZES.items():
             page = browser.new_page(viewport={"width": width, "height": height})
             for name in pages:
@@ -88,7 +95,6 @@ def check_site(site: Path, screenshots: Path | None = None, pages: tuple[str, ..
                 faults += [f"{name}, {size}: {fault}" for fault in list_faults(page)]
                 if screenshots:
                     page.screenshot(path=screenshots / f"{name.replace('/', '-')}-{size}.png")
-        browser.close()
     return faults
 
 

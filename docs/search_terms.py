@@ -12,8 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from accessibility import find_browser, serve
-from playwright.sync_api import sync_playwright
+from accessibility import browse
 
 FIRST = 6       # results that people read
 # what is typed -> the page that must be among the first results
@@ -32,21 +31,19 @@ def search_site(site: Path, terms: dict[str, str] | None = None) -> list[str] | 
     if not (site / "search.html").is_file():
         raise FileNotFoundError(site / "search.html")
     missing = []
-    with sync_playwright() as playwright, serve(site) as address:
-        path = find_browser(playwright)
-        if path is None:
+    with browse(site) as found:
+        if found is None:
             return None
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser, address = found
         page = browser.new_page()
         for term, wanted in (TERMS if terms is None else terms).items():
             page.goto(f"{address}/search.html?q={term}", wait_until="load")
             # the search is over when its summary stands below the box
             page.wait_for_function("() => /finished|did not match/i.test(document.querySelector('#search-results')?.textContent ?? '')")
-            found = page.eval_on_selector_all("#search-results ul.search > li > a", "links => links.map(link => link.getAttribute('href'))")
-            pages = [link.partition("#")[0].removesuffix(".html") for link in found[:FIRST]]
+            links = page.eval_on_selector_all("#search-results ul.search > li > a", "links => links.map(link => link.getAttribute('href'))")
+            pages = [link.partition("#")[0].removesuffix(".html") for link in links[:FIRST]]
             if wanted not in pages:
                 missing.append(f"{term!r} does not lead to {wanted}, but to {', '.join(pages) or 'nothing'}")
-        browser.close()
     return missing
 
 

@@ -15,7 +15,7 @@ import xarray as xr
 
 from validation.arguments import Misuse, choose
 from validation.experiment import hash_json
-from validation.plotting.figures import MARKS
+from validation.plotting.figures import MARKS, image
 from validation.plotting.observables import DRAWN
 from validation.reporting.html import OUTCOMES, Picture, Section, write_report, write_verdicts
 from validation.storage.atomic import publish
@@ -62,6 +62,14 @@ def publish_picture(path: Path, content: bytes) -> Path:
     """Write a picture, in the place of none or of one of lazyrich's, and return its path."""
     refuse_picture(path)
     return publish(path, content)
+
+
+def publish_figure(path: Path, figure: Any, format: str) -> tuple[bytes, str]:
+    """Write a figure as PNG, and beside it in another format; return the picture and its file's name."""
+    picture = image(figure)
+    if format != "png":
+        publish_picture(path.with_suffix(f".{format}"), image(figure, format))
+    return picture, publish_picture(path, picture).name
 
 
 def identify(path: Path, portrait: xr.Dataset) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from validation.fitting.brackets import rows
 from validation.judging.runs_that_exist import JudgedRuns
 from validation.printable import print_text
 from validation.provenance import collect_provenance
-from validation.reporting.folder import name_section, publish_picture, write_folder
+from validation.reporting.folder import name_section, publish_figure, write_folder
 from validation.reporting.html import MARKS, Picture, Section, tabulate
 from validation.runs.brackets_of_runs import find_runs_at, write_rate
 from validation.runs.run_status import DIVERGED, FINISHED, UNKNOWN
@@ -130,7 +130,6 @@ def write_runs(stem: Path, origin: Path, runs: xr.Dataset, judged: Sequence[Judg
     format : "pdf" or "svg" writes the figures in that format too.
     width : of the figures in inches.
     """
-    from validation.plotting.figures import image
     from validation.plotting.run_points import draw_judged_runs
 
     title = f"Runs of {Path(origin).name}"
@@ -139,13 +138,10 @@ def write_runs(stem: Path, origin: Path, runs: xr.Dataset, judged: Sequence[Judg
     for name, one in zip(list_pictures(stem.name, judged), judged, strict=True):
         heading = title if one.group is None else f"{title}, {one.group}"
         figure = draw_judged_runs(one, heading, width)
-        picture = image(figure)
-        if format != "png":
-            publish_picture(stem.with_name(f"{name}.{format}"), image(figure, format))
-        file = publish_picture(stem.with_name(f"{name}.png"), picture)
+        picture, file = publish_figure(stem.with_name(f"{name}.png"), figure, format)
         runs_of = one.runs.attrs
         shown = Picture(picture, f"{heading}: runs by outcome over {runs_of.get('axis', 'x')} and {runs_of.get('eta_name', 'eta')}, with "
-                        "brackets and fitted power laws", "Runs by outcome, brackets and fits", file.name)
+                        "brackets and fitted power laws", "Runs by outcome, brackets and fits", file)
         parts.append(name_section(Section(heading, describe_table(one), (shown,), tuple(_list_rows(one)), tuple(_list_notes(one))),
                                   name, identity))
     write_folder(stem.parent, title, parts, collect_provenance())

@@ -16,7 +16,7 @@ from validation.judging.verdict import Verdict
 from validation.plotting.anchored_laws import anchor_laws
 from validation.prediction import Prediction
 from validation.printable import escape_controls, print_text
-from validation.reporting.folder import identify, name_section, publish_picture, write_folder
+from validation.reporting.folder import identify, name_section, publish_figure, write_folder
 from validation.reporting.html import MARKS, WHOLE, Picture, Section, tabulate
 
 NOTHING = "no regime with a predicted exponent has four gammas in this plane"
@@ -141,24 +141,14 @@ def draw(stem: Path, title: str, portrait: xr.Dataset, edges: xr.Dataset | None,
         what = SHOWN.get(variable, variable.replace("_", " "))
         suffix = "" if variable == "outcome" else "-" + variable.removesuffix("_excess")
         figure = figures.portrait_figure(portrait, predictions, variable, title, width, rescale)
-        image, file = _publish(stem.with_name(f"{stem.name}{suffix}.png"), figure, format)
+        image, file = publish_figure(stem.with_name(f"{stem.name}{suffix}.png"), figure, format)
         pictures.append(Picture(image, f"{title}: {what} over gamma and eta, with the predicted edges", what.capitalize() + remark, file))
     if edges is not None and assessments and np.isfinite(edges["eta"]).any():
         figure = figures.plot_edges(edges, [a.fit for a in assessments], predictions, [a.verdict for a in assessments], curves)
-        image, file = _publish(stem.with_name(f"{stem.name}-edges.png"), figure, format)
+        image, file = publish_figure(stem.with_name(f"{stem.name}-edges.png"), figure, format)
         pictures.append(Picture(image, f"{title}: edges, fits and predictions over gamma, with residuals in decades",
                                 "Measured edges, fitted power laws and predictions", file))
     return pictures
-
-
-def _publish(path: Path, figure: Any, format: str) -> tuple[bytes, str]:
-    """Write a figure as PNG, and beside it in another format; return the picture and its file's name."""
-    from validation.plotting import figures
-
-    image = figures.image(figure)
-    if format != "png":
-        publish_picture(path.with_suffix(f".{format}"), figures.image(figure, format))
-    return image, publish_picture(path, image).name
 
 
 def draw_observables(stem: Path, title: str, observed: xr.Dataset, laws: Mapping[str, Any], format: str = "png") -> list[Picture]:
@@ -167,7 +157,7 @@ def draw_observables(stem: Path, title: str, observed: xr.Dataset, laws: Mapping
 
     pictures = []
     for name, (figure, words) in observables.draw_observables(observed, laws).items():
-        image, file = _publish(stem.with_name(f"{stem.name}-{name}.png"), figure, format)
+        image, file = publish_figure(stem.with_name(f"{stem.name}-{name}.png"), figure, format)
         pictures.append(Picture(image, f"{title}: {words}", words[0].upper() + words[1:], file))
     return pictures
 

@@ -11,7 +11,7 @@ import xarray as xr
 from validation.judging.runs_over_two_scales import JudgedPlane
 from validation.printable import print_text
 from validation.provenance import collect_provenance
-from validation.reporting.folder import name_section, publish_picture, write_folder
+from validation.reporting.folder import name_section, publish_figure, write_folder
 from validation.reporting.html import MARKS, Picture, Section, tabulate
 from validation.reporting.runs_summary import MOST_NOTES, align_columns, describe_counts, identify_runs, list_pictures, write_ends
 
@@ -43,19 +43,15 @@ def describe_plane(judged: JudgedPlane) -> list[str]:
 def write_planes(stem: Path, origin: Path, runs: xr.Dataset, judged: Sequence[JudgedPlane], format: str = "png",
                  width: float = 7.6) -> None:
     """Write a figure for each group and its part of the folder's report.html and verdicts.json; arguments as of `write_runs`."""
-    from validation.plotting.figures import image
     from validation.plotting.run_points import draw_two_scales
 
     title, identity, parts = f"Runs of {Path(origin).name}", identify_runs(origin, runs), []
     for name, one in zip(list_pictures(stem.name, judged), judged, strict=True):
         heading = title if one.group is None else f"{title}, {one.group}"
         figure = draw_two_scales(one, heading, width)
-        picture = image(figure)
-        if format != "png":
-            publish_picture(stem.with_name(f"{name}.{format}"), image(figure, format))
-        file = publish_picture(stem.with_name(f"{name}.png"), picture)
+        picture, file = publish_figure(stem.with_name(f"{name}.png"), figure, format)
         shown = Picture(picture, f"{heading}: the best rate over each of two scales, moved along the fitted law to the middle of the other",
-                        "The best rate over each scale", file.name)
+                        "The best rate over each scale", file)
         head, *lines = list_pairs(one)
         facts = {"runs": describe_counts(one.runs, one.group).partition(": ")[2]} | {
             f"{head[0]} = {line[0]}, {head[1]} = {line[1]}": f"best {line[3]}, eta_opt {line[4]}" for line in lines}
