@@ -92,6 +92,62 @@ axes[0].set_ylabel(r"$\eta_{\max}$")
 axes[1].legend(frameon=False, loc="lower right")
 
 # %%
+# More steps, nine :math:`\gamma` and five seeds, :math:`T = 1000`, measured once (``lazyrich figure 25 --scale measured``). A rate now
+# counts as trained where it halves the loss. A coarse scan on a seed that is not used again finds the level of the edge at each
+# :math:`\gamma`; then 0.4 decades on each side of it are swept at ten rates a decade. For the very rich networks of many blocks under muP
+# the paper speaks of a "flat" scaling.
+#
+# **Limits, set before the run.** Very rich is :math:`\gamma = 10` to :math:`10^{2.5}`: 300 steps of that other seed trained nine blocks
+# no further than 100. A flat edge has the exponent :math:`0 \pm 0.09`, half the gap to :math:`2/L = 2/11`, where :math:`L` is the number of
+# weight matrices on the longest path. The scaling is the same across depths where the exponent of nine blocks differs from that of one by at
+# most 0.1, and changes where it is flatter by more than 0.1; the same holds of the shift of the edge with each doubling of the blocks, the
+# worst over :math:`\gamma` that all depths train. An edge outside of the swept rates leaves its :math:`\gamma` out for that seed.
+
+
+@keep
+def measure_longer(parametrization, width, blocks, steps, batch, seeds, gamma):
+    """Return log10 of eta_max, (seed, gamma), the middle of its bracket, NaN where there is none, and that of the scan, (gamma)."""
+    def locate_edge(seeds, gamma, eta):
+        network = deepnets.ResidualMLP(64, width, blocks, 10, parametrization=parametrization)
+        experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(), steps=steps, batch_size=batch, seeds=seeds, device="cpu")
+        return np.log10(validation.locate(experiment.measure(gamma, eta))["eta"].sel(edge="eta_max").values).mean(-1)
+
+    gamma = np.asarray(gamma)
+    line = np.where(gamma < 1, gamma**2, np.sqrt(gamma))
+    level = locate_edge((100,), gamma, line[:, None] * np.logspace(-1.5, 2.5, 17))[0]
+    some = np.flatnonzero(np.isfinite(level))
+    edge = np.full((seeds, len(gamma)), np.nan)
+    edge[:, some] = locate_edge(tuple(range(seeds)), gamma[some], 10 ** (level[some, None] + np.linspace(-0.4, 0.4, 9)))
+    return xr.Dataset({"edge": (("seed", "gamma"), edge), "level": ("gamma", level)}, {"gamma": gamma})
+
+
+nine = np.r_[1e-2, 1e-1, 1, np.geomspace(10, 10**3.5, 6)]
+longer = {(p, n): measure_longer(p, 24, n, 1000, 32, 5, nine.tolist()) for p in figure_of for n in (1, 3, 9)}
+
+
+def very_rich_exponent(key):
+    """Return the exponent over gamma = 10 to 10^2.5 of each seed with at least three points."""
+    x, rows = np.log10(nine[3:7]), longer[key].edge.values[:, 3:7]
+    return np.array([np.polyfit(x[at], row[at], 1)[0] for row, at in ((row, np.isfinite(row)) for row in rows) if at.sum() >= 3])
+
+
+trained = np.isfinite([run.edge.values for run in longer.values()]).all((0, 1))                 # of every seed at every depth
+for parametrization, number in figure_of.items():
+    label, deep = label_of[parametrization], very_rich_exponent((parametrization, 9))
+    found.check(number, f"T = 1000: very rich exponent of nine blocks, {label}, claimed flat", deep, -0.09, 0.09)
+    found.check(number, f"T = 1000: very rich exponent of nine blocks, {label}, claimed 2/L", deep, 2 / 11 - 0.09, 2 / 11 + 0.09)
+    apart = deep - very_rich_exponent((parametrization, 1))
+    found.check(number, f"T = 1000: very rich exponent, nine blocks less one, {label}", apart,
+                **({"high": -0.1} if parametrization == "mup" else {"low": -0.1, "high": 0.1}))
+    edges = np.stack([longer[parametrization, n].edge.values for n in (1, 3, 9)])                 # (blocks, seed, gamma)
+    shift = np.polyfit(np.log2([1, 3, 9]), edges[..., trained].reshape(3, -1), 1)[0].reshape(5, -1)      # (seed, gamma)
+    worst = (shift.mean(0) if parametrization == "mup" else abs(shift.mean(0))).argmax()
+    print(f"{label}: the worst gamma is {nine[trained][worst]:.3g} of {', '.join(f'{g:.3g}' for g in nine[trained])}")
+    found.check(number, f"T = 1000: eta_max, decades a doubling of the blocks, {label}, the worst gamma", shift[:, worst],
+                **({"high": -0.1} if parametrization == "mup" else {"low": -0.1, "high": 0.1}))
+
+
+# %%
 # At full size, on a GPU and on Fashion-MNIST, where :doc:`the campaign </campaign>` has measured it.
 
 figure = draw_campaign("25", "26")
