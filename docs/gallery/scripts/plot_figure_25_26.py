@@ -98,10 +98,11 @@ axes[1].legend(frameon=False, loc="lower right")
 # the paper speaks of a "flat" scaling.
 #
 # **Limits, set before the run.** Very rich is :math:`\gamma = 10` to :math:`10^{2.5}`: 300 steps of that other seed trained nine blocks
-# no further than 100. A flat edge has the exponent :math:`0 \pm 0.09`, half the gap to :math:`2/L = 2/11`, where :math:`L` is the number of
-# weight matrices on the longest path. The scaling is the same across depths where the exponent of nine blocks differs from that of one by at
-# most 0.1, and changes where it is flatter by more than 0.1; the same holds of the shift of the edge with each doubling of the blocks, the
-# worst over :math:`\gamma` that all depths train. An edge outside of the swept rates leaves its :math:`\gamma` out for that seed.
+# no further than 100. A flat edge has the exponent :math:`0 \pm 0.09`, half the gap to :math:`2/L = 2/11`, where :math:`L` is the number
+# of weight matrices on the longest path. The scaling is the same across depths where the exponent of nine blocks differs from that of one
+# by at most 0.1, and changes where it is flatter by more than 0.1; the same holds of the shift of the edge with each doubling of the
+# blocks, the worst over :math:`\gamma` that all depths train. An edge outside of the swept rates leaves its :math:`\gamma` out for that
+# seed.
 
 
 @keep
