@@ -123,7 +123,9 @@ def measure_longer(parametrization, width, blocks, steps, batch, seeds, gamma):
 
 
 nine = np.r_[1e-2, 1e-1, 1, np.geomspace(10, 10**3.5, 6)]
-longer = {(p, n): measure_longer(p, 24, n, 1000, 32, 5, nine.tolist()) for p in figure_of for n in (1, 3, 9)}
+longer = {(p, n): measure_longer(p, 24, n, 1000, 32, 5, nine.tolist()) for p, n in (("mup", 1), ("mup", 3), ("mup", 9), ("depth_mup", 3),
+                                                                                   ("depth_mup", 9))}
+longer["depth_mup", 1] = longer["mup", 1]        # one block is multiplied by one
 
 
 def very_rich_exponent(key):
