@@ -153,8 +153,8 @@ right.legend(frameon=False, loc="lower left")
 # that is one: inputs of 64 normal numbers whose variances fall as :math:`k^{-4}`, of each of which the teacher returns a multiple, so that
 # the mean squares of its 64 outputs fall as :math:`k^{-3/2}`. Gradient flow in a kernel with these eigenvalues has a loss
 # :math:`\propto t^{-1/8}` as long as modes remain; the curve of the student's own kernel at initialization is computed for each seed. The
-# students are MLPs of ReLUs, :math:`L = 3`, :math:`N = B = 64`, 20 000 steps; on the digits of MNIST, every one newly warped, MLPs of width
-# 128, :math:`B = 32`, 10 000 steps. Five seeds, measured once (``lazyrich figure 2 --scale measured``).
+# students are MLPs of ReLUs, :math:`L = 3`, :math:`N = B = 64`; on the digits of MNIST, every one newly warped, MLPs of width 128,
+# :math:`B = 32`. 10 000 steps, five seeds, measured once (``lazyrich figure 2 --scale measured``).
 #
 # **Limits, set before the runs.** A slope is fitted from five times the time at which the richest network has lost a tenth of its loss to
 # the end: from 1000 steps on for the teacher, from 1500 on MNIST, with the drop times of a seed that is not used again. A
@@ -238,7 +238,7 @@ def measure_slopes(data, width, steps, batch_size, gamma, part, rich, window, se
     return xr.concat(runs, "seed").assign_attrs(lazy=lazy)
 
 
-powers = {"power law": measure_slopes("power law", 64, 20_000, 64, [1e-3, 1e-2, 1.0, 10.0, 100.0, 1000.0], 1 / 16, 3.0, [1000, 20_000], 5),
+powers = {"power law": measure_slopes("power law", 64, 10_000, 64, [1e-3, 1e-2, 1.0, 10.0, 100.0, 1000.0], 1 / 16, 3.0, [1000, 10_000], 5),
           "MNIST": measure_slopes("MNIST", 128, 10_000, 32, [1e-3, 1e-2, 1.0, 10.0, 100.0, 1000.0], 1 / 2, 10.0, [1500, 10_000], 5)}
 for data, within, latest in (("power law", 0.03, 200), ("MNIST", 0.1, 300)):
     each = powers[data]
