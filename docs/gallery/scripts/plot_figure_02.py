@@ -242,7 +242,7 @@ powers = {"power law": measure_slopes("power law", 64, 10_000, 64, [1e-3, 1e-2, 
           "MNIST": measure_slopes("MNIST", 128, 10_000, 32, [1e-3, 1e-2, 1.0, 10.0, 100.0, 1000.0], 1 / 2, 10.0, [1500, 10_000], 5)}
 for data, within, latest in (("power law", 0.03, 200), ("MNIST", 0.1, 300)):
     each = powers[data]
-    counts = [g for g in each.gamma.values if (each.drop.sel(gamma=g) <= latest).all()]
+    counts = [g for g in each.gamma.values if (each["drop"].sel(gamma=g) <= latest).all()]
     print(f"{data}: gammas that count: {', '.join(f'{g:g}' for g in counts)}; mean slopes "
           f"{', '.join(f'{m:.3f}' for m in each.slope.sel(gamma=counts).mean('seed').values)}")
     if data == "power law":

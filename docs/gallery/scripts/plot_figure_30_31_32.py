@@ -207,7 +207,7 @@ wide = {2: [1e-3, 1.0, 10.0, *np.geomspace(1e2, 1e4, 5).tolist()], 3: [1e-3, 1.0
 pictures = {depth: measure_pictures(depth, 128, 3000, 32, wide[depth], 15.0, 10.0, 5) for depth in wide}
 for depth, run in pictures.items():
     g, tau, name = run.gamma.values, (run.eta / run.gamma).values, f"MNIST, L = {depth}"
-    drop = run.drop.values[:, -5:]
+    drop = run["drop"].values[:, -5:]
     found.check("30", f"{name}: power of gamma in tau at the first drop", slope(g[-5:], drop * tau[-5:]), -0.1, 0.1)
     if depth == 2:
         found.check("30", f"{name}: power of gamma in tau/ln gamma at the first drop", slope(g[-5:], drop / np.log(g[-5:])), -0.05, 0.05)
