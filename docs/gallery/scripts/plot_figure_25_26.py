@@ -134,7 +134,6 @@ def very_rich_exponent(key):
     return np.array([np.polyfit(x[at], row[at], 1)[0] for row, at in ((row, np.isfinite(row)) for row in rows) if at.sum() >= 3])
 
 
-trained = np.isfinite([run.edge.values for run in longer.values()]).all((0, 1))                 # of every seed at every depth
 for parametrization, number in figure_of.items():
     label, deep = label_of[parametrization], very_rich_exponent((parametrization, 9))
     found.check(number, f"T = 1000: very rich exponent of nine blocks, {label}, claimed flat", deep, -0.09, 0.09)
@@ -143,6 +142,7 @@ for parametrization, number in figure_of.items():
     found.check(number, f"T = 1000: very rich exponent, nine blocks less one, {label}", apart,
                 **({"high": -0.1} if parametrization == "mup" else {"low": -0.1, "high": 0.1}))
     edges = np.stack([longer[parametrization, n].edge.values for n in (1, 3, 9)])                 # (blocks, seed, gamma)
+    trained = np.isfinite(edges).all((0, 1))
     shift = np.polyfit(np.log2([1, 3, 9]), edges[..., trained].reshape(3, -1), 1)[0].reshape(5, -1)      # (seed, gamma)
     worst = (shift.mean(0) if parametrization == "mup" else abs(shift.mean(0))).argmax()
     print(f"{label}: the worst gamma is {nine[trained][worst]:.3g} of {', '.join(f'{g:.3g}' for g in nine[trained])}")

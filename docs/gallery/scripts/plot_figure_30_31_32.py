@@ -54,8 +54,8 @@ networks = {"MLP, L = 2": deepnets.MLP(64, width, 2, 10), "MLP, L = 3": deepnets
             "CNN, L = 4": deepnets.CNN((1, 8, 8), channels, 10)}
 gamma = {"MLP, L = 2": np.r_[1e-3, 1e-1, 1, 10, np.geomspace(1e2, 1e4, 5)], "CNN, L = 4": np.r_[1e-3, 1e-1, 1, np.geomspace(10, 1e3, 5)]}
 gamma["MLP, L = 3"] = gamma["MLP, L = 2"]
-runs = {name: measure(network, steps, batch_size, gamma[name].tolist(), 20.0, 20.0 if "MLP" in name else 40.0, seeds)
-        for name, network in networks.items()}
+runs = {name: measure(network, steps, batch_size, gamma[name].tolist(), 20.0, 20.0 if "MLP" in name else 40.0,
+                      seeds + 2 if "MLP" in name else seeds) for name, network in networks.items()}
 
 # %%
 # Early: the time at which a tenth of the loss is gone (means of ten steps), for the five largest :math:`\gamma`. With three or more layers
@@ -96,9 +96,11 @@ for name in networks:
     found.check("30", f"{name}: a of the time eta t/gamma^a in which early curves collapse", [fit.exponent for fit in fits], 0.9, 1.1)
 
 outcomes = {row.what: row.verdict for row in found.rows}
-assert outcomes["MLP, L = 2: power of gamma in tau at the first drop"] != "SUPPORTED"
+assert outcomes["MLP, L = 2: power of gamma in tau at the first drop"] == "CONTRADICTED"
 assert all(outcomes[f"{name}: power of gamma in tau at the first drop"] == "SUPPORTED" for name in list(networks)[1:])
 assert all(outcome == "SUPPORTED" for what, outcome in outcomes.items() if "ln gamma" in what or "in t " in what)
+assert outcomes["MLP, L = 2: a of the time eta t/gamma^a in which early curves collapse"] == "CONTRADICTED"
+assert outcomes["MLP, L = 3: a of the time eta t/gamma^a in which early curves collapse"] == "SUPPORTED"
 assert not any(outcome == "CONTRADICTED" for what, outcome in outcomes.items() if "L = 2" not in what)
 two, *more = (abs(row.measured - 1) for row in found.rows if "collapse" in row.what)
 assert max(more) < two
@@ -154,7 +156,8 @@ for name in networks:
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows if row.figure in ("31", "32"))
 # two layers agree at the worst gamma; with three, seeds differ too much to decide
 assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "31" and "MLP, L = 2" in row.what)
-assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "32" and "1e-3" not in row.what)
+assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "32" and not row.what.startswith("MLP, L = 2: last"))
+assert found.rows[-9].verdict == "SUPPORTED"            # L = 2: at gamma = 100 as accurate as at 1
 
 second = figures.blank(13, 3.8)
 second.set_label("Held-out accuracy over richness after three numbers of steps: low at large richness at first, good in the end")
@@ -224,3 +227,30 @@ for depth, run in pictures.items():
     for i in (i for i in np.flatnonzero(g > 9) if run.half.values[:, i].min() > 300):
         found.check("32", f"{name}: accuracy at gamma = {g[i]:.4g} less that at 1, after 300 steps", scores[:, 0, i] - scores[:, 0, one],
                     high=-0.02)
+
+# %%
+# On MNIST all three claims hold: at three and four layers the drop is at one :math:`\tau`, at two layers at one :math:`\tau/\ln\gamma`
+# and surely not at one :math:`\tau`. Every network that has dropped in time reaches the loss of :math:`\gamma = 1` within a tenth, up to
+# :math:`\gamma = 10^4` at two layers, :math:`10^3` at three and :math:`10^2` at four; a lazy one ends higher, by a factor 1.4 at two layers
+# and 4 at four. So the scatter between rich networks on the small digits, above, comes from the few steps and the small test set there.
+
+on_mnist = {row.what: row.verdict for row in found.rows if row.what.startswith("MNIST")}
+assert on_mnist.pop("MNIST, L = 2: power of gamma in tau at the first drop") == "CONTRADICTED"
+assert all(verdict == "SUPPORTED" for verdict in on_mnist.values())
+
+third = figures.blank(13, 5)
+third.set_label("Losses on MNIST over rescaled time and over steps, for three depths: one first drop, and one final loss except where lazy")
+axes = third.subplots(2, 3, sharey=True)
+for column, (depth, run) in zip(axes.T, pictures.items(), strict=True):
+    t = 5 + 10 * np.arange(run.sizes["time"])
+    for ax, unit in ((column[0], (run.eta / run.gamma).values), (column[1], np.ones(run.sizes["run"]))):
+        for i, colour in zip(range(1, run.sizes["run"]), shades(run.sizes["run"] - 1), strict=True):
+            ax.semilogx(unit[i] * t, run["loss"].values[0, i], color=colour, ls=("-", "--")[i % 2], lw=1.3,
+                        label=rf"$10^{{{np.log10(run.gamma.values[i]):g}}}$")
+    column[1].semilogx(t, run["loss"].values[0, 0], color="0.5", ls=":", lw=1.8, label=r"$10^{-3}$")
+    column[0].set(title=f"30: MNIST, $L = {depth}$", xlabel=r"$\tau = \eta t/\gamma$", ylim=(0, 1.1))
+    column[1].set(title=f"31: MNIST, $L = {depth}$", xlabel=r"steps $t$")
+for row in axes:
+    row[0].set_ylabel(r"loss $\mathcal{L}/\mathcal{L}(0)$")
+for ax in axes[1, 1:]:
+    ax.legend(frameon=False, loc="lower left", title=r"$\gamma$", fontsize="small", ncols=2)
