@@ -94,8 +94,7 @@ assert found.rows[2].measured < 0
 tall = run.accuracy.transpose("seed", "step", "run").values
 found.check("2b", "last accuracy at gamma = 100 less that at 1e-3", tall[:, -1, 5] - tall[:, -1, 0], low=0)
 found.check("2b", f"accuracy at gamma = 1000 less that at 1, after {steps // 10} steps", tall[:, 0, 6] - tall[:, 0, 3], high=-0.05)
-assert found.rows[3].measured > 0
-assert found.rows[4].verdict == "SUPPORTED"
+assert [row.verdict for row in found.rows[3:]] == ["SUPPORTED"] * 2
 
 # %%
 # Given time: the same networks after five times as many steps, ten seeds, measured once (``lazyrich figure 2 --scale measured``). Networks
@@ -253,3 +252,28 @@ for data, within, latest in (("power law", 0.03, 200), ("MNIST", 0.1, 300)):
     for g in (g for g in counts if g > 10):
         found.check("2a", f"{data}: slope at gamma = {g:g} less that at 10, claimed no steeper",
                     (each.slope.sel(gamma=g) - each.slope.sel(gamma=10)).values, low=-within)
+
+# %%
+# Kernel theory predicts the lazy slope, to 0.01. Rich networks fall by a steeper power, on the teacher's data and on MNIST, and from
+# :math:`\gamma = 10` to :math:`10^3` the power of the teacher's students stays; at 100 seeds scatter too much to decide. On MNIST it stays
+# within the tolerance, though it surely does get steeper, by 0.07 at :math:`10^3`: there the loss is still catching up after its plateau.
+
+slopes_of = {row.what: row.verdict for row in found.rows if row.what.startswith(("power law", "MNIST"))}
+assert slopes_of.pop("power law: slope at gamma = 100 less that at 10, claimed no steeper") != "CONTRADICTED"
+assert all(verdict == "SUPPORTED" for verdict in slopes_of.values())
+
+third = figures.blank(11, 4.2)
+third.set_label("Losses over steps for a power-law teacher and MNIST: lazy ones fall by a small power, rich ones by one steeper power")
+for ax, (data, each) in zip(third.subplots(1, 2), powers.items(), strict=True):
+    for i, (g, colour) in enumerate(zip(each.gamma.values, shades(each.sizes["gamma"]), strict=True)):
+        ax.loglog(each.time, each["loss"].isel(gamma=i).mean("seed"), color=colour, ls=("-", "--")[i % 2], lw=1.4,
+                  label=rf"$10^{{{np.log10(g):.0f}}}$")
+    if "predicted_loss" in each:
+        ax.loglog(each.time, each.predicted_loss.mean("seed"), ":", color="0.1", lw=2, label="kernel")
+    ax.axvspan({"power law": 1000, "MNIST": 1500}[data], 10_000, color="0.93", lw=0)
+    ax.set(title={"power law": "teacher with a power law", "MNIST": "MNIST"}[data], xlabel=r"steps $t$", xlim=(1, 10_000))
+    ax.legend(frameon=False, loc="lower left", title=r"$\gamma$", ncols=2)
+third.axes[0].set_ylabel(r"loss $\mathcal{L}/\mathcal{L}(0)$")
+for ax in third.axes:
+    ax.set_ylim(0.08, 1.2)
+    label_decades(ax, "y")

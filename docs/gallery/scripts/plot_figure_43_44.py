@@ -16,7 +16,7 @@ from gallery import Findings, keep_slow, over_seeds, shades
 from validation.plotting import figures
 
 scale = globals().get("scale", "small")
-width, batch_size, steps, seeds = {"small": (64, 32, 1000, 3), "paper": (512, 256, 10_000, 3)}[scale]
+width, batch_size, steps, seeds = {"small": (64, 32, 1000, 5), "paper": (512, 256, 10_000, 3)}[scale]
 found = Findings()
 
 
@@ -105,5 +105,4 @@ assert (z[rich].min(0) < z[rich][-1]).all()
 assert (z[mixed][-1] < z[mixed][0]).all()
 found.check_interval("43", "Fisher z of rich and rich less that of lazy and lazy, at the end, other initial weights",
                      *over_seeds(z[rich + ", across seeds"][-1] - z[lazy + ", across seeds"][-1]), low=0)
-assert all(row.verdict == "SUPPORTED" for row in found.rows[:-1])
-assert found.rows[-1].measured > 0
+assert all(row.verdict == "SUPPORTED" for row in found.rows)
