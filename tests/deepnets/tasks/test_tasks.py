@@ -70,7 +70,7 @@ def test_elastic_digits_are_new_and_alike():
     assert plain.describe() != warped.describe()
 
 
-def test_digits_are_read_without_an_import_of_scikit_learn_and_asked_for_where_it_is_missing():
+def test_digits_are_read_without_an_import_of_scikit_learn_which_is_named_where_it_is_missing():
     code = ("import sys; from deepnets import tasks; from deepnets.tasks import scikit_digits\n"
             "tasks.digits().batch(0, 0, 1); print('sklearn' in sys.modules)\n"
             "scikit_digits._load_and_scale.cache_clear(); sys.modules['sklearn'] = None\n"
