@@ -1,5 +1,6 @@
 """Machine code on disk: several processes that compile closures of one function at the same time."""
 
+import ctypes
 import importlib
 import multiprocessing
 import sys
@@ -12,6 +13,9 @@ from validation import Misuse, machine_code
 from validation.machine_code import cache_machine_code
 
 numba = pytest.importorskip("numba")
+from toymodels.compilation import EXCESS, compile_kernel, compile_loop  # noqa: E402
+
+NATIVE = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_void_p)
 
 
 def closure(n):
@@ -44,6 +48,39 @@ def test_closures_that_are_compiled_at_once_keep_their_own_code(tmp_path, monkey
         for process in processes:
             process.join()
     assert [closure(n)(1) for n in (1, 10)] == [2, 11]
+
+
+def kernel():
+    """A compiled function of our own kind."""
+    def double(x):
+        return 2 * x
+
+    return compile_kernel(double)
+
+
+def loop():
+    """What compiles a loop of our own kind, or reads it from the cache, and calls it."""
+    def excess(f, units):
+        return 2 * f
+
+    address = compile_loop(excess, EXCESS)
+    return lambda x: NATIVE(address())(x, None)
+
+
+@pytest.mark.parametrize("make", [kernel, loop])
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+def test_a_damaged_entry_is_thrown_away_and_written_anew(make, ending, tmp_path, monkeypatch):
+    from numba.core import config
+
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    assert make()(3.0) == 6.0
+    entry, = tmp_path.rglob(f"*{ending}")
+    whole = entry.read_bytes()
+    for _ in range(2):
+        entry.write_bytes(whole[:40])
+        assert make()(3.0) == 6.0
+        entry, = tmp_path.rglob(f"*{ending}")
+        assert len(entry.read_bytes()) == len(whole)
 
 
 def test_a_compiler_that_is_switched_off_is_named():

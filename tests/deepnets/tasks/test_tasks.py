@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from deepnets import tasks
+from deepnets.tasks import scikit_digits
 from validation import Misuse
 
 
@@ -69,11 +70,26 @@ def test_elastic_digits_are_new_and_alike():
     assert plain.describe() != warped.describe()
 
 
-def test_digits_without_scikit_learn():
-    code = ("import sys; sys.modules['sklearn'] = None; sys.modules['sklearn.datasets'] = None\n"
-            "from deepnets import tasks\ntry: tasks.digits().batch(0, 0, 1)\nexcept ValueError as e: print(e)")
+def test_digits_are_read_without_an_import_of_scikit_learn_which_is_named_where_it_is_missing():
+    code = ("import sys; from deepnets import tasks; from deepnets.tasks import scikit_digits\n"
+            "tasks.digits().batch(0, 0, 1); print('sklearn' in sys.modules)\n"
+            "scikit_digits._load_and_scale.cache_clear(); sys.modules['sklearn'] = None\n"
+            "try: tasks.digits().batch(0, 0, 1)\nexcept ValueError as e: print(e)")
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.startswith("False\n")
     assert "pip install 'lazyrich[deep]'" in output
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_digits_are_scikit_learns(stored, monkeypatch):
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    if not stored:          # a version that stores them otherwise
+        monkeypatch.setattr("deepnets.tasks.scikit_digits.Path.is_file", lambda path: False)
+    read = scikit_digits._read_digits()
+    assert (np.array_equal(x, read[0]), np.array_equal(y, read[1])) == (True, True)
+    assert [part.dtype for part in read] == [x.dtype, y.dtype]
 
 
 @pytest.mark.parametrize("arguments", [(0, 1), (3, 0), (2.5, 1)])
