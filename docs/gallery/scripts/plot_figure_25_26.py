@@ -150,6 +150,21 @@ for parametrization, number in figure_of.items():
                 **({"high": -0.1} if parametrization == "mup" else {"low": -0.1, "high": 0.1}))
 
 
+figure = figures.blank(9, 3.8)
+figure.set_label("Largest rate that halves the loss over richness: where very rich its slope falls with the depth, also under Depth-muP")
+for ax, (parametrization, number) in zip(axes := figure.subplots(1, 2, sharey=True), figure_of.items(), strict=True):
+    for n, colour, mark in zip((1, 3, 9), shades(3), "os^", strict=True):
+        rows = longer[parametrization, n].edge.values
+        some = np.isfinite(rows).any(0)
+        at, middle = nine[some], np.nanmean(rows[:, some], 0)
+        ax.loglog(at, 10**middle, mark + "-", color=colour, ms=5, lw=1.3, label=f"{n} block{'s' * (n > 1)}")
+        ax.loglog(nine[3:7], 10 ** middle[at > 9][0] * (nine[3:7] / 10) ** (2 / (n + 2)), "--", color="0.4", lw=1)
+    ax.set(title=f"Figure {number}: {label_of[parametrization]}, $T = 1000$", xlabel=r"richness $\gamma$")
+    label_decades(ax, "x", "y")
+axes[0].set_ylabel(r"$\eta_{\max}$")
+axes[1].plot([], [], "--", color="0.4", lw=1, label=r"$\gamma^{2/L}$")
+axes[1].legend(frameon=False, loc="lower right")
+
 # %%
 # At full size, on a GPU and on Fashion-MNIST, where :doc:`the campaign </campaign>` has measured it.
 
