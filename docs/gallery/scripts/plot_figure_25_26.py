@@ -77,6 +77,7 @@ for parametrization, number in figure_of.items():
 assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "25")
 assert found.rows[2].interval[0] > found.rows[1].measured
 assert not any(row.verdict == "CONTRADICTED" for row in found.rows if row.figure == "26")
+assert found.rows[5].verdict == "SUPPORTED"              # Depth-muP, gamma = 1: the edge of every seed is in one cell of the grid
 
 # %%
 
@@ -89,6 +90,97 @@ for ax, (parametrization, number) in zip(axes, figure_of.items(), strict=True):
     ax.set(title=f"Figure {number}: {label_of[parametrization]}", xlabel=r"richness $\gamma$")
     label_decades(ax, "x", "y")
 axes[0].set_ylabel(r"$\eta_{\max}$")
+axes[1].legend(frameon=False, loc="lower right")
+
+# %%
+# More steps, nine :math:`\gamma` and five seeds, :math:`T = 1000`, measured once (``lazyrich figure 25 --scale measured``). A rate now
+# counts as trained where it halves the loss. A coarse scan on a seed that is not used again finds the level of the edge at each
+# :math:`\gamma`; then 0.4 decades on each side of it are swept at ten rates a decade. For the very rich networks of many blocks under muP
+# the paper speaks of a "flat" scaling.
+#
+# **Limits, set before the run.** Very rich is :math:`\gamma = 10` to :math:`10^{2.5}`: 300 steps of that other seed trained nine blocks
+# no further than 100. A flat edge has the exponent :math:`0 \pm 0.09`, half the gap to :math:`2/L = 2/11`, where :math:`L` is the number
+# of weight matrices on the longest path. The scaling is the same across depths where the exponent of nine blocks differs from that of one
+# by at most 0.1, and changes where it is flatter by more than 0.1; the same holds of the shift of the edge with each doubling of the
+# blocks, the worst over :math:`\gamma` that all depths train. An edge outside of the swept rates leaves its :math:`\gamma` out for that
+# seed.
+
+
+@keep
+def measure_longer(parametrization, width, blocks, steps, batch, seeds, gamma):
+    """Return log10 of eta_max, (seed, gamma), the middle of its bracket, NaN where there is none, and that of the scan, (gamma)."""
+    def locate_edge(seeds, gamma, eta):
+        network = deepnets.ResidualMLP(64, width, blocks, 10, parametrization=parametrization)
+        experiment = deepnets.DeepExperiment(network, deepnets.tasks.digits(), steps=steps, batch_size=batch, seeds=seeds, device="cpu")
+        return np.log10(validation.locate(experiment.measure(gamma, eta))["eta"].sel(edge="eta_max").values).mean(-1)
+
+    gamma = np.asarray(gamma)
+    line = np.where(gamma < 1, gamma**2, np.sqrt(gamma))
+    level = locate_edge((100,), gamma, line[:, None] * np.logspace(-1.5, 2.5, 17))[0]
+    some = np.flatnonzero(np.isfinite(level))
+    edge = np.full((seeds, len(gamma)), np.nan)
+    edge[:, some] = locate_edge(tuple(range(seeds)), gamma[some], 10 ** (level[some, None] + np.linspace(-0.4, 0.4, 9)))
+    return xr.Dataset({"edge": (("seed", "gamma"), edge), "level": ("gamma", level)}, {"gamma": gamma})
+
+
+nine = np.r_[1e-2, 1e-1, 1, np.geomspace(10, 10**3.5, 6)]
+longer = {(p, n): measure_longer(p, 24, n, 1000, 32, 5, nine.tolist()) for p, n in (("mup", 1), ("mup", 3), ("mup", 9), ("depth_mup", 3),
+                                                                                   ("depth_mup", 9))}
+longer["depth_mup", 1] = longer["mup", 1]        # one block is multiplied by one
+
+
+def very_rich_exponent(key):
+    """Return the exponent over gamma = 10 to 10^2.5 of each seed with at least three points."""
+    x, rows = np.log10(nine[3:7]), longer[key].edge.values[:, 3:7]
+    return np.array([np.polyfit(x[at], row[at], 1)[0] for row, at in ((row, np.isfinite(row)) for row in rows) if at.sum() >= 3])
+
+
+for parametrization, number in figure_of.items():
+    label, deep = label_of[parametrization], very_rich_exponent((parametrization, 9))
+    found.check(number, f"T = 1000: very rich exponent of nine blocks, {label}, claimed flat", deep, -0.09, 0.09)
+    found.check(number, f"T = 1000: very rich exponent of nine blocks, {label}, claimed 2/L", deep, 2 / 11 - 0.09, 2 / 11 + 0.09)
+    apart = deep - very_rich_exponent((parametrization, 1))
+    found.check(number, f"T = 1000: very rich exponent, nine blocks less one, {label}", apart,
+                **({"high": -0.1} if parametrization == "mup" else {"low": -0.1, "high": 0.1}))
+    edges = np.stack([longer[parametrization, n].edge.values for n in (1, 3, 9)])                 # (blocks, seed, gamma)
+    trained = np.isfinite(edges).all((0, 1))
+    shift = np.polyfit(np.log2([1, 3, 9]), edges[..., trained].reshape(3, -1), 1)[0].reshape(5, -1)      # (seed, gamma)
+    worst = (shift.mean(0) if parametrization == "mup" else abs(shift.mean(0))).argmax()
+    print(f"{label}: the worst gamma is {nine[trained][worst]:.3g} of {', '.join(f'{g:.3g}' for g in nine[trained])}")
+    found.check(number, f"T = 1000: eta_max, decades a doubling of the blocks, {label}, the worst gamma", shift[:, worst],
+                **({"high": -0.1} if parametrization == "mup" else {"low": -0.1, "high": 0.1}))
+
+
+# %%
+# Where very rich, the exponent falls with the depth as :math:`2/L`: the means are 0.68 with one block and 0.39 with three under either
+# parametrization (2/3 and 2/5), 0.15 with nine under muP and 0.19 under Depth-muP (2/11). So the rich line of a deep network is nearly
+# flat, as the paper says of muP, but not quite: under Depth-muP a flat one is contradicted and :math:`2/L` is supported; under muP five
+# seeds do not decide between them. That the scaling be the same at all depths under Depth-muP is contradicted where very rich: there the
+# edge falls by up to 0.4 decades a doubling of the blocks, while up to :math:`\gamma = 10` it moves by less than 0.1. What Depth-muP
+# repairs is the lazy regime and :math:`\gamma` about 1, where nine blocks under muP hardly train in 1000 steps. The shorter runs above end
+# at :math:`\gamma = 10` and show none of this.
+
+longer_of = {row.what: row.verdict for row in found.rows if row.what.startswith("T = 1000")}
+assert all(longer_of[f"T = 1000: {what}"] == "SUPPORTED" for what in (
+    "very rich exponent, nine blocks less one, muP", "eta_max, decades a doubling of the blocks, muP, the worst gamma",
+    "very rich exponent of nine blocks, Depth-muP, claimed 2/L"))
+assert all(longer_of[f"T = 1000: {what}"] == "CONTRADICTED" for what in (
+    "very rich exponent, nine blocks less one, Depth-muP", "eta_max, decades a doubling of the blocks, Depth-muP, the worst gamma",
+    "very rich exponent of nine blocks, Depth-muP, claimed flat"))
+
+figure = figures.blank(9, 3.8)
+figure.set_label("Largest rate that halves the loss over richness: where very rich its slope falls with the depth, also under Depth-muP")
+for ax, (parametrization, number) in zip(axes := figure.subplots(1, 2, sharey=True), figure_of.items(), strict=True):
+    for n, colour, mark in zip((1, 3, 9), shades(3), "os^", strict=True):
+        rows = longer[parametrization, n].edge.values
+        some = np.isfinite(rows).any(0)
+        at, middle = nine[some], np.nanmean(rows[:, some], 0)
+        ax.loglog(at, 10**middle, mark + "-", color=colour, ms=5, lw=1.3, label=f"{n} block{'s' * (n > 1)}")
+        ax.loglog(nine[3:7], 10 ** middle[at > 9][0] * (nine[3:7] / 10) ** (2 / (n + 2)), "--", color="0.4", lw=1)
+    ax.set(title=f"Figure {number}: {label_of[parametrization]}, $T = 1000$", xlabel=r"richness $\gamma$")
+    label_decades(ax, "x", "y")
+axes[0].set_ylabel(r"$\eta_{\max}$")
+axes[1].plot([], [], "--", color="0.4", lw=1, label=r"$\gamma^{2/L}$")
 axes[1].legend(frameon=False, loc="lower right")
 
 # %%
