@@ -12,8 +12,8 @@ from validation import Verdict
 from validation.judging.rivals import MOST
 
 # Half-widths. Runs on another processor round differently. With the oldest instructions that torch, MKL and numba take (ATEN_CPU_CAPABILITY
-# "default", MKL_CBWR "COMPATIBLE", NUMBA_CPU_NAME "nehalem") in place of AVX-512, the ends of 25 of 101 intervals moved, of Figures 4, 5, 33
-# to 37, edges under momentum and super-consistency: 8 by more than 0.05 half-widths, the farthest by 0.44. No verdict turned.
+# "default", MKL_CBWR "COMPATIBLE", NUMBA_CPU_NAME "nehalem") in place of AVX-512, the ends of 25 of 101 intervals moved, of Figures 4, 5
+# and 33 to 37, edges under momentum and super-consistency: 8 by more than 0.05 half-widths, the farthest by 0.44. No verdict turned.
 NEAR = 0.5
 INNER = float(norm.ppf(0.95) / norm.ppf(0.975))        # width of a normal 90% interval over that of the 95% one
 
