@@ -139,16 +139,18 @@ def test_detectors():
 
 def test_exponents_of_networks():
     """Fits and verdicts are computed from the stored brackets."""
-    found = measured_exponents()
+    found = [*measured_exponents(), *measured_exponents(task="mnist")]
     expected = []
     for one, law, verdict in found:
         loss = LOSSES[one.loss] + ("" if one.schedule == "constant" else ", warm-up and cosine")
         edge = one.edge + (", by accuracy" if one.criterion == "accuracy" else "")
+        edge += ", onset of overshoot" if (one.loss, one.edge) == ("cross_entropy", "eta_crit") else ""
         low, high = (f"$10^{{{np.log10(end):.0f}}}$" for end in one.window)
-        expected.append(row(loss, OPTIMIZERS[one.optimizer], one.depth, edge, f"{low} to {high}", one.width, one.batch, one.steps,
+        digits = {"digits": "8 x 8", "mnist": "28 x 28"}[one.task]
+        expected.append(row(digits, loss, OPTIMIZERS[one.optimizer], one.depth, edge, f"{low} to {high}", one.width, one.batch, one.steps,
                             one.seeds, f"{verdict.claimed:.3f}", f"{law.exponent:.3f}", f"{law.interval[0]:.3f} to {law.interval[1]:.3f}",
                             verdict.outcome))
-    assert table_on("networks", "loss", "optimizer", "$L$", "edge", plain(r"$\gamma$"), "$N$", "$B$", "$T$", "seeds", "predicted",
+    assert table_on("networks", "digits", "loss", "optimizer", "$L$", "edge", plain(r"$\gamma$"), "$N$", "$B$", "$T$", "seeds", "predicted",
                     "measured", "95% interval", "verdict") == expected
     counts = Counter(str(verdict.outcome) for *_, verdict in found)
     assert f"Of {len(found)} rows {', '.join(f'{n} are {name}' for name, n in counts.most_common())} (" in plain(

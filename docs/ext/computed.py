@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import math
 import pkgutil
 import re
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from gallery.assertions import DEMANDED
+from gallery.borders import NEAR
 from gallery.findings import format_interval, format_table
 from gallery.pages import names, title
 
@@ -96,9 +98,15 @@ def count_findings() -> str:
 
 
 def list_without_evidence() -> str:
-    """Return the table of the rows that are SUPPORTED, though no assertion demands it."""
-    rows = [(row["figure"], escape(row["what"]), row["asserted"]) for _, findings in read_findings() for row in _without_evidence(findings)]
-    return format_table(("figure", "what", "asserted"), rows) if rows else "There is none."
+    """Return the table of the rows that are SUPPORTED though no assertion demands it, and how near the border of their range they are."""
+    rows = [(row["figure"], escape(row["what"]), row["asserted"], f"{row['clearance']:.2g}" if row["clearance"] < math.inf else "")
+            for _, findings in read_findings() for row in _without_evidence(findings)]
+    return format_table(("figure", "what", "asserted", "half-widths to the border"), rows) if rows else "There is none."
+
+
+def name_nearness() -> str:
+    """Return the share of the half-width within which a verdict counts as near the border of its range."""
+    return f"{NEAR:.0%}"
 
 
 def list_open_rows() -> str:

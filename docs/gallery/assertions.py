@@ -19,7 +19,8 @@ def examine_block(source: str, space: dict[str, Any]) -> None:
     """Note in the findings of a page what the assertions of a block, which was just executed, demand of each.
 
     A verdict is demanded if some assertion would fail with each other one. A weaker demand, such as ``row.verdict != "CONTRADICTED"`` or
-    ``row.measured > 0``, fails only where the row is CONTRADICTED. Assertions inside functions and loops count as their last pass leaves
+    ``row.measured > 0``, fails only where the row is CONTRADICTED; so does `Findings.demand` of a row near the border of its range.
+    `Findings.demand` counts as an assertion. Assertions inside functions and loops count as their last pass leaves
     them; those that add findings themselves are left out.
 
     Parameters
@@ -32,7 +33,7 @@ def examine_block(source: str, space: dict[str, Any]) -> None:
     for statement in statements:
         if _hold([*usable, statement], space):       # one in a loop may not hold of what its last pass leaves
             usable.append(statement)
-    if not any(isinstance(statement, ast.Assert) for statement in usable):
+    if all(isinstance(statement, ast.Assign) for statement in usable):
         return
     for found in (value for value in space.values() if isinstance(value, Findings)):
         for at, row in enumerate(found.rows):
@@ -57,9 +58,10 @@ def _read_statements(source: str, findings: set[str]) -> list[ast.stmt]:
     derived, statements = set(findings), []
     for node in _walk(ast.parse(source).body):
         read = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)} & derived
-        adds = any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and isinstance(part.func.value, ast.Name)
-                   and part.func.value.id in findings for part in ast.walk(node))
-        if isinstance(node, ast.Assert) and read and not adds:
+        called = {part.func.attr for part in ast.walk(node) if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)
+                  and isinstance(part.func.value, ast.Name) and part.func.value.id in findings}
+        adds = bool(called - {"demand"})
+        if (isinstance(node, ast.Assert) and read and not adds) or (isinstance(node, ast.Expr) and called == {"demand"}):
             statements.append(node)
         elif isinstance(node, ast.Assign) and read and not adds:
             derived |= {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}

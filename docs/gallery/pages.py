@@ -89,7 +89,7 @@ def _run(path: Path, scale: str) -> Page:
             exec(compile("\n" * line + block, str(path), "exec", dont_inherit=True), space)      # line numbers stay those of the file
         except AssertionError as error:
             at = next(frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame.filename == str(path))
-            page.broken = f"{path.name}, line {at.lineno}: {at.line} does not hold"
+            page.broken = f"{path.name}, line {at.lineno}: {at.line} does not hold" + (f": {error}" if str(error) else "")
         if not page.broken:
             examine_block(block, space)
         page.figures += [v for v in space.values() if type(v).__name__ == "Figure" and not any(v is f for f in page.figures)]

@@ -65,7 +65,7 @@ both = [train(3, width, steps, samples, seed, [1e-2, 1e2], 24, [0, *times] if se
 # %%
 # The exponents, with seeds for the interval, from three late snapshots. On the line of best rates a rich network ends at the edge of
 # stability, where :math:`N \eta \lambda_1/2` is about 1: sharpness and rate have the same exponent up to the sign. Each excludes the
-# exponents of neighbouring depths.
+# exponents of neighbouring depths. The lazy one holds by construction: in units of :math:`u` lazy networks have one Hessian.
 
 
 def exponent(runs, low, high):
@@ -78,7 +78,7 @@ def exponent(runs, low, high):
 
 
 law = exponent(ends, 1e-3, 10**-1.5)
-found.add_verdict("3a", "sharpness at the end, lazy", validation.judge(law, -2))
+found.add_verdict("3a", "sharpness at the end, lazy", validation.judge(law, -2), by_construction=True)
 for depth in (2, 3, 4):
     runs = ends if depth == 3 else [train(depth, width, steps, samples, seed, rich.tolist(), 24, late, (1, 1))
                                     for seed in range(seeds)]
@@ -86,9 +86,6 @@ for depth in (2, 3, 4):
     found.add_verdict("3a", f"sharpness at the end, rich, L = {depth}", verdict)
     stable = [float((run.largest[-3:, :, 0] * run.eta * width / 2).where(run.gamma >= 10).mean()) for run in runs]
     found.check("3a", f"N eta lambda/2 at the end, rich, L = {depth}", stable, 0.5, 1.5)
-    # at L = 4 the interval ends so near the tolerance that on another processor the row is UNDECIDED
-    assert verdict.outcome == "SUPPORTED" or (depth == 4 and verdict.outcome == "UNDECIDED")
-assert found.rows[0].verdict == "SUPPORTED"
 
 # %%
 # This exponent therefore reflects the rate as much as the landscape. At half of the best rates a network stays below the edge, and the
@@ -101,7 +98,6 @@ for depth in (3, 4):
     verdict = validation.judge(exponent(runs, 10, 1e3), -2 / depth)
     row = found.add_verdict("3a", f"sharpness at the end, rich, L = {depth}, half the best rates", verdict)
     assert row.interval[0] > -2 / depth
-    assert row.verdict == "UNDECIDED"
 
 # %%
 # Away from the edge: full batches of 128 digits at a tenth of the best rates, ten times as many steps, measured once (``lazyrich figure 3
@@ -143,7 +139,6 @@ for depth in (2, 3, 4):
     found.add_verdict("3a", f"sharpness, {what}", verdict)
     found.check("3a", f"N eta lambda/2, {what}, at most", far.edge.max("run").values, high=0.8)
     found.check("3a", f"loss left, {what}, at most", far.excess.max("run").values, high=0.1)
-assert [row.what[:33] for row in found.rows if row.verdict == "CONTRADICTED"] == ["N eta lambda/2, rich, L = 4, full"]
 
 # %%
 # At :math:`L = 4` the runs end near the edge in spite of the small rate, so that the exponent that is supported there says nothing of the
@@ -186,7 +181,10 @@ found.check("3c", "lazy: largest eigenvalue, end over start", change, 0.9, 1.1)
 found.check("3d", "rich: the 10th eigenvalue over the 11th", rich_ratio, high=2)
 found.check("3d", "rich: how many of 20 exceed a tenth of the largest", large, low=11)
 found.check("3d", "rich: end over start, of the eigenvalue that grows least", grown, low=1)
-assert all(row.verdict == "SUPPORTED" for row in found.rows[-6:])
+# three seeds are few: five rows are so near the border of their range that they may be UNDECIDED on another processor
+found.demand(identity=["sharpness at the end, lazy"],
+             undecided=["half the best rates", "sharpness, rich, L = 2, full batch", "sharpness, rich, L = 3, full batch"],
+             contradicted=["N eta lambda/2, rich, L = 4, full batch"], stored=["full batch"])
 assert both[0].largest[:, 1, 0].max() > 10 * both[0].largest[0, 1, 0]
 
 # %%

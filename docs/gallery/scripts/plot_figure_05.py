@@ -77,8 +77,6 @@ for name, pair in pairs.items():
     found.check_interval("5a", f"correlation on the correct class, {name}", np.tanh(mean), np.tanh(interval), low, high)
 found.check_interval("5a", "Fisher z of rich and rich less that of lazy and rich",
                      *over_seeds(np.subtract(z["rich and rich"], z["lazy and rich"])), low=0)
-assert all(row.verdict == "SUPPORTED" for row in found.rows[:2])
-assert not any(row.verdict == "CONTRADICTED" for row in found.rows[2:4])
 assert found.rows[0].interval[0] > found.rows[1].interval[1] > found.rows[1].measured > found.rows[2].measured
 
 figure = figures.blank(12, 4.2)
@@ -103,8 +101,6 @@ found.check("5b", "alignment at gamma = 1e-3", end[:, 0] / alignment[:, 0, 0], 0
 found.check("5b", "alignment at gamma = 100 over that at 1e-3", end[:, 5] / end[:, 0], low=1.5)
 found.check("5b", "alignment at gamma = 100 less that at 10", end[:, 5] - end[:, 4], -0.1, 0.1)
 found.check("5b", "alignment at gamma = 100 less that at 1", end[:, 5] - end[:, 3], low=0)
-assert [row.verdict for row in found.rows[4:6]] == ["SUPPORTED"] * 2
-assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
 
 second = figures.blank(9, 4)
 second.set_label("Alignment of the last layer's kernel with the labels over richness: constant where lazy, high and level where rich")
@@ -186,3 +182,5 @@ matched = [[int(np.argmin(abs(np.log(heldout[s, :, i] / heldout[s, -1, one])))) 
 aligned = pictures.alignment.values
 found.check("5b", "MNIST: alignment at gamma = 100 less that at 1, both at the final loss of gamma = 1",
             [aligned[s, at_rich, rich_2] - aligned[s, at_one, one] for s, (at_one, at_rich) in enumerate(matched)], low=0)
+# the two rows of small digits that compare a rich with a lazy network may be UNDECIDED on another processor
+found.demand(undecided=["5b: alignment at gamma = 100 less that at 1", "independent ones: Fisher z", "5b: MNIST"], stored=["MNIST"])

@@ -50,37 +50,39 @@ figure.set_label("Two phase portraits of networks trained with warm-up and cosin
 
 # %%
 # The exponents of three edges of the right portrait, from narrow bands with ten rates a decade and three seeds. All three intervals exclude
-# the exponents of the prediction's rivals; where one is wider than the tolerance, it does not decide. The rich :math:`\eta_{\max}` is
+# the exponents of the prediction's rivals; they are wider than the tolerance, and do not decide. Under cross-entropy
+# :math:`\eta_{\mathrm{crit}}` is the onset of overshoot, where the loss first exceeds its first value: on minibatches it does so by their
+# noise, and not where the kernel loses stability (:doc:`networks </networks>`). The rich :math:`\eta_{\max}` is
 # somewhat too steep: where the plateau is long, the warm-up takes a relevant part of 300 steps. Longer runs of the same network under
 # squared error do not show this (below).
 
 for edge, regime in (("eta_crit", "lazy"), ("eta_max", "lazy"), ("eta_max", "rich")):
+    name = "onset of overshoot (eta_crit)" if edge == "eta_crit" else edge
     near = train_with_warmup("cross_entropy", plane_around(lines[names["cross_entropy"]][edge], WINDOWS[regime]), 3)
-    found.add_verdict("10b", f"{edge}, {regime}, cross-entropy, MLP, L = 3, warm-up and cosine",
+    found.add_verdict("10b", f"{name}, {regime}, cross-entropy, MLP, L = 3, warm-up and cosine",
                       judge_slope(near, claims["cross_entropy"], edge, regime))
-assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
 assert all(low < row.interval[0] < row.interval[1] < high for row, low, high in zip(found.rows, (1, 2 / 3, 1 / 2), (4, 2, 1), strict=True))
 assert found.rows[2].measured > 2 / 3
 
 # %%
 # The exponents for squared error, from runs of 1000 steps in a narrow band around each edge, with five seeds
-# (``docs/gallery/network_exponents.py``): under the schedule each is judged against the prediction, and against what a constant rate gave.
-# The lazy ones are identities, except for :math:`L = 4`: there two of the five seeds overshoot below the swept band, and what is left of
-# them decides neither comparison.
+# (``docs/gallery/network_exponents.py``): under the schedule each is judged against the prediction, and the rich ones against what a
+# constant rate gave, too. The lazy ones are identities under either, except for :math:`L = 4`: there two of the five seeds overshoot below
+# the swept band, and what is left of them does not decide.
 
 under = measured_exponents(schedule="warmup_cosine")
 constant = {(row.depth, row.edge, row.regime): law for row, law, _ in measured_exponents(loss="mse", optimizer="sgd", schedule="constant")
             if row.steps == 1000 and row.width == 32 and row.window[1] <= 1e3}
 for row, law, verdict in under:
     found.add_verdict("10a", f"{row.edge}, {row.regime}, MSE, MLP, L = {row.depth}, warm-up and cosine", verdict)
+    if row.regime == "lazy":
+        continue
     plain = constant[row.depth, row.edge, row.regime]
     half = np.hypot(np.ptp(law.interval), np.ptp(plain.interval)) / 2
     off, what = law.exponent - plain.exponent, f"{row.edge}, {row.regime}, L = {row.depth}: exponent less that of a constant rate"
     found.check_interval("10a", what, off, (off - half, off + half), -0.05, 0.05)
-outcomes = {row.what: row.verdict for row in found.rows if row.figure == "10a"}
-assert all(outcome == "SUPPORTED" for what, outcome in outcomes.items() if "rich" in what)
-assert {outcome for what, outcome in outcomes.items() if "lazy" in what and "L = 4" not in what} == {"IDENTITY", "SUPPORTED"}
-assert {outcome for what, outcome in outcomes.items() if "lazy" in what and "L = 4" in what} == {"UNDECIDED"}
+found.demand(identity=[f"10a: eta_crit, lazy, MSE, MLP, L = {depth}" for depth in (2, 3)],
+             undecided=["10b", "10a: eta_crit, lazy, MSE, MLP, L = 4"], stored=["10a"])
 
 # %%
 

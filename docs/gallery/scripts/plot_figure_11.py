@@ -45,7 +45,7 @@ for title, experiment in experiments.items():
     ratio = upper / predictions["eta_max"](edges["gamma"].values, experiment.steps, experiment.rho)
     found.check(f"11{title[1]}", "eta_max over its bound, least of all gammas", np.nanmin(ratio), 1 - 1e-6)
     print(f"eta_max over its bound: {np.nanmin(ratio):.3f} to {np.nanmax(ratio):.3f}")
-assert all(row.verdict == "SUPPORTED" for row in found.rows)
+found.demand()
 
 # %%
 

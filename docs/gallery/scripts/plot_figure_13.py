@@ -118,7 +118,6 @@ for degree in (2, 3):
     runs = train(degree, plane, 1)
     trains = (runs["final_excess"] <= 0.5).any(("seed", "eta"))
     print(f"k = {degree}: some rate trains up to gamma = {float(runs['gamma'][trains.values].max()):.3g}")
-assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
-assert all(row.verdict == "SUPPORTED" for row in found.rows if "between" in row.what)
-assert all(row.verdict in ("IDENTITY", "UNDECIDED") and 1 < row.interval[0] < 2 < row.interval[1] < 4 for row in found.rows
-           if "lazy" in row.what)
+# the lazy intervals are as wide as the tolerance: their last digit makes an IDENTITY of them or not
+found.demand(undecided=["is nearer to", "lazy, k = 3", "rich, k = 3"], identity=["lazy, k = 2"], stored=["T = 3000"])
+assert all(1 < row.interval[0] < 2 < row.interval[1] < 4 for row in found.rows if "lazy" in row.what)

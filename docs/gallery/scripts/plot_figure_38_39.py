@@ -118,5 +118,5 @@ for depth, (steep, flat) in {3: "ac", 4: "bd"}.items():
     behind = np.log10(final[:, 1, 1:4] / final[:, 2, 1:4]).mean(-1)
     found.check(f"39{flat}", f"gamma^(2/(L+1)), L = {depth}, gamma 10 to 1e3: decades of final loss behind gamma^(2/L)", behind, low=0)
     print(f"L = {depth}: on gamma^(2/L), {(final[:, 2] < 0.5).mean(0).sum():.3g} of {len(gamma)} gammas lose half of the loss")
-assert all(row.verdict == "SUPPORTED" for row in found.rows)
+found.demand()
 assert scale == "paper" or (final[:, 2, -1] > 0.5).all()       # L = 4, gamma = 1e5

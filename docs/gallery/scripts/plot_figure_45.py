@@ -88,7 +88,7 @@ for name, network in networks.items():
 
 # %%
 # Exponents are slopes on log axes over :math:`\gamma = 10` to :math:`10^3`, one of each seed, with the interval over seeds. In the
-# lazy regime :math:`\Delta W = \gamma u` with a :math:`u` independent of :math:`\gamma`: slope one.
+# lazy regime :math:`\Delta W = \gamma u` with a :math:`u` independent of :math:`\gamma`: slope one, by construction.
 
 
 def slopes(size, low, high):
@@ -111,19 +111,14 @@ for name, size in sizes.items():
             found.check("45", f"{name}: exponent of W_{layer}, {norm} norm, rich", rich, 1 / depth - tolerance(depth),
                         1 / depth + tolerance(depth))
     lazy = slopes(size.sel(norm="Frobenius", layer=2), 1e-4, 1e-2)
-    found.check("45", f"{name}: exponent of W_2, Frobenius norm, lazy", lazy, 0.98, 1.02)
+    found.check("45", f"{name}: exponent of W_2, Frobenius norm, lazy", lazy, 0.98, 1.02, by_construction=True)
 
 # %%
 # The claim holds in the MLPs: the first two matrices have the exponent within 0.05 in the Frobenius norm. Nowhere is it surely farther
-# off. In MLPs of three and four layers the upper matrices come from above, by up to 0.04, the nuclear norm from below. For the CNN three
-# seeds are few: its interval ends close to 0.2, and the rounding of one processor's convolutions decides it where another's does not.
+# off. In MLPs of three and four layers the upper matrices come from above, by up to 0.04, the nuclear norm from below. With half the gap
+# as tolerance, two exponents of four layers are contradicted: 0.213 of the second matrix's nuclear norm, 0.289 of the last. For the CNN
+# three seeds are few: its interval ends close to 0.2, and the rounding of one processor's convolutions decides it where another's does not.
 
-lower = [row for row in found.rows if row.what.startswith("MLP") and "Frobenius" in row.what and ("W_1" in row.what or "W_2" in row.what)]
-assert all(row.verdict == "SUPPORTED" for row in lower)
-# With half the gap as tolerance two exponents of the MLP of four layers are contradicted: 0.213 of W_2's nuclear norm, 0.289 of W_4.
-contradicted = [row.what for row in found.rows if row.verdict == "CONTRADICTED"]
-assert "MLP, L = 4: exponent of W_4, Frobenius norm, rich" in contradicted
-assert all("L = 4" in what for what in contradicted)
 
 # %%
 # The same on 28 x 28 pixels: MLPs of width 128 on the digits of MNIST, every one newly warped, measured once
@@ -160,9 +155,13 @@ for depth in (2, 3, 4):
                 (row, np.isfinite(row)) for row in pictures[depth].sel(norm=norm, layer=layer).transpose("seed", "run").values)]
             found.check("45", f"MNIST, L = {depth}: exponent of W_{layer}, {norm} norm, rich", slope, 1 / depth - tolerance(depth),
                         1 / depth + tolerance(depth))
-contradicted = [row.what for row in found.rows if row.verdict == "CONTRADICTED" and "MNIST" in row.what]
-assert len(contradicted) == 4
-assert all("L = 4" in what for what in contradicted)
+found.demand(identity=["norm, lazy"],
+             undecided=[*(f"MLP, L = 4: exponent of {part}" for part in ("W_2, spectral", "W_3")),
+                        "MNIST, L = 4: exponent of W_2, spectral", *(f"CNN, L = 4: exponent of {part} norm, rich" for part in (
+                            "W_1, Frobenius", "W_2, Frobenius", "W_2, spectral", "W_2, nuclear", "W_4, Frobenius"))],
+             contradicted=[*(f"MLP, L = 4: exponent of {part}" for part in ("W_2, nuclear", "W_4")),
+                           *(f"MNIST, L = 4: exponent of {part}" for part in ("W_1", "W_2, Frobenius", "W_2, nuclear", "W_4"))],
+             stored=["CNN", "MNIST"])
 
 # %%
 # On MNIST the exponents of two and three layers are as predicted. Four of the six at :math:`L = 4` are contradicted: 0.20 for the first two

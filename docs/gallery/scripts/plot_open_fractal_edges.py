@@ -72,7 +72,7 @@ for what, loss, depth, height in cases:
         counted.setdefault((what, loss, depth), []).append(box_counts(inside, coarsest))
     smooth = what == "trained" or depth == 2
     found.check("fractal", f"dimension of the border, {what}, L = {depth}, {loss}", values, *((0.97, 1.03) if smooth else (1.3, 2)))
-assert all(row.verdict == "SUPPORTED" for row in found.rows)
+found.demand()
 assert all(1.65 < row.measured < 1.95 for row in found.rows[-5:])
 
 # %%
@@ -98,7 +98,7 @@ for depth in (3, 4):
     slopes = [np.polyfit(np.log(times), np.log(row), 1)[0] for row in shares]
     claim = -0.5 if depth == 4 else 0.0
     found.check("fractal", f"exponent over T of the share of survivors, L = {depth}, mse", slopes, claim - 0.1, claim + 0.1)
-assert all(row.verdict == "SUPPORTED" for row in found.rows)
+found.demand()
 
 # %%
 

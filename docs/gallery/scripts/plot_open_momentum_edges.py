@@ -83,9 +83,6 @@ for (name, beta), r in ratio.items():
         verdict = validation.judge(law, theory)
         found.add_verdict("momentum", f"exponent of eta_max, rich ({limit:g}), {name}, beta = {beta:g}", verdict)
         found.check("momentum", f"eta_max over stability, rich, {name}, beta = {beta:g}", r[gamma >= 10], 0, 1)
-assert all(row.verdict == "SUPPORTED" for row in found.rows if "exponent" not in row.what)
-assert {row.what: row.verdict for row in found.rows if "exponent" in row.what and row.verdict != "SUPPORTED"} == {
-    "exponent of eta_max, rich (1), two parameters, beta = 0.99": "UNDECIDED"}
 assert all(row.interval[1] < 0.5 for row in found.rows if "rich, " in row.what and "over stability" in row.what and "0.9" in row.what)
 
 # %%
@@ -119,7 +116,7 @@ for name in ("one parameter, L = 2", "one parameter, L = 5"):
         lazy = onset[gamma < 0.03 * (1 - beta)]
         found.check_interval("momentum", f"onset of the overshoot above the start over its recursion, {name}, beta = {beta:g}", lazy.mean(),
                              (lazy.min(), lazy.max()), 0.98, 1.02)
-assert all(row.verdict == "SUPPORTED" for row in found.rows if "exponent" not in row.what)
+found.demand(undecided=["exponent of eta_max, rich (1), two parameters, beta = 0.99"])
 
 # %%
 

@@ -58,7 +58,7 @@ for T in steps:
         inner = ratio.values[np.isfinite(ratio) & (at < 0.2 * at.max())]     # well inside, where the law is not about to end
         found.check_interval("settling", f"eta_settle over its formula, T = {T}, rho = {rho:g}", inner.mean(), (inner.min(), inner.max()),
                              0.985, 1.015)
-assert all(row.verdict == "SUPPORTED" for row in found.rows)
+found.demand()
 
 # %%
 # With the length of training it falls as :math:`T^{-1/2}`, up to the logarithm: the exponent over T, against the formula's own over the
@@ -76,7 +76,7 @@ found.add_verdict("settling", "exponent of eta_settle over T", validation.judge(
 
 top = traced[steps[1], 1e-2]["eta"].sel(edge="eta_max").mean("bound") / traced[steps[1], 1e-2].gamma / solve_growth_balance()
 found.check_interval("settling", "eta_max over c* gamma", float(top.mean()), (float(top.min()), float(top.max())), 0.98, 1.02)
-assert all(row.verdict == "SUPPORTED" for row in found.rows)
+found.demand()
 
 # %%
 

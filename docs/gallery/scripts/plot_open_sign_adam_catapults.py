@@ -57,7 +57,7 @@ for loss in ("mse", "cross_entropy"):
     runs = draw_runs("signsgd", loss, 1000, (1e-5, 1e4), (0.1, 1e3))
     rose = runs.peak_excess.values > 1
     landed = rose & (runs.tail_excess.values <= 0.01)
-    found.check_interval("SignSGD", f"share of risen runs that land, {loss}", *share(landed, rose), 0, 0.01)
+    found.check_interval("SignSGD", f"share of risen runs that land, {loss}", *share(landed, rose), high=0.01)
 
 # %%
 # Its kernel does fall. Each time the output has passed its target at :math:`u_2 = \eta`, both parameters step back, and
@@ -73,7 +73,7 @@ low, middle, high = np.quantile(kernel, [0.25, 0.5, 0.75], axis=0)
 law = validation.fit(validation.edges_from_brackets(ratio, low, high, "kernel", axis="eta/gamma"), "kernel", window=(2, 10))
 found.add_verdict("SignSGD", "exponent of the fallen kernel in eta/gamma", validation.judge(law, -2))
 found.check("SignSGD", "fallen kernel over (gamma/2 eta)^2", middle * (2 * ratio) ** 2, 0.95, 1.05)
-assert all(row.verdict == "SUPPORTED" for row in found.rows)
+found.demand()
 
 # %%
 # **Adam.** Its first step is :math:`\eta` long, whatever the gradient: :math:`f = 2\eta/\gamma`, so the loss rises above its start exactly
@@ -108,7 +108,7 @@ for name, optimizer, gamma, ratio in (("SGD, lazy", "sgd", (1e-5, 1e-3), None), 
     landing[name] = (rose & (runs.tail_excess.values <= 0.01), rose, runs.kernel_ratio.values)
 landed, rose, _ = landing["Adam, lazy"]
 found.check_interval("Adam", "share of risen runs that land, lazy, T = 1000", *share(landed, rose), 0.99)
-for name, low, high in (("SGD, lazy", 0.9, 1), ("Adam, lazy", 0, 0.5), ("Adam, rich", 0, 0.5)):
+for name, low, high in (("SGD, lazy", 0.9, np.inf), ("Adam, lazy", -np.inf, 0.5), ("Adam, rich", -np.inf, 0.5)):
     landed, _, kernel = landing[name]
     found.check_interval(name[:4].strip(","), f"share of landed runs whose kernel ended below 0.9 of gradient flow's, {name[-4:]}",
                          *share(landed & (kernel < 0.9), landed), low, high)
@@ -123,10 +123,10 @@ times = (0.3, 1, 3, 10, 30)
 for beta2, loss, before, after in ((0.99, "mse", 2, 3), (0.999, "mse", 2, 3), (0.999, "cross_entropy", 0, 2)):
     runs = draw_runs(toymodels.Adam(0.9, beta2), loss, tuple(round(t / (1 - beta2)) for t in times), (1e-5, 1e-3), (1.1, 10), draws // 4)
     rows = [share((run.tail_excess <= 0.01) & (run.peak_excess > 1), run.peak_excess > 1) for _, run in runs.groupby("horizon")]
-    for at, low, high in ((before, 0.6, 1), (after, 0, 0.6)):
+    for at, low, high in ((before, 0.6, np.inf), (after, -np.inf, 0.6)):
         found.check_interval("Adam", f"share landed at T = {times[at]}/(1 - beta2), beta2 = {beta2}, {loss}", *rows[at], low, high)
     shares[beta2, loss] = rows
-assert all(row.verdict == "SUPPORTED" for row in found.rows)
+found.demand()
 
 # %%
 

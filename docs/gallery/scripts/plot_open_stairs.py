@@ -106,7 +106,6 @@ for k, s in enumerate(strengths):
 scatter = {n: float(np.sqrt(r.var(axis=0, ddof=1).mean())) for n, r in ratios.items()}
 slope = np.polyfit(np.log(widths), np.log(list(scatter.values())), 1)[0]
 found.check("stairs", "power of N by which the scatter of Gaussian networks falls", slope, -0.8, -0.2)
-assert all(row.verdict == "SUPPORTED" for row in found.rows if "seeds" not in row.what)
 
 # %%
 # A Gaussian first matrix has columns whose lengths and overlaps are off by :math:`1/\sqrt N`: each seed's stairs scatter by 5% to 8% at
@@ -150,4 +149,4 @@ right.plot([], [], "k-", label="loss")
 right.plot([], [], "k--", label="alignment of the kernel")
 right.set(xlabel=r"$\tau = \eta t/\gamma$", ylabel="loss; alignment", xlim=(0, 2), ylim=(0, 1.05))
 right.legend(frameon=False, fontsize="small", loc="center right")
-assert all(row.verdict == "SUPPORTED" for row in found.rows if "seeds" not in row.what)
+found.demand(undecided=["mean of 8 seeds"], stored=["mean of 8 seeds"])

@@ -130,11 +130,7 @@ for (name, parametrization), one in scanned.items():
 # Under NTK the best rate of the MLP moves; under muP it stays. Networks of the other architectures as small as these decide nothing under
 # muP, with 80 steps and four to six seeds: their intervals reach beyond a twentieth of a decade a doubling.
 
-assert all(row.verdict == "SUPPORTED" for row in found.rows if row.what.startswith("MLP"))
-assert all(row.verdict == "SUPPORTED" for row in found.rows if "between widths" in row.what and "longer, muP" not in row.what)
-assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
 assert all(apart[name, "mup"].spread < apart[name, "ntk"].spread for name, p in runs if p == "ntk")
-assert all(row.interval[0] > 0 for row in found.rows if "NTK: best eta" in row.what)
 
 # %%
 
@@ -182,7 +178,7 @@ for p, label, claim in (("depth_mup", "Depth-muP", {"high": 0.2}), ("mup", "muP"
     found.check_interval("super-consistency", f"residual MLP, {label}: decades between depths", spread[p].spread, spread[p].interval,
                          **claim)
 assert spread["depth_mup"].spread < spread["mup"].interval[0]
-assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
+found.demand(undecided=["language model, longer, muP"], stored=["ResNet", "ViT", "language model"])
 
 # %%
 # Under Depth-muP depths are closer together than under muP, where deeper networks are sharper from the start.

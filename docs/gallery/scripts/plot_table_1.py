@@ -62,20 +62,22 @@ for loss, optimizer, model, edges, steps, gamma in toys:
         parameters = "one parameter" if isinstance(model, OneParameter) else "two parameters"
         found.add_verdict("Table 1" if optimizer == "sgd" else "App. F", f"{a.edge}, {a.regime}, {LOSSES[loss]}, {parameters}", a.verdict)
         drawn.append((loss, optimizer, a.edge, a.regime, "toy", a.verdict))
-assert all(row.verdict == "SUPPORTED" for row in found.rows)
 
 # %%
 # The networks: MLPs of ReLUs under muP on scikit-learn's digits, :math:`T = 1000`, three or five seeds, measured once by
 # ``docs/gallery/network_exponents.py`` and judged here from the stored brackets. Where lazy, a network's runs depend on
 # :math:`\eta/\gamma^2` (SignSGD and Adam: :math:`\eta/\gamma`) alone, so that these rows are identities and support nothing; the edge that
-# is read from the accuracy is an exception. What could fail is judged further below: the levels of the lazy edges.
+# is read from the accuracy is an exception. What could fail is judged further below: the levels of the lazy edges. The networks'
+# :math:`\eta_{\mathrm{crit}}` under cross-entropy is called the onset of overshoot: it is where the loss first exceeds its first value, on
+# minibatches by their noise, and not where the kernel loses stability (:doc:`networks </networks>`).
 
 trained = [*measured_exponents(optimizer="sgd", schedule="constant", steps=1000),
            *measured_exponents(optimizer="signsgd"), *measured_exponents(optimizer="adam")]
 for row, _, verdict in trained:
     where = f"L = {row.depth}, gamma {row.window[0]:.0e} to {row.window[1]:.0e}"
+    name = "onset of overshoot (eta_crit)" if (row.loss, row.edge) == ("cross_entropy", "eta_crit") else row.edge
     found.add_verdict("Table 1" if row.optimizer == "sgd" else "App. F",
-                      f"{row.edge}, {row.regime}, {LOSSES[row.loss]}, MLP, {row.optimizer}, {where}", verdict)
+                      f"{name}, {row.regime}, {LOSSES[row.loss]}, MLP, {row.optimizer}, {where}", verdict)
     if row.window[1] <= 1e3:
         drawn.append((row.loss, row.optimizer, row.edge, row.regime, row.depth, verdict))
 
@@ -87,20 +89,10 @@ for row, _, verdict in trained:
 # by a step near :math:`\gamma = 100`; above the step the slope is the predicted one. Adam at :math:`L = 3` and :math:`\eta_{\max}` of
 # cross-entropy at :math:`L = 4` exclude the neighbouring depths, but are not measured sharply enough.
 
-unsupported = {(row.loss, row.optimizer, row.depth, row.edge, row.window): str(verdict.outcome) for row, _, verdict in trained
-               if verdict.outcome in ("CONTRADICTED", "UNDECIDED")}
-assert unsupported == {
-    ("mse", "sgd", 2, "eta_min", (10, 1000)): "UNDECIDED", ("cross_entropy", "sgd", 2, "eta_min", (10, 1000)): "CONTRADICTED",
-    ("mse", "sgd", 4, "eta_min", (10, 1000)): "UNDECIDED", ("cross_entropy", "sgd", 4, "eta_min", (10, 1000)): "UNDECIDED",
-    ("mse", "adam", 4, "eta_max", (10, 1000)): "UNDECIDED", ("mse", "adam", 3, "eta_max", (10, 1000)): "UNDECIDED",
-    ("cross_entropy", "sgd", 4, "eta_max", (10, 1000)): "UNDECIDED"}
-assert {str(verdict.outcome) for row, _, verdict in trained if row.regime == "lazy" and row.criterion == "excess"} == {"IDENTITY"}
 logarithm = {row.window[0]: law for row, law, _ in trained if (row.loss, row.depth, row.edge, row.regime) == ("mse", 2, "eta_min", "rich")}
 assert 1 < logarithm[100].interval[1] < logarithm[10].interval[0]
 wider = {row.width: law for row, law, _ in measured_exponents(loss="mse", depth=4, edge="eta_min", regime="rich") if row.steps <= 1000}
 assert wider[32].exponent < wider[64].exponent < wider[128].exponent < 1
-step = {row.window[0]: verdict for row, _, verdict in trained if (row.optimizer, row.depth, row.regime) == ("adam", 4, "rich")}
-assert step[100].outcome == "SUPPORTED"
 counts = {outcome: sum(v.outcome == outcome for *_, v in trained) for outcome in validation.VerdictOutcome}
 print(f"{len(trained)} exponents of networks: {', '.join(f'{n} {outcome}' for outcome, n in counts.items())}")
 
@@ -115,10 +107,13 @@ print(f"{len(trained)} exponents of networks: {', '.join(f'{n} {outcome}' for ou
 levels = judge_levels()
 for row, verdict in levels:
     found.add_verdict("Table 1", f"{row.edge}, lazy, {LOSSES[row.loss]}, MLP, L = {row.depth}: decades from the kernel's level", verdict)
-assert {(row.loss, row.depth, row.edge): str(verdict.outcome) for row, verdict in levels} == {
-    ("mse", 4, "eta_crit"): "UNDECIDED", **dict.fromkeys([
-        ("mse", 2, "eta_crit"), ("mse", 2, "eta_min"), ("mse", 3, "eta_crit"), ("mse", 3, "eta_min"),
-        *(("cross_entropy", depth, "eta_min") for depth in (2, 3, 4))], "SUPPORTED")}
+assert [(row.loss, row.depth) for row, _ in levels if row.edge == "eta_crit"] == [("mse", depth) for depth in (2, 3, 4)]
+found.demand(identity=["lazy, MSE, MLP, sgd", "eta_min, lazy, cross-entropy, MLP, sgd", "onset of overshoot",
+                       "App. F: eta_max, lazy, MSE, MLP"],
+             undecided=["eta_min, rich, MSE, MLP, sgd, L = 2, gamma 1e+01", "eta_min, rich, MSE, MLP, sgd, L = 4",
+                        "rich, cross-entropy, MLP, sgd, L = 4", "rich, MSE, MLP, adam, L = 3", "rich, MSE, MLP, adam, L = 4, gamma 1e+01",
+                        "eta_crit, lazy, MSE, MLP, L = 4: decades"],
+             contradicted=["eta_min, rich, cross-entropy, MLP, sgd, L = 2"], stored=["MLP"])
 
 # %%
 # Measured less predicted, with 95% intervals. Filled marks are SUPPORTED, half-filled ones are IDENTITY, and open ones are UNDECIDED or
@@ -144,7 +139,8 @@ for ax, (title, cells) in zip(figure.subplots(1, 3), panels.items(), strict=True
             ax.plot(ends, [y, y], color=colour, lw=1.4)
             ax.plot(verdict.measured - verdict.claimed, y, mark, color=colour, ms=4.5, mfcalt="white",
                     fillstyle={"SUPPORTED": "full", "IDENTITY": "left"}.get(verdict.outcome, "none"))
-    names = [f"{SYMBOLS[edge]} {regime}" if optimizer == "sgd" else
+    names = [f"{SYMBOLS[edge]} {regime}" + "\n(MLP: onset\nof overshoot)" * ((loss, edge) == ("cross_entropy", "eta_crit"))
+             if optimizer == "sgd" else
              f"{SYMBOLS[edge]} {regime}\n{optimizer.replace('signsgd', 'SignSGD').replace('adam', 'Adam')}, {LOSSES[loss]}"
              for loss, optimizer, edge, regime in cells]
     ax.set(title=title, xlabel="exponent, measured less predicted", xlim=(-0.19, 0.19), yticks=range(len(cells)), yticklabels=names,
