@@ -12,7 +12,7 @@ from deepnets.experiment import DeepExperiment
 from deepnets.lazy_edges.lazy_levels import levels
 from deepnets.network_factory import as_network
 from deepnets.place.placement import BORDER, Place, has_no_upper_edge, name_regime
-from deepnets.place.rate_ramp import CONSTANT_RATES, RAMPS, bracket_rate
+from deepnets.place.rate_ramp import CONSTANT_RATES, bracket_rate
 from validation.progress import Progress, bar
 
 AROUND = (0.1, 10.0)        # gammas beside that of the network itself, which is 1
@@ -57,7 +57,7 @@ def survey_neighbourhood(place: Place, network: Any, progress: bool | Callable[[
     crossing = place.crossing
     brackets = [] if place.bracket is None else [(1.0, *place.bracket)]
     notes: list[str] = []
-    with bar(len(AROUND) * (RAMPS + CONSTANT_RATES) + 1, "measuring the plane around it", "measurements", progress) as advance:
+    with bar(len(AROUND) * (1 + CONSTANT_RATES) + 1, "measuring the plane around it", "measurements", progress) as advance:
         for gamma in AROUND:
             decades = None if place.decades is None else place.decades + float(np.log10(gamma))
             if has_no_upper_edge(experiment, "lazy" if crossing.linear else name_regime(decades)):

@@ -15,7 +15,7 @@ from deepnets.losses import CrossEntropy, Loss
 from deepnets.network_factory import as_network
 from deepnets.optimizers import Optimizer
 from deepnets.place.crossing import MOST_READINGS, Crossing, find_crossing
-from deepnets.place.rate_ramp import CONSTANT, CONSTANT_RATES, RAMPS, RateBracket, bracket_rate
+from deepnets.place.rate_ramp import CONSTANT, CONSTANT_RATES, RateBracket, bracket_rate
 from deepnets.tasks import Task
 from validation.arguments import positive
 from validation.progress import Progress, bar
@@ -39,7 +39,7 @@ class Place:
     eta : a rate to use, a third of the bracket's lower end; None: abstained.
     given : the rate of the argument `eta`; None: there was none.
     ratio : the given rate over the middle of the bracket; None: one of them is missing.
-    cost : steps: training steps of the ramps and constant rates, and gradients of batches of 96 samples in the search for the crossing.
+    cost : steps: training steps of the ramp and constant rates, and gradients of batches of 96 samples in the search for the crossing.
     abstained : what was not determined, or does not follow, with a sentence each.
     crossing, rates : the measurements.
     setting : optimizer, batch size and steps, for the sentences.
@@ -104,7 +104,7 @@ def where(network: Any, task: Task, loss: str | Loss | Callable[..., Any] = "mse
 
     The output is divided by gamma and the network trained by gradient flow until the loss has halved. The crossing is the gamma at which
     the tangent kernel then has changed by its own norm, found in at most six readings a seed. The network as it is has gamma = 1. The
-    highest rate is measured, in at most 570 steps: two ramps of the rate, then five constant rates. No curvature predicts it.
+    highest rate is measured, in at most 600 steps: a ramp of the rate, then four constant rates. No curvature predicts it.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def where(network: Any, task: Task, loss: str | Loss | Callable[..., Any] = "mse
     task : one of `deepnets.tasks`, or an object with their methods.
     loss, optimizer, width, device : as of `DeepExperiment`.
     eta : the rate that is compared with the highest, in the optimizer's units for a module of one's own; None: none.
-    batch_size : samples a step of the ramps and constant rates.
+    batch_size : samples a step of the ramp and constant rates.
     steps : of the runs that the rate is for.
     seeds : of networks and batches; the rate is that of the first.
     progress : True: a progress bar on standard error; a function is called with the `Progress` each time. It counts measurements, at most.
@@ -140,7 +140,7 @@ def where(network: Any, task: Task, loss: str | Loss | Callable[..., Any] = "mse
     experiment = DeepExperiment(as_network(network), task, loss=loss, optimizer=optimizer, batch_size=batch_size, steps=steps,
                                 seeds=seeds, width=width, device=device)
     experiment.check()
-    with bar(MOST_READINGS * len(experiment.seeds) + RAMPS + CONSTANT_RATES, "measuring", "measurements", progress) as advance:
+    with bar(MOST_READINGS * len(experiment.seeds) + 1 + CONSTANT_RATES, "measuring", "measurements", progress) as advance:
         return _measure_place(experiment, given, isinstance(network, nn.Module), advance)
 
 

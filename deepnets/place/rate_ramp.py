@@ -1,4 +1,10 @@
-"""Bracket the highest rate at which a network trains: two ramps of the rate find its size, five constant rates its bracket."""
+"""Bracket the highest rate at which a network trains: a ramp of the rate finds its size, four constant rates its bracket.
+
+A rate that overshoots may train later. Under gradient descent it recovers within some tens of steps. Adam divides by the root mean square
+of the gradients of about the last 1000 steps, hence of all of them in a short run: after an overshoot its steps stay small until many
+gradients have followed the large ones, and it recovers in a time that is a multiple of the time so far. Constant rates therefore take a large
+share of the 200 steps to which their verdict is extended; 60 steps are too few for Adam.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +19,10 @@ from deepnets.experiment import DeepExperiment
 from deepnets.run_outcomes import CATAPULT_PEAK
 from deepnets.training import batch, compute_zero_output_loss, train
 
-FIRST, SECOND, CONSTANT = 120, 150, 60     # steps of the ramps, and at a constant rate
-RAMPS, CONSTANT_RATES = 2, 5
-FIRST_DECADES = (-4.0, 3.0)        # about the rate whose first step, along the slope, would take all of the loss
-SECOND_DECADES = (-2.0, 0.5)       # about the rate at which the first ramp ended
-STRIDE = 4.0                       # between constant rates, until one trains and one does not
+RAMP, CONSTANT = 120, 120          # steps of the ramp, and at a constant rate
+CONSTANT_RATES = 4
+RAMP_DECADES = (-4.0, 3.0)         # about the rate whose first step, along the slope, would take all of the loss
+STRIDE = 4.0                       # between constant rates, until one trains and one does not: the middle of two is within a factor 2 of both
 SMOOTH, TAIL = 5, 10               # steps over which an excess is averaged, in a ramp and at the end of a constant rate
 RISE = 1.2                         # over the least excess of the ramp
 STILL_FALLING = 0.9                # the last average over those of ten to twenty steps before
@@ -41,18 +46,18 @@ class RateBracket:
 
 
 def bracket_rate(experiment: DeepExperiment, gamma: float = 1.0, advance: Callable[[], None] = lambda: None) -> RateBracket:
-    """Bracket the highest rate eta at which an experiment's centred network trains at a gamma, in at most 570 steps.
+    """Bracket the highest rate eta at which an experiment's centred network trains at a gamma, in at most 600 steps.
 
     Parameters
     ----------
     experiment : network, task, loss, optimizer, batch size and rho; the first of its seeds is trained. Its steps and schedule are not used.
     gamma : above zero.
-    advance : called after each of the seven runs.
+    advance : called after each of the five runs.
 
     Returns
     -------
-    RateBracket : low trained to an excess of rho in 60 steps or still fell to it, without a catapult; high did not. It abstains where the
-        loss does not rise at any rate of a ramp, or the constant rates all train, or none does.
+    RateBracket : low trained to an excess of rho in 120 steps or still fell to it, without a catapult; high did not. It abstains where the
+        loss does not rise at any rate of the ramp, or the constant rates all train, or none does.
 
     Raises
     ------
@@ -62,24 +67,21 @@ def bracket_rate(experiment: DeepExperiment, gamma: float = 1.0, advance: Callab
     scale = runs.measure_scale()
     if not (np.isfinite(scale) and scale > 0):
         return RateBracket(np.nan, np.nan, 0, "the gradient vanishes or is not finite at initialization, so that no rate trains")
-    end, least = scale, np.inf
-    for steps, decades in ((FIRST, FIRST_DECADES), (SECOND, SECOND_DECADES)):
-        rates = end * np.logspace(*decades, steps)
-        excess = runs.average(rates)
-        least, found = min(least, float(excess.min())), find_rise(excess, rates, experiment.rho)
-        if found is None:
-            return RateBracket(np.nan, np.nan, runs.steps, f"the loss did not rise at any rate of a ramp up to {rates[-1]:.3g}: there is "
-                               "no upper edge to bracket")
-        end = found
+    rates = scale * np.logspace(*RAMP_DECADES, RAMP)
+    excess = runs.average(rates)
+    end = find_rise(excess, rates, experiment.rho)
+    if end is None:
+        return RateBracket(np.nan, np.nan, runs.steps, f"the loss did not rise at any rate of a ramp up to {rates[-1]:.3g}: there is "
+                           "no upper edge to bracket")
     bracket = bisect_rate(runs.trains, end, lambda: runs.steps)
-    if bracket.reason and least > experiment.rho:
-        return replace(bracket, reason=f"the loss fell to {least:.2g} of the zero output's during two ramps, not to "
+    if bracket.reason and excess.min() > experiment.rho:
+        return replace(bracket, reason=f"the loss fell to {excess.min():.2g} of the zero output's during a ramp, not to "
                        f"{experiment.rho:g}, and no constant rate did better: so few steps do not train the network")
     return bracket
 
 
 def bisect_rate(trains: Callable[[float], bool], start: float, count: Callable[[], int]) -> RateBracket:
-    """Try five rates: from a start up or down by factors of 4 until one trains and one does not, then the middle of the two, in log eta.
+    """Try four rates: from a start up or down by factors of 4 until one trains and one does not, then the middle of the two, in log eta.
 
     Parameters
     ----------

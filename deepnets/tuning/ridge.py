@@ -9,7 +9,7 @@ import numpy as np
 
 from deepnets.experiment import DeepExperiment
 from deepnets.place.crossing import find_crossing
-from deepnets.place.rate_ramp import FIRST_DECADES, RateRuns, find_rise
+from deepnets.place.rate_ramp import RAMP_DECADES, RateRuns, find_rise
 from deepnets.theory import plain_depth
 
 SAMPLES, ROWS, NEAR = 48, 48, 0.3      # of the search for the crossing: a start needs no more
@@ -95,7 +95,7 @@ def measure_start(experiment: DeepExperiment, most_cost: float = np.inf) -> Star
         cost += experiment.batch_size
         if not (np.isfinite(scale) and scale > 0):
             continue
-        rates = scale * np.logspace(*FIRST_DECADES, steps)
+        rates = scale * np.logspace(*RAMP_DECADES, steps)
         found = find_rise(runs.average(rates), rates, experiment.rho)
         cost += runs.steps * experiment.batch_size
         if found is None:
