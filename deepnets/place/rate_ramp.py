@@ -2,8 +2,8 @@
 
 A rate that overshoots may train later. Under gradient descent it recovers within some tens of steps. Adam divides by the root mean square
 of the gradients of about the last 1000 steps, hence of all of them in a short run: after an overshoot its steps stay small until many
-gradients have followed the large ones, and it recovers in a time that is a multiple of the time so far. Constant rates therefore take a large
-share of the 200 steps to which their verdict is extended; 60 steps are too few for Adam.
+gradients have followed the large ones, and it recovers in a time that is a multiple of the time so far. Constant rates therefore take a
+large share of the 200 steps to which their verdict is extended; 60 steps are too few for Adam.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from deepnets.training import batch, compute_zero_output_loss, train
 RAMP, CONSTANT = 120, 120          # steps of the ramp, and at a constant rate
 CONSTANT_RATES = 4
 RAMP_DECADES = (-4.0, 3.0)         # about the rate whose first step, along the slope, would take all of the loss
-STRIDE = 4.0                       # between constant rates, until one trains and one does not: the middle of two is within a factor 2 of both
+STRIDE = 4.0                       # between constant rates, until one trains and one does not: their middle is within a factor 2 of both
 SMOOTH, TAIL = 5, 10               # steps over which an excess is averaged, in a ramp and at the end of a constant rate
 RISE = 1.2                         # over the least excess of the ramp
 STILL_FALLING = 0.9                # the last average over those of ten to twenty steps before
