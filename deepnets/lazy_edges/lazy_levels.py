@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -56,9 +56,11 @@ def levels(experiment: DeepExperiment, samples: int = 384) -> Levels:
     outputs, with the parameters' rates as weights, in the module's own mode. With half the squared error ``eta_crit = 2 gamma**2/(N
     lambda_1)``, N lambda_1 the largest eigenvalue of the kernel with these rates, and eta_min comes from the residual's modes; with
     the cross-entropy eta_min comes from the kernel's gradient flow, and eta_crit does not exist. Training keeps drawing batches, so the
-    kernel is that of four times `samples` fresh ones, and an edge for which the first quarter of them gives a level further off than a
-    factor 1.3 is absent. So is eta_crit where runs may not show it: no rate below it reaches rho in T steps, or so few that, within the
-    factor to which eta_min is known, they span less than 0.1 decades, the least width of a set. A task that returns one batch at every
+    kernel is that of four times `samples` fresh ones. The mean of their quarters gives the bias of order 1/n in the number of samples,
+    which is subtracted; an edge of which it is further off than a factor 1.3 is absent. So is eta_crit where runs may not show it: no rate
+    below it reaches rho in T steps, or so few that, within the factor to which eta_min is known, they span less than 0.1 decades, the least
+    width of a set; or batches are below 128 and the samples do not determine eta_min, because the noise of batches may then
+    lift the loss above rho at lower rates. A task that returns one batch at every
     step is measured on that batch, and leaves no doubt about samples.
 
     The levels claim to hold within a factor 1.5 (eta_min), and within 0.05 decades (eta_crit) from batches of 128 samples on, a factor
@@ -150,7 +152,7 @@ def _exclude_upper(experiment: DeepExperiment) -> str | None:
 
 def _choose_claim(edge: str, batch_size: int, seeds: Sequence[SeedLevel]) -> float | None:
     """Return the decades within which a level is claimed to hold; None: those of a whole curve."""
-    exact = batch_size >= LARGE_BATCH or all(seed.of_a_quarter is None for seed in seeds)
+    exact = batch_size >= LARGE_BATCH or all(not seed.of_quarters for seed in seeds)
     return None if edge == "eta_crit" and exact else CLAIMED[edge]
 
 
@@ -163,8 +165,12 @@ def _explain_absence(level: LazyLevel, steps: int, rho: float, samples: int) -> 
         return f"{MORE * samples} samples do not determine it: a quarter of them gives a level that differs by a factor {ratio:.3g}"
     if not critical:
         return f"no rate at which the kernel's steps are stable reaches an excess of {rho:g} within {steps} steps"
-    return (f"the kernel loses stability at {np.exp(np.mean(np.log(critical))):.3g} gamma^2, and runs may not show it: no rate more than "
-            f"{stable[0].margin:.2g} decades below it reaches an excess of {rho:g} within {steps} steps")
+    hidden = f"the kernel loses stability at {np.exp(np.mean(np.log(critical))):.3g} gamma^2, and runs may not show it: "
+    lower = [edge.lower for edge in stable]
+    if any(isinstance(of, LowerOfTrained) and of.is_undetermined(steps, rho) for of in lower):
+        return (f"{hidden}small batches raise the loss below it, and {MORE * samples} samples do not determine whether it then reaches an "
+                f"excess of {rho:g} within {steps} steps")
+    return f"{hidden}no rate more than {stable[0].margin:.2g} decades below it reaches an excess of {rho:g} within {steps} steps"
 
 
 def _compare_critical(seed: SeedLevel) -> float:
@@ -189,10 +195,42 @@ def _measure_seed(experiment: DeepExperiment, seed: int, samples: int, edges: tu
     if any(p.dtype != torch.float32 for p in trainable(module).values()):
         module = widen(module)      # rounding in float32 is small beside what samples leave open, in less it is not
     x, y = draw_batch(experiment.task, seed, 0, MORE * samples, experiment.loss)
-    quarter = select_inputs(x, slice(0, samples)), y[:samples]
+    parts = [slice(i * samples, (i + 1) * samples) for i in range(MORE)]
+    quarters = [(select_inputs(x, part), y[part]) for part in parts]
     margin = WIDTH + CLAIMED["eta_min"]
-    of_all, of_quarter = (_measure_levels(experiment, module, rates, batch, edges, margin) for batch in ((x, y), quarter))
-    return {edge: SeedLevel(of_all[edge], _forget_visibility(of_quarter[edge])) for edge in edges}
+    of_all, *of_quarters = (_measure_levels(experiment, module, rates, batch, edges, margin) for batch in ((x, y), *quarters))
+    found = {edge: SeedLevel(of_all[edge], tuple(_forget_visibility(of[edge]) for of in of_quarters)) for edge in edges}
+    if isinstance(stable := of_all.get("eta_crit"), StabilityEdge):
+        lower = LowerOfTrained(found["eta_min"], experiment.batch_size)
+        found["eta_crit"] = replace(found["eta_crit"], level=replace(stable, lower=lower))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class LowerOfTrained:
+    """eta_min as far as it decides whether runs show the stability edge.
+
+    The noise of small batches raises the loss already below this edge. Whether it stays below rho can be predicted only where the samples
+    determine the loss, as on them eta_min; else the rates that train may end below the edge.
+
+    Attributes
+    ----------
+    seed : eta_min of one seed.
+    batch_size : of training.
+    """
+
+    seed: SeedLevel
+    batch_size: int
+
+    def __call__(self, steps: int, rho: float) -> float:
+        """Return ``eta/gamma**2``; NaN where there is none, or where batches are small and the samples do not determine it."""
+        if self.seed.compare_samples(steps, rho) <= AGREE:
+            return self.seed.extrapolate(steps, rho)
+        return np.nan if self.batch_size < LARGE_BATCH else self.seed.level(steps, rho)
+
+    def is_undetermined(self, steps: int, rho: float) -> bool:
+        """Return whether there is one on all samples, and it is not used because they do not determine it."""
+        return bool(np.isnan(self(steps, rho)) and np.isfinite(self.seed.level(steps, rho)))
 
 
 def _forget_visibility(level: Callable[[int, float], float]) -> Callable[[int, float], float]:

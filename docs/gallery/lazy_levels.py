@@ -1,7 +1,9 @@
 """Measure the levels of lazy edges of many networks, and compare them with those of their tangent kernels.
 
 Run ``python -m gallery.lazy_levels`` in docs/ to measure the rows that docs/data/kept/lazy_levels.nc lacks (all of them take about half an
-hour on one core); ``--again 'CNN'`` measures the rows whose name starts so once more. It is safe to interrupt.
+hour on one core); ``--again 'CNN'`` measures the rows whose name starts so once more. ``--levels`` predicts the levels of stored rows again
+and keeps the rates at which their runs were trained; where the first prediction was absent or its edge was missed, it trains them. It is
+safe to interrupt.
 
 Each row is one network with one seed. Its levels are predicted, then it is trained at gamma = 1e-4 at rates around them. Networks, tasks,
 T, rho, rates and seeds are fixed here, before anything is measured. An edge outside of these rates counts as missed. Measuring the
@@ -125,8 +127,12 @@ def list_rows(loss: str, batch: int) -> Iterator[tuple[str, str, int]]:
                 yield f"{case}, {loss}, B = {batch}, seed {seed}", case, seed
 
 
-def measure(case: str, loss: str, batch: int, seed: int) -> xr.Dataset:
+def measure(case: str, loss: str, batch: int, seed: int, former: xr.Dataset | None = None) -> xr.Dataset:
     """Predict the levels of one network, train it around them, and return the brackets over the predictions.
+
+    Parameters
+    ----------
+    former : a stored row of the same network: where it has a bracket, its runs are not trained again.
 
     Returns
     -------
@@ -145,6 +151,10 @@ def measure(case: str, loss: str, batch: int, seed: int) -> xr.Dataset:
     for i, edge in enumerate(EDGES):
         if edge in found:
             row["level"][i], row["convergence"][i] = found[edge].level(STEPS, chosen.rho), found.attrs["convergence"][edge]
+            if former is not None and np.isfinite(former["lower"].values[i] * former["upper"].values[i]):
+                for end in ("lower", "upper"):
+                    row[end][i] = former[end].values[i] * former["level"].values[i] / row["level"][i]
+                continue
             eta = found[edge]([GAMMA], STEPS, chosen.rho)
             bracket = locate(experiment.measure(np.array([GAMMA]), eta * AROUND[edge]))["eta"].sel(edge=edge).values.reshape(-1) / eta
             row["lower"][i], row["upper"][i] = bracket
@@ -214,17 +224,19 @@ def tabulate_shares() -> str:
     return format_table(("loss", "batch", "edge", "cases", "abstentions", "measured over predicted", "missed", "within"), lines)
 
 
-def main(again: str | None = None) -> None:
-    """Measure the missing rows, or those whose name starts with `again`, and print the ratios."""
+def main(again: str | None = None, levels_alone: bool = False) -> None:
+    """Measure the missing rows, or those whose name starts with `again`, and print ratios; `levels_alone`: predict stored rows again."""
     torch.set_num_threads(1)
     for loss, batch in SETTINGS:
         for name, case, seed in list_rows(loss, batch):
-            if name.startswith(again) if again else name not in load_rows()["row"].values:
+            stored = load_rows()
+            former = stored.sel(row=name) if levels_alone and name in stored["row"].values else None
+            if former is not None or (name.startswith(again) if again else name not in stored["row"].values):
                 begin = time.process_time()
-                one = measure(case, loss, batch, seed)
+                one = measure(case, loss, batch, seed, former)
                 store_row(name, one, time.process_time() - begin)
                 print(f"{name}: {write_ratios(ratios(one))}, {float(one['seconds']):.1f} s", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[sys.argv.index("--again") + 1] if "--again" in sys.argv else None)
+    main(sys.argv[sys.argv.index("--again") + 1] if "--again" in sys.argv else None, "--levels" in sys.argv)
