@@ -1,9 +1,9 @@
 """Measure how well `deepnets.where` recovers planted multipliers and brackets the highest rate, and print the tables.
 
 Run ``python -m tests.benchmarks.place_of_networks [crossing|slopes|bracket|cost] [seeds]``: some minutes each on one core.
-``bracket`` measures the cases that docs/data/kept/brackets.nc lacks, is safe to interrupt, and writes the table docs/tables/brackets.md.
-Its networks, tasks, multipliers and seed were written down before they were measured; none of them was used to choose how a rate is
-bracketed.
+``bracket`` and ``slopes`` measure what docs/data/kept/brackets.nc and crossings.nc lack, are safe to interrupt, and write the tables
+docs/tables/brackets.md and crossing_slopes.md. The brackets' networks, tasks, multipliers and seed were written down before they were
+measured; none of them was used to choose how a rate is bracketed.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 import xarray as xr
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 from torch import nn
 
 import deepnets
 from deepnets import CNN, MLP, DeepExperiment, tasks
 from deepnets.place.crossing import find_crossing
+from deepnets.place.placement import WITHIN
 from deepnets.place.rate_ramp import bracket_rate
 from tests.benchmarks.tuning_regret import KEPT, TABLES, load_table
 from validation import locate
@@ -29,7 +30,10 @@ from validation.storage.netcdf import read_netcdf, write_netcdf
 
 DECADES = 4.0                      # of the planted multipliers
 REFERENCE = tuple(range(100, 110))      # seeds of a family's own crossing
-WIDTHS = (32, 64, 128, 256)
+WIDTHS, SEEDS, DEPTH = (32, 64, 128, 256, 512), 6, 3      # of the slopes over width
+WIDER = 128                        # the wider half
+SLOPES, PARAMETRIZATIONS = {"mup": "0", "ntk": "1/2"}, {"mup": "muP", "ntk": "NTK"}
+CROSSINGS, SLOPE_TABLE = KEPT / "crossings.nc", TABLES / "crossing_slopes.md"
 GRID = (1 / 20, 20, 28)              # of rates about the bracket, eleven a decade
 BRACKETS, TABLE = KEPT / "brackets.nc", TABLES / "brackets.md"
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
@@ -183,15 +187,51 @@ def tabulate_crossings(seeds: int) -> Iterator[str]:
     yield (f"| all | | {np.median(size):.3f} | {size.max():.3f}, 90% {np.quantile(size, 0.9):.3f} | | {np.mean(covers):.0%} | |")
 
 
+def measure_crossings() -> xr.Dataset:
+    """Return what is stored of the crossings over parametrization, width and seed, after measuring the widths that are missing."""
+    stored = read_netcdf(CROSSINGS) if CROSSINGS.exists() else xr.Dataset(
+        {"gamma": (("parametrization", "width", "seed"), np.full((len(SLOPES), len(WIDTHS), SEEDS), np.nan))},
+        {"parametrization": list(SLOPES), "width": list(WIDTHS), "seed": np.arange(SEEDS)}, {"seconds": 0.0})
+    for i, parametrization in enumerate(SLOPES):
+        for j, width in enumerate(WIDTHS):
+            if np.isfinite(stored["gamma"][i, j]).all():
+                continue
+            begin = time.process_time()
+            for seed in range(SEEDS):
+                network = MLP(64, width, DEPTH, 10, parametrization=parametrization)
+                stored["gamma"][i, j, seed] = find_crossing(DeepExperiment(network, DIGITS, device="cpu", seeds=(seed,))).gamma or np.nan
+            stored.attrs |= {"title": "gamma at the crossing between lazy and rich", "seconds": stored.attrs["seconds"] + round(
+                time.process_time() - begin, 1)} | collect_provenance()
+            write_netcdf(stored, CROSSINGS)
+    return stored
+
+
+def fit_slope(width: np.ndarray, gamma: np.ndarray, power: int = 1) -> tuple[float, float, float]:
+    """Return the coefficient of the highest power of log width in a fit of log gamma (width, seed), and its 95% interval."""
+    x = np.repeat(np.log(width / np.sqrt(width[0] * width[-1])), gamma.shape[1])
+    fit, covariance = np.polyfit(x, np.log(gamma).reshape(-1), power, cov=True)
+    half = float(t.ppf(0.975, len(x) - power - 1) * np.sqrt(covariance[0, 0]))
+    return float(fit[0]), float(fit[0]) - half, float(fit[0]) + half
+
+
+def summarize_slopes(stored: xr.Dataset) -> Iterator[str]:
+    """Yield the table of slopes of log crossing over log width."""
+    yield "| parametrization | theory | crossings at widths " + ", ".join(map(str, WIDTHS)) + f" | slope | from N = {WIDER} on | bend |"
+    yield "|---|---|---|---|---|---|"
+    for parametrization, theory in SLOPES.items():
+        rows = stored["gamma"].sel(parametrization=parametrization)
+        means = ", ".join(f"{g:.3g}" for g in np.exp(np.log(rows).mean("seed")).values)
+        wide = rows.sel(width=rows["width"] >= WIDER)
+        fits = [fit_slope(part["width"].values, part.values, power) for part, power in ((rows, 1), (wide, 1), (rows, 2))]
+        cells = " | ".join(f"{value:+.3f} ({low:+.3f} to {high:+.3f})" for value, low, high in fits)
+        yield f"| {PARAMETRIZATIONS[parametrization]} | {theory} | {means} | {cells} |"
+
+
 def tabulate_slopes(seeds: int) -> Iterator[str]:
-    """Yield the table of slopes of log crossing over log width: 0 under muP, 1/2 under NTK."""
-    yield "| parametrization | crossings at widths " + ", ".join(map(str, WIDTHS)) + " | slope |"
-    yield "|---|---|---|"
-    for parametrization in ("mup", "ntk"):
-        crossings = [find_crossing(DeepExperiment(MLP(64, n, 3, 10, parametrization=parametrization), DIGITS, device="cpu",
-                                                  seeds=tuple(range(seeds)))).gamma or np.nan for n in WIDTHS]
-        slope = np.polyfit(np.log(WIDTHS), np.log(crossings), 1)[0]
-        yield f"| {parametrization} | {', '.join(f'{c:.3g}' for c in crossings)} | {slope:+.2f} |"
+    """Measure what is missing, write the table that the page includes, and yield its lines; `seeds` changes nothing."""
+    lines = list(summarize_slopes(measure_crossings()))
+    SLOPE_TABLE.write_text("\n".join(lines) + "\n")
+    yield from lines
 
 
 def list_cases() -> list[tuple[str, str, str, float]]:
@@ -240,11 +280,13 @@ def measure_brackets() -> None:
 def summarize_brackets(stored: xr.Dataset) -> Iterator[str]:
     """Yield the table of brackets over edges, a line for each optimizer.
 
-    Where no rate of the grid trains in 200 steps there is no edge to compare with; an edge beyond the grid counts as not within 2.
+    The factor of 2 is that between the middle of a bracket and the edge. Where no rate of the grid trains in 200 steps there is no edge to
+    compare with; an edge beyond the grid counts as not within 2.
     """
     yield ("| optimizer | cases | abstentions | no rate trains in 200 steps | within a factor of 2 | 95% interval "
-           "| middle of the bracket over the edge, median | 80% of cases | steps, at most |")
-    yield "|---|---|---|---|---|---|---|---|---|"
+           "| middle of the bracket over the edge, median | 80% of cases | edge as near to the bracket as `where` states "
+           "| steps, at most |")
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for optimizer, name in OPTIMIZERS.items():
         rows = stored.sel(case=[case for case, of, *_ in list_cases() if of == optimizer])
         given = np.isfinite(rows["low"].values)
@@ -252,10 +294,12 @@ def summarize_brackets(stored: xr.Dataset) -> Iterator[str]:
         ratio = (np.sqrt(rows["low"] * rows["high"]) / rows["edge"]).values[seen]
         within = int(((ratio > 0.5) & (ratio < 2)).sum())
         interval = binomtest(within, len(ratio)).proportion_ci(method="wilson")
+        stated = WITHIN[1 if optimizer.startswith("adam") else 2]
+        near = int(((rows["low"] <= stated * rows["edge"]) & (rows["edge"] <= stated * rows["high"])).values[seen].sum())
         low, middle, high = np.nanquantile(ratio, (0.1, 0.5, 0.9))
         yield (f"| {name} | {len(given)} | {int((~given).sum())} | {int((given & ~seen).sum())} "
                f"| {within} of {len(ratio)} | {interval.low:.0%} to {interval.high:.0%} "
-               f"| {middle:.2f} | {low:.2f} to {high:.2f} | {int(rows['steps'].max())} |")
+               f"| {middle:.2f} | {low:.2f} to {high:.2f} | {near} of {len(ratio)}, factor {stated} | {int(rows['steps'].max())} |")
 
 
 def tabulate_brackets(seeds: int) -> Iterator[str]:

@@ -10,7 +10,7 @@ import deepnets
 from deepnets import tasks
 from deepnets.kernels.training_kernel import TrainingKernel
 from deepnets.lazy_edges import lazy_levels
-from deepnets.lazy_edges.level import Levels
+from deepnets.lazy_edges.level import Levels, SeedLevel
 from deepnets.lazy_edges.upper_edge import StabilityEdge
 from deepnets.tasks.task import draw_batch
 from validation import judge_curve, locate
@@ -213,12 +213,43 @@ def test_seeds_give_their_geometric_mean():
 def test_fresh_batches_are_measured_on_samples_and_their_quarter():
     found = deepnets.levels(deepnets.DeepExperiment(line, Fresh(), steps=100, batch_size=64), samples=50)
     x = Fresh().batch(0, 0, 200)[0].double()
-    assert found["eta_crit"].level(100, 0.5) == pytest.approx(2 * 3 * 200 / torch.linalg.eigvalsh(x.T @ x).max().item(), rel=1e-5)
+    of_all, *of_quarters = (2 * 3 * len(part) / float(torch.linalg.eigvalsh(part.T @ part)[-1]) for part in (x, *x.split(50)))
+    assert found["eta_crit"].level(100, 0.5) == pytest.approx(of_all ** (4 / 3) / np.prod(of_quarters) ** (1 / 12), rel=1e-5)
     assert 1 < found.attrs["convergence"]["eta_crit"] < 1.3
     assert "a quarter of the samples" in found.report()
     heavy = deepnets.levels(deepnets.DeepExperiment(line, Fresh(5.0), steps=100, batch_size=64), samples=200)
     assert "800 samples do not determine it" in heavy.abstained["eta_crit"]
     assert "the level of eta_crit is not predicted: 800 samples" in heavy.report()
+
+
+def test_a_bias_of_one_over_the_number_of_samples_is_subtracted():
+    planted = SeedLevel(lambda steps, rho: 3.0 * np.exp(-0.1), (lambda steps, rho: 3.0 * np.exp(-0.4),) * 4)
+    assert planted.extrapolate(100, 0.5) == pytest.approx(3.0)
+    assert SeedLevel(lambda steps, rho: 3.0).extrapolate(100, 0.5) == 3.0
+
+
+def test_the_lower_edge_of_few_samples_is_that_of_the_population():
+    """The linear model on normal inputs: its residual falls in the modes of the inputs' covariance, measured on many samples."""
+    x, y = (t.double() for t in Fresh().batch(10**6, 0, 200_000))
+    moments, share = torch.linalg.eigh(x.T @ x / len(x))
+    share = ((share.T @ (x.T @ y)).square().sum(1) / moments / len(x) / y.square().sum()).numpy()
+
+    def excess(a):
+        return 1 - share.sum() + mean_excess(moments.numpy() / 3, share, a, np.arange(91, 101))
+
+    expected = brentq(lambda a: excess(a) - 0.6, 1e-6, 0.5)
+    found = deepnets.levels(deepnets.DeepExperiment(line, Fresh(), steps=100, batch_size=64, seeds=tuple(range(6)), rho=0.6), samples=24)
+    of_samples = np.exp(np.mean([np.log(seed.level(100, 0.6)) for seed in found["eta_min"].seeds]))
+    assert of_samples < 0.98 * expected
+    assert found["eta_min"].level(100, 0.6) == pytest.approx(expected, rel=0.015)
+
+
+def test_small_batches_do_not_show_eta_crit_where_samples_do_not_determine_the_loss():
+    network, task = deepnets.MLP(16, 64, 2, 1), tasks.single_index(16, 2)
+    small, large = (deepnets.levels(deepnets.DeepExperiment(network, task, steps=200, batch_size=size), 48) for size in (127, 128))
+    assert "192 samples do not determine it" in small.abstained["eta_min"]
+    assert "small batches raise the loss below it, and 192 samples do not determine" in small.abstained["eta_crit"]
+    assert set(large) == {"eta_crit"}
 
 
 @pytest.mark.parametrize(("more", "reason"), [
