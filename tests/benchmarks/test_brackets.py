@@ -1,9 +1,20 @@
-"""The table of brackets is that of the stored cases, and counts misses and abstentions as it says."""
+"""The tables of brackets and of crossings over width are those of the stored measurements, and count and fit as they say."""
 
 import numpy as np
+import pytest
 import xarray as xr
 
-from tests.benchmarks.place_of_networks import TABLE, list_cases, read_brackets, summarize_brackets
+from tests.benchmarks.place_of_networks import (
+    CROSSINGS,
+    SLOPE_TABLE,
+    TABLE,
+    fit_slope,
+    list_cases,
+    read_brackets,
+    summarize_brackets,
+    summarize_slopes,
+)
+from validation.storage.netcdf import read_netcdf
 
 
 def test_the_table_is_that_of_the_stored_cases_and_each_is_measured_once():
@@ -25,3 +36,25 @@ def test_misses_abstentions_and_cases_without_an_edge_are_counted():
     assert sgd.split(" | ")[1:5] == ["27", "1", "1", "21 of 25"]
     assert sgd.split(" | ")[8] == "23 of 25, factor 2"
     assert adam.split(" | ")[1:5] == ["27", "0", "0", "27 of 27"]
+
+
+def test_the_slopes_over_width_are_those_of_the_stored_crossings():
+    stored = read_netcdf(CROSSINGS)
+    assert SLOPE_TABLE.read_text().splitlines() == list(summarize_slopes(stored))
+    wide = stored["gamma"].sel(width=[128, 256, 512])
+    for parametrization, theory in (("mup", 0.0), ("ntk", 0.5)):
+        _, low, high = fit_slope(wide["width"].values, wide.sel(parametrization=parametrization).values)
+        assert low < theory < high
+        assert high - low < 0.25      # so narrow that it excludes the other's exponent
+
+
+def test_a_planted_slope_and_bend_lie_in_their_intervals():
+    width = np.array([32, 64, 128, 256, 512])
+    x = np.log(width)[:, None]
+    noise = 0.1 * np.random.default_rng(0).normal(size=(5, 6))
+    value, low, high = fit_slope(width, np.exp(0.4 * x + noise))
+    assert low < 0.4 < high
+    assert value == pytest.approx((low + high) / 2)
+    assert high - low < 0.1
+    _, low, high = fit_slope(width, np.exp(0.4 * x + 0.2 * (x - x.mean()) ** 2 + noise), 2)
+    assert low < 0.2 < high

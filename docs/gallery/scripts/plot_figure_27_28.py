@@ -120,15 +120,16 @@ assert not any(row.verdict == "CONTRADICTED" for row in found.rows)
 # The lazy exponents could not have failed; the level of the lazy edge could. The tangent kernel at initialization predicts
 # :math:`\eta_{\mathrm{crit}} = 2\gamma^2/(N\lambda_1)` whatever the batch size. Below are measured over predicted levels, three seeds, of
 # the MLP on scikit-learn's digits (:math:`N = 64`) and of one of width 128 on the digits of MNIST, from :doc:`the page on networks
-# </networks>`. **Limits, set before the runs:** within 10% at :math:`B = 128`, within 25% at :math:`B = 32`. An edge beyond the trained
-# rates, 0.6 to 1.5 of the prediction, leaves a row without an interval.
+# </networks>`. **Limits, set before the runs:** within 10% at :math:`B = 128`, within 25% at :math:`B = 32`. On MNIST with :math:`B = 32`
+# the level is withheld: its samples do not determine whether the loss stays below :math:`\rho` up to the edge, and in runs it does not.
 
 stored = load_rows()
-for case, words in (("MLP, L = 3", "digits"), ("MLP, MNIST, L = 3", "MNIST")):
-    for batch, within in ((128, 1.1), (32, 1.25)):
-        levels = ratios(select(stored, "mse", batch, "eta_crit", case))
-        seen = np.where(np.isinf(levels), np.nan, levels)
-        found.check("28", f"{words}: eta_crit, lazy, B = {batch}, over the kernel's", seen, 1 / within, within)
+for case, words, batch, within in (("MLP, L = 3", "digits", 128, 1.1), ("MLP, L = 3", "digits", 32, 1.25),
+                                   ("MLP, MNIST, L = 3", "MNIST", 128, 1.1)):
+    levels = ratios(select(stored, "mse", batch, "eta_crit", case))
+    levels[np.isinf(levels)] = np.nan
+    found.check("28", f"{words}: eta_crit, lazy, B = {batch}, over the kernel's", levels, 1 / within, within)
+assert np.isnan(ratios(select(stored, "mse", 32, "eta_crit", "MLP, MNIST, L = 3"))).all()
 
 # %%
 # On MNIST, :math:`T = 1000`, five seeds, from ``docs/gallery/network_exponents.py``: the rich exponent for two batch sizes, and how far
