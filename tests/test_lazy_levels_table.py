@@ -50,10 +50,22 @@ def test_the_measured_levels_meet_the_limits(loss, batch, edge, low, high, share
     assert np.mean((given >= low) & (given <= high)) >= share
 
 
-@pytest.mark.parametrize(("batch", "within", "inside"), [(128, 1.02, 9), (32, 1.25, 5)])
-def test_levels_on_mnist_meet_the_limits_on_batches_of_128_alone(batch, within, inside):
+def test_levels_on_mnist_meet_the_limits_on_batches_of_128_and_are_withheld_on_smaller_ones():
     stored = lazy_levels.load_rows()
     cases = [f"MLP, MNIST, L = {depth}" for depth in (2, 3, 4)]
-    found = np.concatenate([lazy_levels.ratios(lazy_levels.select(stored, "mse", batch, "eta_crit", case)) for case in cases])
-    assert found.size == 9
-    assert np.sum((found >= 0.999 / within) & (found <= 1.001 * within)) == inside
+    large, small = (np.concatenate([lazy_levels.ratios(lazy_levels.select(stored, "mse", batch, "eta_crit", case)) for case in cases])
+                    for batch in (128, 32))
+    assert large.size == small.size == 9
+    assert np.all((large >= 1 / 1.05) & (large <= 1.05))
+    assert np.isnan(small).all()
+
+
+def test_levels_predicted_again_keep_the_rates_of_their_runs(monkeypatch):
+    monkeypatch.setitem(lazy_levels.CASES, "small", lazy_levels.Case(lazy_levels.MLP(16, 8, 2, 1), lambda: lazy_levels.tasks.teacher(16)))
+    monkeypatch.setattr(lazy_levels, "locate", lambda portrait: pytest.fail("trained again"))
+    former = xr.Dataset({"level": ("edge", [0.5, 20.0]), "lower": ("edge", [1.0, 0.9]), "upper": ("edge", [1.1, 1.0])},
+                        {"edge": list(lazy_levels.EDGES)})
+    again = lazy_levels.measure("small", "mse", 128, 1, former)
+    for end in ("lower", "upper"):
+        np.testing.assert_allclose(again[end] * again["level"], former[end] * former["level"])
+    assert (again["level"] != former["level"]).all()
