@@ -167,7 +167,7 @@ def _explain_absence(level: LazyLevel, steps: int, rho: float, samples: int) -> 
         return f"no rate at which the kernel's steps are stable reaches an excess of {rho:g} within {steps} steps"
     hidden = f"the kernel loses stability at {np.exp(np.mean(np.log(critical))):.3g} gamma^2, and runs may not show it: "
     lower = [edge.lower for edge in stable]
-    if any(isinstance(of, LowerOfTrained) and of.is_undetermined(steps, rho) for of in lower):
+    if any(isinstance(of, LowerOfTrained) and of.hides_edge(steps, rho) for of in lower):
         return (f"{hidden}small batches raise the loss below it, and {MORE * samples} samples do not determine whether it then reaches an "
                 f"excess of {rho:g} within {steps} steps")
     return f"{hidden}no rate more than {stable[0].margin:.2g} decades below it reaches an excess of {rho:g} within {steps} steps"
@@ -228,7 +228,7 @@ class LowerOfTrained:
             return self.seed.extrapolate(steps, rho)
         return np.nan if self.batch_size < LARGE_BATCH else self.seed.level(steps, rho)
 
-    def is_undetermined(self, steps: int, rho: float) -> bool:
+    def hides_edge(self, steps: int, rho: float) -> bool:
         """Return whether there is one on all samples, and it is not used because they do not determine it."""
         return bool(np.isnan(self(steps, rho)) and np.isfinite(self.seed.level(steps, rho)))
 
