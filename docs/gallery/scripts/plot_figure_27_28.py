@@ -5,7 +5,7 @@ Figures 27 and 28: batch size
 The paper claims that online the batch size :math:`B` hardly matters: the mean path of the loss is the same across orders of magnitude of
 :math:`B`, smaller batches only make it noisier; in the plane the exponents are identical and the lazy regime does not change, while at
 large :math:`\gamma` smaller batches lower the largest rate, and with it shrink the triangle. The paper's networks are MLPs on MNIST-1M;
-here they are MLPs of ReLUs, :math:`L = 3`, on scikit-learn's digits.
+here they are MLPs of ReLUs, :math:`L = 3`, on scikit-learn's digits and on the digits of MNIST.
 """
 
 import numpy as np

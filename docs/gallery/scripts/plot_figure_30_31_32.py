@@ -7,7 +7,8 @@ For rich CNNs and MLPs at :math:`\eta \propto \gamma^{2/L}` the paper claims thr
 :math:`t`, they reach the loss of networks of :math:`\gamma \sim 1` (31). Their final accuracies are as good, unless they have not yet left
 the plateau (32).
 
-The data are scikit-learn's digits, online, in place of CIFAR-5M. The mean is taken off the one-hot targets: it would be a drop of its own.
+The data are scikit-learn's digits and, further down, the digits of MNIST, online, in place of CIFAR-5M. The mean is
+taken off the one-hot targets: it would be a drop of its own.
 """
 
 import numpy as np
