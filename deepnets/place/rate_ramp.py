@@ -1,9 +1,7 @@
 """Bracket the highest rate at which a network trains: a ramp of the rate finds its size, four constant rates its bracket.
 
-A rate that overshoots may train later. Under gradient descent it recovers within some tens of steps. Adam divides by the root mean square
-of the gradients of about the last 1000 steps, hence of all of them in a short run: after an overshoot its steps stay small until many
-gradients have followed the large ones, and it recovers in a time that is a multiple of the time so far. Constant rates therefore take a
-large share of the 200 steps to which their verdict is extended; 60 steps are too few for Adam.
+A rate that overshoots may train later, and the loss of one that trains may rise again. The constant rates therefore take a large share of
+the 200 steps to which their verdict is extended: after 60 steps, that on Adam's rates was too often another.
 """
 
 from __future__ import annotations
