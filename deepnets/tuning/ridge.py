@@ -48,18 +48,17 @@ class Start:
         """Return the edge at a gamma.
 
         Beyond the crossing it is the rich power of gamma, at the mean level of the edges there; below, a line in logarithms to the edge
-        that was measured below, with a slope between the rich and the lazy one.
+        that was measured below, with a slope between the rich and the lazy one; farther below, the lazy power of gamma.
         """
         at, values = np.log10(np.array(self.edges)).T
         at, x = at - np.log10(self.gamma), float(np.log10(gamma / self.gamma))
         beyond = at > -NEAREST
         level = float(np.mean(values[beyond] - self.rich * at[beyond])) if beyond.any() else float(values[-1] - self.power * at[-1])
-        slope = self.rich
-        if x < 0:
-            slope = (self.power + self.rich) / 2
-            if not beyond.all():
-                slope = float(np.clip((level - values[0]) / -at[0], self.rich, self.power))
-        return float(10.0 ** (level + slope * x))
+        lowest, slope = OFFSETS[-1], (self.power + self.rich) / 2
+        if not beyond.all():
+            lowest, slope = float(at[0]), float(np.clip((level - values[0]) / -at[0], self.rich, self.power))
+        decades = self.rich * max(x, 0.0) + slope * min(max(x, lowest), 0.0) + self.power * min(x - lowest, 0.0)
+        return float(10.0 ** (level + decades))
 
     def describe(self) -> dict[str, Any]:
         """Return the start as JSON."""

@@ -9,11 +9,15 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import norm
 
-COMMON = (0.7, 0.8, 0.35)      # of what short and full runs share: standard deviation of log loss, decades of gamma and of eta
-APART = (0.5, 1.5, 0.6)        # of the difference between full and short runs, likewise
-NOISE = 0.06                   # standard deviation of one run's log loss
+# Of greatest likelihood over points of twenty planes (tests/benchmarks/tuning_prior.py); excesses are saturated ones of log loss.
+COMMON = (0.33, 1.25, 0.62)    # of what short and full runs share: standard deviation, decades of gamma and of eta
+APART = (0.21, 1.29, 0.58)     # of the difference between full and short runs, likewise
+NOISE = 0.036                  # standard deviation of one run
+VALLEY = {2: -0.83, 1: -1.16}  # decades of eta over the ridge of the least loss, for gradients as they are and for those without scale
+WIDTH = 0.59                   # decades of eta, of the valley
+FAR = (1.15, 1.14)             # excess far from the valley, of short and of full runs
+DEPTH = (0.57, 0.47)           # by which it is less in the valley, likewise
 SATURATION = 1.5               # of log loss over the least, at which excesses saturate, so that a cliff does not hide the valley beside it
-FAR = 1.0                      # saturated excess where nothing is known
 JITTER = 1e-9
 
 
@@ -37,13 +41,16 @@ class Surrogate:
     """A Gaussian process of the saturated excess of log loss, of short runs and, with a further term, of full runs.
 
     The kernels are Matern's with nu = 5/2; the sum of a common term and a difference is that of Kennedy and O'Hagan (Biometrika 87, 2000).
+    The mean is a valley along the ridge.
 
     Parameters
     ----------
     observations : at least one.
+    valley : decades of eta over the ridge, at which the mean is least.
     """
 
-    def __init__(self, observations: Sequence[Observation]) -> None:
+    def __init__(self, observations: Sequence[Observation], valley: float) -> None:
+        self.valley = valley
         self.points = np.array([o.at for o in observations])      # (n, 2)
         self.full = np.array([o.full for o in observations])
         losses = np.array([o.loss for o in observations])
@@ -54,7 +61,7 @@ class Surrogate:
                 self.values[part] = saturate(losses[part])
         covariance = self._cover(self.points, self.full) + (NOISE**2 + JITTER) * np.eye(len(losses))
         self._factor = cho_factor(covariance)
-        self._weights = cho_solve(self._factor, self.values - FAR)
+        self._weights = cho_solve(self._factor, self.values - expect_valley(self.points, self.full, valley))
 
     def _cover(self, points: np.ndarray, full: np.ndarray) -> np.ndarray:
         """Return the covariance between points and the observations, (points, n)."""
@@ -63,7 +70,7 @@ class Surrogate:
     def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of full runs' saturated excess at points (m, 2)."""
         cover = self._cover(points, np.ones(len(points)))
-        mean = FAR + cover @ self._weights
+        mean = expect_valley(points, np.ones(len(points), dtype=bool), self.valley) + cover @ self._weights
         variance = COMMON[0]**2 + APART[0]**2 - np.einsum("ij,ji->i", cover, cho_solve(self._factor, cover.T))
         return mean, np.sqrt(np.maximum(variance, 1e-10))
 
@@ -81,6 +88,12 @@ def saturate(losses: np.ndarray) -> np.ndarray:
     logs = np.log(np.maximum(losses, np.finfo(float).tiny))
     saturated: np.ndarray = SATURATION * -np.expm1(-(logs - logs.min()) / SATURATION)
     return saturated
+
+
+def expect_valley(points: np.ndarray, full: np.ndarray, valley: float) -> np.ndarray:
+    """Return the excess (m,) that is expected at points (m, 2) of full or short runs before anything is observed."""
+    mean: np.ndarray = np.where(full, FAR[1], FAR[0]) - np.where(full, DEPTH[1], DEPTH[0]) * np.exp(-((points[:, 1] - valley) / WIDTH) ** 2 / 2)
+    return mean
 
 
 def matern(points: np.ndarray, others: np.ndarray, deviation: float, along: float, across: float) -> np.ndarray:

@@ -16,7 +16,7 @@ from validation.experiment import FINGERPRINT, are_of_one_experiment, name_exper
 from validation.storage.atomic import publish, resolve_target
 from validation.storage.files import check_writable
 
-KIND, VERSION = "lazyrich tune", 2
+KIND, VERSION = "lazyrich tune", 3
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from deepnets.network_factory import as_network
 from deepnets.optimizers import Optimizer
 from deepnets.tasks import Task
 from deepnets.tuning.ridge import Start, measure_start
+from deepnets.tuning.search import SHORT, Point, search
 from deepnets.tuning.trial_store import Trial, TrialStore
-from deepnets.tuning.walk import SHORT, Point, walk
 from validation.arguments import between, whole
 from validation.progress import Progress, bar
 
@@ -102,9 +102,9 @@ def tune(network: Any, task: Task, loss: str | Loss | Callable[..., Any] = "mse"
          progress: bool | Callable[[Progress], None] = False, device: str = "auto") -> Tuned:
     """Search for the richness gamma and the rate eta of the least held-out loss, with a given number of runs.
 
-    The search starts where the network crosses from lazy to rich, at the rate at which the loss rises during a ramp. Short runs of a
-    sixth of the steps over eta, then over gamma, choose the first full run, which three beside it follow. Then a Gaussian process of all
-    losses, those that full runs had after a sixth of their steps among them, proposes each run. Its own measurements are counted.
+    The search starts where the network crosses from lazy to rich, at the rate at which the loss rises during a ramp. Eight short runs
+    of a sixth of the steps, trained together, are spread over four decades of gamma. Then a Gaussian process of all losses, those that
+    full runs had after a sixth of their steps among them, proposes each run. Its own measurements are counted.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def tune(network: Any, task: Task, loss: str | Loss | Callable[..., Any] = "mse"
         if not start.edges:
             return _summarize(experiment, start, [], start.cost / unit, runs)
         trials = _Training(experiment, record, runs - start.cost / unit, advance)
-        walk(start, trials)
+        search(start, trials)
     return _summarize(experiment, start, trials.made, start.cost / unit, runs)
 
 

@@ -26,8 +26,8 @@ from scipy.stats import norm
 from deepnets import MLP, DeepExperiment, tasks
 from deepnets.place.rate_ramp import RateRuns
 from deepnets.tuning.ridge import Start, measure_start
-from deepnets.tuning.surrogate import COMMON, FAR, NOISE, matern, saturate
-from deepnets.tuning.walk import SHORT, Point, walk
+from deepnets.tuning.search import SHORT, Point, search
+from deepnets.tuning.surrogate import matern, saturate
 from validation.experiment import name_experiment
 from validation.provenance import collect_provenance
 from validation.storage.netcdf import read_netcdf, write_netcdf
@@ -40,6 +40,9 @@ PER_DECADE = 5
 BUDGETS = (6, 8, 12, 16, 24)
 FIRST_AT_RANDOM = 5    # points before a Gaussian process is fitted
 NEAR_BEST = 1.0        # saturated excess of log loss, up to which an oracle predicts
+ORACLE = (0.7, 0.8, 0.35)         # its kernel: standard deviation of log loss, decades of gamma and of eta
+ORACLE_FAR, ORACLE_NOISE = 1.0, 0.06      # its mean, and the standard deviation of a run
+SHARES = (5, 20)       # per cent of regret, within which planes are counted
 WORST = 3.0            # times the zero output's loss: what a diverged run counts as
 RANGE_STEPS = 100      # of the rate range test
 
@@ -130,7 +133,33 @@ LATER_CASES = {
     "teacher-adamw": Case("teacher, 24 inputs, L = 5, N = 48, AdamW", plain(24, 48, 5, 1), lambda: tasks.teacher(24), "mse", "adamw",
                           (-6, 2)),
 }
-CASES = FIRST_CASES | LATER_CASES
+NEWEST_CASES = {
+    "friedman-adam": Case("Friedman's first function, MSE, L = 3, N = 64, Adam", plain(10, 64, 3, 1), lambda: make_table("friedman1", 1000),
+                          "mse", "adam", (-6, 2)),
+    "friedman-nesterov": Case("Friedman's third function, MSE, L = 2, N = 96, Nesterov", plain(4, 96, 2, 1),
+                              lambda: make_table("friedman3", 1000), "mse", "nesterov", (-7, 3)),
+    "circles-sgd": Case("circles, cross-entropy, L = 3, N = 48, SGD", plain(2, 48, 3, 2),
+                        lambda: make_table("circles", 800, noise=0.1, factor=0.5), "cross_entropy", "sgd", (-6, 4)),
+    "clusters-adamw": Case("clusters in 20 dimensions, cross-entropy, L = 4, N = 64, AdamW, batch 64", plain(20, 64, 4, 2),
+                           lambda: make_table("classification", 1000), "cross_entropy", "adamw", (-6, 2), 64),
+    "s-curve-tanh": Case("S curve, MSE, L = 3, N = 64, tanh, momentum", plain(3, 64, 3, 1, units="tanh"),
+                         lambda: make_table("s_curve", 1000), "mse", "momentum", (-7, 3)),
+    "quantiles-lion": Case("three shells, cross-entropy, L = 3, N = 64, Lion", plain(2, 64, 3, 3),
+                           lambda: make_table("gaussian_quantiles", 1000), "cross_entropy", "lion", (-7, 1)),
+    "hastie-mup": Case("Hastie's radial classes, MSE, L = 3, N = 64, muP, SGD", plain(10, 64, 3, 1, "mup"),
+                       lambda: make_table("hastie_10_2", 1000), "mse", "sgd", (-7, 3)),
+    "single-index-ntk": Case("single index of degree 2, 20 inputs, L = 4, N = 64, NTK, SGD", plain(20, 64, 4, 1, "ntk"),
+                             lambda: tasks.single_index(20, 2), "mse", "sgd", (-6, 4)),
+    "multi-index-gelu": Case("multi-index, 12 inputs, L = 3, N = 64, GELU, Adam", plain(12, 64, 3, 1, units="gelu"),
+                             lambda: tasks.multi_index(12), "mse", "adam", (-6, 2)),
+    "sparse-linear-adamw": Case("four of ten inputs, linear, MSE, L = 2, N = 64, AdamW", plain(10, 64, 2, 1),
+                                lambda: make_table("sparse_uncorrelated", 500), "mse", "adamw", (-6, 2)),
+    "iris-momentum": Case("iris, cross-entropy, L = 3, N = 32, momentum, batch 16", plain(4, 32, 3, 3), lambda: load_table("iris"),
+                          "cross_entropy", "momentum", (-7, 3), 16),
+    "digits-nesterov": Case("digits, MSE, L = 4, N = 64, Nesterov", plain(64, 64, 4, 10), tasks.digits, "mse", "nesterov", (-7, 3)),
+}
+KNOWN_CASES = FIRST_CASES | LATER_CASES      # when the search took its present form
+CASES = KNOWN_CASES | NEWEST_CASES
 
 
 def measure(name: str) -> xr.Dataset:
@@ -211,12 +240,12 @@ class Search:
         return min((loss for spent, loss in self.path if spent <= budget + 1e-6), default=self.plane.zero)
 
 
-def search_by_walk(plane: Plane, repetition: int) -> Search:
+def search_by_tune(plane: Plane, repetition: int) -> Search:
     """`deepnets.tune`'s search, from a measured start."""
     start = plane.start(repetition)
-    search = Search(plane, start.cost)
-    walk(start, search)
-    return search
+    found = Search(plane, start.cost)
+    search(start, found)
+    return found
 
 
 def search_at_random(plane: Plane, repetition: int) -> Search:
@@ -274,11 +303,21 @@ def search_by_oracle(plane: Plane, repetition: int) -> Search:
     excess = saturate(plane.final)
     near = excess < NEAR_BEST
     points = np.stack([gamma[near], eta[near] - plane.rich * gamma[near]], 1)
-    inverse = np.linalg.inv(matern(points, points, *COMMON) + NOISE**2 * np.eye(len(points)))
-    left_out = excess[near] - inverse @ (excess[near] - FAR) / np.diag(inverse)      # the prediction without the point itself
+    inverse = np.linalg.inv(matern(points, points, *ORACLE) + ORACLE_NOISE**2 * np.eye(len(points)))
+    left_out = excess[near] - inverse @ (excess[near] - ORACLE_FAR) / np.diag(inverse)      # the prediction without the point itself
     search = Search(plane)
     for i in np.argsort(left_out)[:BUDGETS[-1]]:
         search.train([(10 ** gamma[near][i], 10 ** eta[near][i])], 1)
+    return search
+
+
+def search_by_short_runs(plane: Plane, repetition: int) -> Search:
+    """The points of the plane in the order of all its short runs, which are not counted: what short runs say without a model."""
+    gamma, eta = np.meshgrid(plane.gamma, plane.eta, indexing="ij")
+    short = np.vectorize(lambda g, e: plane.read(10**g, 10**e, SHORT))(gamma, eta).ravel()
+    search = Search(plane)
+    for i in np.argsort(short)[:BUDGETS[-1]]:
+        search.train([(10 ** gamma.ravel()[i], 10 ** eta.ravel()[i])], 1)
     return search
 
 
@@ -318,8 +357,8 @@ def _refine(search: Search, rates: np.ndarray, steps: Sequence[float]) -> None:
 
 METHODS = {"random": search_at_random, "TPE": search_by_tpe, "expected improvement of a Gaussian process": search_by_gp,
            "usual practice: gamma = 1, eta swept": sweep_rate,
-           "rate range test, then eta swept": sweep_about_range_test, "`deepnets.tune`": search_by_walk,
-           "an oracle": search_by_oracle}
+           "rate range test, then eta swept": sweep_about_range_test, "`deepnets.tune`": search_by_tune,
+           "all short runs, not counted": search_by_short_runs, "an oracle": search_by_oracle}
 
 
 def read_planes(cases: Iterable[str] = CASES) -> dict[str, Plane]:
@@ -345,6 +384,16 @@ def tabulate_regrets(losses: dict[str, dict[str, np.ndarray]], planes: dict[str,
     return lines
 
 
+def tabulate_shares(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, Plane]) -> list[str]:
+    """Return the table of shares, in per cent: of the cases whose median regret is within 5% and within 20%."""
+    lines = ["| runs | " + " | ".join(map(str, BUDGETS)) + " |", "|---" * (len(BUDGETS) + 1) + "|"]
+    for method, of_cases in losses.items():
+        regrets = 100 * np.array([of_cases[name] / planes[name].best - 1 for name in planes])
+        cells = [" / ".join(f"{share:.0f}" for share in shares) for shares in zip(*(100 * (regrets <= s).mean(0) for s in SHARES), strict=True)]
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    return lines
+
+
 def tabulate_losses(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, Plane]) -> list[str]:
     """Return the table of losses after 12 runs, case by case, with the best of the plane and the cost of the start."""
     methods = list(losses)
@@ -358,6 +407,10 @@ def tabulate_losses(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, 
     return lines
 
 
+PAGES = {"tuning_regret_newest.md": (tabulate_regrets, NEWEST_CASES), "tuning_regret.md": (tabulate_regrets, KNOWN_CASES),
+         "tuning_shares.md": (tabulate_shares, NEWEST_CASES), "tuning_losses.md": (tabulate_losses, CASES)}
+
+
 if __name__ == "__main__":
     words = sys.argv[1:]
     if words[:1] == ["measure"]:
@@ -368,10 +421,7 @@ if __name__ == "__main__":
     else:
         planes = read_planes()
         losses = {m: {name: compute_losses(plane, m) for name, plane in planes.items()} for m in METHODS}
-        for file, cases in (("tuning_regret.md", FIRST_CASES), ("tuning_regret_later.md", LATER_CASES)):
-            lines = tabulate_regrets(losses, {name: planes[name] for name in cases if name in planes})
-            print("\n".join(lines), end="\n\n")
+        for file, (tabulate, cases) in PAGES.items():
+            lines = tabulate(losses, {name: planes[name] for name in cases if name in planes})
+            print(file, *lines, sep="\n", end="\n\n")
             (TABLES / file).write_text("\n".join(lines) + "\n")
-        lines = tabulate_losses(losses, planes)
-        print("\n".join(lines))
-        (TABLES / "tuning_losses.md").write_text("\n".join(lines) + "\n")
