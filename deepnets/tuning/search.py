@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from deepnets.tuning.ridge import Start
-from deepnets.tuning.surrogate import VALLEY, Observation, Surrogate
+from deepnets.tuning.surrogate import VALLEY, Observation, fit_surrogate
 
 SHORT = 6                       # a short run has 1/6 of the steps
 FIRST = 8                       # short runs at the start
@@ -59,10 +59,10 @@ def search(start: Start, trials: Trials) -> None:
     valley = VALLEY[start.power]
     run(spread(valley), SHORT)
     axes = (np.linspace(-r, r, n) for r, n in zip(REACH, FINENESS, strict=True))
-    lattice = np.round(np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2) + (0, valley), 6)
+    lattice = np.round(np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2) + np.array([0, valley]), 6)
     free = np.ones(len(lattice), dtype=bool)
     while free.any() and trials.remaining >= 1 - 1e-9:
-        surrogate = Surrogate(observations, valley)
+        surrogate = fit_surrogate(observations, valley)
         gain = surrogate.expect_improvement(lattice) if surrogate.full.any() else -surrogate.predict(lattice)[0]
         x, y = lattice[int(np.argmax(np.where(free, gain, -np.inf)))]
         free &= np.linalg.norm((lattice - (x, y)) / APART, axis=1) >= 1

@@ -18,6 +18,8 @@ WIDTH = 0.59                   # decades of eta, of the valley
 FAR = (1.15, 1.14)             # excess far from the valley, of short and of full runs
 DEPTH = (0.57, 0.47)           # by which it is less in the valley, likewise
 SATURATION = 1.5               # of log loss over the least, at which excesses saturate, so that a cliff does not hide the valley beside it
+LENGTHS = (1.0, 0.7, 0.5)      # factors of all lengths, of which the most likely is taken: some landscapes are rougher than most
+DEVIATIONS = (1.0, 1.5)        # factors of all standard deviations but the noise, likewise
 JITTER = 1e-9
 
 
@@ -47,10 +49,16 @@ class Surrogate:
     ----------
     observations : at least one.
     valley : decades of eta over the ridge, at which the mean is least.
+    length, deviation : factors of the kernels' lengths and standard deviations.
+
+    Attributes
+    ----------
+    log_likelihood : of the observations, up to a constant.
     """
 
-    def __init__(self, observations: Sequence[Observation], valley: float) -> None:
+    def __init__(self, observations: Sequence[Observation], valley: float, length: float = 1.0, deviation: float = 1.0) -> None:
         self.valley = valley
+        self.common, self.apart = ((s * deviation, x * length, y * length) for s, x, y in (COMMON, APART))
         self.points = np.array([o.at for o in observations])      # (n, 2)
         self.full = np.array([o.full for o in observations])
         losses = np.array([o.loss for o in observations])
@@ -61,17 +69,19 @@ class Surrogate:
                 self.values[part] = saturate(losses[part])
         covariance = self._cover(self.points, self.full) + (NOISE**2 + JITTER) * np.eye(len(losses))
         self._factor = cho_factor(covariance)
-        self._weights = cho_solve(self._factor, self.values - expect_valley(self.points, self.full, valley))
+        rest = self.values - expect_valley(self.points, self.full, valley)
+        self._weights = cho_solve(self._factor, rest)
+        self.log_likelihood = float(-0.5 * rest @ self._weights - np.sum(np.log(np.diag(self._factor[0]))))
 
     def _cover(self, points: np.ndarray, full: np.ndarray) -> np.ndarray:
         """Return the covariance between points and the observations, (points, n)."""
-        return matern(points, self.points, *COMMON) + np.outer(full, self.full) * matern(points, self.points, *APART)
+        return matern(points, self.points, *self.common) + np.outer(full, self.full) * matern(points, self.points, *self.apart)
 
     def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of full runs' saturated excess at points (m, 2)."""
         cover = self._cover(points, np.ones(len(points)))
         mean = expect_valley(points, np.ones(len(points), dtype=bool), self.valley) + cover @ self._weights
-        variance = COMMON[0]**2 + APART[0]**2 - np.einsum("ij,ji->i", cover, cho_solve(self._factor, cover.T))
+        variance = self.common[0]**2 + self.apart[0]**2 - np.einsum("ij,ji->i", cover, cho_solve(self._factor, cover.T))
         return mean, np.sqrt(np.maximum(variance, 1e-10))
 
     def expect_improvement(self, points: np.ndarray) -> np.ndarray:
@@ -83,6 +93,12 @@ class Surrogate:
         return improvement
 
 
+def fit_surrogate(observations: Sequence[Observation], valley: float) -> Surrogate:
+    """Return the surrogate whose lengths and deviations make the observations most likely, of those in `LENGTHS` and `DEVIATIONS`."""
+    candidates = [Surrogate(observations, valley, length, deviation) for length in LENGTHS for deviation in DEVIATIONS]
+    return max(candidates, key=lambda surrogate: surrogate.log_likelihood)
+
+
 def saturate(losses: np.ndarray) -> np.ndarray:
     """Return the excesses of log losses over the least, which approach `SATURATION`; some loss must be finite and above zero."""
     logs = np.log(np.maximum(losses, np.finfo(float).tiny))
@@ -92,7 +108,8 @@ def saturate(losses: np.ndarray) -> np.ndarray:
 
 def expect_valley(points: np.ndarray, full: np.ndarray, valley: float) -> np.ndarray:
     """Return the excess (m,) that is expected at points (m, 2) of full or short runs before anything is observed."""
-    mean: np.ndarray = np.where(full, FAR[1], FAR[0]) - np.where(full, DEPTH[1], DEPTH[0]) * np.exp(-((points[:, 1] - valley) / WIDTH) ** 2 / 2)
+    far, depth = np.where(full, FAR[1], FAR[0]), np.where(full, DEPTH[1], DEPTH[0])
+    mean: np.ndarray = far - depth * np.exp(-((points[:, 1] - valley) / WIDTH) ** 2 / 2)
     return mean
 
 

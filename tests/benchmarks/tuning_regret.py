@@ -67,7 +67,7 @@ def make_table(name: str, samples: int, **options: float) -> tasks.Task:
     """Return samples of one of scikit-learn's generators, such as friedman2, moons or swiss_roll, in an order that they drew."""
     from sklearn import datasets
 
-    return as_tabular(*getattr(datasets, f"make_{name}")(samples, random_state=0, **options))
+    return as_tabular(*getattr(datasets, f"make_{name}")(n_samples=samples, random_state=0, **options))
 
 
 def plain(inputs: int, width: int, depth: int, outputs: int, parametrization: str = "standard", units: str = "relu") -> MLP:
@@ -389,7 +389,8 @@ def tabulate_shares(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, 
     lines = ["| runs | " + " | ".join(map(str, BUDGETS)) + " |", "|---" * (len(BUDGETS) + 1) + "|"]
     for method, of_cases in losses.items():
         regrets = 100 * np.array([of_cases[name] / planes[name].best - 1 for name in planes])
-        cells = [" / ".join(f"{share:.0f}" for share in shares) for shares in zip(*(100 * (regrets <= s).mean(0) for s in SHARES), strict=True)]
+        shares = zip(*(100 * (regrets <= s).mean(0) for s in SHARES), strict=True)
+        cells = [" / ".join(f"{share:.0f}" for share in at) for at in shares]
         lines.append(f"| {method} | {' | '.join(cells)} |")
     return lines
 
