@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from validation.whole_numbers import Whole
 
@@ -21,12 +21,27 @@ HELD_OUT = 5            # one in so many samples of an .npz file is held out, wh
 DATA_FORMS = f"{', '.join(BUILT_IN_DATA)}, FILE.npz with arrays x and y, or FILE.py:NAME of a task, of a pair of loaders, or of a function"
 
 
+class Answer(Protocol):
+    """What `deepnets.where` and `tune` return."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the answer as JSON."""
+        ...
+
+    def report(self) -> str:
+        """Return the answer in sentences."""
+        ...
+
+
 @dataclass(frozen=True)
 class OwnOptions:
-    """Data, loss and optimizer of a network of one's own.
+    """A network of one's own, its data, loss and optimizer, and what is printed.
 
     Parameters
     ----------
+    network
+        The network, as mine.py:Net: a torch.nn.Module, a class or function that makes one (without arguments, or of the seed), or a
+        specification such as deepnets.MLP(...).
     data
         The data: digits, single-index or teacher; FILE.npz with arrays x and y (and x_held_out, y_held_out); or, as mine.py:data, a task,
         a pair of loaders (shown, held out), or a function that returns either.
@@ -38,13 +53,21 @@ class OwnOptions:
         The number of fresh samples in each step.
     device
         auto (a GPU if there is one), cpu, cuda or cuda:1.
+    json
+        Print the answer as JSON.
+    quiet
+        Show no progress bar.
     """
 
+    network: str
+    _: KW_ONLY
     data: str
     loss: str = "mse"
     optimizer: Literal["sgd", "signsgd", "momentum", "nesterov", "adam", "adamw", "lion", "muon"] = "sgd"
     batch_size: Whole = 32
     device: str = "auto"
+    json: bool = False
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         from validation.arguments import Misuse, whole
@@ -55,12 +78,11 @@ class OwnOptions:
         if self.data not in BUILT_IN_DATA and ":" not in self.data and not self.data.endswith(".npz"):
             raise Misuse(f"data must be one of {DATA_FORMS}, not {self.data!r}")
 
-    def arguments(self, network: str, seeds: str) -> dict[str, Any]:
+    def arguments(self, seeds: str) -> dict[str, Any]:
         """Return the arguments of `deepnets.where` and `tune` that the command line names.
 
         Parameters
         ----------
-        network : FILE.py:NAME.
         seeds : how many, or which, with commas.
 
         Raises
@@ -77,8 +99,16 @@ class OwnOptions:
         except ImportError as error:
             raise Misuse(f"{EXTRA} ({error})") from None
         loss: Any = self.loss if ":" not in self.loss else load_object("loss", self.loss)
-        return {"network": read_network(network), "task": read_task(self.data), "loss": loss, "optimizer": self.optimizer,
+        return {"network": read_network(self.network), "task": read_task(self.data), "loss": loss, "optimizer": self.optimizer,
                 "batch_size": self.batch_size, "seeds": chosen, "device": self.device}
+
+    def print_answer(self, answer: Answer) -> None:
+        """Print what `deepnets.where` or `tune` found, as sentences or as JSON."""
+        from json import dumps
+
+        from validation.printable import print_text
+
+        print_text(dumps(answer.describe(), indent=2) if self.json else answer.report())
 
 
 def read_network(text: str) -> Any:

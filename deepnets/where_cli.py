@@ -15,24 +15,18 @@ FIGURE = "place"        # the stem of the figure's name
 
 
 def where(
-    network: str,
-    *,
     options: Annotated[OwnOptions, Parameter(name="*")],
+    *,
     drawing: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),  # noqa: B008 - frozen
     eta: float | None = None,
     seeds: str = "3",
     steps: Whole = 200,
     out: Path | None = None,
-    json: bool = False,
-    quiet: bool = False,
 ) -> int:
     """Measure where a network lies between lazy and rich, the highest rate at which it trains, and a rate to use.
 
     Parameters
     ----------
-    network
-        The network, as mine.py:Net: a torch.nn.Module, a class or function that makes one (without arguments, or of the seed), or a
-        specification such as deepnets.MLP(...).
     eta
         Your learning rate, to be compared with the highest.
     seeds
@@ -41,28 +35,22 @@ def where(
         The number of steps that the rate is for.
     out
         A folder for the figure place.png: the plane around the network; it takes two brackets more.
-    json
-        Print the answer as JSON.
-    quiet
-        Show no progress bar.
     """
-    from json import dumps
-
     from deepnets.place.placement import where as place_network
     from validation.printable import print_text
 
-    given = options.arguments(network, seeds)
+    given = options.arguments(seeds)
     folder = None if out is None else drawing.prepare(out, FIGURE)
-    place = place_network(**given, eta=eta, steps=steps, progress=not quiet)
-    print_text(dumps(place.describe(), indent=2) if json else place.report())
+    place = place_network(**given, eta=eta, steps=steps, progress=not options.quiet)
+    options.print_answer(place)
     if folder is not None:
         from deepnets.place.neighbourhood import survey_neighbourhood
         from validation.plotting.place_plane import draw_place
 
-        around = survey_neighbourhood(place, progress=not quiet, steps=steps, **given)
+        around = survey_neighbourhood(place, progress=not options.quiet, steps=steps, **given)
         figure = draw_place(around.brackets, around.crossing, around.interval, around.levels, around.lazy_below, around.given, around.eta,
                             drawing.width)
         written = drawing.write(figure, folder, FIGURE)
-        if not json:
+        if not options.json:
             print_text("\n".join([*around.notes, f"Written to {written}"]))
     return 0

@@ -18,7 +18,8 @@ from deepnets import DeepExperiment, tasks
 from deepnets.place.crossing import find_crossing
 from deepnets.tuning import tuner
 from deepnets.tuning.ridge import Start, find_rich_power, measure_start
-from deepnets.tuning.walk import walk
+from deepnets.tuning.search import FIRST, search, spread
+from deepnets.tuning.trial_store import VERSION
 from validation import Misuse
 
 TEACHER = tasks.teacher(8)
@@ -51,7 +52,7 @@ def best(surface):
 def test_the_search_finds_a_planted_valley_and_spends_no_more_than_it_may(at):
     surfaces = [Surface(budget, *at) for budget in (4.0, 8.0, 12.3, 24.0)]
     for surface in surfaces:
-        walk(START, surface)
+        search(START, surface)
     found = [best(s) for s in surfaces]
     assert found == sorted(found, reverse=True)
     assert found[2] < 1.3
@@ -65,16 +66,40 @@ def test_a_surface_that_never_trains_ends_the_search():
     surface = Surface(9.0)
     surface.train = lambda points, share: (setattr(surface, "remaining", surface.remaining - len(points) / share),
                                            np.full((len(points), 2), np.inf))[1]
-    walk(START, surface)
+    search(START, surface)
     assert surface.remaining >= -1e-9
+
+
+def test_the_first_runs_are_short_and_spread_over_four_decades_of_gamma_and_one_of_eta():
+    surface = Surface(4.0)
+    search(START, surface)
+    assert [share for _, _, share, _ in surface.seen] == [6] * FIRST + [1, 1]
+    x, y = np.array(spread(-0.8)).T
+    assert np.diff(x) == pytest.approx(2 * 2.1 / FIRST)
+    assert x.sum() == pytest.approx(0, abs=1e-6)
+    assert np.diff(np.sort(y)).max() < 2 * 1.2 / FIRST      # no gap wider than twice that of equal distances
+    assert np.abs(y + 0.8).max() < 0.6
+    assert np.log10([g / START.gamma for g, *_ in surface.seen[:FIRST]]) == pytest.approx(x)
+
+
+def test_no_full_run_is_repeated_and_the_search_ends_where_all_proposals_are_beside_runs():
+    surface = Surface(40.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deepnets.tuning.search.FINENESS", (4, 5))
+        search(START, surface)
+    ran = [(g, e) for g, e, share, _ in surface.seen if share == 1]
+    assert len(ran) == len(set(ran)) == 20
+    assert surface.remaining > 1
 
 
 def test_the_ridge_is_the_rich_power_beyond_the_crossing_and_a_line_to_the_edge_below_it():
     level = np.exp(np.mean(np.log([0.3, 1.0 / 4 ** (2 / 3)])))      # of the edges at the crossing and beyond
     for gamma in (2.0, 9.0, 800.0):
         assert START.edge(gamma) == pytest.approx(level * (gamma / 2) ** (2 / 3))
+    for gamma in (0.5, 0.1, 1e-3):      # below the edge that was measured, the lazy power
+        assert START.edge(gamma) / START.edge(0.5) == pytest.approx((gamma / 0.5) ** 2)
     gentle = Start(2.0, ((0.5, 0.05), *START.edges[1:]), 2, 2 / 3, 0)
-    for gamma in (0.5, 1.0, 1e-3):
+    for gamma in (0.5, 1.0, 1.9):
         assert gentle.edge(gamma) == pytest.approx(level * (gamma / 2) ** (np.log(level / 0.05) / np.log(4)))
     steeper = Start(2.0, ((0.5, 1e-4), (2.0, 0.3)), 2, 2 / 3, 0)
     assert steeper.edge(0.5) == pytest.approx(0.3 / 16)                    # no steeper than gamma squared
@@ -163,7 +188,14 @@ def test_a_store_is_resumed_and_extended_and_belongs_to_its_experiment(tmp_path,
         with pytest.raises(Misuse, match="left as it is"):
             deepnets.tune(NETWORK, TEACHER, runs=8, store=path, **options)
         assert path.read_text() == text
+    for version in (1, VERSION + 1):
+        text = json.dumps(json.loads(before) | {"version": version})
+        path.write_text(text)
+        with pytest.raises(Misuse, match=f"of version {version} of the search, and this one is {VERSION}.*left as it is"):
+            deepnets.tune(NETWORK, TEACHER, runs=8, store=path, **options)
+        assert path.read_text() == text
     path.write_text(before)
+    assert deepnets.tune(NETWORK, TEACHER, runs=8, store=path, **options).trials == tuned.trials
 
 
 KILLED = """
