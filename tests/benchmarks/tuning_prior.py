@@ -33,7 +33,7 @@ def draw_samples(planes: dict[str, Plane]) -> list[Sample]:
     """Draw points of each plane about three of its starts."""
     source, samples = np.random.default_rng(0), []
     for plane in planes.values():
-        least = [float(min(plane.read(10**g, 10**e, share) for g in plane.gamma for e in plane.eta)) for share in (1, SHORT)]
+        least = [float(plane.read_all(share).min()) for share in (1, SHORT)]
         for repetition in STARTS:
             start = plane.start(repetition)
             points = np.array([source.uniform(-REACH[0], REACH[0], POINTS), source.uniform(*RATES, POINTS)]).T

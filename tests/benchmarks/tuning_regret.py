@@ -212,6 +212,12 @@ class Plane:
         """Return the loss at a point after 1/share of the steps."""
         return float(10 ** self._interpolate((np.log10(T // share), np.log10(gamma), np.log10(eta))))
 
+    def read_all(self, share: int) -> np.ndarray:
+        """Return the losses at all points of the plane, (gamma, eta), after 1/share of the steps."""
+        gamma, eta = np.meshgrid(self.gamma, self.eta, indexing="ij")
+        losses: np.ndarray = 10 ** self._interpolate((np.full(gamma.shape, np.log10(T // share)), gamma, eta))
+        return losses
+
     def start(self, repetition: int) -> Start:
         """Return one of the measured starts; its cost is in full runs."""
         edges = self.data["start_edges"].values[repetition]
@@ -313,11 +319,10 @@ def search_by_oracle(plane: Plane, repetition: int) -> Search:
 
 def search_by_short_runs(plane: Plane, repetition: int) -> Search:
     """The points of the plane in the order of all its short runs, which are not counted: what short runs say without a model."""
-    gamma, eta = np.meshgrid(plane.gamma, plane.eta, indexing="ij")
-    short = np.vectorize(lambda g, e: plane.read(10**g, 10**e, SHORT))(gamma, eta).ravel()
     search = Search(plane)
-    for i in np.argsort(short)[:BUDGETS[-1]]:
-        search.train([(10 ** gamma.ravel()[i], 10 ** eta.ravel()[i])], 1)
+    for i in np.argsort(plane.read_all(SHORT), axis=None)[:BUDGETS[-1]]:
+        j, k = np.unravel_index(i, plane.final.shape)
+        search.train([(10 ** plane.gamma[j], 10 ** plane.eta[k])], 1)
     return search
 
 
@@ -396,15 +401,17 @@ def tabulate_shares(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, 
 
 
 def tabulate_losses(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, Plane]) -> list[str]:
-    """Return the table of losses after 12 runs, case by case, with the best of the plane and the cost of the start."""
+    """Return the table of losses after 12 runs, case by case, with the best of the plane, how rare it is, and the cost of the start."""
     methods = list(losses)
-    head = ["case", "zero output", "best of the plane", *methods, "cost of the start, runs"]
+    head = ["case", "zero output", "best of the plane", f"points within {SHARES[1]}%", *methods, "cost of the start, runs"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     at = BUDGETS.index(12)
     for name, plane in planes.items():
         cost = float(np.median(plane.data["start_cost"]))
-        cells = [f"{losses[m][name][at]:.3g}" for m in methods]
-        lines.append(f"| {plane.data.attrs['what']} | {plane.zero:.3g} | {plane.best:.3g} | " + " | ".join(cells) + f" | {cost:.2f} |")
+        near = np.sum(plane.final <= (1 + SHARES[1] / 100) * plane.best)
+        cells = [f"{plane.zero:.3g}", f"{plane.best:.3g}", f"{near} of {plane.final.size}"]
+        cells += [f"{losses[m][name][at]:.3g}" for m in methods]
+        lines.append(f"| {plane.data.attrs['what']} | {' | '.join(cells)} | {cost:.2f} |")
     return lines
 
 

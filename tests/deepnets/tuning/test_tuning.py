@@ -79,6 +79,7 @@ def test_the_first_runs_are_short_and_spread_over_four_decades_of_gamma_and_one_
     assert x.sum() == pytest.approx(0, abs=1e-6)
     assert np.diff(np.sort(y)).max() < 2 * 1.2 / FIRST      # no gap wider than twice that of equal distances
     assert np.abs(y + 0.8).max() < 0.6
+    assert np.ptp(y) > 0.9
     assert np.log10([g / START.gamma for g, *_ in surface.seen[:FIRST]]) == pytest.approx(x)
 
 
@@ -96,11 +97,11 @@ def test_the_ridge_is_the_rich_power_beyond_the_crossing_and_a_line_to_the_edge_
     level = np.exp(np.mean(np.log([0.3, 1.0 / 4 ** (2 / 3)])))      # of the edges at the crossing and beyond
     for gamma in (2.0, 9.0, 800.0):
         assert START.edge(gamma) == pytest.approx(level * (gamma / 2) ** (2 / 3))
-    for gamma in (0.5, 0.1, 1e-3):      # below the edge that was measured, the lazy power
-        assert START.edge(gamma) / START.edge(0.5) == pytest.approx((gamma / 0.5) ** 2)
     gentle = Start(2.0, ((0.5, 0.05), *START.edges[1:]), 2, 2 / 3, 0)
     for gamma in (0.5, 1.0, 1.9):
         assert gentle.edge(gamma) == pytest.approx(level * (gamma / 2) ** (np.log(level / 0.05) / np.log(4)))
+    for gamma in (0.5, 0.1, 1e-3):      # below the edge that was measured, the lazy power
+        assert gentle.edge(gamma) == pytest.approx(0.05 * (gamma / 0.5) ** 2)
     steeper = Start(2.0, ((0.5, 1e-4), (2.0, 0.3)), 2, 2 / 3, 0)
     assert steeper.edge(0.5) == pytest.approx(0.3 / 16)                    # no steeper than gamma squared
     assert Start(2.0, ((0.5, 0.02),), 2, 1.0, 0).edge(4.0) == pytest.approx(0.02 * 4**2 * 2)      # nothing measured beyond
