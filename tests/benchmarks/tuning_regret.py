@@ -42,6 +42,7 @@ FIRST_AT_RANDOM = 5    # points before a Gaussian process is fitted
 NEAR_BEST = 1.0        # saturated excess of log loss, up to which an oracle predicts
 ORACLE = (0.7, 0.8, 0.35)         # its kernel: standard deviation of log loss, decades of gamma and of eta
 ORACLE_FAR, ORACLE_NOISE = 1.0, 0.06      # its mean, and the standard deviation of a run
+LEARNED = 0.5          # of the zero output's loss: a case whose least loss is below is learned
 SHARES = (5, 20)       # per cent of regret, within which planes are counted
 WORST = 3.0            # times the zero output's loss: what a diverged run counts as
 RANGE_STEPS = 100      # of the rate range test
@@ -389,6 +390,11 @@ def tabulate_regrets(losses: dict[str, dict[str, np.ndarray]], planes: dict[str,
     return lines
 
 
+def tabulate_learned(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, Plane]) -> list[str]:
+    """Return the table of regrets over the cases that are learned: the least loss is below half the zero output's."""
+    return tabulate_regrets(losses, {name: plane for name, plane in planes.items() if plane.best < LEARNED * plane.zero})
+
+
 def tabulate_shares(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, Plane]) -> list[str]:
     """Return the table of shares, in per cent: of the cases whose median regret is within 5% and within 20%."""
     lines = ["| runs | " + " | ".join(map(str, BUDGETS)) + " |", "|---" * (len(BUDGETS) + 1) + "|"]
@@ -415,8 +421,9 @@ def tabulate_losses(losses: dict[str, dict[str, np.ndarray]], planes: dict[str, 
     return lines
 
 
-PAGES = {"tuning_regret_newest.md": (tabulate_regrets, NEWEST_CASES), "tuning_regret.md": (tabulate_regrets, KNOWN_CASES),
-         "tuning_shares.md": (tabulate_shares, NEWEST_CASES), "tuning_losses.md": (tabulate_losses, CASES)}
+PAGES = {"tuning_regret_newest.md": (tabulate_regrets, NEWEST_CASES), "tuning_regret_learned.md": (tabulate_learned, NEWEST_CASES),
+         "tuning_regret.md": (tabulate_regrets, KNOWN_CASES), "tuning_shares.md": (tabulate_shares, NEWEST_CASES),
+         "tuning_losses.md": (tabulate_losses, CASES)}
 
 
 if __name__ == "__main__":
