@@ -97,7 +97,7 @@ def test_the_search_is_below_the_others_at_every_budget_in_mean_median_and_large
 
 
 def test_planes_that_the_search_had_not_seen_are_within_a_few_per_cent():
-    """Mean and largest regret, in per cent, at 8, 12, 16 and 24 runs: what was asked of the search before these planes were measured."""
+    """Mean and largest regret, in per cent, at 8, 12, 16 and 24 runs: an aim that was set before these planes were measured."""
     rows = {row[0]: row[1:] for row in columns((TABLES / "tuning_regret_newest.md").read_text().splitlines())}
     mean, _, largest = np.array([[float(part) for part in cell.split("/")] for cell in rows[OURS]]).T
     assert (mean[1:] <= (20, 12, 8, 5)).all()
