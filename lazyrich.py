@@ -105,8 +105,8 @@ Example: lazyrich where mine.py:Net --data mine.py:loaders --loss cross_entropy 
 app.command("deepnets.tune_cli:tune", name="tune", help="""\
 Richness and rate together: where your own network trains best, in a given number of runs.
 
-Short runs on both sides of the crossing between lazy and rich come first, then a search in full runs. Safe to interrupt: rerun the same command to \
-resume. Needs the extra: pip install 'lazyrich[deep]'.
+Short runs on both sides of the crossing between lazy and rich come first, then a search in full runs. Safe to interrupt: rerun the same \
+command to resume. Needs the extra: pip install 'lazyrich[deep]'.
 
 Example: lazyrich tune mine.py:Net --data mine.py:loaders --loss cross_entropy --optimizer adam --runs 12 --steps 500""")
 app.command("deepnets.diffusion.cli:make_mnist1m", name="make-mnist1m", help="""\
