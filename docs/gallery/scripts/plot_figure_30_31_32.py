@@ -96,13 +96,6 @@ for name in networks:
     print("\n".join(f"{name}: {fit.sentence}" for fit in fits))
     found.check("30", f"{name}: a of the time eta t/gamma^a in which early curves collapse", [fit.exponent for fit in fits], 0.9, 1.1)
 
-outcomes = {row.what: row.verdict for row in found.rows}
-assert outcomes["MLP, L = 2: power of gamma in tau at the first drop"] == "CONTRADICTED"
-assert all(outcomes[f"{name}: power of gamma in tau at the first drop"] == "SUPPORTED" for name in list(networks)[1:])
-assert all(outcome == "SUPPORTED" for what, outcome in outcomes.items() if "ln gamma" in what or "in t " in what)
-assert outcomes["MLP, L = 2: a of the time eta t/gamma^a in which early curves collapse"] == "CONTRADICTED"
-assert outcomes["MLP, L = 3: a of the time eta t/gamma^a in which early curves collapse"] == "SUPPORTED"
-assert not any(outcome == "CONTRADICTED" for what, outcome in outcomes.items() if "L = 2" not in what)
 two, *more = (abs(row.measured - 1) for row in found.rows if "collapse" in row.what)
 assert max(more) < two
 
@@ -154,11 +147,6 @@ for name in networks:
     found.check("32", f"{name}: accuracy at gamma = {gamma[name][-1]:g} less that at 1, after {horizons[0]} steps",
                 accuracies[:, 0, -1] - accuracies[:, 0, one], high=-0.05)
 
-assert not any(row.verdict == "CONTRADICTED" for row in found.rows if row.figure in ("31", "32"))
-# two layers agree at the worst gamma; with three, seeds differ too much to decide
-assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "31" and "MLP, L = 2" in row.what)
-assert all(row.verdict == "SUPPORTED" for row in found.rows if row.figure == "32" and not row.what.startswith("MLP, L = 2: last"))
-assert found.rows[-9].verdict == "SUPPORTED"            # L = 2: at gamma = 100 as accurate as at 1
 
 second = figures.blank(13, 3.8)
 second.set_label("Held-out accuracy over richness after three numbers of steps: low at large richness at first, good in the end")
@@ -235,9 +223,10 @@ for depth, run in pictures.items():
 # :math:`\gamma = 10^4` at two layers, :math:`10^3` at three and :math:`10^2` at four; a lazy one ends higher, by a factor 1.4 at two layers
 # and 4 at four. So the scatter between rich networks on the small digits, above, comes from the few steps and the small test set there.
 
-on_mnist = {row.what: row.verdict for row in found.rows if row.what.startswith("MNIST")}
-assert on_mnist.pop("MNIST, L = 2: power of gamma in tau at the first drop") == "CONTRADICTED"
-assert all(verdict == "SUPPORTED" for verdict in on_mnist.values())
+# at the worst gamma two layers agree; with three, and in the CNN, seeds differ too much to decide
+found.demand(undecided=["CNN, L = 4: a of the time", "MLP, L = 3: last loss over", "CNN, L = 4: last loss over",
+                        "MLP, L = 2: last accuracy at gamma = 100 less that at 1e-3"],
+             contradicted=["L = 2: power of gamma in tau at the first drop", "MLP, L = 2: a of the time"], stored=["CNN", "MNIST"])
 
 third = figures.blank(13, 5)
 third.set_label("Losses on MNIST over rescaled time and over steps, for three depths: one first drop, and one final loss except where lazy")
