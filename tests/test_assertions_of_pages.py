@@ -11,7 +11,6 @@ from scipy.stats import ttest_1samp
 
 sys.path.append(str(Path(__file__).parent.parent / "docs"))
 
-from ext import computed
 from gallery import Findings
 from gallery.assertions import DEMANDED, NONE, WEAK, examine_block
 from gallery.borders import INNER, NEAR, find_exponent_border
@@ -179,6 +178,9 @@ def test_as_many_seeds_as_are_named_decide():
 
 
 def test_the_tables_of_the_findings_page(tmp_path, monkeypatch):
+    errors = pytest.importorskip("sphinx.errors", reason="the site's tools are not installed")
+    from ext import computed
+
     monkeypatch.setattr(computed, "DOCS", tmp_path)
     script = tmp_path / "plot_figure_99.py"
     script.write_text('"""\nFigure 99: a page\n=====\n"""\n')
@@ -189,13 +191,17 @@ def test_the_tables_of_the_findings_page(tmp_path, monkeypatch):
     for verdict, asserted, remark in (("SUPPORTED", DEMANDED, ""), ("SUPPORTED", WEAK, ""), ("SUPPORTED", NONE, ""),
                                     ("IDENTITY", DEMANDED, ""), ("UNDECIDED", DEMANDED, more), ("CONTRADICTED", DEMANDED, "")):
         found.add(Finding("99", f"{verdict} {asserted}", "1", 0.5, (0.4, 0.6), verdict, remark, 3, asserted,
-                          clearance=0.02 if asserted == WEAK else math.inf))
+                          clearance={WEAK: 0.02, NONE: 0.04}.get(asserted, math.inf)))
     (tmp_path / "gallery" / "generated").mkdir(parents=True)
     found.write(tmp_path / "gallery" / "generated" / "plot_figure_99.findings.json")
     assert len(json.loads((tmp_path / "gallery" / "generated" / "plot_figure_99.findings.json").read_text())) == 6
     counts = dict(line.strip("| ").rsplit(" | ", 1) for line in computed.count_findings().splitlines()[2:])
     assert list(counts.values()) == ["1", "2", "1", "1", "1", "6"]
-    assert [line.split(" | ")[2:] for line in computed.list_without_evidence().splitlines()[2:]] == [[WEAK, "0.02 |"], [NONE, " |"]]
+    assert [line.split(" | ")[2:] for line in computed.list_without_evidence().splitlines()[2:]] == [[WEAK, "0.02 |"], [NONE, "0.04 |"]]
     [undecided] = computed.list_open_rows().splitlines()[2:]
     assert undecided == "| 99 | UNDECIDED its verdict | 1 | 0.5 | 0.4 to 0.6 | about 38 seeds would decide it |"
     assert "| 3 | SUPPORTED | its verdict |" in computed.list_findings()
+    found.add(Finding("99", "far", "1", 0.5, (0.4, 0.6), "SUPPORTED", asserted=WEAK, clearance=NEAR))
+    found.write(tmp_path / "gallery" / "generated" / "plot_figure_99.findings.json")
+    with pytest.raises(errors.ExtensionError, match=r"^no assertion demands 99: far$"):
+        computed.list_without_evidence()

@@ -19,6 +19,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from gallery.assertions import DEMANDED
@@ -98,7 +99,14 @@ def count_findings() -> str:
 
 
 def list_without_evidence() -> str:
-    """Return the table of the rows that are SUPPORTED though no assertion demands it, and how near the border of their range they are."""
+    """Return the table of the rows that are SUPPORTED though no assertion demands it, and how near the border of their range they are.
+
+    Raises
+    ------
+    ExtensionError : one of them is not near: its page is to demand it.
+    """
+    if far := [row for _, findings in read_findings() for row in _without_evidence(findings) if row["clearance"] >= NEAR]:
+        raise ExtensionError("no assertion demands " + "; ".join(f"{row['figure']}: {row['what']}" for row in far))
     rows = [(row["figure"], escape(row["what"]), row["asserted"], f"{row['clearance']:.2g}" if row["clearance"] < math.inf else "")
             for _, findings in read_findings() for row in _without_evidence(findings)]
     return format_table(("figure", "what", "asserted", "half-widths to the border"), rows) if rows else "There is none."
