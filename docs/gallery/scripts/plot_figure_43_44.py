@@ -140,15 +140,20 @@ def measure_pictures(width, steps, batch_size, gamma, lazy, rich, seeds):
         return snapshot.runs.outputs(snapshot.x)[:, np.arange(len(y)), y].float().numpy()
 
     runs = [phenomena.watch(experiment, gamma, eta, at, {"f": on_class}, seed, (x, y)) for seed in range(seeds)]
-    return xr.concat([one.assign(excess=one.loss[-20:].mean("time") / one.zero_output_loss[-20:].mean("time")).drop_vars(
-        ["loss", "zero_output_loss"]) for one in runs], "seed")
+    return xr.concat([one.assign(f=one.f.astype("float32"), excess=one.loss[-20:].mean("time") / one.zero_output_loss[-20:].mean("time"))
+                      .drop_vars(["loss", "zero_output_loss"]) for one in runs], "seed")
 
 
 pictures = measure_pictures(128, 3000, 32, gamma.tolist(), 15.0, 10.0, 5)
 print("last excess, largest over seeds:", ", ".join(f"gamma = {g:.3g}: {e:.2g}" for g, e in zip(gamma, pictures.excess.max("seed").values,
                                                                                          strict=True)))
 third = figures.blank(11, 4.2)
-third.set_label("Correlations of outputs on the correct class over steps on MNIST: one between lazy networks, rising late between rich ones")
+third.set_label("Correlations of outputs on the class over steps on MNIST: one between lazy networks, rising late between rich ones")
 on_pictures = pictures.f.transpose("seed", "step", "run", "f_0").values.astype(float)
 check("MNIST: ", draw_in_time(third.subplots(1, 2, sharey=True), pictures.step, on_pictures))
-found.demand(stored=["MNIST"])
+
+# %%
+# On MNIST all claims hold with the same initial weights. With others the rich networks agree no better than the lazy ones, as far as five
+# seeds can say: at this width lazy networks of different seeds are nearer to one another than on the smaller digits.
+
+found.demand(undecided=["MNIST: Fisher z of rich and rich less that of lazy and lazy"], stored=["MNIST"])
