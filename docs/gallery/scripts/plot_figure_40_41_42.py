@@ -157,6 +157,10 @@ axes[1, 0].set_ylabel("alignment, nuclear norm")
 third.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False)
 
 # %%
+# On MNIST the alignment grows more before the fall than on the smaller digits, and more in deeper networks, as there. At :math:`L = 2` it
+# falls again after the drop, as that of the paper's CNN does.
+
+# %%
 # A Vision Transformer, of one block.
 
 vit = deepnets.ViT((1, 8, 8), tokens, 10, blocks=1, patch=4)
