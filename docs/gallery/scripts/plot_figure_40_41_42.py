@@ -12,8 +12,8 @@ before all else, by another drop of a tenth of the loss.
 
 **Limits, set before the runs on MNIST:** those of the smaller digits. Until the loss has done a tenth of its fall the alignment grows by a
 factor of at least 1.1 where rich, and stays within 0.9 to 1.1 of its first value where lazy. The CNN's rates there are
-:math:`c \gamma^2` where lazy and :math:`c \gamma^{1/2}` where rich, with the :math:`c` of the least last loss at :math:`\gamma = 10^{-2}` and
-:math:`10^2`, on a seed that is not used again.
+:math:`c \gamma^2` where lazy and :math:`c \gamma^{1/2}` where rich, with the :math:`c` of the least last loss at
+:math:`\gamma = 10^{-2}` and :math:`10^2`, on a seed that is not used again.
 """
 
 import numpy as np
@@ -153,6 +153,10 @@ axes[0, 1].set(title="(b) MNIST")
 fourth.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False)
 
 # %%
+# There, too, the alignment grows on the plateau, by a factor of 2.3 to 2.5 in the mean. But seeds scatter by so much that five of them
+# decide it at :math:`\gamma = 10` alone. It keeps rising after the drop, which contradicts the claim.
+
+# %%
 # MLPs of depth 2, 3 and 4.
 
 figure = figures.blank(12, 5)
@@ -229,7 +233,8 @@ last = {norm: [t.gained for t in records[1][norm]] for norm in NORMS}
 for norm in ("nuclear, centred", "operator, centred"):
     low, high = (1, np.inf) if norm.startswith("nuclear") else (0, 1)
     check_growth("42", f"ViT, gamma = 100: alignment at the loss's fall, over the first, {norm} kernels", last[norm], low, high)
-found.demand(contradicted=["claimed to have fallen"], stored=["CNN", "ViT", "MNIST"])
+found.demand(undecided=[f"CNN on MNIST, gamma = {g}: alignment at the loss's fall" for g in (31.6228, 100)],
+             contradicted=["claimed to have fallen"], stored=["CNN", "ViT", "MNIST"])
 assert all(np.log(last[norm]).mean() > 0 for norm in NORMS if "centred" not in norm)
 
 figure = figures.blank(10, 3.6)

