@@ -170,15 +170,19 @@ for name, run in measured.items():
                         1 / depth + tolerance(depth))
 found.demand(identity=["norm, lazy"],
              undecided=[*(f"MLP, L = 4: exponent of {part}" for part in ("W_2, spectral", "W_3")),
-                        "MNIST, L = 4: exponent of W_2, spectral", *(f"CNN, L = 4: exponent of {part} norm, rich" for part in (
+                        "45: MNIST, L = 4: exponent of W_2, spectral", "CNN on MNIST, L = 4: exponent of W_1",
+                        *(f"CNN, L = 4: exponent of {part} norm, rich" for part in (
                             "W_1, Frobenius", "W_2, Frobenius", "W_2, spectral", "W_2, nuclear", "W_4, Frobenius"))],
              contradicted=[*(f"MLP, L = 4: exponent of {part}" for part in ("W_2, nuclear", "W_4")),
-                           *(f"MNIST, L = 4: exponent of {part}" for part in ("W_1", "W_2, Frobenius", "W_2, nuclear", "W_4"))],
+                           *(f"45: MNIST, L = 4: exponent of {part}" for part in ("W_1", "W_2, Frobenius", "W_2, nuclear", "W_4")),
+                           "CNN on MNIST, L = 4: exponent of W_2, nuclear"],
              stored=["CNN", "MNIST"])
 
 # %%
 # On MNIST the exponents of two and three layers are as predicted. Four of the six at :math:`L = 4` are contradicted: 0.20 for the first two
 # matrices, 0.14 for the nuclear norm, 0.28 for the last matrix. The claim that neither the norm nor the layer matters does not hold there.
+# The CNN, the kind of network that the paper shows, has the exponent 1/4 in three of its four tensors and in the spectral norm; the first
+# tensor is undecided, and the nuclear norm, 0.21, is contradicted.
 
 figure = figures.blank(13, 4.2)
 figure.set_label("Weight movement over richness for four networks, in three norms: slope one where lazy, one over the depth where rich")
