@@ -40,17 +40,23 @@ def without_mean(x, y):
     return x, torch.eye(10)[y] - 0.1
 
 
-@keep_slow
-def measure(network, steps, batch, gamma, eta, norms, seeds):
-    """Return loss and alignments of every seed, step and run, and when each loss has done a tenth of its fall."""
-    digits = tasks.digits()
-    x, y = without_mean(*digits.held_out())
-    task = tasks.from_loader([without_mean(*digits.batch(0, 0, 4000))], [(x, y)])
+def watch_alignments(network, data, steps, batch, gamma, eta, norms, seeds, snapshots):
+    """Return loss and alignments of every seed, step and run; `data`: the task, and its held-out inputs and targets."""
+    task, x, y = data
     experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch)
-    at = np.unique(np.round(np.geomspace(1, steps + 1, 20) - 1)).astype(int).tolist()
+    at = np.unique(np.round(np.geomspace(1, steps + 1, snapshots) - 1)).astype(int).tolist()
     observe = {name: measures.alignment(*norm) for name, norm in norms.items()}
     samples = x[:96], y[:96] - y[:96].mean(0)        # balanced: a mean would be seen along all that features share
     return xr.concat([phenomena.watch(experiment, gamma, eta, at, observe, seed, samples) for seed in range(seeds)], "seed")
+
+
+@keep_slow
+def measure(network, steps, batch, gamma, eta, norms, seeds):
+    """Return loss and alignments of every seed, step and run, on scikit-learn's digits."""
+    digits = tasks.digits()
+    x, y = without_mean(*digits.held_out())
+    task = tasks.from_loader([without_mean(*digits.batch(0, 0, 4000))], [(x, y)])
+    return watch_alignments(network, (task, x, y), steps, batch, gamma, eta, norms, seeds, 20)
 
 
 def draw_pictures():
@@ -91,6 +97,41 @@ def draw(axes, run, labels, tau=False):
     axes[1].set(xscale="log", yscale="log", xlabel=r"$\tau = \eta t/\gamma$" if tau else r"steps $t$")
 
 
+def draw_of_cnn(run, gamma, title=""):
+    """Return a figure of a CNN's losses and alignments over steps, and over rescaled time."""
+    figure = figures.blank(11, 5)
+    axes = figure.subplots(2, 2, sharex="col", sharey="row")
+    for pair, letter in zip(axes.T, "ab", strict=True):
+        draw(pair, run, [rf"$\gamma = 10^{{{np.log10(g):g}}}$" for g in gamma], tau=letter == "b")
+        pair[0].set_title(f"({letter}){title}")
+    return label_figure(figure, axes)
+
+
+def draw_of_depths(runs, gamma, title=""):
+    """Return a figure of losses and alignments of MLPs, a column for each depth."""
+    figure = figures.blank(12, 5)
+    axes = figure.subplots(2, 3, sharex=True, sharey="row")
+    for (depth, run), pair in zip(runs.items(), axes.T, strict=True):
+        draw(pair, run, [rf"$\gamma = 10^{{{np.log10(g):.0f}}}$" for g in gamma])
+        pair[0].set_title(f"{title}$L = {depth}$")
+    return label_figure(figure, axes)
+
+
+def label_figure(figure, axes):
+    """Name the rows, and give all panels one legend; return the figure."""
+    axes[0, 0].set_ylabel(r"loss $\mathcal{L}/\mathcal{L}(0)$")
+    axes[1, 0].set_ylabel("alignment, nuclear norm")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return figure
+
+
+def check_cnn(name, run, gamma):
+    """Compare a CNN's alignments with the claims."""
+    records = [check_alignment("40", name, run, i) for i in range(len(gamma))]
+    check_growth("40", f"{name}, gamma = 100: last alignment over that at the fall, claimed to have fallen",
+                 [t.in_all / t.gained for t in records[3]["nuclear"]], 0, 1)
+
+
 # %%
 # A CNN. The alignment on the plateau grows by a multiple; at :math:`\gamma = 10^{-2}` it stays where it is while the loss falls. In
 # :math:`\tau = \eta t/\gamma` the rich runs rise together. The alignment of the paper's CNN falls after the drop; that of ours keeps
@@ -100,20 +141,9 @@ cnn = deepnets.CNN((1, 8, 8), channels, 10)
 gamma = np.array([1e-2, 10.0, 10**1.5, 1e2])
 eta = np.where(gamma < 1, 60 * gamma**2, 60 * gamma**0.5)
 run = measure(cnn, steps, batch_size, gamma.tolist(), eta.tolist(), PLAIN, seeds)
-records = [check_alignment("40", "CNN", run, i) for i in range(len(gamma))]
-check_growth("40", "CNN, gamma = 100: last alignment over that at the fall, claimed to have fallen",
-       [t.in_all / t.gained for t in records[3]["nuclear"]], 0, 1)
-
-figure = figures.blank(11, 5)
+check_cnn("CNN", run, gamma)
+figure = draw_of_cnn(run, gamma)
 figure.set_label("A CNN's loss and alignment over steps and rescaled time: rich alignments rise before the loss falls, the lazy one stays")
-axes = figure.subplots(2, 2, sharex="col", sharey="row")
-labels = [rf"$\gamma = 10^{{{np.log10(g):g}}}$" for g in gamma]
-draw(axes[:, 0], run, labels)
-draw(axes[:, 1], run, labels, tau=True)
-axes[0, 0].set(ylabel=r"loss $\mathcal{L}/\mathcal{L}(0)$", title="(a)")
-axes[1, 0].set_ylabel("alignment, nuclear norm")
-axes[0, 1].set(title="(b)")
-figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False)
 
 # %%
 # The same CNN on 28 x 28 pixels: the digits of MNIST, every one newly warped, 1000 steps, five seeds, measured once (``lazyrich figure 40
@@ -123,34 +153,21 @@ figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center
 @keep
 def measure_pictures_of_cnn(channels, steps, batch, gamma, factors, seeds):
     """Return loss and alignments of every seed, step and run, and the prefactors of the rates."""
-    network, (task, x, y) = deepnets.CNN((1, 28, 28), channels, 10), draw_pictures()
-    experiment = deepnets.DeepExperiment(network, task, steps=steps, batch_size=batch)
+    network, data = deepnets.CNN((1, 28, 28), channels, 10), draw_pictures()
     gamma, factors = np.asarray(gamma), np.asarray(factors)
-    trial, best = experiment.with_seeds((100,)), []
+    trial, best = deepnets.DeepExperiment(network, data[0], steps=steps, batch_size=batch, seeds=(100,)), []
     for g, power in ((1e-2, 2), (1e2, 0.5)):
         end = trial.measure([g], factors * g**power).final_excess.values.ravel()
         best.append(float(factors[np.nanargmin(end)]))
-    at = np.unique(np.round(np.geomspace(1, steps + 1, 30) - 1)).astype(int).tolist()
     eta = np.where(gamma < 1, best[0] * gamma**2, best[1] * gamma**0.5)
-    samples = x[:96], y[:96] - y[:96].mean(0)
-    return xr.concat([phenomena.watch(experiment, gamma, eta, at, {"nuclear": measures.alignment(*PLAIN["nuclear"])}, seed, samples)
-                      for seed in range(seeds)], "seed").assign_attrs(prefactors=best)
+    return watch_alignments(network, data, steps, batch, gamma, eta, PLAIN, seeds, 30).assign_attrs(prefactors=best)
 
 
 seen = measure_pictures_of_cnn(channels, 1000, 32, gamma.tolist(), np.geomspace(1, 100, 9).tolist(), 5)
 print("CNN on MNIST: c = {:.3g} lazy, {:.3g} rich".format(*seen.prefactors))
-records = [check_alignment("40", "CNN on MNIST", seen, i) for i in range(len(gamma))]
-check_growth("40", "CNN on MNIST, gamma = 100: last alignment over that at the fall, claimed to have fallen",
-       [t.in_all / t.gained for t in records[3]["nuclear"]], 0, 1)
-fourth = figures.blank(11, 5)
+check_cnn("CNN on MNIST", seen, gamma)
+fourth = draw_of_cnn(seen, gamma, " MNIST")
 fourth.set_label("A CNN's loss and alignment on MNIST over steps and rescaled time: rich alignments rise before the loss falls")
-axes = fourth.subplots(2, 2, sharex="col", sharey="row")
-draw(axes[:, 0], seen, labels)
-draw(axes[:, 1], seen, labels, tau=True)
-axes[0, 0].set(ylabel=r"loss $\mathcal{L}/\mathcal{L}(0)$", title="(a) MNIST")
-axes[1, 0].set_ylabel("alignment, nuclear norm")
-axes[0, 1].set(title="(b) MNIST")
-fourth.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False)
 
 # %%
 # There, too, the alignment grows on the plateau, by a factor of 2.3 to 2.5 in the mean. But seeds scatter by so much that five of them
@@ -159,20 +176,15 @@ fourth.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center
 # %%
 # MLPs of depth 2, 3 and 4.
 
-figure = figures.blank(12, 5)
-figure.set_label("Losses and alignments of MLPs of three depths: at large richness the alignment rises before the loss falls")
-axes = figure.subplots(2, 3, sharex=True, sharey="row")
 gamma = np.array([1e-2, 1e2, 1e3])
 depths = {}
-for depth, pair in zip((2, 3, 4), axes.T, strict=True):
+for depth in (2, 3, 4):
     eta = np.where(gamma < 1, 30 * gamma**2, 28 * gamma ** (2 / depth))
     depths[depth] = measure(deepnets.MLP(64, width, depth, 10), steps, batch_size, gamma.tolist(), eta.tolist(), PLAIN, seeds)
-    records = [check_alignment("41", f"MLP, L = {depth}", depths[depth], i) for i in range(len(gamma))]
-    draw(pair, depths[depth], [rf"$\gamma = 10^{{{np.log10(g):.0f}}}$" for g in gamma])
-    pair[0].set_title(f"$L = {depth}$")
-axes[0, 0].set_ylabel(r"loss $\mathcal{L}/\mathcal{L}(0)$")
-axes[1, 0].set_ylabel("alignment, nuclear norm")
-figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    for i in range(len(gamma)):
+        check_alignment("41", f"MLP, L = {depth}", depths[depth], i)
+figure = draw_of_depths(depths, gamma)
+figure.set_label("Losses and alignments of MLPs of three depths: at large richness the alignment rises before the loss falls")
 
 # %%
 # The same on 28 x 28 pixels: MLPs of width 128 on the digits of MNIST, every one newly warped, 3000 steps, five seeds, at the rates of
@@ -182,27 +194,17 @@ figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center
 @keep
 def measure_pictures(depth, width, steps, batch, gamma, lazy, rich, seeds):
     """Return loss and alignments of every seed, step and run."""
-    (task, x, y), gamma = draw_pictures(), np.asarray(gamma)
-    experiment = deepnets.DeepExperiment(deepnets.MLP(784, width, depth, 10), task, steps=steps, batch_size=batch)
-    at = np.unique(np.round(np.geomspace(1, steps + 1, 30) - 1)).astype(int).tolist()
+    gamma = np.asarray(gamma)
     eta = np.where(gamma < 1, lazy * gamma**2, rich * gamma ** (2 / depth))
-    samples = x[:96], y[:96] - y[:96].mean(0)
-    return xr.concat([phenomena.watch(experiment, gamma, eta, at, {"nuclear": measures.alignment(*PLAIN["nuclear"])}, seed, samples)
-                      for seed in range(seeds)], "seed")
+    return watch_alignments(deepnets.MLP(784, width, depth, 10), draw_pictures(), steps, batch, gamma, eta, PLAIN, seeds, 30)
 
 
-third = figures.blank(12, 5)
-third.set_label("Losses and alignments of MLPs of three depths on MNIST: at large richness the alignment rises before the loss falls")
-axes = third.subplots(2, 3, sharex=True, sharey="row")
 pictures = {depth: measure_pictures(depth, 128, 3000, 32, gamma.tolist(), 15.0, 10.0, 5) for depth in (2, 3, 4)}
-for (depth, seen), pair in zip(pictures.items(), axes.T, strict=True):
+for depth, seen in pictures.items():
     for i in range(len(gamma)):
         check_alignment("41", f"MNIST, L = {depth}", seen, i)
-    draw(pair, seen, [rf"$\gamma = 10^{{{np.log10(g):.0f}}}$" for g in gamma])
-    pair[0].set_title(f"MNIST, $L = {depth}$")
-axes[0, 0].set_ylabel(r"loss $\mathcal{L}/\mathcal{L}(0)$")
-axes[1, 0].set_ylabel("alignment, nuclear norm")
-third.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+third = draw_of_depths(pictures, gamma, "MNIST, ")
+third.set_label("Losses and alignments of MLPs of three depths on MNIST: at large richness the alignment rises before the loss falls")
 
 # %%
 # On MNIST the alignment grows more before the fall than on the smaller digits, and more in deeper networks, as there. At :math:`L = 2` it
