@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-import math
 import pkgutil
 import re
 from importlib.util import find_spec
@@ -105,10 +104,10 @@ def list_without_evidence() -> str:
     ------
     ExtensionError : one of them is not near: its page is to demand it.
     """
-    if far := [row for _, findings in read_findings() for row in _without_evidence(findings) if row["clearance"] >= NEAR]:
+    undemanded = [row for _, findings in read_findings() for row in _without_evidence(findings)]
+    if far := [row for row in undemanded if row["clearance"] >= NEAR]:
         raise ExtensionError("no assertion demands " + "; ".join(f"{row['figure']}: {row['what']}" for row in far))
-    rows = [(row["figure"], escape(row["what"]), row["asserted"], f"{row['clearance']:.2g}" if row["clearance"] < math.inf else "")
-            for _, findings in read_findings() for row in _without_evidence(findings)]
+    rows = [(row["figure"], escape(row["what"]), row["asserted"], f"{row['clearance']:.2g}") for row in undemanded]
     return format_table(("figure", "what", "asserted", "half-widths to the border"), rows) if rows else "There is none."
 
 
